@@ -1,0 +1,12 @@
+"""Wall clock in the product's one unit: milliseconds since the Unix epoch, UTC."""
+
+from __future__ import annotations
+
+import time
+
+HOUR_MS = 3_600_000
+
+
+def now_ms() -> int:
+    """Milliseconds since the Unix epoch."""
+    return time.time_ns() // 1_000_000

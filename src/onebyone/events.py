@@ -1,0 +1,120 @@
+"""The event record, version 1: one JSON object an event, minted at the edge and never rewritten (docs/events.md).
+
+Writers always write `VERSION`. Readers raise an older record step by step to `VERSION` with `UPGRADES`, keep fields
+that they do not know, and refuse a newer version by name, so that it lands among the dead letters and can be replayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NotRequired, TypedDict, cast
+
+import orjson
+
+from onebyone.pricing import Terms
+
+VERSION = 1
+
+AS_OF = (
+    "member_id",
+    "advertiser_id",
+    "line_item_id",
+    "insertion_order_id",
+    "publisher_id",
+    "site_id",
+    "tag_id",
+    "payment_rule_id",
+)
+"""Ids of the tracker's objects as they were when the event was received; 0 is none."""
+
+CONSENT = ("gdpr", "gdpr_consent", "gpp", "gpp_sid", "us_privacy", "consent")
+"""Privacy signals, kept as they arrived."""
+
+
+class Event(TypedDict):
+    """One recorded impression or click."""
+
+    v: int
+    id: int
+    """Unique positive 63-bit integer; `auction_id` in feeds."""
+    ts: int
+    """Receive time, ms since the epoch."""
+    kind: Literal["imp", "clk"]
+    tracker_id: int
+    member_id: int
+    advertiser_id: int
+    line_item_id: int
+    insertion_order_id: int
+    publisher_id: int
+    site_id: int
+    tag_id: int
+    payment_rule_id: int
+    terms: NotRequired[Terms]
+    ancost: NotRequired[int]
+    """Micros; absent when the request carried none or a bad one."""
+    user_id: NotRequired[int]
+    """-1 opted out or without consent; absent is 0, unknown."""
+    cb: NotRequired[str]
+    """The cachebuster, for reconciliation with the ad server's own log."""
+    ip: NotRequired[str]
+    """Truncated to /24 or /48."""
+    ua: NotRequired[str]
+    ref: NotRequired[str]
+    gdpr: NotRequired[str]
+    gdpr_consent: NotRequired[str]
+    gpp: NotRequired[str]
+    gpp_sid: NotRequired[str]
+    us_privacy: NotRequired[str]
+    consent: NotRequired[str]
+    gpc: NotRequired[int]
+    flags: NotRequired[list[str]]
+
+
+class EventError(ValueError):
+    """A record that cannot be counted; `reason` is a short code for the dead-letter table."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+
+
+Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
+
+UPGRADES: dict[int, Upgrade] = {}
+"""Version n -> the step that makes a record of version n + 1 of it."""
+
+_INTEGERS = ("id", "ts", "tracker_id", *AS_OF)
+
+
+def decode(line: bytes, upgrades: Mapping[int, Upgrade] = UPGRADES) -> Event:
+    """The event of one NDJSON line, raised to `VERSION`. Raises `EventError` with the reason."""
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise EventError("bad_json", str(error)) from None
+    if type(record) is not dict:
+        raise EventError("bad_json", "not an object")
+    version = record.get("v")
+    while version != VERSION:
+        if type(version) is not int or version not in upgrades:
+            raise EventError("unknown_version", repr(version))
+        record = upgrades[version](record)
+        version = version + 1
+        record["v"] = version
+    _check(record)
+    return cast(Event, record)
+
+
+def _check(record: dict[str, Any]) -> None:
+    for field in _INTEGERS:
+        value = record.get(field)
+        if type(value) is not int or not 0 <= value < 2**63:
+            raise EventError("bad_event", f"{field} is {value!r}")
+    if record.get("kind") not in ("imp", "clk"):
+        raise EventError("bad_event", f"kind is {record.get('kind')!r}")
+    ancost = record.get("ancost")
+    if ancost is not None and (type(ancost) is not int or not 0 <= ancost < 10**12):
+        raise EventError("bad_event", f"ancost is {ancost!r}")
+    terms = record.get("terms", {})
+    if type(terms) is not dict:
+        raise EventError("bad_event", "terms is not an object")

@@ -1,0 +1,46 @@
+"""Brings a store's schema to the newest revision: alembic, one starter at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command, context
+from alembic.config import Config
+from sqlalchemy import Connection, MetaData, text
+
+from onebyone import sql
+
+_PG_LOCK = 7_129_455
+"""Any constant: PostgreSQL's advisory lock that a migrating process holds."""
+
+
+async def upgrade(url: str, scripts: Path) -> None:
+    """Runs the revisions of the alembic folder `scripts` that the database at `url` lacks."""
+    engine = sql.create_engine(url)
+    try:
+        async with sql.writing(engine) as connection:
+            if connection.dialect.name == "postgresql":
+                await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _PG_LOCK})
+            await connection.run_sync(_upgrade, scripts)
+    finally:
+        await engine.dispose()
+
+
+def _upgrade(connection: Connection, scripts: Path) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(scripts))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def run(metadata: MetaData, version_table: str) -> None:
+    """The body of a store's `env.py`: runs revisions on the connection that `upgrade` opened."""
+    context.configure(
+        connection=context.config.attributes["connection"],
+        target_metadata=metadata,
+        version_table=version_table,
+        render_as_batch=True,
+        transactional_ddl=True,
+    )
+    context.run_migrations()

@@ -1,0 +1,40 @@
+"""Exact money: integers in stores, decimal text at the borders.
+
+Micros (1e-6 of a currency unit) are what callers give; nanos (1e-9) are what one event costs, because a CPM of one
+micro is a thousandth of a micro an impression.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+MICROS = 1_000_000
+NANOS = 1_000_000_000
+ANCOST_MAX_MICROS = 999_999_999_999
+"""999999.999999, the documented maximum (click-tracker-service, "Query String Parameters")."""
+
+_ANCOST = re.compile(rb"([0-9]{1,6})(?:\.([0-9]{0,6}))?|\.([0-9]{1,6})")
+
+
+def parse_ancost(text: bytes) -> int | None:
+    """Micros of a decimal from 0 to 999999.999999 with at most six places; None for anything else."""
+    match = _ANCOST.fullmatch(text)
+    if match is None:
+        return None
+    whole, places, bare = match.groups()
+    fraction = bare if bare is not None else places or b""
+    return int(whole or b"0") * MICROS + int(fraction.ljust(6, b"0") or b"0")
+
+
+def to_micros(value: Decimal) -> int:
+    """Micros of a currency amount, rounded half to even at the sixth place."""
+    return int((value * MICROS).to_integral_value())
+
+
+def format_nanos(nanos: int) -> str:
+    """Currency amount of `nanos` with at most six places, no exponent and no trailing zeros beyond two: `0.25`."""
+    micros = (Decimal(nanos) / 1000).to_integral_value()
+    text = f"{micros / MICROS:.6f}".rstrip("0")
+    whole, _, fraction = text.partition(".")
+    return f"{whole}.{fraction.ljust(2, '0')}"

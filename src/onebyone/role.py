@@ -1,0 +1,45 @@
+"""The life of a role's process: say ready, run until told to stop, drain.
+
+The supervisor starts every role and hands it a *lifeline*: one end of a socket pair, its number in
+`ONEBYONE_LIFELINE_FD`. The role writes one line, `ready`, when it may get traffic; the end of file says that the
+supervisor is gone and the role must drain, so that no orphan lives on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+
+LIFELINE = "ONEBYONE_LIFELINE_FD"
+LISTENER = "ONEBYONE_LISTENER_FD"
+
+
+class Lifeline:
+    """Stop signal and readiness of one process; make it inside the running loop."""
+
+    def __init__(self) -> None:
+        self.stopping = asyncio.Event()
+        self._socket: socket.socket | None = None
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
+        if LIFELINE in os.environ:
+            self._socket = socket.socket(fileno=int(os.environ[LIFELINE]))
+            self._socket.setblocking(False)
+            loop.add_reader(self._socket, self._hang_up, self._socket)
+
+    def _hang_up(self, lifeline: socket.socket) -> None:
+        asyncio.get_running_loop().remove_reader(lifeline)
+        self.stopping.set()
+
+    def ready(self) -> None:
+        """Tells the supervisor that this process may get traffic."""
+        if self._socket is not None:
+            self._socket.send(b"ready\n")
+
+
+def listener() -> socket.socket:
+    """The listening socket that the supervisor bound and handed down, so that a dead worker never closes the port."""
+    return socket.socket(fileno=int(os.environ[LISTENER]))

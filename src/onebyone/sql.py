@@ -1,0 +1,59 @@
+"""SQL engines for SQLite and PostgreSQL with one behaviour: explicit transactions, durable commits, foreign keys on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Connection, Integer, event
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+Identity = BigInteger().with_variant(Integer, "sqlite")
+"""Type of auto-incremented ids: SQLite increments only an INTEGER primary key."""
+
+Document = JSON().with_variant(JSONB(), "postgresql")
+
+BUSY_MS = 10_000
+
+
+def create_engine(url: str) -> AsyncEngine:
+    """An engine for `sqlite+aiosqlite:///...` or `postgresql+asyncpg://...`."""
+    if not url.startswith("sqlite"):
+        return create_async_engine(url, pool_pre_ping=True)
+    engine = create_async_engine(url)
+    event.listen(engine.sync_engine, "connect", _prepare)
+    event.listen(engine.sync_engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: Any, _: Any) -> None:
+    # The sqlite3 module would start transactions only at the first write; _begin does it where SQLAlchemy says so.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    # A deferred transaction that reads and then writes can fail without waiting; writers take the lock at once.
+    write = connection.get_execution_options().get("onebyone_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+@asynccontextmanager
+async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection in a transaction that only reads: one consistent view."""
+    async with engine.connect() as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection in a transaction that commits at the end of the block, or not at all."""
+    async with engine.connect() as connection:
+        await connection.execution_options(onebyone_write=True)
+        async with connection.begin():
+            yield connection
