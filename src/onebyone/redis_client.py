@@ -6,6 +6,9 @@ that the caller sees, and whoever repeats a write must be safe to repeat it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
@@ -14,28 +17,44 @@ from redis.retry import Retry
 
 CONNECT_SECONDS = 2.0
 REPLY_SECONDS = 5.0
+CONNECTIONS = 32
 
 Unavailable = (redis.RedisError, OSError)
 """What a caller catches when the server is away, slow, full or refuses."""
 
 
 def connect(url: str, *, reply_seconds: float = REPLY_SECONDS) -> redis.asyncio.Redis:
-    """An asyncio client for `url` (`redis://`, `rediss://`, `unix://`); replies are bytes."""
-    return redis.asyncio.Redis.from_url(
+    """An asyncio client for `url` (`redis://`, `rediss://`, `unix://`); replies are bytes.
+
+    A burst waits for one of its connections; redis-py's own default raises at the hundred and first.
+    """
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
         url,
+        max_connections=CONNECTIONS,
+        timeout=reply_seconds,
         retry=AsyncRetry(NoBackoff(), 0),
         socket_connect_timeout=CONNECT_SECONDS,
         socket_timeout=reply_seconds,
         protocol=2,
     )
+    return redis.asyncio.Redis.from_pool(pool)
 
 
-def connect_blocking(url: str, *, reply_seconds: float = REPLY_SECONDS) -> redis.Redis:
-    """The same for a thread."""
+def connect_blocking(
+    url: str, *, reply_seconds: float = REPLY_SECONDS, connected: Callable[[], None] | None = None
+) -> redis.Redis:
+    """The same for a thread. `connected` is called at each new connection, also at one that redis-py makes silently."""
+
+    def on_connect(connection: Any) -> None:
+        connection.on_connect()
+        if connected is not None:
+            connected()
+
     return redis.Redis.from_url(
         url,
         retry=Retry(NoBackoff(), 0),
         socket_connect_timeout=CONNECT_SECONDS,
         socket_timeout=reply_seconds,
         protocol=2,
+        redis_connect_func=on_connect,
     )

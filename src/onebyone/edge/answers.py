@@ -1,0 +1,71 @@
+"""What the edge says: every status, header and body of the tag endpoints (design, section 3), built once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from onebyone.edge import pages
+from onebyone.edge.reasons import Reason
+
+Header = tuple[bytes, bytes]
+
+GIF_BODY = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
+"""A transparent image of one pixel, 43 bytes (GIF89a, two colours, index 0 transparent)."""
+
+SCRIPT_BODY = b"/* OneByOne */\n"
+"""A script that does nothing; third-party pixels will be rendered in its place."""
+
+COMMON: tuple[Header, ...] = (
+    (b"cache-control", b"no-store, no-cache, must-revalidate, private, max-age=0"),
+    (b"pragma", b"no-cache"),
+    (b"expires", b"0"),
+    (b"cross-origin-resource-policy", b"cross-origin"),
+    (b"access-control-allow-origin", b"*"),
+    (b"x-content-type-options", b"nosniff"),
+)
+
+RECORDED: Header = (b"x-onebyone", b"recorded")
+IGNORED: dict[Reason, Header] = {
+    reason: (b"x-onebyone", b"ignored; reason=%b" % reason.value.encode()) for reason in Reason
+}
+CLOSE: Header = (b"connection", b"close")
+
+
+class Answer(NamedTuple):
+    """One HTTP answer without its `X-OneByOne`."""
+
+    status: int
+    headers: tuple[Header, ...]
+    body: bytes
+
+
+def _answer(status: int, content_type: bytes, body: bytes, *more: Header) -> Answer:
+    headers = (*COMMON, (b"content-type", content_type), (b"content-length", b"%d" % len(body)), *more)
+    return Answer(status, headers, body)
+
+
+def _page(status: int, body: bytes) -> Answer:
+    return _answer(status, b"text/html; charset=utf-8", body, *pages.HEADERS)
+
+
+GIF = _answer(200, b"image/gif", GIF_BODY)
+SCRIPT = _answer(200, b"application/javascript", SCRIPT_BODY)
+NO_DESTINATION = _page(200, pages.NO_DESTINATION)
+NOT_FOUND = _page(404, pages.NOT_FOUND)
+TRY_AGAIN = _page(503, pages.TRY_AGAIN)
+METHOD = _answer(405, b"text/plain; charset=utf-8", b"Use GET.\n", (b"allow", b"GET, HEAD"))
+
+
+def unavailable(answer: Answer) -> Answer:
+    """The same body, said to be not recorded."""
+    return answer._replace(status=503)
+
+
+def redirect(location: bytes) -> Answer:
+    """302 to a target that `targets.to_location` made."""
+    return Answer(302, (*COMMON, (b"location", location), (b"content-length", b"0")), b"")
+
+
+def notice(location: bytes, status: int = 200) -> Answer:
+    """A page that shows where the link would lead and leaves the step to the person."""
+    return _page(status, pages.notice(location))

@@ -1,0 +1,114 @@
+"""Group commit: all requests that wait share one sync.
+
+While a batch is on its way to the disk the next one gathers; a lone request finds the disk idle and does not wait for
+a timer. The journal's seq has no holes: it moves only when a batch is on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from onebyone import batches
+from onebyone.edge.journal import Journal
+
+BATCH_EVENTS = 500
+"""Events of one batch at most: a stream entry stays under two megabytes, unpacked."""
+
+_log = structlog.get_logger()
+
+
+class Commits:
+    """Writes event lines of one process to its journal; all methods belong to the event loop's thread."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        pending_events: int,
+        on_batch: Callable[[int], None],
+        on_failure: Callable[[int, bool], None],
+    ) -> None:
+        """On the loop: `on_batch(events)` after each sync, `on_failure(events, fatal)` when the disk refused one."""
+        self._journal = journal
+        self._limit = pending_events
+        self._on_batch = on_batch
+        self._on_failure = on_failure
+        self._loop = asyncio.get_running_loop()
+        self._lines: list[bytes] = []
+        self._waiters: list[asyncio.Future[bool]] = []
+        self._busy = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._work: queue.SimpleQueue[tuple[list[bytes], list[asyncio.Future[bool]]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread.start()
+
+    def submit(self, line: bytes) -> asyncio.Future[bool] | None:
+        """Queues one event; the future says whether it is on disk. None: too many wait already."""
+        if len(self._lines) >= self._limit:
+            return None
+        future: asyncio.Future[bool] = self._loop.create_future()
+        self._lines.append(line)
+        self._waiters.append(future)
+        if not self._busy:
+            # At the end of this turn of the loop, so that requests that arrived together go together.
+            self._busy = True
+            self._idle.clear()
+            self._loop.call_soon(self._next)
+        return future
+
+    @property
+    def waiting(self) -> int:
+        """Events that gather for the next batch."""
+        return len(self._lines)
+
+    async def close(self) -> None:
+        """Waits until all that was queued is on disk or refused, then ends the thread."""
+        await self._idle.wait()
+        self._work.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _next(self) -> None:
+        lines, self._lines = self._lines[:BATCH_EVENTS], self._lines[BATCH_EVENTS:]
+        waiters, self._waiters = self._waiters[:BATCH_EVENTS], self._waiters[BATCH_EVENTS:]
+        self._work.put((lines, waiters))
+
+    def _done(self, waiters: list[asyncio.Future[bool]], failure: tuple[str, bool] | None) -> None:
+        if failure is None:
+            self._on_batch(len(waiters))
+        else:
+            _log.error("journal refused a batch", events=len(waiters), error=failure[0], fatal=failure[1])
+            self._on_failure(len(waiters), failure[1])
+        for waiter in waiters:
+            # A request whose client went away is cancelled; the others of its batch must not notice.
+            if not waiter.done():
+                waiter.set_result(failure is None)
+        if self._lines:
+            self._next()
+        else:
+            self._busy = False
+            self._idle.set()
+
+    def _run(self) -> None:
+        seq = self._journal.bounds()[1]
+        fatal = False
+        while (work := self._work.get()) is not None:
+            lines, waiters = work
+            failure: tuple[str, bool] | None = None
+            if fatal:
+                failure = ("journal failed before", True)
+            else:
+                try:
+                    self._journal.append(seq + 1, len(lines), batches.pack(lines))
+                    seq += 1
+                except sqlite3.Error as error:
+                    # A full disk may have room again; after any other fault (a failed sync above all) what the
+                    # kernel still holds cannot be believed, and the process must go.
+                    fatal = error.sqlite_errorcode != sqlite3.SQLITE_FULL
+                    failure = (f"{error.sqlite_errorname}: {error}", fatal)
+            self._loop.call_soon_threadsafe(self._done, waiters, failure)

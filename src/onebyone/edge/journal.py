@@ -1,0 +1,213 @@
+"""The journal of one producer: a SQLite file (WAL, synchronous=FULL) with one row a group commit.
+
+    <journal dir>/<producer>.sqlite3    batches(seq, events, written_ms, payload); meta(shard)
+    <journal dir>/<producer>.lock       held (flock) by the process that owns the file
+
+One writing connection (the owner's committing thread) and one reading connection (the shipping thread). Once `append`
+returns, the batch survives SIGKILL and, as far as the disk tells the truth, power loss. A file whose lock is free
+belonged to a dead process: any edge process on the folder may adopt it, ship what is left and delete it. The lock is a
+file of its own because closing any descriptor of a SQLite file drops the locks that SQLite holds on it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+
+from onebyone import batches
+from onebyone.clock import now_ms
+
+_log = structlog.get_logger()
+
+DELETE_STEP = 256
+"""Rows that one commit deletes at most, so that forgetting a long backlog never delays an answer."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (shard INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS batches (
+    seq INTEGER PRIMARY KEY, events INTEGER NOT NULL, written_ms INTEGER NOT NULL, payload BLOB NOT NULL
+);
+"""
+
+
+class Row(NamedTuple):
+    """One batch as the journal keeps it."""
+
+    seq: int
+    events: int
+    written_ms: int
+    payload: bytes
+
+
+class Lock:
+    """Ownership of a producer's journal, by whichever process holds it."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a+b")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.close()
+            raise
+
+    def release(self) -> None:
+        """Lets another process take the journal."""
+        self._file.close()
+
+
+class Journal:
+    """One producer's file. `append` and `forget` belong to one thread, `after` and `bounds` to another."""
+
+    def __init__(self, directory: Path, producer: str, lock: Lock) -> None:
+        self.producer = producer
+        self._lock = lock
+        self._directory = directory
+        self._path = directory / f"{producer}.sqlite3"
+        self._writer = _open(self._path)
+        self._reader = _open(self._path)
+        self._forget_to = 0
+        self._forget_written = 0
+
+    @classmethod
+    def create(cls, directory: Path, producer: str, shard: int) -> Journal:
+        """A new producer's empty journal, on disk with its folder entry."""
+        directory.mkdir(parents=True, exist_ok=True)
+        journal = cls(directory, producer, Lock(directory / f"{producer}.lock"))
+        journal._writer.executescript(_SCHEMA)
+        journal._writer.execute("INSERT INTO meta (shard) VALUES (?)", (shard,))
+        _sync_directory(directory)
+        return journal
+
+    @classmethod
+    def abandoned(cls, directory: Path) -> Iterator[Journal]:
+        """The journals of dead processes, each now owned by the caller."""
+        for path in sorted(directory.glob("*.lock")):
+            try:
+                lock = Lock(path)
+            except OSError:
+                continue
+            database = path.with_suffix(".sqlite3")
+            try:
+                complete = database.exists() and _has_schema(database)
+                if complete:
+                    yield cls(directory, path.stem, lock)
+                    continue
+            except sqlite3.DatabaseError as error:
+                # Out of the way, so that one broken file never holds up the others, but kept for a rescue by hand.
+                _log.error("journal cannot be read, set aside as .corrupt", path=str(database), error=repr(error))
+                database.rename(database.with_suffix(".corrupt"))
+            # Broken, or the process died before its first commit, or another adopter has just finished with it.
+            _unlink(database, path)
+            lock.release()
+
+    @property
+    def shard(self) -> int:
+        """The shard that this producer writes to."""
+        shard: int = self._reader.execute("SELECT shard FROM meta").fetchone()[0]
+        return shard
+
+    def bounds(self) -> tuple[int, int]:
+        """Lowest and highest seq that are kept; (1, 0) when nothing ever was."""
+        low, high = self._reader.execute("SELECT min(seq), max(seq) FROM batches").fetchone()
+        return (low, high) if low is not None else (1, 0)
+
+    def after(self, seq: int, rows: int) -> list[Row]:
+        """Up to `rows` batches behind `seq`, in order."""
+        cursor = self._reader.execute(
+            "SELECT seq, events, written_ms, payload FROM batches WHERE seq > ? ORDER BY seq LIMIT ?", (seq, rows)
+        )
+        return [Row(*row) for row in cursor]
+
+    def append(self, seq: int, events: int, payload: bytes) -> None:
+        """Writes one batch and syncs it; also deletes a step of what may be forgotten. Raises `sqlite3.Error`."""
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            self._writer.execute("INSERT INTO batches VALUES (?, ?, ?, ?)", (seq, events, now_ms(), payload))
+            self._delete(keep=seq)
+            self._writer.execute("COMMIT")
+        except sqlite3.Error:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            raise
+
+    def may_forget(self, seq: int, written_before_ms: int) -> None:
+        """Batches up to `seq` that were written before that time are in the report store and may go."""
+        self._forget_written = written_before_ms
+        self._forget_to = seq
+
+    def forget(self) -> int:
+        """Deletes what may be forgotten, one step, outside of any append; how many rows went."""
+        self._writer.execute("BEGIN IMMEDIATE")
+        gone = self._delete(keep=None)
+        self._writer.execute("COMMIT")
+        return gone
+
+    def _delete(self, keep: int | None) -> int:
+        # The newest row stays until another is written, so that the file never forgets how far its seq had come.
+        if self._forget_to == 0:
+            return 0
+        newest = keep or self._writer.execute("SELECT coalesce(max(seq), 0) FROM batches").fetchone()[0]
+        return self._writer.execute(
+            "DELETE FROM batches WHERE seq IN (SELECT seq FROM batches WHERE seq <= ? AND seq < ? AND written_ms < ?"
+            " ORDER BY seq LIMIT ?)",
+            (self._forget_to, newest, self._forget_written, DELETE_STEP),
+        ).rowcount
+
+    def size(self) -> int:
+        """Bytes on disk."""
+        paths = (self._path, Path(f"{self._path}-wal"))
+        return sum(path.stat().st_size for path in paths if path.exists())
+
+    def close(self) -> None:
+        """Closes the file and gives the lock back; what it holds waits for an adopter."""
+        self._writer.close()
+        self._reader.close()
+        self._lock.release()
+
+    def delete(self) -> None:
+        """Closes the file and removes it: everything in it is in the report store."""
+        self._writer.close()
+        self._reader.close()
+        _unlink(self._path, self._directory / f"{self.producer}.lock")
+        self._lock.release()
+
+
+def new(directory: Path, shards: int) -> Journal:
+    """The journal of a producer that starts its life now."""
+    producer = batches.new_producer()
+    return Journal.create(directory, producer, batches.shard_of(producer, shards))
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    return connection
+
+
+def _has_schema(path: Path) -> bool:
+    connection = _open(path)
+    try:
+        tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'batches'").fetchone()[0]
+        return bool(tables) and connection.execute("SELECT count(*) FROM meta").fetchone()[0] == 1
+    finally:
+        connection.close()
+
+
+def _unlink(database: Path, lock: Path) -> None:
+    for path in (database, Path(f"{database}-wal"), Path(f"{database}-shm"), lock):
+        path.unlink(missing_ok=True)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,176 @@
+"""Trackers and members in the memory of one edge process: no Redis call while warm, one at a time for each on a miss.
+
+An entry is *current* until a change of its key is announced or an announcement was missed (`watcher.py`); then it is
+looked up again before it is used. While the cache server is away the last known record goes on being used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import redis.asyncio
+
+from onebyone import keys
+from onebyone.configuration import MemberRecord, TrackerRecord
+from onebyone.edge import minting
+from onebyone.redis_client import Unavailable
+
+UNKNOWN_SECONDS = 1.0
+"""How long an id is remembered as unknown; new trackers are announced, so this only bounds a lost announcement."""
+UNKNOWN_ENTRIES = 10_000
+RETRY_SECONDS = 0.5
+"""After a failed look-up, how long nobody asks the cache server again for a record that is already held."""
+
+Record = TypeVar("Record")
+
+
+class ConfigurationUnavailable(Exception):
+    """The cache cannot say whether the record exists: the server is away, or it is being refilled."""
+
+
+@dataclass(slots=True)
+class _Entry(Generic[Record]):
+    record: Record
+    generation: int
+
+
+class Lookup(Generic[Record]):
+    """Records of one sort by id."""
+
+    def __init__(
+        self, client: redis.asyncio.Redis, key: Callable[[int], str], decode: Callable[[bytes], Record], limit: int
+    ) -> None:
+        self._client = client
+        self._key = key
+        self._decode = decode
+        self._limit = limit
+        self._entries: dict[int, _Entry[Record]] = {}
+        self._unknown: dict[int, float] = {}
+        self._flights: dict[int, asyncio.Task[Record | None]] = {}
+        self._generation = 0
+        self._announcements = 0
+        self._retry_at = 0.0
+
+    def get(self, record_id: int) -> Record | None:
+        """The record if it is held and current; the hot path."""
+        entry = self._entries.get(record_id)
+        if entry is not None and entry.generation == self._generation:
+            return entry.record
+        return None
+
+    async def find(self, record_id: int) -> Record | None:
+        """The record from memory or the cache server; None when there is none. Raises `ConfigurationUnavailable`."""
+        record = self.get(record_id)
+        if record is not None:
+            return record
+        now = time.monotonic()
+        if self._unknown.get(record_id, 0.0) > now:
+            return None
+        held = self._entries.get(record_id)
+        if held is not None and now < self._retry_at:
+            return held.record
+        flight = self._flights.get(record_id)
+        if flight is None:
+            flight = asyncio.create_task(self._fetch(record_id))
+            self._flights[record_id] = flight
+            flight.add_done_callback(lambda _: self._flights.pop(record_id, None))
+        try:
+            # Shielded: one client that goes away must not fail the others that wait for the same record.
+            return await asyncio.shield(flight)
+        except ConfigurationUnavailable:
+            if held is not None:
+                return held.record
+            raise
+
+    async def _fetch(self, record_id: int) -> Record | None:
+        generation, announcements = self._generation, self._announcements
+        try:
+            pipe = self._client.pipeline(transaction=False)
+            pipe.get(self._key(record_id))
+            pipe.exists(keys.HEAD)
+            text, complete = await pipe.execute()
+        except Unavailable as error:
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+            raise ConfigurationUnavailable(str(error)) from error
+        if text is None and not complete:
+            raise ConfigurationUnavailable("the cache is being refilled")
+        if text is None:
+            self._entries.pop(record_id, None)
+            if announcements == self._announcements:
+                _bounded(self._unknown, UNKNOWN_ENTRIES)[record_id] = time.monotonic() + UNKNOWN_SECONDS
+            return None
+        record = self._decode(text)
+        # A change that was announced while the answer was on its way may be newer than the answer.
+        fresh = announcements == self._announcements
+        _bounded(self._entries, self._limit)[record_id] = _Entry(record, generation if fresh else -1)
+        return record
+
+    def announce(self, record_id: int) -> None:
+        """A change of this record was published."""
+        self._announcements += 1
+        self._unknown.pop(record_id, None)
+        entry = self._entries.get(record_id)
+        if entry is not None:
+            entry.generation = -1
+
+    def doubt(self) -> None:
+        """An announcement was missed: nothing held is current any more."""
+        self._announcements += 1
+        self._generation += 1
+        self._unknown.clear()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+Value = TypeVar("Value")
+
+
+def _bounded(held: dict[int, Value], limit: int) -> dict[int, Value]:
+    if len(held) >= limit:
+        del held[next(iter(held))]
+    return held
+
+
+@dataclass(frozen=True, slots=True)
+class Tracker:
+    """A tracker record with its part of the event line already encoded."""
+
+    record: TrackerRecord
+    fragment: bytes
+
+    @classmethod
+    def decode(cls, text: bytes) -> Tracker:
+        """The tracker of a cached JSON."""
+        record = TrackerRecord.decode(text)
+        return cls(record, minting.as_of(record))
+
+
+class Lookups:
+    """All that an edge process knows of the configuration."""
+
+    def __init__(self, client: redis.asyncio.Redis, trackers: int) -> None:
+        self.impressions = Lookup(client, lambda number: keys.tracker("imp", number), Tracker.decode, trackers)
+        self.clicks = Lookup(client, lambda number: keys.tracker("clk", number), Tracker.decode, trackers)
+        self.members = Lookup(client, keys.member, MemberRecord.decode, trackers)
+        self._by_prefix: dict[str, Lookup[Tracker] | Lookup[MemberRecord]] = {
+            keys.tracker("imp", 0).rpartition(":")[0]: self.impressions,
+            keys.tracker("clk", 0).rpartition(":")[0]: self.clicks,
+            keys.member(0).rpartition(":")[0]: self.members,
+        }
+
+    def announce(self, key: str) -> None:
+        """A change of the record under this Redis key was published."""
+        prefix, _, number = key.rpartition(":")
+        lookup = self._by_prefix.get(prefix)
+        if lookup is not None:
+            lookup.announce(int(number))
+
+    def doubt(self) -> None:
+        """An announcement was missed."""
+        for lookup in (self.impressions, self.clicks, self.members):
+            lookup.doubt()

@@ -1,0 +1,23 @@
+"""Metrics of the edge (docs/metrics.md lists them; a test keeps the two equal)."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+RECORDED = Counter("onebyone_edge_recorded", "Events on disk, answered or not.")
+IGNORED = Counter("onebyone_edge_ignored", "Requests that were not counted, by reason code.", ["kind", "reason"])
+REFUSED_BATCHES = Counter("onebyone_edge_journal_failures", "Batches that the disk refused; their events are a loss.")
+LOST_UNANSWERED = Counter(
+    "onebyone_edge_memory_receipt_lost", "Events answered before the sync (receipt=memory) that the disk then refused."
+)
+REDIRECTS_REFUSED = Counter("onebyone_edge_redirects_refused", "`redir` targets that were not approved.")
+REDIRECTS_ANY = Counter("onebyone_edge_redirects_any", "`redir` targets approved only by the member's policy `any`.")
+BATCH_EVENTS = Histogram(
+    "onebyone_edge_batch_events", "Events of one group commit.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 500)
+)
+UNSHIPPED = Gauge("onebyone_edge_unshipped_batches", "Batches not yet in the stream.", multiprocess_mode="livesum")
+OLDEST = Gauge(
+    "onebyone_edge_unshipped_oldest_seconds", "Age of the oldest unshipped batch.", multiprocess_mode="livemax"
+)
+JOURNAL_BYTES = Gauge("onebyone_edge_journal_bytes", "Journals on disk.", multiprocess_mode="livesum")
+TRACKERS = Gauge("onebyone_edge_trackers_cached", "Trackers held in memory.", multiprocess_mode="livesum")

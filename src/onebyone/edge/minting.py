@@ -1,0 +1,55 @@
+"""Makes event lines: the record of `events.py` as bytes, with an id that no other event has.
+
+An id is a random 39-bit prefix and a 24-bit count below it. The prefix is drawn again at each start of a process and
+whenever the count is used up, so no coordination is needed; counting does not rest on ids but on the batch's name.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import orjson
+
+from onebyone.configuration import TrackerRecord
+from onebyone.events import AS_OF, VERSION
+
+_COUNT_BITS = 24
+_COUNT_END = 1 << _COUNT_BITS
+_PREFIX_BITS = 63 - _COUNT_BITS
+
+
+class Mint:
+    """Event ids of one process."""
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._end = 0
+
+    def event_id(self) -> int:
+        """The next id, 1 to 2**63 - 1."""
+        if self._next == self._end:
+            prefix = secrets.randbelow((1 << _PREFIX_BITS) - 1) + 1
+            self._next = prefix << _COUNT_BITS
+            self._end = self._next + _COUNT_END
+        number = self._next
+        self._next = number + 1
+        return number
+
+
+def as_of(tracker: TrackerRecord) -> bytes:
+    """The part of an event line that is the same for every event of this tracker record, without braces."""
+    fields: dict[str, Any] = {"kind": tracker.kind, "tracker_id": tracker.id}
+    for name in AS_OF:
+        fields[name] = getattr(tracker, name)
+    if tracker.terms:
+        fields["terms"] = tracker.terms
+    return orjson.dumps(fields)[1:-1]
+
+
+def line(event_id: int, ts: int, fragment: bytes, facts: dict[str, Any]) -> bytes:
+    """One event line: version, id, receive time (ms), the tracker's fragment and the request's facts."""
+    head = b'{"v":%d,"id":%d,"ts":%d,%b' % (VERSION, event_id, ts, fragment)
+    if not facts:
+        return head + b"}"
+    return head + b"," + orjson.dumps(facts)[1:]

@@ -1,0 +1,34 @@
+"""The few pages that a person may see who followed a link that cannot redirect."""
+
+from __future__ import annotations
+
+from html import escape
+
+HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+)
+
+
+def _page(title: str, body: str) -> bytes:
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width"><meta name="robots" content="noindex">'
+        f"<title>{title}</title><style>body{{font:1rem/1.5 sans-serif;max-width:36rem;margin:15vh auto;padding:0 1rem}}"
+        f"a{{overflow-wrap:anywhere}}</style></head><body><h1>{title}</h1>{body}</body></html>\n"
+    ).encode()
+
+
+NO_DESTINATION = _page("This link has no destination", "<p>Nobody has set a page for it to lead to.</p>")
+NOT_FOUND = _page("This link is not known", "<p>It may have been removed, or was copied in part.</p>")
+TRY_AGAIN = _page("Please try again in a moment", "<p>This link cannot be followed right now.</p>")
+
+
+def notice(location: bytes) -> bytes:
+    """The redirect notice: the target as an escaped link, no automatic jump. `location` is ASCII, http or https."""
+    target = escape(location.decode("ascii"), quote=True)
+    return _page(
+        "You are leaving this site",
+        f"<p>This link wants to take you to a page that its owner has not approved:</p>"
+        f'<p><a rel="noreferrer noopener nofollow" href="{target}">{target}</a></p>',
+    )

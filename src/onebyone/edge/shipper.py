@@ -1,0 +1,185 @@
+"""The shipping thread of one edge process: its own journal, and those of processes that died, to the stream server."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from onebyone import keys
+from onebyone.clock import now_ms
+from onebyone.edge.journal import Journal
+from onebyone.edge.shipment import Shipment
+from onebyone.redis_client import Unavailable, connect_blocking
+
+POLL_SECONDS = 0.25
+"""How often the counter's progress is read, and the longest that a wake-up can be missed."""
+ADOPT_SECONDS = 2.0
+BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What this process still has to ship; read by metrics."""
+
+    batches: int
+    oldest_ms: int
+    """Receive age of the oldest unshipped batch; 0 when there is none."""
+    journal_bytes: int
+
+
+class Shipper:
+    """Ships until `stop`; never gives up, never drops."""
+
+    def __init__(self, url: str, directory: Path, journal: Journal, overlap_seconds: float) -> None:
+        self._directory = directory
+        self._overlap_ms = int(overlap_seconds * 1000)
+        self._own = Shipment(journal)
+        self._shipments = [self._own]
+        self._connections = 0
+        self._checked = 0
+        self._incarnations: dict[int, bytes] = {}
+        self._client = connect_blocking(url, connected=self._connected)
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._deadline = 0.0
+        self._polled = 0.0
+        self._scanned = 0.0
+        self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
+        self.backlog = Backlog(0, 0, 0)
+
+    def start(self) -> None:
+        """Begins to ship."""
+        self._thread.start()
+
+    def notify(self) -> None:
+        """A batch was written."""
+        self._wake.set()
+
+    def stop(self, seconds: float) -> None:
+        """Ships what is left of the own journal for at most `seconds`, then closes all journals. Blocks."""
+        self._deadline = time.monotonic() + seconds
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join()
+
+    def _connected(self) -> None:
+        self._connections += 1
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._finished():
+            self._wake.wait(POLL_SECONDS)
+            self._wake.clear()
+            try:
+                self._round()
+            except (*Unavailable, sqlite3.Error) as error:
+                if failures == 0:
+                    _log.warning("cannot ship, events wait in the journal", error=repr(error))
+                self._measure()
+                self._pause(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
+                failures += 1
+            else:
+                if failures:
+                    _log.info("shipping again", attempts=failures)
+                failures = 0
+        for shipment in self._shipments:
+            shipment.journal.close()
+        self._client.close()
+
+    def _finished(self) -> bool:
+        if not self._stopping.is_set():
+            return False
+        return self._own.shipped >= self._own.journal.bounds()[1] or time.monotonic() >= self._deadline
+
+    def _pause(self, seconds: float) -> None:
+        if self._stopping.is_set():
+            seconds = min(seconds, max(0.0, self._deadline - time.monotonic()))
+            time.sleep(seconds)
+        else:
+            self._stopping.wait(seconds)
+
+    def _round(self) -> None:
+        now = time.monotonic()
+        if now - self._scanned >= ADOPT_SECONDS:
+            self._scanned = now
+            self._adopt()
+        if now - self._polled >= POLL_SECONDS:
+            self._poll()
+            self._polled = now
+            self._measure()
+        for shipment in self._shipments:
+            if shipment.send(self._client):
+                self._wake.set()
+            if self._connections != self._checked:
+                # redis-py had reconnected by itself: what was acknowledged before may be gone, and what
+                # was just sent may stand behind a hole.
+                self._poll()
+                break
+
+    def _adopt(self) -> None:
+        for journal in Journal.abandoned(self._directory):
+            _log.info("adopted the journal of a dead process", producer=journal.producer)
+            self._shipments.append(Shipment(journal))
+
+    def _poll(self) -> None:
+        shards = sorted({shipment.shard for shipment in self._shipments})
+        pipe = self._client.pipeline(transaction=False)
+        for shard in shards:
+            pipe.set(keys.incarnation(shard), secrets.token_hex(8), nx=True)
+            pipe.get(keys.incarnation(shard))
+        for shipment in self._shipments:
+            shipment.ask(pipe)
+        replies = pipe.execute()
+        for shard, incarnation in zip(shards, replies[1 : 2 * len(shards) : 2], strict=True):
+            if self._incarnations.setdefault(shard, incarnation) != incarnation:
+                _log.warning("stream server was emptied or replaced, shipping again", shard=shard)
+                self._incarnations[shard] = incarnation
+                self._checked = -1
+        answers = replies[2 * len(shards) :]
+        for index, shipment in enumerate(self._shipments):
+            shipment.answer(answers[2 * index], answers[2 * index + 1])
+        if self._connections != self._checked:
+            connections = self._connections
+            for shipment in self._shipments:
+                shipment.check(self._client)
+            self._checked = connections
+        self._forget()
+
+    def _forget(self) -> None:
+        before = now_ms() - self._overlap_ms
+        self._own.journal.may_forget(self._own.committed, before)
+        for shipment in self._shipments[1:]:
+            journal = shipment.journal
+            newest = journal.bounds()[1]
+            if shipment.committed < newest:
+                continue
+            rows = journal.after(newest - 1, 1)
+            if rows and rows[0].written_ms >= before:
+                continue
+            self._shipments.remove(shipment)
+            journal.delete()
+            self._client.hdel(keys.progress(shipment.shard), journal.producer)
+            self._client.hdel(keys.resend(shipment.shard), journal.producer)
+            _log.info("journal of a dead process is counted", producer=journal.producer)
+
+    def _measure(self) -> None:
+        batches = 0
+        oldest: int | None = None
+        for shipment in self._shipments:
+            batches += max(0, shipment.journal.bounds()[1] - shipment.shipped)
+            rows = shipment.journal.after(shipment.shipped, 1)
+            if rows:
+                oldest = min(oldest or rows[0].written_ms, rows[0].written_ms)
+        self.backlog = Backlog(
+            batches=batches,
+            oldest_ms=max(0, now_ms() - oldest) if oldest is not None else 0,
+            journal_bytes=sum(shipment.journal.size() for shipment in self._shipments),
+        )

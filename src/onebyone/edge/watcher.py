@@ -1,0 +1,87 @@
+"""Follows the published changes, so that an edge answers by a change within a second, also after a lost message."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+import redis.asyncio
+import structlog
+
+from onebyone import keys
+from onebyone.configuration import Head
+from onebyone.edge.lookup import Lookups
+from onebyone.redis_client import Unavailable
+
+BLOCK_MS = 250
+BACKOFF_SECONDS = 0.2
+
+_log = structlog.get_logger()
+
+
+class Watcher:
+    """Reads `keys.CHANGES` and compares with `keys.HEAD`, from `run` until `stop`."""
+
+    def __init__(self, client: redis.asyncio.Redis, lookups: Lookups) -> None:
+        self._client = client
+        self._lookups = lookups
+        self._head: Head | None = None
+        self._last = "0-0"
+        self._stopping = False
+        self.complete = asyncio.Event()
+        """Set once the cache was seen complete: the edge can tell an unknown tracker from one not published yet."""
+
+    async def run(self) -> None:
+        """Follows until `stop`, then returns within `BLOCK_MS` when the server answers."""
+        away = True
+        while not self._stopping:
+            try:
+                if away:
+                    await self._start()
+                    away = False
+                await self._step()
+            except Unavailable as error:
+                if not away:
+                    _log.warning("cache server is away, answering by what is known", error=repr(error))
+                away = True
+                await asyncio.sleep(BACKOFF_SECONDS)
+
+    def stop(self) -> None:
+        """Ends `run`. It is not cancelled, because redis-py can lose a cancellation that meets a reply."""
+        self._stopping = True
+
+    async def _start(self) -> None:
+        head = await self._read_head()
+        newest = cast("list[tuple[bytes, object]]", await self._client.xrevrange(keys.CHANGES, count=1))
+        self._last = newest[0][0].decode() if newest else "0-0"
+        self._head = head
+        # Whatever was announced while nobody listened is not known.
+        self._lookups.doubt()
+
+    async def _step(self) -> None:
+        await self._read(BLOCK_MS)
+        head = await self._read_head()
+        if head is None or head == self._head:
+            return
+        # The head was read after the messages; what made it move is in the stream by now, unless it was lost.
+        await self._read(None)
+        if self._head is None or head.store_id != self._head.store_id or head.version > self._head.version:
+            _log.info("missed an announcement, looking everything up again", head=head.encode())
+            await self._start()
+
+    async def _read_head(self) -> Head | None:
+        text = cast("bytes | None", await self._client.get(keys.HEAD))
+        if text is None:
+            return None
+        self.complete.set()
+        return Head.decode(text)
+
+    async def _read(self, block: int | None) -> None:
+        reply = await self._client.xread({keys.CHANGES: self._last}, count=1000, block=block)
+        for _, entries in cast("list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]", reply or []):
+            for entry_id, fields in entries:
+                self._last = entry_id.decode()
+                for key in fields[b"keys"].decode().split():
+                    self._lookups.announce(key)
+                if self._head is not None:
+                    self._head = Head(self._head.store_id, int(fields[b"v"]))

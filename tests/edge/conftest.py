@@ -1,0 +1,49 @@
+"""Fixtures of the edge's tests."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.edge.edge_process import EdgeProcess, Publisher
+from tests.support.valkey import ValkeyProcess, start_valkey
+
+
+@pytest.fixture(scope="module")
+def module_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyProcess]:
+    """One server for the read-only tables of a module."""
+    server = start_valkey(tmp_path_factory.mktemp("valkey"))
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def publisher(valkey: ValkeyProcess) -> Publisher:
+    """Publishes to this test's own server."""
+    return Publisher(valkey)
+
+
+@pytest.fixture
+def edge(valkey: ValkeyProcess, publisher: Publisher, tmp_path: Path) -> Iterator[EdgeProcess]:
+    """An edge process of this test's own, ready, with an empty configuration."""
+    publisher.publish()
+    process = EdgeProcess(tmp_path / "data", valkey.url)
+    process.start()
+    yield process
+    process.stop()
+    process.listener.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of four megabytes; skips where it cannot be mounted."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"cannot mount a small tmpfs: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -1,0 +1,147 @@
+"""A real edge process on a real socket, its configuration written to a real Valkey as the API would."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import orjson
+import redis
+
+from onebyone import batches, keys, role
+from onebyone.configuration import Head, MemberRecord, TrackerRecord
+from tests.support.valkey import ValkeyProcess
+from tests.support.waiting import wait_until
+
+AS_OF = {
+    "member_id": 7,
+    "advertiser_id": 11,
+    "line_item_id": 12,
+    "insertion_order_id": 0,
+    "publisher_id": 21,
+    "site_id": 22,
+    "tag_id": 23,
+    "payment_rule_id": 24,
+}
+
+
+class Publisher:
+    """Writes records and announces them, version by version."""
+
+    def __init__(self, valkey: ValkeyProcess) -> None:
+        self.client: redis.Redis = valkey.client()
+        self.version = 0
+
+    def publish(self, *records: TrackerRecord | MemberRecord, deleted: tuple[str, ...] = ()) -> None:
+        """Writes the records, deletes the keys, moves the head."""
+        self.version += 1
+        names = [*deleted]
+        pipe = self.client.pipeline()
+        for record in records:
+            key = keys.tracker(record.kind, record.id) if isinstance(record, TrackerRecord) else keys.member(record.id)
+            names.append(key)
+            pipe.set(key, record.encode())
+        for key in deleted:
+            pipe.delete(key)
+        pipe.xadd(keys.CHANGES, {"v": self.version, "keys": " ".join(names)})
+        pipe.set(keys.HEAD, Head("store", self.version).encode())
+        pipe.execute()
+
+
+def tracker(kind: Any, number: int, *, active: bool = True, click_url: str | None = None, **more: Any) -> TrackerRecord:
+    """A record of member 7."""
+    return TrackerRecord(id=number, kind=kind, active=active, click_url=click_url, **{**AS_OF, **more})
+
+
+class EdgeProcess:
+    """`python -m onebyone.edge`; the listening socket is the test's and survives the process."""
+
+    def __init__(self, data_dir: Path, valkey_url: str, **settings: str) -> None:
+        self.data_dir = data_dir
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.environment = {
+            **os.environ,
+            "ONEBYONE_DATA_DIR": str(data_dir),
+            "ONEBYONE_CACHE_URL": valkey_url,
+            "ONEBYONE_STREAM_URL": valkey_url,
+            "ONEBYONE_DRAIN_SECONDS": "0.1",
+            **{f"ONEBYONE_{name.upper()}": value for name, value in settings.items()},
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+        self._lifeline: socket.socket | None = None
+
+    def start(self, wait: bool = True) -> None:
+        """Starts the process; with `wait`, until it says ready."""
+        ours, theirs = socket.socketpair()
+        environment = {
+            **self.environment,
+            role.LIFELINE: str(theirs.fileno()),
+            role.LISTENER: str(self.listener.fileno()),
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "onebyone.edge"],
+            env=environment,
+            pass_fds=(theirs.fileno(), self.listener.fileno()),
+        )
+        theirs.close()
+        self._lifeline = ours
+        if wait:
+            ours.settimeout(30)
+            assert ours.recv(16) == b"ready\n"
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        return self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> int:
+        if self.process is None:
+            return 0
+        self.process.send_signal(number)
+        code = self.process.wait(30)
+        self.process = None
+        if self._lifeline is not None:
+            self._lifeline.close()
+        return code
+
+    def get(self, path: str, method: str = "GET", **headers: str) -> httpx.Response:
+        """One request on a connection of its own; redirects are not followed."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx.request(method, self.url + path, headers=named, timeout=20)
+
+    def raw(self, request: bytes) -> bytes:
+        """Bytes for bytes on one connection, until the edge closes it."""
+        with socket.create_connection(self.listener.getsockname(), timeout=20) as connection:
+            connection.sendall(request)
+            answer = b""
+            while chunk := connection.recv(65536):
+                answer += chunk
+        return answer
+
+
+def shipped(client: redis.Redis, shards: int = 4) -> list[dict[str, Any]]:
+    """All events in the streams, each batch once, in the order of their receipt."""
+    found: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for shard in range(shards):
+        for _, fields in cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrange(keys.events(shard))):
+            batch = batches.from_entry(fields)
+            lines = batches.unpack(batch.payload)
+            assert len(lines) == batch.events
+            found[batch.producer, batch.seq] = [orjson.loads(line) for line in lines]
+    return sorted((event for events in found.values() for event in events), key=lambda event: int(event["ts"]))
+
+
+def wait_for_events(client: redis.Redis, count: int) -> list[dict[str, Any]]:
+    """The events once `count` of them are in the streams."""
+    wait_until(lambda: len(shipped(client)) >= count, f"{count} events in the stream", seconds=20)
+    return shipped(client)

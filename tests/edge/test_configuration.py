@@ -1,0 +1,107 @@
+"""A change of the configuration is what the edge answers by, also when the message or the server was lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from onebyone import keys
+from onebyone.configuration import Head, MemberRecord
+from tests.edge.edge_process import EdgeProcess, Publisher, tracker
+from tests.support.valkey import ValkeyProcess
+from tests.support.waiting import wait_until
+
+OLD, NEW = "https://landing.example/old", "https://landing.example/new"
+
+
+def verdict(edge: EdgeProcess, path: str) -> str:
+    return str(edge.get(path).headers["x-onebyone"])
+
+
+def location(edge: EdgeProcess, number: int = 1) -> str | None:
+    answer = edge.get(f"/clktr?id={number}")
+    return None if answer.status_code != 302 else str(answer.headers["location"])
+
+
+def test_a_new_tracker_is_live_although_it_was_asked_for_before(edge: EdgeProcess, publisher: Publisher) -> None:
+    assert verdict(edge, "/imptr?id=1") == "ignored; reason=unknown_id"
+    publisher.publish(tracker("imp", 1))
+    wait_until(lambda: verdict(edge, "/imptr?id=1") == "recorded", "the tracker is live", seconds=2)
+
+
+def test_changes_and_deletion_are_live(edge: EdgeProcess, publisher: Publisher) -> None:
+    publisher.publish(tracker("clk", 1, click_url=OLD))
+    wait_until(lambda: location(edge) == OLD, "live", seconds=2)
+    publisher.publish(tracker("clk", 1, click_url=NEW))
+    wait_until(lambda: location(edge) == NEW, "changed", seconds=2)
+    publisher.publish(tracker("clk", 1, click_url=NEW, active=False))
+    wait_until(lambda: verdict(edge, "/clktr?id=1") == "ignored; reason=inactive", "inactive", seconds=2)
+    publisher.publish(deleted=(keys.tracker("clk", 1),))
+    wait_until(lambda: verdict(edge, "/clktr?id=1") == "ignored; reason=unknown_id", "deleted", seconds=2)
+
+
+def test_redirect_rules_of_the_member_are_live(edge: EdgeProcess, publisher: Publisher) -> None:
+    path = "/clktr?id=1&redir=https://partner.example/x"
+    publisher.publish(MemberRecord(7), tracker("clk", 1, click_url=OLD))
+    wait_until(lambda: edge.get(path).headers.get("location") == OLD, "refused", seconds=2)
+    publisher.publish(MemberRecord(7, redirect_domains=("partner.example",)))
+    wait_until(lambda: edge.get(path).headers.get("location") == "https://partner.example/x", "approved", seconds=2)
+
+
+def test_a_lost_message_is_noticed(edge: EdgeProcess, publisher: Publisher) -> None:
+    publisher.publish(tracker("clk", 1, click_url=OLD))
+    wait_until(lambda: location(edge) == OLD, "live")
+    publisher.version += 1
+    publisher.client.set(keys.tracker("clk", 1), tracker("clk", 1, click_url=NEW).encode())
+    publisher.client.set(keys.HEAD, Head("store", publisher.version).encode())
+    wait_until(lambda: location(edge) == NEW, "the change without a message", seconds=2)
+
+
+def test_known_trackers_go_on_while_the_cache_is_away(
+    edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess
+) -> None:
+    publisher.publish(tracker("imp", 1))
+    assert verdict(edge, "/imptr?id=1") == "recorded"
+    valkey.kill()
+    assert verdict(edge, "/imptr?id=1") == "recorded"
+    cold = edge.get("/imptr?id=2")
+    assert (cold.status_code, cold.headers["x-onebyone"], len(cold.content)) == (503, "ignored; reason=config", 43)
+    click = edge.get("/clktr?id=2&redir=https://stranger.example/a")
+    assert (click.status_code, "https://stranger.example/a" in click.text) == (503, True)
+    assert edge.get("/clktr?id=2").status_code == 503
+    valkey.start()
+    publisher.publish(tracker("imp", 2))
+    wait_until(lambda: verdict(edge, "/imptr?id=2") == "recorded", "all is well again")
+
+
+def test_an_emptied_cache_is_not_taken_for_unknown_trackers(
+    edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess
+) -> None:
+    publisher.publish(tracker("imp", 1), tracker("imp", 2))
+    assert verdict(edge, "/imptr?id=1") == "recorded"
+    valkey.client().flushall()
+    assert verdict(edge, "/imptr?id=1") == "recorded"
+    assert verdict(edge, "/imptr?id=2") == "ignored; reason=config"
+    publisher.publish(tracker("imp", 1), tracker("imp", 2))
+    wait_until(lambda: verdict(edge, "/imptr?id=2") == "recorded", "refilled", seconds=2)
+
+
+def test_a_paused_cache_delays_nobody_for_long(edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess) -> None:
+    publisher.publish(tracker("imp", 1))
+    assert verdict(edge, "/imptr?id=1") == "recorded"
+    valkey.pause()
+    try:
+        assert verdict(edge, "/imptr?id=1") == "recorded"
+        assert verdict(edge, "/imptr?id=2") == "ignored; reason=config"
+    finally:
+        valkey.resume()
+
+
+def test_an_edge_is_not_ready_before_the_cache_is_complete(valkey: ValkeyProcess, tmp_path: Path) -> None:
+    edge = EdgeProcess(tmp_path / "data", valkey.url)
+    edge.start(wait=False)
+    ready = wait_until(lambda: edge.get("/readyz"), "it listens")
+    assert (ready.status_code, ready.json()["checks"]["configuration"]) == (503, False)
+    Publisher(valkey).publish(tracker("imp", 1))
+    wait_until(lambda: edge.get("/readyz").status_code == 200, "ready")
+    edge.stop()
+    edge.listener.close()

@@ -1,0 +1,104 @@
+"""The journal file: what is appended is there for whoever comes next; what is forgotten is gone."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from onebyone.edge import journal
+from onebyone.edge.journal import DELETE_STEP, Journal
+
+FAR = 2**62
+
+
+def filled(directory: Path, count: int) -> Journal:
+    made = Journal.create(directory, "00000000000000aa", 3)
+    for seq in range(1, count + 1):
+        made.append(seq, 10, b"payload %d" % seq)
+    return made
+
+
+def test_rows_come_back_in_order(tmp_path: Path) -> None:
+    made = filled(tmp_path, 5)
+    assert [(row.seq, row.events, row.payload) for row in made.after(2, 2)] == [
+        (3, 10, b"payload 3"),
+        (4, 10, b"payload 4"),
+    ]
+    assert (made.shard, made.bounds()) == (3, (1, 5))
+    made.close()
+
+
+def test_an_empty_journal_has_empty_bounds(tmp_path: Path) -> None:
+    made = filled(tmp_path, 0)
+    assert made.bounds() == (1, 0)
+    assert made.after(0, 10) == []
+    made.close()
+
+
+def test_a_seq_is_written_once(tmp_path: Path) -> None:
+    made = filled(tmp_path, 2)
+    with pytest.raises(sqlite3.IntegrityError):
+        made.append(2, 1, b"again")
+    made.append(3, 1, b"next")
+    assert made.bounds() == (1, 3)
+    made.close()
+
+
+def test_forgetting_goes_in_steps_and_spares_the_newest(tmp_path: Path) -> None:
+    made = filled(tmp_path, DELETE_STEP + 10)
+    made.may_forget(DELETE_STEP + 10, FAR)
+    made.append(DELETE_STEP + 11, 1, b"more")
+    assert made.bounds() == (DELETE_STEP + 1, DELETE_STEP + 11)
+    assert made.forget() == 10
+    assert made.bounds() == (DELETE_STEP + 11, DELETE_STEP + 11)
+    made.close()
+
+
+def test_the_overlap_is_kept(tmp_path: Path) -> None:
+    made = filled(tmp_path, 3)
+    made.may_forget(3, written_before_ms=0)
+    assert made.forget() == 0
+    made.close()
+
+
+def test_a_journal_of_a_living_process_is_not_abandoned(tmp_path: Path) -> None:
+    made = filled(tmp_path, 1)
+    assert list(Journal.abandoned(tmp_path)) == []
+    made.close()
+
+
+def test_an_abandoned_journal_is_adopted_once_with_all_it_holds(tmp_path: Path) -> None:
+    filled(tmp_path, 3).close()
+    (adopted,) = Journal.abandoned(tmp_path)
+    assert (adopted.producer, adopted.shard, adopted.bounds()) == ("00000000000000aa", 3, (1, 3))
+    assert list(Journal.abandoned(tmp_path)) == []
+    adopted.delete()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_leftovers_without_a_commit_are_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / "00000000000000bb.lock").touch()
+    (tmp_path / "00000000000000cc.lock").touch()
+    (tmp_path / "00000000000000cc.sqlite3").touch()
+    assert list(Journal.abandoned(tmp_path)) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_file_is_set_aside_and_the_others_go_on(tmp_path: Path) -> None:
+    filled(tmp_path, 1).close()
+    (tmp_path / "0000000000000001.lock").touch()
+    (tmp_path / "0000000000000001.sqlite3").write_bytes(b"not a database" * 1000)
+    (adopted,) = Journal.abandoned(tmp_path)
+    assert adopted.producer == "00000000000000aa"
+    adopted.close()
+    assert (tmp_path / "0000000000000001.corrupt").exists()
+
+
+def test_new_producers_differ(tmp_path: Path) -> None:
+    made = [journal.new(tmp_path, 4) for _ in range(3)]
+    assert len({one.producer for one in made}) == 3
+    for one in made:
+        assert one.shard == int(one.producer, 16) % 4
+        one.close()

@@ -1,0 +1,41 @@
+"""The query string of a tag, row by row."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onebyone.edge import query
+
+ROWS: list[tuple[str, bytes, dict[bytes, bytes], bytes | None, bool]] = [
+    ("empty", b"", {}, None, False),
+    ("plain", b"id=1&t=2", {b"id": b"1", b"t": b"2"}, None, False),
+    ("first wins", b"id=1&id=2", {b"id": b"1"}, None, False),
+    ("no value", b"id=&t", {}, None, False),
+    ("decoded once", b"cachebuster=%2541", {b"cachebuster": b"%41"}, None, False),
+    ("tail", b"id=1&redir=http://a.example/?id=2&t=1", {b"id": b"1"}, b"http://a.example/?id=2&t=1", False),
+    ("tail at the front", b"redir=HTTPS://a.example/&id=1", {}, b"HTTPS://a.example/&id=1", False),
+    ("nested", b"redir=https://a.ex/?redir=https://b.ex", {}, b"https://a.ex/?redir=https://b.ex", False),
+    ("encoded", b"redir=http%3A%2F%2Fa.example%2F%3Fx%3D1&id=1", {b"id": b"1"}, b"http://a.example/?x=1", False),
+    ("encoded twice stays once", b"redir=http%253A%252F%252Fa.example", {}, b"http%3A%2F%2Fa.example", False),
+    ("not a parameter's end", b"xredir=http://a.example", {b"xredir": b"http://a.example"}, None, False),
+    ("empty redir", b"id=1&redir=", {b"id": b"1"}, None, False),
+    ("redir macro", b"id=1&redir=[REDIRECT_URL]", {b"id": b"1"}, None, True),
+    ("encoded redir macro", b"redir=%24%7BCLICK%7D&id=1", {b"id": b"1"}, None, True),
+    ("macro inside a target", b"redir=https://a.example/?c=[X]", {}, b"https://a.example/?c=[X]", False),
+    ("macro gives way to a later value", b"t=[T]&t=1", {b"t": b"1"}, None, True),
+    ("semicolon is text", b"id=1;t=2", {b"id": b"1;t=2"}, None, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("raw", "values", "redir", "macro"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
+def test_parse(raw: bytes, values: dict[bytes, bytes], redir: bytes | None, macro: bool) -> None:
+    assert query.parse(raw) == query.Query(values, redir, macro)
+
+
+@given(st.binary(max_size=300))
+def test_no_query_string_is_an_error(raw: bytes) -> None:
+    asked = query.parse(raw)
+    number = query.tracker_id(asked)
+    assert number is None or 0 < number < 2**63

@@ -1,0 +1,193 @@
+"""What is recorded reaches the stream, whatever dies: the edge, the stream server, or what it held."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import cast
+
+import pytest
+import redis
+
+from onebyone import keys
+from tests.edge.edge_process import EdgeProcess, Publisher, shipped, tracker
+from tests.support.traffic import Answers, Traffic
+from tests.support.valkey import ValkeyProcess
+from tests.support.waiting import wait_until
+
+
+def impressions(edge: EdgeProcess) -> Traffic:
+    return Traffic(edge.url, lambda name: f"/imptr?id=1&cachebuster={name}")
+
+
+def assert_conserved(client: redis.Redis, answers: Answers) -> None:
+    """Each recorded answer is there once; what was not answered is there once at most; nothing else is there."""
+    wait_until(
+        lambda: answers.recorded <= {event["cb"] for event in shipped(client)}, "every recorded event is shipped", 30
+    )
+    counts = Counter(event["cb"] for event in shipped(client))
+    assert set(counts.values()) <= {1}
+    assert set(counts) <= answers.recorded | answers.in_doubt
+    ids = [event["id"] for event in shipped(client)]
+    assert len(set(ids)) == len(ids)
+
+
+def test_the_edge_is_killed_at_random_in_traffic(
+    edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess
+) -> None:
+    publisher.publish(tracker("imp", 1))
+    traffic = impressions(edge)
+    traffic.start()
+    for pause in (0.3, 0.05, 0.4, 0.2, 0.1):
+        time.sleep(pause)
+        edge.kill()
+        edge.start()
+    time.sleep(0.3)
+    answers = traffic.stop()
+    assert len(answers.recorded) > 100
+    assert_conserved(valkey.client(), answers)
+
+
+def test_the_stream_server_is_killed_in_traffic(edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess) -> None:
+    publisher.publish(tracker("imp", 1))
+    traffic = impressions(edge)
+    traffic.start(pause=0.002)
+    for pause in (0.5, 0.3, 0.6):
+        time.sleep(pause)
+        valkey.kill()
+        time.sleep(0.2)
+        valkey.start()
+    time.sleep(0.3)
+    answers = traffic.stop()
+    assert not answers.in_doubt
+    assert not answers.refused
+    assert len(answers.recorded) > 100
+    assert_conserved(valkey.client(), answers)
+
+
+def test_an_emptied_stream_is_filled_again(edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess) -> None:
+    publisher.publish(tracker("imp", 1))
+    traffic = impressions(edge)
+    traffic.start(limit=300)
+    answers = traffic.wait()
+    client = valkey.client()
+    assert_conserved(client, answers)
+    client.flushall()
+    assert_conserved(client, answers)
+
+
+def test_what_a_dead_process_left_is_shipped_by_the_next(
+    edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess
+) -> None:
+    publisher.publish(tracker("imp", 1))
+    assert edge.get("/imptr?id=1&cachebuster=warm").headers["x-onebyone"] == "recorded"
+    wait_until(lambda: shipped(valkey.client()), "the first event is shipped")
+    valkey.kill()
+    traffic = impressions(edge)
+    traffic.start(limit=200)
+    answers = traffic.wait()
+    assert len(answers.recorded) == 200
+    edge.kill()
+    valkey.start()
+    edge.start()
+    answers.recorded.add("warm")
+    assert_conserved(valkey.client(), answers)
+
+
+def test_a_committed_journal_of_a_dead_process_is_deleted(
+    valkey: ValkeyProcess, publisher: Publisher, tmp_path: Path
+) -> None:
+    publisher.publish(tracker("imp", 1))
+    edge = EdgeProcess(tmp_path / "data", valkey.url, journal_overlap_seconds="0")
+    edge.start()
+    edge.get("/imptr?id=1")
+    client = valkey.client()
+    wait_until(lambda: shipped(client), "the event is shipped")
+    edge.kill()
+    (path,) = (tmp_path / "data" / "journal").glob("*.sqlite3")
+    shard = int(path.stem, 16) % 4
+    edge.start()
+    wait_until(lambda: len(shipped(client)) == 1 and path.exists(), "adopted")
+    client.hset(keys.progress(shard), path.stem, "1")
+    wait_until(lambda: not path.exists(), "the journal is deleted")
+    wait_until(lambda: not client.hexists(keys.progress(shard), path.stem), "its progress is forgotten")
+    edge.stop()
+    edge.listener.close()
+
+
+def test_a_resend_request_ships_again_from_what_is_committed(
+    edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess
+) -> None:
+    publisher.publish(tracker("imp", 1))
+    client = valkey.client()
+    for number in range(3):
+        edge.get(f"/imptr?id=1&cachebuster={number}")
+    wait_until(lambda: len(shipped(client)) == 3, "three events are shipped")
+    (path,) = (edge.data_dir / "journal").glob("*.sqlite3")
+    shard = int(path.stem, 16) % 4
+
+    def seqs() -> list[int]:
+        entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrange(keys.events(shard)))
+        return [int(fields[b"s"]) for _, fields in entries]
+
+    assert seqs() == [1, 2, 3]
+    client.hset(keys.progress(shard), path.stem, "1")
+    client.hset(keys.resend(shard), path.stem, "please")
+    wait_until(lambda: seqs() == [1, 2, 3, 2, 3], "batches 2 and 3 are sent again")
+
+
+@pytest.mark.parametrize("drained", [True, False], ids=["drained", "killed"])
+def test_a_stopped_edge_leaves_nothing_behind(
+    edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess, drained: bool
+) -> None:
+    publisher.publish(tracker("imp", 1))
+    traffic = impressions(edge)
+    traffic.start(limit=50)
+    answers = traffic.wait()
+    if drained:
+        assert edge.stop() == 0
+    else:
+        edge.kill()
+        edge.start()
+    assert_conserved(valkey.client(), answers)
+
+
+def test_requests_under_way_at_sigterm_are_answered(
+    edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess
+) -> None:
+    publisher.publish(tracker("imp", 1))
+    traffic = impressions(edge)
+    traffic.start()
+    time.sleep(0.3)
+    assert edge.stop() == 0
+    edge.start()
+    time.sleep(0.2)
+    answers = traffic.stop()
+    assert not answers.refused
+    assert_conserved(valkey.client(), answers)
+
+
+def test_a_full_disk_is_said_and_ends_with_the_fullness(
+    valkey: ValkeyProcess, publisher: Publisher, tmp_path: Path, small_disk: Path
+) -> None:
+    publisher.publish(tracker("imp", 1), tracker("clk", 1, click_url="https://landing.example/"))
+    edge = EdgeProcess(small_disk / "data", valkey.url)
+    edge.start()
+    ballast = small_disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"\0" * 65536)
+        except OSError:
+            pass
+    wait_until(lambda: edge.get("/imptr?id=1").status_code == 503, "the full disk is noticed", every=0)
+    impression = edge.get("/imptr?id=1&t=2")
+    click = edge.get("/clktr?id=1")
+    assert (impression.headers["x-onebyone"], len(impression.content)) == ("ignored; reason=journal", 43)
+    assert (click.status_code, click.headers["location"]) == (302, "https://landing.example/")
+    assert click.headers["x-onebyone"] == "ignored; reason=journal"
+    ballast.unlink()
+    wait_until(lambda: edge.get("/imptr?id=1").headers["x-onebyone"] == "recorded", "recording goes on")
+    edge.stop()
+    edge.listener.close()

@@ -1,0 +1,101 @@
+"""Clients that write down every answer: which cachebusters were recorded, refused, or never answered."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+
+@dataclass
+class Answers:
+    """What became of each cachebuster. An unanswered one is in doubt: it may be recorded or not, but once at most."""
+
+    recorded: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
+    in_doubt: set[str] = field(default_factory=set)
+
+    @property
+    def sent(self) -> int:
+        """All requests that were written to a socket."""
+        return len(self.recorded) + len(self.refused) + len(self.in_doubt)
+
+
+class Traffic:
+    """Sends requests from some threads, each on a keep-alive connection that is made anew when it breaks."""
+
+    def __init__(self, url: str, path: Callable[[str], str], clients: int = 4, prefix: str = "t") -> None:
+        """`path` makes the path of a request from its distinct cachebuster."""
+        self._address = urlsplit(url)
+        self._path = path
+        self._clients = clients
+        self._prefix = prefix
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._limit = 0
+        self._pause = 0.0
+        self._threads: list[threading.Thread] = []
+        self.answers = Answers()
+
+    def start(self, limit: int = 10**9, pause: float = 0.0) -> None:
+        """Begins; at most `limit` requests, `pause` seconds between two of one client."""
+        self._limit = limit
+        self._pause = pause
+        self._threads = [threading.Thread(target=self._client, daemon=True) for _ in range(self._clients)]
+        for thread in self._threads:
+            thread.start()
+
+    def wait(self, seconds: float = 300) -> Answers:
+        """Waits for the limit."""
+        for thread in self._threads:
+            thread.join(seconds)
+        return self.answers
+
+    def stop(self) -> Answers:
+        """Ends after the requests that are under way."""
+        self._stopping.set()
+        return self.wait()
+
+    @property
+    def done(self) -> bool:
+        """Whether all clients have ended."""
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _names(self) -> Iterator[str]:
+        while not self._stopping.is_set():
+            number = next(self._numbers)
+            if number >= self._limit:
+                return
+            yield f"{self._prefix}{number}"
+
+    def _client(self) -> None:
+        connection: http.client.HTTPConnection | None = None
+        for name in self._names():
+            if connection is None:
+                connection = http.client.HTTPConnection(str(self._address.hostname), self._address.port, timeout=30)
+            try:
+                connection.request("GET", self._path(name))
+                answer = connection.getresponse()
+                answer.read()
+            except (OSError, http.client.HTTPException):
+                with contextlib.suppress(OSError):
+                    connection.close()
+                connection = None
+                self._note(self.answers.in_doubt, name)
+                self._stopping.wait(0.02)
+                continue
+            verdict = answer.headers.get("X-OneByOne", "")
+            self._note(self.answers.recorded if verdict == "recorded" else self.answers.refused, name)
+            if self._pause:
+                self._stopping.wait(self._pause)
+        if connection is not None:
+            connection.close()
+
+    def _note(self, names: set[str], name: str) -> None:
+        with self._lock:
+            names.add(name)
