@@ -1,0 +1,152 @@
+"""Group commit: who waits for what, and what a refusal or a cancelled request does to the others."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onebyone import batches
+from onebyone.edge.commits import BATCH_EVENTS, Commits
+from onebyone.edge.journal import Journal
+
+pytestmark = pytest.mark.anyio
+
+
+class Slow(Journal):
+    """A journal whose disk waits for the test, and may refuse."""
+
+    gate: threading.Event
+    fault: sqlite3.Error | None = None
+
+    def append(self, seq: int, events: int, payload: bytes) -> None:
+        self.gate.wait(10)
+        if self.fault is not None:
+            raise self.fault
+        super().append(seq, events, payload)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Slow:
+    made = Slow.create(tmp_path, "00000000000000aa", 0)
+    assert isinstance(made, Slow)
+    made.gate = threading.Event()
+    made.gate.set()
+    return made
+
+
+class Noted:
+    """Calls of a `Commits`."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.failures: list[tuple[int, bool]] = []
+
+    def commits(self, journal: Journal, limit: int = 10_000) -> Commits:
+        return Commits(journal, limit, self.batches.append, lambda events, fatal: self.failures.append((events, fatal)))
+
+
+def fault(code: int, name: str) -> sqlite3.OperationalError:
+    error: Any = sqlite3.OperationalError(name)
+    error.sqlite_errorcode = code
+    error.sqlite_errorname = name
+    return error  # type: ignore[no-any-return]
+
+
+def submit(commits: Commits, line: bytes) -> asyncio.Future[bool]:
+    future = commits.submit(line)
+    assert future is not None
+    return future
+
+
+async def test_a_lone_event_is_a_batch_of_its_own(journal: Slow) -> None:
+    noted = Noted()
+    commits = noted.commits(journal)
+    assert await submit(commits, b"a")
+    assert await submit(commits, b"b")
+    await commits.close()
+    assert noted.batches == [1, 1]
+    assert [batches.unpack(row.payload) for row in journal.after(0, 10)] == [[b"a"], [b"b"]]
+    journal.close()
+
+
+async def test_what_arrives_together_or_during_a_sync_shares_the_next_one(journal: Slow) -> None:
+    noted = Noted()
+    commits = noted.commits(journal)
+    journal.gate.clear()
+    first = [submit(commits, b"1") for _ in range(3)]
+    await asyncio.sleep(0.05)
+    second = [submit(commits, b"2") for _ in range(5)]
+    assert not any(future.done() for future in first + second)
+    journal.gate.set()
+    assert all(await asyncio.gather(*first, *second))
+    await commits.close()
+    assert noted.batches == [3, 5]
+    journal.close()
+
+
+async def test_a_batch_has_a_limit_and_the_rest_follows_in_order(journal: Slow) -> None:
+    noted = Noted()
+    commits = noted.commits(journal)
+    futures = [submit(commits, b"%d" % number) for number in range(BATCH_EVENTS * 2 + 1)]
+    assert all(await asyncio.gather(*futures))
+    await commits.close()
+    assert noted.batches == [BATCH_EVENTS, BATCH_EVENTS, 1]
+    lines = [line for row in journal.after(0, 10) for line in batches.unpack(row.payload)]
+    assert lines == [b"%d" % number for number in range(BATCH_EVENTS * 2 + 1)]
+    journal.close()
+
+
+async def test_too_many_waiting_events_are_turned_away(journal: Slow) -> None:
+    commits = Noted().commits(journal, limit=2)
+    journal.gate.clear()
+    submit(commits, b"on its way")
+    await asyncio.sleep(0.05)
+    assert [commits.submit(b"x") is not None for _ in range(4)] == [True, True, False, False]
+    journal.gate.set()
+    await commits.close()
+    journal.close()
+
+
+async def test_a_request_that_went_away_disturbs_nobody(journal: Slow) -> None:
+    commits = Noted().commits(journal)
+    journal.gate.clear()
+    futures = [submit(commits, b"x") for _ in range(3)]
+    await asyncio.sleep(0.05)
+    futures[1].cancel()
+    journal.gate.set()
+    assert await futures[0]
+    assert await futures[2]
+    await commits.close()
+    assert journal.bounds() == (1, 1)
+    journal.close()
+
+
+async def test_a_full_disk_refuses_and_leaves_no_hole(journal: Slow) -> None:
+    noted = Noted()
+    commits = noted.commits(journal)
+    journal.fault = fault(sqlite3.SQLITE_FULL, "SQLITE_FULL")
+    assert await submit(commits, b"lost") is False
+    journal.fault = None
+    assert await submit(commits, b"kept") is True
+    await commits.close()
+    assert noted.failures == [(1, False)]
+    assert journal.bounds() == (1, 1)
+    journal.close()
+
+
+async def test_after_a_failed_sync_nothing_is_believed(journal: Slow) -> None:
+    noted = Noted()
+    commits = noted.commits(journal)
+    journal.fault = fault(sqlite3.SQLITE_IOERR_FSYNC, "SQLITE_IOERR_FSYNC")
+    assert await submit(commits, b"a") is False
+    journal.fault = None
+    assert await submit(commits, b"b") is False
+    await commits.close()
+    assert noted.failures == [(1, True), (1, True)]
+    assert journal.bounds() == (1, 0)
+    journal.close()
