@@ -1,0 +1,1 @@
+"""Faults against the whole product, with an account of every answer."""

@@ -1,0 +1,20 @@
+"""A short kill storm for every run of the tests; the long one is a command (`make storm`)."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from tests.faults import kill_storm
+from tests.support.product import start_product
+
+
+def test_every_recorded_answer_is_in_the_report_once_whatever_is_killed(tmp_path: Path) -> None:
+    product = start_product(tmp_path / "data", workers=2)
+    try:
+        account = kill_storm.run(product, impressions=3000, clicks=600, kills=2, seed=random.randrange(10**6))
+    finally:
+        product.stop()
+    print("\n".join(account.lines()))
+    account.check()
+    assert min(account.killed.values()) == 2
