@@ -10,6 +10,7 @@ one line each, every line ended by a newline. A counter that misses seqs below `
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ FORMAT = 1
 PAYLOAD_MAX_BYTES = 64 * 1024 * 1024
 """A payload that claims to unpack to more than this is refused as a bomb; edges stay three orders below it."""
 
+EVENTS_MAX = 1_000_000
+"""A payload with more lines than this is refused as a bomb: each empty line would cost a dead letter."""
+
+_PRODUCER = re.compile(r"[0-9a-f]{16}")
 _compressor = zstandard.ZstdCompressor(level=1)
 
 
@@ -62,6 +67,8 @@ def unpack(payload: bytes) -> list[bytes]:
         text = zstandard.ZstdDecompressor().decompress(payload)
     except zstandard.ZstdError as error:
         raise BatchError(f"payload does not unpack: {error}") from None
+    if text.count(b"\n") > EVENTS_MAX:
+        raise BatchError("payload has too many lines")
     return text.split(b"\n")[:-1]
 
 
@@ -94,6 +101,6 @@ def from_entry(fields: Mapping[bytes, bytes]) -> Batch:
         if isinstance(error, BatchError):
             raise
         raise BatchError(f"not a batch: {error!r}") from None
-    if len(batch.producer) != 16 or not 0 < batch.seq < 2**63:
+    if not _PRODUCER.fullmatch(batch.producer) or not 0 < batch.seq < 2**63:
         raise BatchError(f"bad name ({batch.producer!r}, {batch.seq})")
     return batch

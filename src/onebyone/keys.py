@@ -1,7 +1,8 @@
 """Every Redis key of the product, each with its reason.
 
-Two servers hold them: the *cache* server (configuration, may evict, may be flushed, is rebuilt from SQL) and the
-*stream* server (events on their way, must be `noeviction`). Braces are Redis Cluster hash tags.
+Two servers hold them: the *cache* server (configuration, rebuilt from SQL whenever it was emptied) and the
+*stream* server (events on their way). Both must be `noeviction`: an evicted tracker would read as an unknown one.
+Braces are Redis Cluster hash tags.
 """
 
 from __future__ import annotations

@@ -15,6 +15,9 @@ import socket
 LIFELINE = "ONEBYONE_LIFELINE_FD"
 LISTENER = "ONEBYONE_LISTENER_FD"
 
+REFUSED = 3
+"""Exit code of a role that cannot run as configured and has said why in one line: starting again would not help."""
+
 
 class Lifeline:
     """Stop signal and readiness of one process; make it inside the running loop."""

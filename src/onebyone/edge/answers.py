@@ -1,4 +1,4 @@
-"""What the edge says: every status, header and body of the tag endpoints (design, section 3), built once."""
+"""What the edge says: every status, header and body of the tag endpoints, built once."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The hot path: one request to `/imptr`, `/clktr` or `/clktrb`, from query string to answer.
 
-Read `Edge._decide` from top to bottom: each line is a row of the edge contract (design, section 3).
+Read `Edge._decide` from top to bottom: each line is a row of the edge contract.
 """
 
 from __future__ import annotations

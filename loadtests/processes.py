@@ -1,0 +1,38 @@
+"""What the kernel says of processes: memory and CPU time (Linux, /proc)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.support.product import children
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that it has started."""
+    return [pid, *(found for child in children(pid) for found in family(child))]
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process, all its threads together."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory; pages that processes share count in each."""
+    return _kilobytes(Path(f"/proc/{pid}/status"), "VmRSS:") / 1024
+
+
+def proportional_mb(pid: int) -> float | None:
+    """Resident memory with shared pages divided among those who share them; None where it cannot be read."""
+    try:
+        return _kilobytes(Path(f"/proc/{pid}/smaps_rollup"), "Pss:") / 1024
+    except OSError:
+        return None
+
+
+def _kilobytes(path: Path, field: str) -> int:
+    return next(int(line.split()[1]) for line in path.read_text().splitlines() if line.startswith(field))

@@ -1,0 +1,146 @@
+"""The documents name everything that a user can meet: settings, metrics, endpoints, reasons, commands."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+from typing import cast
+
+import pytest
+from onebyone.api.reports.service import services as report_services
+from prometheus_client.metrics import MetricWrapperBase
+from pydantic import SecretStr
+from starlette.routing import Route
+from typer.main import get_command
+
+from onebyone.api import operator as api_operator
+from onebyone.api.context import ApiContext
+from onebyone.api.entities import ENTITIES
+from onebyone.api.entity import Entity
+from onebyone.cli import app
+from onebyone.edge import operator as edge_operator
+from onebyone.edge.app import PATHS
+from onebyone.edge.reasons import Reason
+from onebyone.events import Event
+from onebyone.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+COMPUTED = {"workers": "cores, at most 4"}
+"""Defaults that differ from machine to machine, as the table words them."""
+
+
+def rows(name: str) -> list[str]:
+    """Table rows of a document."""
+    return [line for line in (DOCS / name).read_text().splitlines() if line.startswith("|")]
+
+
+def default(name: str) -> str:
+    if name in COMPUTED:
+        return COMPUTED[name]
+    value = Settings.model_fields[name].get_default()
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    return f"`{text}`" if text else ""
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_setting(name: str) -> None:
+    text = Settings.model_fields[name].description
+    assert f"| `ONEBYONE_{name.upper()}` | {default(name)} | {text} |" in rows("settings.md")
+
+
+def test_no_setting_that_is_gone() -> None:
+    named = set(re.findall(r"^\| `ONEBYONE_(\w+)`", (DOCS / "settings.md").read_text(), re.MULTILINE))
+    assert {name.lower() for name in named} == set(Settings.model_fields)
+
+
+def metrics() -> list[MetricWrapperBase]:
+    found = []
+    for role in ("edge", "api", "counter"):
+        module = importlib.import_module(f"onebyone.{role}.metrics")
+        found += [value for value in vars(module).values() if isinstance(value, MetricWrapperBase)]
+    return found
+
+
+def metric_row(metric: MetricWrapperBase) -> str:
+    (family,) = metric.describe()
+    suffix = "_total" if family.type == "counter" else ""
+    labels = ", ".join(f"`{label}`" for label in metric._labelnames)
+    return f"| `{family.name}{suffix}` | {family.type} | {labels} | {family.documentation} |"
+
+
+def test_metrics() -> None:
+    wanted = {metric_row(metric) for metric in metrics()}
+    written = {row for row in rows("metrics.md") if row.startswith("| `")}
+    assert written == wanted
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_reason(reason: Reason) -> None:
+    assert any(row.startswith(f"| `{reason}` |") for row in rows("reasons.md"))
+
+
+def test_event_fields() -> None:
+    named = {name for row in rows("events.md") for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert set(Event.__annotations__) <= named
+
+
+def endpoint_rows(heading: str) -> list[str]:
+    """Table rows of one section of the endpoints."""
+    _, _, section = (DOCS / "endpoints.md").read_text().partition(f"## {heading}")
+    return [line for line in section.partition("\n## ")[0].splitlines() if line.startswith("| `/")]
+
+
+def test_edge_endpoints() -> None:
+    operator = edge_operator.application(Settings(), dict)
+    paths = [*PATHS, *(route.path for route in operator.routes if isinstance(route, Route))]
+    assert [row.split("`")[1] for row in endpoint_rows("Edge")] == paths
+
+
+def test_api_endpoints() -> None:
+    operator = api_operator.application(Settings(), dict)
+    services = [*(entity.service for entity in ENTITIES), *report_services(cast(ApiContext, None))]
+    paths = ["/auth", *(f"/{name}" for name in services)]
+    paths += [route.path for route in operator.routes if isinstance(route, Route)]
+    assert [row.split("`")[1] for row in endpoint_rows("Config API")] == paths
+
+
+@pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.service)
+def test_methods_of_a_service(entity: Entity) -> None:
+    start = f"| `/{entity.service}` | {', '.join(entity.methods)} |"
+    assert any(row.startswith(start) for row in endpoint_rows("Config API"))
+
+
+@pytest.mark.parametrize("command", sorted(get_command(app).commands))  # type: ignore[attr-defined]
+def test_command(command: str) -> None:
+    assert any(row.startswith(f"| `onebyone {command}` |") for row in rows("commands.md"))
+
+
+@pytest.mark.parametrize("document", sorted(path.name for path in [*DOCS.glob("*.md"), ROOT / "README.md"]))
+def test_links_lead_somewhere(document: str) -> None:
+    path = ROOT / document if document == "README.md" else DOCS / document
+    for target in re.findall(r"\]\(([^)#]+)", path.read_text()):
+        if "://" not in target:
+            assert (path.parent / target).exists(), target
+
+
+def tree() -> set[str]:
+    """Paths of the modules in the architecture's tree, relative to the package."""
+    _, _, text = (DOCS / "architecture.md").read_text().partition("```text\n")
+    folders: list[str] = []
+    paths = set()
+    for line in text.partition("```")[0].splitlines():
+        name = line.split()[0]
+        depth = (len(line) - len(line.lstrip())) // 2
+        folders[depth:] = [name]
+        if name.endswith(".py"):
+            assert len(line.split()) > 1, f"{name} says nothing"
+            paths.add("".join(folders[1:]))
+    return paths
+
+
+def test_the_architecture_has_every_module() -> None:
+    package = ROOT / "src" / "onebyone"
+    modules = {str(path.relative_to(package)) for path in package.rglob("*.py") if path.name != "__init__.py"}
+    assert tree() == modules
