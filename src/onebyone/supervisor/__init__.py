@@ -1,0 +1,1 @@
+"""Starts the roles as child processes, restarts those that die, and drains them in order."""

@@ -1,0 +1,46 @@
+"""A private folder whose path is short enough for a unix socket."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from onebyone.supervisor.fault import StartFault
+
+LONGEST_SOCKET_PATH = 103
+"""Bytes; macOS has the smallest limit (Linux: 107)."""
+_PREFIX = "onebyone-"
+_SOCKET = "valkey.sock"
+
+
+def make() -> Path:
+    """A new folder of mode 0700 under the first suitable place; raises `StartFault` when there is none."""
+    for place in _places():
+        if len(os.fsencode(place / f"{_PREFIX}12345678" / _SOCKET)) > LONGEST_SOCKET_PATH:
+            continue
+        try:
+            return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+        except OSError:
+            continue
+    raise StartFault(
+        f"no writable folder with a path short enough for a unix socket (at most {LONGEST_SOCKET_PATH} bytes) among "
+        f"{', '.join(str(place) for place in _places())}; XDG_RUNTIME_DIR or TMPDIR can name one"
+    )
+
+
+def socket_in(folder: Path) -> Path:
+    """Path of the socket in a folder that `make` made."""
+    return folder / _SOCKET
+
+
+def remove(folder: Path) -> None:
+    """Removes a folder that `make` made; leaves any other alone."""
+    if folder.name.startswith(_PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _places() -> list[Path]:
+    named = [os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp", "/var/tmp"]  # noqa: S108
+    return [Path(place) for place in dict.fromkeys(named) if place]

@@ -1,0 +1,186 @@
+"""The embedded server: one for a data folder, on a unix socket, never left behind, started again with its data.
+
+* Two servers in one folder would destroy its append-only file: the server process itself inherits a locked
+  descriptor, so the folder stays locked for as long as any server runs in it, whatever happens to the supervisor.
+* It runs in a session of its own, so Ctrl-C does not reach it, and dies with the supervisor (Linux: at once, by
+  PR_SET_PDEATHSIG; elsewhere the next start shuts it down over its socket).
+* The append-only file is written without an RDB preamble, so that Redis and Valkey of any version can read it.
+* Everything in it can be rebuilt (configuration from SQL, events from the edges' journals), so a damaged
+  append-only file is moved aside and never stops the product.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import fcntl
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from onebyone.supervisor import report, socket_dir, valkey_binary
+from onebyone.supervisor.data_dir import ORPHAN_SECONDS, DataDir
+from onebyone.supervisor.fault import StartFault
+from onebyone.supervisor.keeper import Keeper
+from onebyone.supervisor.process import Process, ProcessTable
+from onebyone.supervisor.valkey_log import ServerLog
+
+START_SECONDS = 120.0
+"""Bound on loading the append-only file."""
+_POLL_SECONDS = 0.01
+_PR_SET_PDEATHSIG = 1
+
+
+class EmbeddedValkey(Keeper):
+    """The server of one data folder. Raises `StartFault` when it can never run."""
+
+    def __init__(self, data_dir: DataDir, maxmemory: str, table: ProcessTable) -> None:
+        super().__init__("valkey")
+        self._data_dir = data_dir
+        self._maxmemory = maxmemory
+        self._table = table
+        self._binary = valkey_binary.find(data_dir.run)
+        self._lock = self._lock_folder()
+        self._forget_earlier_run()
+        self._socket_dir = socket_dir.make()
+        self.socket = socket_dir.socket_in(self._socket_dir)
+        self.url = f"unix://{self.socket}"
+        self._server_log = ServerLog(data_dir.valkey / "server.log")
+        self._data_dir.embedded_url.write_text(self.url + "\n")
+
+    async def launch(self) -> Process:
+        """Starts the server and waits for its PONG; a damaged append-only file is moved aside once."""
+        process = await self._run()
+        if process.ended.is_set() and self._server_log.tells_of_damage():
+            self._move_aside()
+            process = await self._run()
+        if process.ended.is_set():
+            raise StartFault(
+                f"embedded {self._binary.version} ended with {process.end}: {self._server_log.last_words()}"
+            )
+        (self._data_dir.valkey / "server-version").write_text(self._binary.version + "\n")
+        self.ready.set()
+        return process
+
+    def buried(self, process: Process) -> None:
+        """Nothing: it unlinks a dead server's socket by itself."""
+
+    def remove(self) -> None:
+        """Removes the socket's folder, after the server has stopped."""
+        self._data_dir.embedded_url.unlink(missing_ok=True)
+        socket_dir.remove(self._socket_dir)
+        os.close(self._lock)
+
+    async def _run(self) -> Process:
+        """The server once it answers, or once it has ended."""
+        with self._server_log.open() as output:
+            process = self._table.start(
+                self._command(), pass_fds=[self._lock], output=output.fileno(), in_child=_die_with(os.getpid())
+            )
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                while not (process.ended.is_set() or _says(self.socket, b"PING", b"+PONG")):  # noqa: ASYNC110
+                    await asyncio.sleep(_POLL_SECONDS)
+        except TimeoutError:
+            process.signal(signal.SIGKILL)
+            await process.ended.wait()
+        except asyncio.CancelledError:
+            process.signal(signal.SIGTERM)
+            raise
+        return process
+
+    def _command(self) -> list[str]:
+        options = {
+            "port": "0",
+            "unixsocket": str(self.socket),
+            "unixsocketperm": "700",
+            "dir": str(self._data_dir.valkey),
+            "daemonize": "no",
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "aof-use-rdb-preamble": "no",
+            "aof-load-truncated": "yes",
+            "save": "",
+            "maxmemory": self._maxmemory,
+            "maxmemory-policy": "noeviction",
+        }
+        return [str(self._binary.path), *(word for name, value in options.items() for word in (f"--{name}", value))]
+
+    def _lock_folder(self) -> int:
+        try:
+            self._data_dir.valkey.mkdir(mode=0o700, exist_ok=True)
+            descriptor = os.open(self._data_dir.valkey / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise StartFault(f"{self._data_dir.valkey} cannot be used: {error.strerror}") from None
+        deadline = time.monotonic() + ORPHAN_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                # The roles' locks are ours, so this is the server of a supervisor that was killed.
+                self._stop_earlier_server()
+            else:
+                return descriptor
+            if time.monotonic() > deadline:
+                raise StartFault(f"{self._data_dir.valkey} is still in use by a server of an earlier run")
+            time.sleep(0.05)
+
+    def _stop_earlier_server(self) -> None:
+        if self._data_dir.embedded_url.exists():
+            _says(_earlier_socket(self._data_dir), b"SHUTDOWN", b"")
+
+    def _forget_earlier_run(self) -> None:
+        if self._data_dir.embedded_url.exists():
+            socket_dir.remove(_earlier_socket(self._data_dir).parent)
+
+    def _move_aside(self) -> None:
+        damaged = self._data_dir.valkey / "appendonlydir"
+        aside = self._data_dir.valkey / time.strftime("damaged-%Y%m%dT%H%M%SZ", time.gmtime())
+        damaged.rename(aside)
+        report.error(
+            "append-only file of the embedded server was damaged: moved aside, starting with an empty one, "
+            "which is filled again from the configuration store and the journals",
+            moved_to=str(aside),
+            server=self._binary.version,
+            written_by=self._written_by(),
+            reason=self._server_log.last_words(),
+        )
+
+    def _written_by(self) -> str:
+        try:
+            return (self._data_dir.valkey / "server-version").read_text().strip()
+        except OSError:
+            return "unknown"
+
+
+def _earlier_socket(data_dir: DataDir) -> Path:
+    return Path(data_dir.embedded_url.read_text().strip().removeprefix("unix://"))
+
+
+def _says(path: Path, command: bytes, answer: bytes) -> bool:
+    """Whether the server on a socket answers a command so; False when there is none, or it still loads."""
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(1.0)
+            connection.connect(str(path))
+            connection.sendall(command + b"\r\n")
+            return connection.recv(64).startswith(answer)
+    except OSError:
+        return False
+
+
+def _die_with(supervisor: int) -> Callable[[], None] | None:
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+
+    def in_child() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != supervisor:
+            os._exit(1)
+
+    return in_child

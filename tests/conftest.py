@@ -1,0 +1,76 @@
+"""Fixtures that every test may use; what they start is in `tests/support`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import postgres
+from tests.support.postgres import PostgresServer
+from tests.support.product import Product, start_product
+from tests.support.valkey import ValkeyProcess, start_valkey
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Coroutine tests run on asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[ValkeyProcess]:
+    """A server of this test's own, which it may kill."""
+    server = start_valkey(tmp_path / "valkey")
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def _session_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyProcess]:
+    server = start_valkey(tmp_path_factory.mktemp("valkey"))
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def shared_valkey(_session_valkey: ValkeyProcess) -> ValkeyProcess:
+    """An emptied server that tests share; not to be killed or stopped."""
+    with _session_valkey.client() as client:
+        client.flushall()
+    return _session_valkey
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; skips where none is installed."""
+    programs = postgres.binaries()
+    if programs is None:
+        pytest.skip("no PostgreSQL server programs under /usr/lib/postgresql")
+    server = PostgresServer(programs)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> str:
+    """SQLAlchemy URL of a fresh PostgreSQL database."""
+    return postgres_server.fresh_database()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def sql_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """SQLAlchemy URL of a fresh database of each engine."""
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path / 'store.sqlite3'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+def product(tmp_path: Path) -> Iterator[Product]:
+    """A running product with one edge worker on an empty data folder."""
+    running = start_product(tmp_path / "data")
+    yield running
+    running.stop()

@@ -1,0 +1,1 @@
+"""Real components for the tests: servers, the product itself, a client of its API."""

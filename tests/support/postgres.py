@@ -1,0 +1,70 @@
+"""A throw-away PostgreSQL server from the system's own binaries, with a fresh database for each use."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tests.support.ports import free_port
+
+_SERVER_OPTIONS = "-c fsync=off -c listen_addresses=127.0.0.1 -c max_connections=100 -c unix_socket_directories="
+
+
+def binaries() -> Path | None:
+    """Folder of the newest installed server's programs, if there is one."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3].split(".")[0]))
+    return found[-1].parent if found else None
+
+
+class PostgresServer:
+    """A running server; PostgreSQL refuses to run as root, so root starts it as user `postgres`."""
+
+    def __init__(self, programs: Path) -> None:
+        self._programs = programs
+        self._folder = Path(tempfile.mkdtemp(prefix="obo-pg-"))
+        self._user: str | None = None
+        self._numbers = itertools.count(1)
+        self.port = free_port()
+        if os.getuid() == 0:
+            self._user = "postgres"
+            account = pwd.getpwnam(self._user)
+            os.chown(self._folder, account.pw_uid, account.pw_gid)
+        data = str(self._folder / "data")
+        self._run("initdb", "-D", data, "-U", "onebyone", "-A", "trust", "-E", "UTF8", "--no-sync")
+        self._run("pg_ctl", "-D", data, "-w", "-l", str(self._folder / "log"), "-o", self._options(), "start")
+
+    def fresh_database(self) -> str:
+        """SQLAlchemy URL of a new, empty database."""
+        name = f"test_{next(self._numbers)}"
+        self._run("psql", *self._connection(), "-d", "postgres", "-q", "-c", f"CREATE DATABASE {name}")
+        return f"postgresql+asyncpg://onebyone@127.0.0.1:{self.port}/{name}"
+
+    def stop(self) -> None:
+        """Stops the server and removes its data."""
+        self._run("pg_ctl", "-D", str(self._folder / "data"), "-m", "immediate", "-w", "stop")
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _options(self) -> str:
+        return f"-p {self.port} {_SERVER_OPTIONS}{self._folder}"
+
+    def _connection(self) -> tuple[str, ...]:
+        return ("-h", "127.0.0.1", "-p", str(self.port), "-U", "onebyone")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        # pg_ctl's server would inherit a pipe and keep it open, so output goes to a file.
+        with tempfile.TemporaryFile() as output:
+            ended = subprocess.run(
+                [str(self._programs / program), *arguments],
+                user=self._user,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+            output.seek(0)
+            assert ended.returncode == 0, f"{program}: {output.read().decode(errors='replace')}"

@@ -1,0 +1,167 @@
+"""The command line: options, faults as lines, and the commands that need no role."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from onebyone import __version__, batches, keys
+from tests.supervisor.running import Running
+from tests.support.ports import free_port
+from tests.support.valkey import ValkeyProcess
+from tests.support.waiting import wait_until
+
+Run = Callable[..., Running]
+
+EVENT = {
+    "v": 1,
+    "id": 7,
+    "ts": 1_790_000_000_000,
+    "kind": "imp",
+    "tracker_id": 3,
+    "member_id": 1,
+    "advertiser_id": 1,
+    "line_item_id": 1,
+    "insertion_order_id": 0,
+    "publisher_id": 1,
+    "site_id": 0,
+    "tag_id": 0,
+    "payment_rule_id": 0,
+}
+
+
+@pytest.fixture
+def onebyone(tmp_path: Path) -> Iterator[Run]:
+    """Runs the command with arguments and settings."""
+    running: list[Running] = []
+
+    def start(*arguments: str, **settings: object) -> Running:
+        folder = tmp_path / f"run{len(running)}"
+        folder.mkdir()
+        settings = {"data_dir": tmp_path / "data"} | settings
+        running.append(Running(folder, "-m", "onebyone", *arguments, **settings))
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.end()
+
+
+def test_version(onebyone: Run) -> None:
+    run = onebyone("version")
+    assert run.wait() == 0
+    assert run.stdout == [__version__]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "settings", "lines"),
+    [
+        (
+            "each fault is a line",
+            ("serve", "--workers", "many"),
+            {"edge_port": 70000},
+            ["ONEBYONE_EDGE_PORT: Input should be less than", "ONEBYONE_WORKERS: Input should be a valid integer"],
+        ),
+        ("a bad network", ("serve",), {"trusted_proxies": "10.0.0.0/99"}, ["ONEBYONE_TRUSTED_PROXIES: "]),
+        ("a bad choice", ("serve",), {"receipt": "paper"}, ["ONEBYONE_RECEIPT: Input should be 'disk' or 'memory'"]),
+        (
+            "a URL of another kind",
+            ("serve",),
+            {"cache_url": "http://x"},
+            ["ONEBYONE_CACHE_URL: must start with redis://"],
+        ),
+        (
+            "a driver that we do not use",
+            ("serve",),
+            {"database_url": "postgresql://x/y"},
+            ["ONEBYONE_DATABASE_URL: must start with sqlite+aiosqlite:/// or postgresql+asyncpg://"],
+        ),
+        (
+            "an edge alone needs both servers",
+            ("edge",),
+            {},
+            ["ONEBYONE_CACHE_URL is not set", "ONEBYONE_STREAM_URL is not set"],
+        ),
+        ("an API alone needs the cache", ("api",), {}, ["ONEBYONE_CACHE_URL is not set"]),
+        ("a counter alone needs the stream", ("counter",), {}, ["ONEBYONE_STREAM_URL is not set"]),
+        (
+            "a demo never runs on real stores",
+            ("demo", "--password", "Given-0ne-Password"),
+            {"database_url": "postgresql+asyncpg://x/y"},
+            ["ONEBYONE_DATABASE_URL is set"],
+        ),
+    ],
+)
+def test_faults_of_settings_are_lines_and_exit_code_2(
+    onebyone: Run, name: str, arguments: tuple[str, ...], settings: dict[str, object], lines: list[str]
+) -> None:
+    run = onebyone(*arguments, **settings)
+    assert run.wait() == 2, name
+    assert [line.startswith(f"onebyone: {start}") for line, start in zip(run.stderr, lines, strict=True)] == [
+        True for _ in lines
+    ], run.stderr
+
+
+def test_a_port_in_use_is_one_line(onebyone: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        run = onebyone("serve", "--edge-port", str(port), "--api-port", str(free_port()))
+        assert run.wait() == 1
+    assert run.stderr == [
+        f"onebyone: cannot listen on 127.0.0.1 port {port}: Address already in use; ONEBYONE_EDGE_PORT names the port"
+    ]
+
+
+def test_a_bad_host_is_one_line(onebyone: Run) -> None:
+    run = onebyone("serve", "--host", "192.0.2.1")
+    assert run.wait() == 1
+    assert len(run.stderr) == 1
+    assert run.stderr[0].startswith("onebyone: cannot listen on 192.0.2.1")
+
+
+def test_a_demo_on_a_file_is_one_line(onebyone: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    run = onebyone("demo", "--data-dir", str(tmp_path / "file"))
+    assert run.wait() == 1
+    assert len(run.stderr) == 1
+    assert "cannot be used" in run.stderr[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "line"),
+    [
+        ("nothing runs", {}, "onebyone: no `onebyone serve` runs on"),
+        ("no server there", {"stream_url": "redis://127.0.0.1:1"}, "onebyone: the stream server does not answer"),
+    ],
+)
+def test_tail_without_a_stream_is_one_line(onebyone: Run, name: str, settings: dict[str, object], line: str) -> None:
+    run = onebyone("tail", **settings)
+    assert run.wait() == 1, name
+    assert len(run.stderr) == 1
+    assert run.stderr[0].startswith(line)
+
+
+def test_tail_prints_events_of_all_shards_as_they_pass(onebyone: Run, shared_valkey: ValkeyProcess) -> None:
+    def entry(seq: int, event: dict[str, object]) -> dict[str, str | int | bytes]:
+        return batches.to_entry(batches.Batch("0" * 16, seq, 1, batches.pack([orjson.dumps(event)])))
+
+    with shared_valkey.client() as client:
+        client.xadd(keys.events(0), entry(1, {**EVENT, "id": 1}))
+        run = onebyone("tail", stream_url=shared_valkey.url, shards=2)
+
+        def seen() -> list[int]:
+            # Until it is connected, what passes is not printed; so something passes until both shards are seen.
+            client.xadd(keys.events(0), entry(2, {**EVENT, "id": 2}))
+            client.xadd(keys.events(1), entry(3, {**EVENT, "id": 3}))
+            client.xadd(keys.events(1), {"not": "a batch"})
+            ids = [orjson.loads(line)["id"] for line in run.stdout]
+            return ids if {2, 3} <= set(ids) else []
+
+        assert 1 not in wait_until(seen, "both shards", every=0.3)
+        assert any("unreadable batch" in line for line in run.stderr)
+        run.interrupt_group()
+        assert run.wait() == 0
