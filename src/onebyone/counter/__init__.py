@@ -1,0 +1,1 @@
+"""The counter: reads the event streams and counts each batch exactly once into the report store."""

@@ -1,0 +1,28 @@
+"""`python -m onebyone.counter`: one counter process, settings from the environment."""
+
+from __future__ import annotations
+
+import sys
+
+import uvloop
+
+from onebyone import logs
+from onebyone.counter import process
+from onebyone.counter.stream import Refused
+from onebyone.role import Lifeline
+from onebyone.settings import Settings
+
+
+async def main() -> None:
+    """Runs until the lifeline says stop."""
+    settings = Settings()
+    logs.configure("counter", settings.log_level)
+    lifeline = Lifeline()
+    await process.run(settings, lifeline.stopping, lifeline.ready)
+
+
+if __name__ == "__main__":
+    try:
+        uvloop.run(main())
+    except Refused as refusal:
+        sys.exit(f"onebyone counter: {refusal}")

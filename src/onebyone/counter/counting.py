@@ -1,0 +1,242 @@
+"""The hot path, top to bottom: stream entries -> events -> sums by hour -> rows of one SQL transaction.
+
+Whatever an entry holds, it is counted, skipped as a duplicate, asked for again, or kept as a dead letter: nothing
+here raises for its content. A batch is counted when its `seq` follows the last counted one of its producer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from operator import itemgetter
+from typing import Any
+
+import orjson
+from sqlalchemy import BigInteger, Insert, Table, insert, literal_column
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from onebyone import batches, events
+from onebyone.clock import HOUR_MS, now_ms
+from onebyone.counter.statements import insert_new
+from onebyone.counter.terms import check_terms, click_row
+from onebyone.events import AS_OF, EventError, Upgrade
+from onebyone.money import NANOS
+from onebyone.pricing import booked_revenue, media_cost
+from onebyone.report_store import tables
+
+Entry = tuple[bytes, Mapping[bytes, bytes]]
+
+EVENTS_PER_COMMIT = 20_000
+"""A transaction is closed after the batch that reaches this; bounds memory and the time that the loop is held."""
+TS_END = 253_402_300_800_000
+"""Year 10000: later receive times have no date."""
+RAW_MAX = 16 * 1024 * 1024
+"""Bytes kept of a dead letter."""
+
+_KEY = ("member_id", "kind", "tracker_id", *(name for name in AS_OF if name != "member_id"))
+_key_of = itemgetter(*_KEY)
+
+
+class Tally:
+    """What some stream entries of one shard add to the report store."""
+
+    def __init__(self, shard: int, upgrades: Mapping[int, Upgrade] = events.UPGRADES) -> None:
+        self.shard = shard
+        self.position = (0, 0)
+        self.entries = 0
+        self.events = 0
+        self.duplicates = 0
+        self.kinds: Counter[str] = Counter()
+        self.progress: dict[str, int] = {}
+        """Producer -> last counted `seq`, for every producer of these entries."""
+        self.seen: dict[str, int] = {}
+        self.hours: dict[tuple[int, tuple[Any, ...]], list[int]] = {}
+        self.clicks: list[dict[str, Any]] = []
+        self.archive: list[dict[str, Any]] = []
+        self.dead_letters: list[dict[str, Any]] = []
+        self.holes: list[dict[str, Any]] = []
+        self._upgrades = upgrades
+        self.now = now_ms()
+
+    def add(self, entries: Iterable[Entry], committed: Mapping[str, int]) -> None:
+        """Counts entries in stream order until the transaction is large enough; `position` is the last one taken."""
+        for entry_id, fields in entries:
+            self.position = parse_id(entry_id)
+            self.entries += 1
+            self._add_entry(fields, committed)
+            if self.events + len(self.dead_letters) >= EVENTS_PER_COMMIT:
+                return
+
+    def condemn(self, entry: Entry, committed: Mapping[str, int], detail: str) -> None:
+        """Takes one entry as a dead letter unseen: the store refuses what it holds."""
+        self.position = parse_id(entry[0])
+        self.entries = 1
+        name = name_of(entry[1])
+        if name is None or self._is_next(*name, committed):
+            self._lose(-1, name, "unstorable", detail, _raw(entry[1]))
+
+    def waiting(self) -> list[str]:
+        """Producers of which an earlier batch is missing."""
+        return [producer for producer, seen in self.seen.items() if seen > self.progress[producer]]
+
+    def _add_entry(self, fields: Mapping[bytes, bytes], committed: Mapping[str, int]) -> None:
+        # Even a batch that cannot be read takes its turn, or its producer would wait for it for ever.
+        name = name_of(fields)
+        if name is not None and not self._is_next(*name, committed):
+            return
+        try:
+            batch = batches.from_entry(fields)
+            lines = batches.unpack(batch.payload)
+            if len(lines) != batch.events:
+                raise batches.BatchError(f"{len(lines)} events instead of {batch.events}")
+        except batches.BatchError as error:
+            self._lose(-1, name, "bad_batch", str(error), _raw(fields))
+            return
+        first_ts = self._count(lines, name)
+        self.archive.append(
+            {
+                "producer": batch.producer,
+                "seq": batch.seq,
+                "shard": self.shard,
+                "first_ts": first_ts,
+                "events": len(lines),
+                "payload": batch.payload,
+            }
+        )
+
+    def _is_next(self, producer: str, seq: int, kept_from: int, committed: Mapping[str, int]) -> bool:
+        last = self.progress.setdefault(producer, committed.get(producer, 0))
+        self.seen[producer] = max(seq, self.seen.get(producer, 0))
+        if seq <= last:
+            self.duplicates += 1
+            return False
+        if seq > last + 1 and kept_from > last + 1:
+            gone = min(kept_from, seq) - 1
+            self.holes.append({"producer": producer, "from_seq": last + 1, "to_seq": gone, "found_at": self.now})
+            self.progress[producer] = last = gone
+        if seq > last + 1:
+            return False
+        self.progress[producer] = seq
+        return True
+
+    def _count(self, lines: list[bytes], name: tuple[str, int, int] | None) -> int:
+        hours = self.hours
+        first = TS_END
+        for index, line in enumerate(lines):
+            try:
+                event = events.decode(line, self._upgrades)
+                ts = event["ts"]
+                if ts >= TS_END:
+                    raise EventError("bad_event", f"ts is {ts}")
+                if "terms" in event:
+                    check_terms(event)
+                cost = media_cost(event)
+                revenue = booked_revenue(event)
+                key = (ts // HOUR_MS, _key_of(event))
+                click = click_row(event) if event["kind"] == "clk" else None
+            except EventError as error:
+                self._lose(index, name, error.reason, str(error), line)
+                continue
+            except Exception as error:
+                self._lose(index, name, "uncountable", repr(error), line)
+                continue
+            sums = hours.get(key)
+            if sums is None:
+                hours[key] = [1, cost, revenue]
+            else:
+                sums[0] += 1
+                sums[1] += cost
+                sums[2] += revenue
+            if click is not None:
+                self.clicks.append(click)
+            if ts < first:
+                first = ts
+            self.events += 1
+            self.kinds[event["kind"]] += 1
+        return first if first < TS_END else self.now
+
+    def _lose(self, line: int, name: tuple[str, int, int] | None, reason: str, detail: str, raw: bytes) -> None:
+        self.dead_letters.append(
+            {
+                "shard": self.shard,
+                "stream_ms": self.position[0],
+                "stream_seq": self.position[1],
+                "line": line,
+                "producer": name[0] if name else None,
+                "seq": name[1] if name else None,
+                "reason": reason,
+                "detail": detail[:500].encode("ascii", "backslashreplace").decode().replace("\0", "\\x00"),
+                "raw": raw[:RAW_MAX],
+                "found_at": self.now,
+            }
+        )
+
+
+def parse_id(entry_id: bytes) -> tuple[int, int]:
+    """A stream id as two integers that compare in stream order."""
+    ms, _, seq = entry_id.partition(b"-")
+    return int(ms), int(seq)
+
+
+def name_of(fields: Mapping[bytes, bytes]) -> tuple[str, int, int] | None:
+    """Producer, seq and lowest kept seq of an entry whose other fields may be unreadable."""
+    try:
+        named = {b"v": b"%d" % batches.FORMAT, b"p": fields[b"p"], b"s": fields[b"s"], b"n": b"0", b"z": b""}
+        batch = batches.from_entry({**named, b"k": fields.get(b"k", b"1")})
+    except (KeyError, batches.BatchError):
+        return None
+    return batch.producer, batch.seq, batch.kept_from
+
+
+def _raw(fields: Mapping[bytes, bytes]) -> bytes:
+    return orjson.dumps({key.decode("latin-1"): value[:RAW_MAX].decode("latin-1") for key, value in fields.items()})
+
+
+def _upsert(dialect: Any) -> Insert:
+    """Adds sums to the row of their hour; nanos carry into units, so neither can overflow."""
+    hourly = tables.hourly.c
+    statement = dialect.insert(tables.hourly)
+    new = statement.excluded
+    one = literal_column(str(NANOS), BigInteger)
+    cost = hourly.cost_nanos + new.cost_nanos
+    revenue = hourly.revenue_nanos + new.revenue_nanos
+    changed = {
+        "events": hourly.events + new.events,
+        "cost_units": hourly.cost_units + new.cost_units + cost // one,
+        "cost_nanos": cost % one,
+        "revenue_units": hourly.revenue_units + new.revenue_units + revenue // one,
+        "revenue_nanos": revenue % one,
+    }
+    upsert: Insert = statement.on_conflict_do_update(index_elements=list(tables.hourly.primary_key), set_=changed)
+    return upsert
+
+
+_UPSERTS = {"sqlite": _upsert(sqlite), "postgresql": _upsert(postgresql)}
+
+
+async def store(connection: AsyncConnection, tally: Tally) -> None:
+    """Writes the rows of a tally in the transaction of `connection`."""
+    dialect = connection.dialect.name
+    if tally.hours:
+        # Always in key order: two shards that add to the same rows must lock them alike.
+        await connection.execute(_UPSERTS[dialect], [_hourly(key, sums) for key, sums in sorted(tally.hours.items())])
+    if tally.archive:
+        await connection.execute(insert_new(dialect, tables.archive), tally.archive)
+    lists: tuple[tuple[Table, list[dict[str, Any]]], ...] = (
+        (tables.clicks, tally.clicks),
+        (tables.dead_letters, tally.dead_letters),
+        (tables.holes, tally.holes),
+    )
+    for table, rows in lists:
+        if rows:
+            await connection.execute(insert(table), rows)
+
+
+def _hourly(key: tuple[int, tuple[Any, ...]], sums: list[int]) -> dict[str, Any]:
+    row = dict(zip(_KEY, key[1], strict=True))
+    row["hour"] = key[0] * (HOUR_MS // 1000)
+    row["events"], cost, revenue = sums
+    row["cost_units"], row["cost_nanos"] = divmod(cost, NANOS)
+    row["revenue_units"], row["revenue_nanos"] = divmod(revenue, NANOS)
+    return row

@@ -1,0 +1,33 @@
+"""What the counter measures (docs/metrics.md)."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge
+
+EVENTS = Counter("onebyone_counter_events", "Events counted into the report store.", ["kind"])
+BATCHES = Counter("onebyone_counter_batches", "Batches counted into the report store.")
+DUPLICATES = Counter("onebyone_counter_duplicate_batches", "Batches that had been counted before and were skipped.")
+DEAD_LETTERS = Counter(
+    "onebyone_counter_dead_letters", "Records and entries that could not be counted and were kept.", ["reason"]
+)
+LOST_BATCHES = Counter("onebyone_counter_lost_batches", "Batches that no journal has any more: events that are lost.")
+RESENDS = Counter("onebyone_counter_resends", "Requests to an edge process to ship again, because a batch is missing.")
+ERRORS = Counter("onebyone_counter_errors", "Failed attempts to use a store.", ["store"])
+WAITING = Gauge(
+    "onebyone_counter_waiting_producers",
+    "Producers of which a batch is missing, so that later ones wait.",
+    ["shard"],
+    multiprocess_mode="mostrecent",
+)
+BEHIND = Gauge(
+    "onebyone_counter_behind_batches",
+    "Batches in the stream that are not counted yet.",
+    ["shard"],
+    multiprocess_mode="mostrecent",
+)
+OLDEST = Gauge(
+    "onebyone_counter_oldest_seconds",
+    "Age of the oldest batch in the stream that is not counted yet.",
+    ["shard"],
+    multiprocess_mode="mostrecent",
+)

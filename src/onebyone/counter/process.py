@@ -1,0 +1,91 @@
+"""The counter's process: schema, one task a shard, pruning, drain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TypeVar
+
+import structlog
+from redis.exceptions import RedisError
+from sqlalchemy import func, select
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from onebyone import redis_client, sql
+from onebyone.counter import pruning
+from onebyone.counter.outage import Outages
+from onebyone.counter.shard import Shard
+from onebyone.counter.stream import Refused, check_policy
+from onebyone.report_store import schema
+from onebyone.report_store.tables import positions
+from onebyone.settings import Settings
+
+_log = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+async def run(settings: Settings, stopping: asyncio.Event, ready: Callable[[], None]) -> None:
+    """Counts until `stopping`, then drains. `ready` is called after the first read of every shard.
+
+    Raises `Refused` when these settings can never work.
+    """
+    if not settings.stream_url:
+        raise Refused("ONEBYONE_STREAM_URL is not set: the counter needs the stream server's URL")
+    try:
+        engine = sql.create_engine(settings.report_store_url)
+        client = redis_client.connect(settings.stream_url)
+    except (ArgumentError, ImportError, ValueError) as error:
+        raise Refused(f"a store's URL is wrong: {error}") from None
+    outages = Outages()
+    try:
+        await _patiently(outages, "sql", lambda: schema.upgrade(settings.report_store_url), stopping)
+        await _patiently(outages, "stream", lambda: check_policy(client), stopping)
+        shards = await _patiently(outages, "sql", lambda: _shards(engine, settings.shards), stopping)
+        if shards is not None:
+            # SQLite has one writer: shards take turns here rather than by polling for its lock.
+            writers = asyncio.Semaphore(1 if engine.dialect.name == "sqlite" else shards)
+            each = [Shard(shard, client, engine, outages, writers, stopping) for shard in range(shards)]
+            await _count(each, pruning.run(engine, settings.archive_days, writers), ready)
+    finally:
+        await client.aclose()
+        await engine.dispose()
+
+
+async def _count(shards: list[Shard], pruner: Coroutine[None, None, None], ready: Callable[[], None]) -> None:
+    async def announce() -> None:
+        for shard in shards:
+            await shard.answered.wait()
+        ready()
+        _log.info("counting", shards=len(shards))
+
+    async with asyncio.TaskGroup() as aside:
+        helpers = [aside.create_task(announce()), aside.create_task(pruner)]
+        async with asyncio.TaskGroup() as counting:
+            for shard in shards:
+                counting.create_task(shard.run())
+        for helper in helpers:
+            helper.cancel()
+
+
+async def _shards(engine: AsyncEngine, configured: int) -> int:
+    """Also those that were counted before the setting was lowered."""
+    async with sql.reading(engine) as connection:
+        highest = (await connection.execute(select(func.max(positions.c.shard)))).scalar()
+    return max(configured, 1 + (highest if highest is not None else -1))
+
+
+async def _patiently(
+    outages: Outages, store: str, attempt: Callable[[], Awaitable[T]], stopping: asyncio.Event
+) -> T | None:
+    """The result of the first attempt that succeeds; None when the process is to stop before."""
+    while not stopping.is_set():
+        try:
+            result = await attempt()
+        except (RedisError, SQLAlchemyError, OSError) as error:
+            await asyncio.sleep(outages.failed(store, -1, error))
+        else:
+            outages.over(-1)
+            return result
+    return None

@@ -1,0 +1,55 @@
+"""Removes what the report store keeps for a time only, in steps so small that counting never waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from sqlalchemy import ColumnElement, Table, delete, select, tuple_
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from onebyone import sql
+from onebyone.clock import now_ms
+from onebyone.report_store.tables import archive, clicks
+
+DAY_MS = 86_400_000
+CLICK_DAYS = 31
+"""The click feed starts within the last 30 days."""
+EVERY_SECONDS = 60.0
+STEP_ROWS = 500
+STEP_SECONDS = 0.05
+
+_log = structlog.get_logger()
+
+
+async def run(engine: AsyncEngine, archive_days: int, writers: asyncio.Semaphore) -> None:
+    """Prunes for ever; a store that is away is tried again at the next turn."""
+    while True:
+        try:
+            await prune(engine, archive_days, writers)
+        except (SQLAlchemyError, OSError) as error:
+            _log.warning("pruning waits for the report store", error=f"{error!r:.300}")
+        await asyncio.sleep(EVERY_SECONDS)
+
+
+async def prune(engine: AsyncEngine, archive_days: int, writers: asyncio.Semaphore) -> None:
+    """Removes archived batches and click rows that are past their time."""
+    old_batch = archive.c.first_ts < now_ms() - archive_days * DAY_MS
+    batches = select(archive.c.producer, archive.c.seq).where(old_batch).order_by(archive.c.first_ts)
+    await _remove(engine, writers, archive, tuple_(archive.c.producer, archive.c.seq).in_(batches.limit(STEP_ROWS)))
+    # Rows are numbered in the order of counting, so old ones are found at the front without an index on time.
+    front = select(clicks.c.id).order_by(clicks.c.id).limit(STEP_ROWS)
+    old_click = clicks.c.ts < now_ms() - CLICK_DAYS * DAY_MS
+    await _remove(engine, writers, clicks, clicks.c.id.in_(front) & old_click)
+
+
+async def _remove(
+    engine: AsyncEngine, writers: asyncio.Semaphore, table: Table, condition: ColumnElement[bool]
+) -> None:
+    while True:
+        async with writers, sql.writing(engine) as connection:
+            removed = (await connection.execute(delete(table).where(condition))).rowcount
+        if removed < STEP_ROWS:
+            return
+        await asyncio.sleep(STEP_SECONDS)

@@ -1,0 +1,1 @@
+"""Revisions of the report store, oldest first by their number."""

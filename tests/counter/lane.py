@@ -1,0 +1,140 @@
+"""What the edge does to a stream, by hand; what is in the report store; and a counter in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import orjson
+import redis
+from sqlalchemy import Table, func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from onebyone import batches, keys, sql
+from onebyone.clock import now_ms
+from onebyone.counter import process
+from onebyone.report_store import schema, tables
+from onebyone.settings import Settings
+from tests.support.valkey import ValkeyProcess
+
+_numbers = itertools.count(1)
+
+
+def event(**changes: Any) -> dict[str, Any]:
+    """A valid impression; `changes` replaces fields, None removes one."""
+    made = {
+        "v": 1,
+        "id": next(_numbers),
+        "ts": now_ms(),
+        "kind": "imp",
+        "tracker_id": 7,
+        "member_id": 1,
+        "advertiser_id": 2,
+        "line_item_id": 3,
+        "insertion_order_id": 0,
+        "publisher_id": 4,
+        "site_id": 5,
+        "tag_id": 6,
+        "payment_rule_id": 8,
+    }
+    made.update(changes)
+    return {name: value for name, value in made.items() if value is not None}
+
+
+def batch(producer: str, seq: int, *records: dict[str, Any] | bytes, kept_from: int = 1) -> batches.Batch:
+    """A batch of records; bytes are taken as they are."""
+    lines = [record if isinstance(record, bytes) else orjson.dumps(record) for record in records or (event(),)]
+    return batches.Batch(producer, seq, len(lines), batches.pack(lines), kept_from)
+
+
+class Lane:
+    """One shard's stream and the report store behind it."""
+
+    def __init__(self, client: redis.Redis, engine: AsyncEngine, settings: Settings) -> None:
+        self.client = client
+        self.engine = engine
+        self.settings = settings
+        self.producer = batches.new_producer()
+
+    def ship(self, *sent: batches.Batch) -> None:
+        """Appends batches to the stream."""
+        for one in sent:
+            self.client.xadd(keys.events(0), batches.to_entry(one))  # type: ignore[arg-type]
+
+    def send(self, seq: int, *records: dict[str, Any] | bytes, kept_from: int = 1) -> None:
+        """Appends one batch of this lane's producer."""
+        self.ship(batch(self.producer, seq, *records, kept_from=kept_from))
+
+    def progress(self, producer: str = "") -> int:
+        """What the counter has published."""
+        return int(self.client.hget(keys.progress(0), producer or self.producer) or 0)
+
+    def token(self) -> bytes | None:
+        """The counter's last request to ship again."""
+        token = self.client.hget(keys.resend(0), self.producer)
+        assert token is None or isinstance(token, bytes)
+        return token
+
+    async def rows(self, table: Table) -> list[Any]:
+        """All rows of a table."""
+        async with sql.reading(self.engine) as connection:
+            return list((await connection.execute(select(table))).all())
+
+    async def counted(self) -> int:
+        """Events in the rollup."""
+        async with sql.reading(self.engine) as connection:
+            total = (await connection.execute(select(func.sum(tables.hourly.c.events)))).scalar()
+        return int(total or 0)
+
+    @contextlib.asynccontextmanager
+    async def counter(self) -> AsyncIterator[asyncio.Event]:
+        """A counter that runs; setting the event stops it, as leaving the block does."""
+        stopping = asyncio.Event()
+        ready = asyncio.Event()
+        running = asyncio.create_task(process.run(self.settings, stopping, ready.set))
+        waiting = asyncio.create_task(ready.wait())
+        await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            yield stopping
+        finally:
+            waiting.cancel()
+            stopping.set()
+            await running
+
+    async def drain(self) -> None:
+        """Starts a counter, lets it count everything and stops it."""
+        async with self.counter():
+            pass
+
+
+class LaneMaker:
+    """A lane on a stream server and a report store, migrated at entry."""
+
+    def __init__(self, valkey: ValkeyProcess, url: str) -> None:
+        self._settings = Settings(report_database_url=url, stream_url=valkey.url, shards=1)
+        self._client = valkey.client()
+
+    async def __aenter__(self) -> Lane:
+        await schema.upgrade(self._settings.report_store_url)
+        self._engine = sql.create_engine(self._settings.report_store_url)
+        return Lane(self._client, self._engine, self._settings)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._engine.dispose()
+        self._client.close()
+
+
+async def eventually(check: Callable[[], Awaitable[bool] | bool], what: str, seconds: float = 20.0) -> None:
+    """Polls until `check` is true."""
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                result = check()
+                if result if isinstance(result, bool) else await result:
+                    return
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError(f"waited {seconds} s in vain: {what}") from None

@@ -1,0 +1,192 @@
+"""Nothing that a stream can hold stops the counter: it becomes a dead letter and its neighbours are counted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+import zstandard
+
+from onebyone import batches, events, keys
+from onebyone.clock import HOUR_MS
+from onebyone.counter import counting, terms
+from onebyone.report_store import tables
+from tests.counter.lane import Lane, batch, event, eventually
+
+pytestmark = pytest.mark.anyio
+
+BAD_RECORDS: dict[str, tuple[bytes, str]] = {
+    "empty line": (b"", "bad_json"),
+    "not json": (b"{", "bad_json"),
+    "not an object": (b"[1]", "bad_json"),
+    "lone surrogate": (b'{"v":1,"ua":"\\ud800"}', "bad_json"),
+    "invalid utf-8": (b'{"v":1,"ua":"\xff"}', "bad_json"),
+    "no version": (b"{}", "unknown_version"),
+    "newer version": (orjson.dumps(event(v=2)), "unknown_version"),
+    "missing field": (orjson.dumps(event(tracker_id=None)), "bad_event"),
+    "id beyond 64 bits": (
+        orjson.dumps(event()).replace(b'"site_id":5', b'"site_id":123456789012345678901'),
+        "bad_event",
+    ),
+    "negative id": (orjson.dumps(event(member_id=-1)), "bad_event"),
+    "true as id": (orjson.dumps(event(member_id=True)), "bad_event"),
+    "time after year 9999": (orjson.dumps(event(ts=2**62)), "bad_event"),
+    "other kind": (orjson.dumps(event(kind="view")), "bad_event"),
+    "ancost as text": (orjson.dumps(event(ancost="1")), "bad_event"),
+    "ancost too large": (orjson.dumps(event(ancost=10**12)), "bad_event"),
+    "terms as list": (orjson.dumps(event(terms=[])), "bad_event"),
+    "price as text": (orjson.dumps(event(terms={"pricing_type": "cpm", "revenue_value": "5"})), "bad_terms"),
+    "price as object": (orjson.dumps(event(terms={"cost_cpm": {}})), "bad_terms"),
+    "price beyond 64 bits": (orjson.dumps(event(terms={"cost_cpm": 2**63})), "bad_terms"),
+    "negative price": (orjson.dumps(event(terms={"cost_cpm": -1})), "bad_terms"),
+    "share over one": (orjson.dumps(event(terms={"revshare": 1_000_001})), "bad_terms"),
+    "pricing type with NUL": (orjson.dumps(event(terms={"pricing_type": "c\0m"})), "bad_terms"),
+    "pricing type as list": (orjson.dumps(event(terms={"pricing_type": ["cpm"]})), "bad_terms"),
+    "user id as text": (orjson.dumps(event(kind="clk", user_id="x")), "bad_event"),
+    "deep nesting": (b'{"v":' + b"[" * 5000 + b"]" * 5000 + b"}", "bad_json"),
+}
+
+
+async def test_poisoned_records_leave_their_neighbours_alone(each_lane: Lane) -> None:
+    records = [part for line, _ in BAD_RECORDS.values() for part in (event(), line)]
+    each_lane.send(1, *records)
+    await each_lane.drain()
+    assert await each_lane.counted() == len(BAD_RECORDS)
+    letters = await each_lane.rows(tables.dead_letters)
+    assert {letter.line: (letter.raw, letter.reason) for letter in letters} == {
+        2 * index + 1: bad for index, bad in enumerate(BAD_RECORDS.values())
+    }
+    assert {(letter.producer, letter.seq) for letter in letters} == {(each_lane.producer, 1)}
+
+
+HOSTILE: dict[str, dict[str, Any]] = {
+    "referrer with NUL": {"kind": "clk", "ref": "https://a\0b.example/"},
+    "referrer as number": {"kind": "clk", "ref": 5},
+    "huge referrer": {"kind": "clk", "ref": "https://" + "a" * 1_000_000},
+    "host of 300 characters": {"kind": "clk", "ref": "https://" + "a." * 150 + "example/"},
+    "unknown fields": {"kind": "clk", "new": {"x": [None]}},
+    "long pricing type": {"kind": "clk", "terms": {"pricing_type": "x" * 1000}},
+    "largest everything": {
+        "kind": "clk",
+        "id": 2**63 - 1,
+        "tracker_id": 2**63 - 1,
+        "user_id": 2**63 - 1,
+        "ancost": 10**12 - 1,
+        "terms": {"pricing_type": "cpc", "revenue_value": 10**15 - 1, "revshare": 1_000_000},
+    },
+    "opted out": {"kind": "clk", "user_id": -1},
+    "receive time 0": {"ts": 0},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_odd_but_valid_records_are_counted(each_lane: Lane, name: str) -> None:
+    each_lane.send(1, event(**HOSTILE[name]))
+    await each_lane.drain()
+    assert await each_lane.counted() == 1
+    assert await each_lane.rows(tables.dead_letters) == []
+
+
+def _entries(producer: str) -> dict[str, tuple[dict[str, Any], int]]:
+    """Entry and how far it moves its producer."""
+    payload = batch(producer, 1).payload
+    bomb = zstandard.compress(b"\n" * (batches.EVENTS_MAX + 1))
+    good = {"v": 1, "p": producer, "s": 1, "n": 1, "k": 1, "z": payload}
+    return {
+        "no batch": ({"hello": "world"}, 0),
+        "newer batch format": ({**good, "v": 2}, 1),
+        "no payload": ({name: value for name, value in good.items() if name != "z"}, 1),
+        "payload that does not unpack": ({**good, "z": b"\xff\0garbage"}, 1),
+        "other number of events": ({**good, "n": 2}, 1),
+        "bomb of lines": ({**good, "n": batches.EVENTS_MAX + 1, "z": bomb}, 1),
+        "seq beyond 64 bits": ({**good, "s": 2**63}, 0),
+        "seq 0": ({**good, "s": 0}, 0),
+        "producer with NUL": ({**good, "p": b"\0" * 16}, 0),
+        "number of 5000 digits": ({**good, "s": "1" * 5000}, 0),
+    }
+
+
+@pytest.mark.parametrize("name", _entries("0" * 16))
+async def test_entries_that_are_no_batch_are_kept(each_lane: Lane, name: str) -> None:
+    entry, moved = _entries(each_lane.producer)[name]
+    each_lane.client.xadd(keys.events(0), entry)  # type: ignore[arg-type]
+    each_lane.send(moved + 1)
+    await each_lane.drain()
+    assert await each_lane.counted() == 1
+    assert each_lane.progress() == moved + 1
+    (letter,) = await each_lane.rows(tables.dead_letters)
+    assert (letter.line, letter.reason) == (-1, "bad_batch")
+    kept = {key.encode("latin-1"): value.encode("latin-1") for key, value in orjson.loads(letter.raw).items()}
+    sent = {
+        str(key).encode(): value if isinstance(value, bytes) else str(value).encode() for key, value in entry.items()
+    }
+    assert kept == sent
+
+
+async def test_what_the_store_refuses_becomes_a_dead_letter(each_lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = {"sqlite": "\ud800", "postgresql": "\0"}[each_lane.engine.dialect.name]
+    row = terms.click_row
+
+    def unstorable(one: Any) -> dict[str, Any]:
+        return row(one) | ({"site_domain": bad} if one["tracker_id"] == 13 else {})
+
+    monkeypatch.setattr(counting, "click_row", unstorable)
+    for seq in range(1, 10):
+        each_lane.send(seq, event(kind="clk", tracker_id=13 if seq == 5 else 7))
+    await each_lane.drain()
+    assert await each_lane.counted() == 8
+    (letter,) = await each_lane.rows(tables.dead_letters)
+    assert (letter.seq, letter.reason) == (5, "unstorable")
+
+
+async def test_an_older_version_is_raised_step_by_step(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    def from_zero(record: dict[str, Any]) -> dict[str, Any]:
+        return {**record, "kind": {"i": "imp", "c": "clk"}[record["kind"]]}
+
+    monkeypatch.setitem(events.UPGRADES, 0, from_zero)
+    lane.send(1, event(v=0, kind="c"), event(v=0, kind="i"), event(v=0, kind="x"), event(v=-1))
+    await lane.drain()
+    assert sorted(row.kind for row in await lane.rows(tables.hourly)) == ["clk", "imp"]
+    assert [row.reason for row in await lane.rows(tables.dead_letters)] == ["uncountable", "unknown_version"]
+
+
+async def test_no_sum_overflows(each_lane: Lane) -> None:
+    dearest = event(kind="clk", ancost=999_999_999_999, terms={"pricing_type": "cpc", "revenue_value": 1})
+    each_lane.send(1, *[dearest] * 3000)
+    for seq in range(2, 5):
+        each_lane.send(seq, *[dearest] * 3000)
+        await each_lane.drain()
+    (row,) = await each_lane.rows(tables.hourly)
+    assert row.events == 12_000
+    assert row.cost_units * 10**9 + row.cost_nanos == 12_000 * 999_999_999_999_000
+    assert row.revenue_units * 10**9 + row.revenue_nanos == 12_000 * 1000
+    assert 0 <= row.cost_nanos < 10**9
+
+
+async def test_hours_are_those_of_the_receive_time(lane: Lane) -> None:
+    start = 1_700_000_000_000 // HOUR_MS * HOUR_MS
+    lane.send(1, *(event(ts=ts) for ts in (start - 1, start, start + HOUR_MS - 1, start + HOUR_MS)))
+    await lane.drain()
+    found = {row.hour: row.events for row in await lane.rows(tables.hourly)}
+    assert found == {start // 1000 - 3600: 1, start // 1000: 2, start // 1000 + 3600: 1}
+
+
+async def test_click_rows(lane: Lane) -> None:
+    told = {"pricing_type": "cpc", "revenue_value": 5, "revshare": 6, "commission_cpm": 7, "commission_revshare": 8}
+    sent = event(kind="clk", ancost=9, user_id=-1, ref="https://WWW.Example.com:8443/x?y", terms=told)
+    lane.send(1, sent, event())
+    await lane.drain()
+    (row,) = await lane.rows(tables.clicks)
+    expected = {name: sent[name] for name in ("ts", "tracker_id", *events.AS_OF)}
+    expected |= {"event_id": sent["id"], "ancost": 9, "user_id": -1, "site_domain": "www.example.com", **told}
+    assert {name: getattr(row, name) for name in expected} == expected
+
+
+async def test_a_large_backlog_is_split_into_transactions(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "EVENTS_PER_COMMIT", 10)
+    for seq in range(1, 11):
+        lane.send(seq, *[event()] * 7)
+    await lane.drain()
+    assert await lane.counted() == 70
+    await eventually(lambda: lane.progress() == 10, "published")

@@ -1,0 +1,29 @@
+"""The migrated schema is the one that the code works with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection
+
+from onebyone import sql
+from onebyone.report_store import schema
+from onebyone.report_store.tables import metadata
+
+
+def _differences(connection: Connection) -> Any:
+    options = {"compare_type": True, "version_table": schema.VERSION_TABLE}
+    return compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+
+
+@pytest.mark.anyio
+async def test_migrations_make_the_tables_of_the_metadata(sql_url: str) -> None:
+    await schema.upgrade(sql_url)
+    await schema.upgrade(sql_url)
+    engine = sql.create_engine(sql_url)
+    async with sql.reading(engine) as connection:
+        assert await connection.run_sync(_differences) == []
+    await engine.dispose()
