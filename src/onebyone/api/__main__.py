@@ -1,0 +1,59 @@
+"""One API process: `python -m onebyone.api`, started by the supervisor with a listening socket."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import uvloop
+
+from onebyone import logs, redis_client, role, sql, web_server
+from onebyone.api import operator
+from onebyone.api.app import Api
+from onebyone.api.bootstrap import bootstrap
+from onebyone.api.context import ApiContext
+from onebyone.api.publisher import ConfigPublisher
+from onebyone.api.store import schema
+from onebyone.report_store import schema as report_schema
+from onebyone.settings import Settings
+
+
+async def main(settings: Settings) -> int:
+    """Runs one API process until it is told to stop; the exit code."""
+    lifeline = role.Lifeline()
+    await schema.upgrade(settings.config_store_url)
+    await report_schema.upgrade(settings.report_store_url)
+    store = sql.create_engine(settings.config_store_url)
+    report_store = sql.create_engine(settings.report_store_url)
+    line = await bootstrap(store, settings)
+    if line is not None:
+        print(line, flush=True)
+    cache = redis_client.connect(settings.cache_url)
+    publisher = ConfigPublisher(store, cache)
+    serving = asyncio.Event()
+
+    def checks() -> dict[str, bool]:
+        return {"configuration": publisher.in_step.is_set(), "running": not lifeline.stopping.is_set()}
+
+    app = Api(ApiContext(settings, store, report_store, publisher), operator.application(settings, checks))
+    publishing = asyncio.create_task(publisher.run())
+    announcing = asyncio.create_task(_announce(lifeline, serving, publisher))
+    await web_server.serve(app, role.listener(), lifeline.stopping, settings.drain_seconds, serving.set)
+    announcing.cancel()
+    await publisher.finish(publishing)
+    await cache.aclose()
+    await store.dispose()
+    await report_store.dispose()
+    return 0
+
+
+async def _announce(lifeline: role.Lifeline, serving: asyncio.Event, publisher: ConfigPublisher) -> None:
+    await serving.wait()
+    await publisher.in_step.wait()
+    lifeline.ready()
+
+
+if __name__ == "__main__":
+    settings = Settings()
+    logs.configure("api", settings.log_level)
+    sys.exit(uvloop.run(main(settings)))

@@ -1,0 +1,160 @@
+"""The API over HTTP: finds the service, logs the caller in, and turns every outcome into an envelope."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, unquote
+
+import orjson
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from onebyone.api import exchange, metrics
+from onebyone.api.context import ApiContext
+from onebyone.api.entities import ENTITIES
+from onebyone.api.envelope import failure, success
+from onebyone.api.errors import ApiError
+from onebyone.api.reports.service import services as report_services
+from onebyone.api.request import ApiRequest, Handler
+from onebyone.api.service import Service
+from onebyone.api.sessions import Sessions
+from onebyone.api.usage import UsageCounter
+
+BODY_MAX = 1024 * 1024
+COOKIE = "HBFAPI_SESSID"
+OPERATOR_PATHS = ("/readyz", "/livez", "/metrics")
+
+_VERSION = re.compile(r"/(current|v[0-9]+\.[0-9]+)(?=/)")
+_METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS")
+_log = structlog.get_logger()
+
+
+class Api:
+    """ASGI application of the config API; `operator` answers the operator's paths."""
+
+    def __init__(self, context: ApiContext, operator: ASGIApp) -> None:
+        self._context = context
+        self._operator = operator
+        self._sessions = Sessions(context)
+        self._usage = UsageCounter()
+        self._handlers: dict[str, Handler] = {
+            **{entity.service: Service(context, entity) for entity in ENTITIES},
+            **report_services(context),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            return
+        if scope["path"] in OPERATOR_PATHS:
+            await self._operator(scope, receive, send)
+            return
+        started = time.perf_counter()
+        told = exchange.begin()
+        request = Request(scope, receive)
+        outcome = "OK"
+        try:
+            response = await self._answer(request, told)
+        except ApiError as error:
+            outcome = error.error_id
+            response = failure(error)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            outcome = "SYSTEM"
+            _log.exception("request failed", service=told.service, method=told.method)
+            response = failure(_system(error))
+        service = told.service if told.service in self._handlers else "other"
+        metrics.REQUESTS.labels(service, told.method, outcome).inc()
+        metrics.REQUEST_SECONDS.labels(service).observe(time.perf_counter() - started)
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request, told: exchange.Exchange) -> Response:
+        path = _VERSION.sub("", request.url.path, count=1) if _VERSION.match(request.url.path) else request.url.path
+        service = path.strip("/")
+        told.method = request.method if request.method in _METHODS else "other"
+        known = service == "auth" or service in self._handlers
+        told.service = service if known else None
+        query = _query(request)
+        if service == "auth":
+            return await self._login(request)
+        token, by_cookie = _token(request.headers)
+        if by_cookie and request.headers.get("sec-fetch-site") == "cross-site":
+            raise ApiError("UNAUTH", "a request from another site needs the Authorization header")
+        caller = await self._sessions.caller(token)
+        told.usage = self._usage.count(caller.user_id, request.method, self._context.clock())
+        if not known:
+            raise ApiError("SYNTAX", f"unknown service: {service[:100]!r}")
+        body = await _body(request) if request.method in ("POST", "PUT") else None
+        headers = dict(request.headers)
+        call = ApiRequest(request.method, service, query, body, caller, headers)
+        response = await self._handlers[service](call)
+        _set_cookie(response, token or "")
+        return response
+
+    async def _login(self, request: Request) -> Response:
+        if request.method != "POST":
+            raise ApiError("SYNTAX", f"method {request.method} is not supported by auth")
+        body = await _body(request)
+        given = body.get("auth") if isinstance(body, dict) else None
+        if not isinstance(given, dict):
+            raise ApiError("SYNTAX", "auth: the body must be an object with this key and an object in it")
+        username, password = given.get("username"), given.get("password")
+        if not isinstance(username, str) or not isinstance(password, str) or "\x00" in username:
+            raise ApiError("SYNTAX", "auth: username and password are required")
+        token = await self._sessions.login(username[:256], password[:1024])
+        response = success({"token": token})
+        _set_cookie(response, token)
+        return response
+
+
+def _query(request: Request) -> dict[str, str]:
+    query: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if "\x00" in name or "\x00" in value:
+            raise ApiError("SYNTAX", "the query string holds a NUL")
+        query.setdefault(name, value)
+    return query
+
+
+def _token(headers: Mapping[str, str]) -> tuple[str | None, bool]:
+    """The token and whether it came as a cookie."""
+    if "authorization" in headers:
+        return headers["authorization"].strip(), False
+    for part in headers.get("cookie", "").split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == COOKIE:
+            return unquote(value), True
+    return None, False
+
+
+def _set_cookie(response: Response, token: str) -> None:
+    response.headers.append("Set-Cookie", f"{COOKIE}={quote(token, safe='')}; Path=/; HttpOnly; SameSite=Strict")
+
+
+async def _body(request: Request) -> Any:
+    """The JSON of the body, whatever its content type says; None when it is empty."""
+    found = bytearray()
+    async for chunk in request.stream():
+        found += chunk
+        if len(found) > BODY_MAX:
+            raise ApiError("SYNTAX", f"the body is larger than {BODY_MAX} bytes")
+    if not found.strip():
+        return None
+    try:
+        return orjson.loads(found)
+    except orjson.JSONDecodeError as error:
+        raise ApiError("SYNTAX", f"the body is not JSON: {error}") from None
+
+
+def _system(error: Exception) -> ApiError:
+    if isinstance(error, SQLAlchemyError):
+        text = "the configuration store is not available"
+        return ApiError("SYSTEM", text, error_code="SERVICE_UNAVAILABLE", status=503)
+    return ApiError("SYSTEM", "internal error", error_code="UNKNOWN", status=500)

@@ -1,0 +1,31 @@
+"""What the services of one API process share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from onebyone.clock import now_ms
+from onebyone.settings import Settings
+
+
+class Wakeable(Protocol):
+    """The part of the publisher that writers need."""
+
+    def wake(self) -> None:
+        """Says that a change was committed and should be published now."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiContext:
+    """Stores, publisher, settings and clock."""
+
+    settings: Settings
+    store: AsyncEngine
+    report_store: AsyncEngine
+    publisher: Wakeable
+    clock: Callable[[], int] = now_ms
+    """Milliseconds since the epoch."""

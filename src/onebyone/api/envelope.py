@@ -1,0 +1,92 @@
+"""The one shape of every answer: `{"response": {..., "dbg_info": {...}}}` with the headers that clients read."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from onebyone import __version__
+from onebyone.api import exchange
+from onebyone.api.errors import ApiError
+from onebyone.api.usage import READ_LIMIT, WINDOW_SECONDS, WRITE_LIMIT
+
+NOT_FOUND = "not_found"
+"""`output_term` of an answer without a payload object."""
+
+_CACHE_HEADERS = {
+    "Cache-Control": "no-store, no-cache, must-revalidate, post-check=0, pre-check=0",
+    "Pragma": "no-cache",
+    "Expires": "Thu, 19 Nov 1981 08:52:00 GMT",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def success(fields: dict[str, Any], output_term: str = NOT_FOUND) -> Response:
+    """200 with `fields` between `status` and `dbg_info`; `output_term` names the payload key."""
+    return _answer({"status": "OK", **fields}, output_term, 200)
+
+
+def failure(error: ApiError) -> Response:
+    """The error envelope. `status: error` stands beside `error_id` because clients look for either."""
+    told = exchange.current()
+    fields = {
+        "status": "error",
+        "error_id": error.error_id,
+        "error": error.error,
+        "error_description": error.error_description,
+        "service": error.service or told.service,
+        "method": error.method or told.method,
+        "error_code": error.error_code,
+    }
+    return _answer(fields, NOT_FOUND, error.status)
+
+
+def headers() -> dict[str, str]:
+    """Headers of every answer of the API, whatever its body."""
+    told = exchange.current()
+    return {
+        **_CACHE_HEADERS,
+        "X-Ratelimit-Read": str(READ_LIMIT),
+        "X-Ratelimit-Write": str(WRITE_LIMIT),
+        "X-Count-Read": f"user:{told.usage.reads}",
+        "X-Count-Write": f"user:{told.usage.writes}",
+    }
+
+
+def _answer(fields: dict[str, Any], output_term: str, status: int) -> Response:
+    content = {"response": {**fields, "dbg_info": _dbg_info(output_term)}}
+    return Response(orjson.dumps(content), status, headers(), media_type="application/json")
+
+
+def _dbg_info(output_term: str) -> dict[str, Any]:
+    told = exchange.current()
+    use = {
+        "reads": told.usage.reads,
+        "read_limit": READ_LIMIT,
+        "read_limit_seconds": WINDOW_SECONDS,
+        "writes": told.usage.writes,
+        "write_limit": WRITE_LIMIT,
+        "write_limit_seconds": WINDOW_SECONDS,
+    }
+    return {
+        "instance": "onebyone",
+        "slave_hit": False,
+        "db": "master",
+        **{f"user::{name}": value for name, value in use.items()},
+        **use,
+        "awesomesauce_cache_used": False,
+        "count_cache_used": False,
+        "uuid": str(uuid.uuid4()),
+        "warnings": told.warnings,
+        "time": told.milliseconds,
+        "start_microtime": told.started,
+        "version": __version__,
+        "slave_lag": 0,
+        "member_last_modified_age": 0,
+        "output_term": output_term,
+    }

@@ -1,0 +1,46 @@
+"""What one answer says about itself: the request's clock, its warnings and the caller's use of the API."""
+
+from __future__ import annotations
+
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from onebyone.api.usage import Usage
+
+
+@dataclass(slots=True)
+class Exchange:
+    """Facts of the request that is being answered, for `dbg_info` and the headers."""
+
+    service: str | None = None
+    method: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    warnings: list[str] = field(default_factory=list)
+    started: float = field(default_factory=time.time)
+    clock: float = field(default_factory=time.perf_counter)
+
+    @property
+    def milliseconds(self) -> float:
+        """Time since the request arrived."""
+        return (time.perf_counter() - self.clock) * 1000
+
+
+_current: ContextVar[Exchange] = ContextVar("exchange")
+
+
+def begin() -> Exchange:
+    """Starts the exchange of the running task."""
+    exchange = Exchange()
+    _current.set(exchange)
+    return exchange
+
+
+def current() -> Exchange:
+    """The exchange of the running task; a blank one outside of a request."""
+    return _current.get(None) or Exchange()
+
+
+def warn(text: str) -> None:
+    """Adds a line to `dbg_info.warnings` of the answer."""
+    current().warnings.append(text)

@@ -1,0 +1,149 @@
+"""Types of documented fields: loose in what they take ("123" for an int), exact in what they keep."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
+
+from iso4217 import Currency as _Iso4217
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+MAX_ID = 2**63 - 1
+MICROS = "stored as integer millionths"
+"""Marks a decimal field: the store keeps millionths, the wire shows a number."""
+
+_CURRENCIES = frozenset(currency.code for currency in _Iso4217)
+_INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
+_NUMBER = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,30})?", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_MULTILINE_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+# The documents refuse zones whose offset is no whole hour (api-timezones).
+_REFUSED_ZONES = {
+    "America/Caracas",
+    "America/St_Johns",
+    "Asia/Tehran",
+    "Asia/Kabul",
+    "Asia/Kolkata",
+    "Asia/Katmandu",
+    "Indian/Cocos",
+    "Australia/Adelaide",
+}
+
+
+def _integer(value: Any) -> Any:
+    if isinstance(value, bool) or (isinstance(value, str) and not _INTEGER.fullmatch(value)):
+        raise ValueError("not an integer")
+    return value
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or (isinstance(value, str) and not _NUMBER.fullmatch(value)):
+        raise ValueError("not a number")
+    return value
+
+
+def _millionths(value: Decimal | None) -> Decimal | None:
+    return None if value is None else value.quantize(Decimal("0.000001"))
+
+
+def _plain(value: str) -> str:
+    if _CONTROL.search(value):
+        raise ValueError("control characters are not allowed")
+    return value
+
+
+def _multiline(value: str) -> str:
+    if _MULTILINE_CONTROL.search(value):
+        raise ValueError("control characters are not allowed")
+    return value
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be blank")
+    return value
+
+
+def _empty_is_none(value: Any) -> Any:
+    return None if value == "" else value
+
+
+def _single(value: Any) -> Any:
+    if isinstance(value, list) and len(value) < 2:
+        return value[0] if value else None
+    return value
+
+
+def _timestamp(value: str) -> str:
+    try:
+        datetime.strptime(value, "%Y-%m-%d %H:%M:%S")
+    except ValueError:
+        raise ValueError("must be YYYY-MM-DD HH:MM:SS") from None
+    return value
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones() - _REFUSED_ZONES)
+
+
+def _zone(value: str) -> str:
+    if value not in _zones():
+        raise ValueError("not a known time zone")
+    return value
+
+
+def _currency(value: str) -> str:
+    if value.upper() not in _CURRENCIES:
+        raise ValueError("not a known currency")
+    return value.upper()
+
+
+State = Literal["active", "inactive"]
+Boolean = bool
+Integer = Annotated[int, BeforeValidator(_integer), Field(ge=-MAX_ID, le=MAX_ID)]
+Percent = Annotated[int, BeforeValidator(_integer), Field(ge=0, le=1000)]
+ObjectId = Annotated[int, BeforeValidator(_integer), Field(ge=1, le=MAX_ID)]
+Name = Annotated[
+    str, StringConstraints(min_length=1, max_length=255), AfterValidator(_plain), AfterValidator(_not_blank)
+]
+Text100 = Annotated[str, StringConstraints(max_length=100), AfterValidator(_plain)]
+Text255 = Annotated[str, StringConstraints(max_length=255), AfterValidator(_plain)]
+LongText = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_multiline)]
+Code = Annotated[Text100 | None, BeforeValidator(_empty_is_none)]
+StrictCode = Annotated[
+    Annotated[str, StringConstraints(max_length=100, pattern=r"^[A-Za-z0-9._-]+$")] | None,
+    BeforeValidator(_empty_is_none),
+]
+"""Letters, digits, periods, underscores and dashes (line-item-service, "code")."""
+Timestamp = Annotated[str, AfterValidator(_timestamp)]
+TimeZone = Annotated[str, AfterValidator(_zone)]
+Currency = Annotated[str, AfterValidator(_currency)]
+Money = Annotated[Decimal, BeforeValidator(_number), Field(ge=0, lt=10**9), AfterValidator(_millionths), MICROS]
+OptionalMoney = Annotated[
+    Annotated[Decimal, Field(ge=0, lt=10**9)] | None, BeforeValidator(_number), AfterValidator(_millionths), MICROS
+]
+OptionalShare = Annotated[
+    Annotated[Decimal, Field(ge=0, le=1)] | None, BeforeValidator(_number), AfterValidator(_millionths), MICROS
+]
+
+
+class Body(BaseModel):
+    """The fields of an object that callers may write, with their documented defaults."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+
+class Linked(Body):
+    """A nested object; only its id is taken, names are the server's."""
+
+    id: ObjectId
+
+
+Link = Annotated[Linked, BeforeValidator(_single)]
+OptionalLink = Annotated[Linked | None, BeforeValidator(_single)]
+"""The tables of the documents say "array", their samples show an object: both are taken."""

@@ -1,0 +1,42 @@
+"""What the operator asks the API: may it get traffic, is it alive, how is it doing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import ip_address
+
+import orjson
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from onebyone import metrics_page
+from onebyone.settings import Settings
+
+_NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+
+
+def application(settings: Settings, checks: Callable[[], dict[str, bool]]) -> Starlette:
+    """`/readyz`, `/livez` and `/metrics` (with those of the counter, which has no port).
+
+    `checks` names what must hold before this process may get traffic.
+    """
+
+    async def readyz(_: Request) -> Response:
+        found = checks()
+        ready = all(found.values())
+        text = orjson.dumps({"ready": ready, "checks": found})
+        return Response(text, 200 if ready else 503, _NO_STORE, media_type="application/json")
+
+    async def livez(_: Request) -> Response:
+        return PlainTextResponse("alive\n", headers=_NO_STORE)
+
+    async def metrics(request: Request) -> Response:
+        peer = ip_address(request.client.host) if request.client else None
+        if peer is None or not any(peer in network for network in settings.metrics_networks):
+            return PlainTextResponse("not for this address\n", status_code=403, headers=_NO_STORE)
+        text = metrics_page.page([settings.data_dir / "run" / "metrics-counter"])
+        return Response(text, headers=_NO_STORE, media_type=metrics_page.CONTENT_TYPE)
+
+    return Starlette(routes=[Route("/readyz", readyz), Route("/livez", livez), Route("/metrics", metrics)])

@@ -1,0 +1,1 @@
+"""The report service: asynchronous reports from the report store, as CSV."""

@@ -1,0 +1,140 @@
+"""The one service behind every entity: GET, POST, PUT and DELETE with the documented envelopes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+from onebyone import sql
+from onebyone.api import query as queries
+from onebyone.api import reader, validation
+from onebyone.api.context import ApiContext
+from onebyone.api.entity import Entity, Values
+from onebyone.api.envelope import success
+from onebyone.api.errors import ApiError, not_found, refuse
+from onebyone.api.request import ApiRequest
+from onebyone.api.work import Work, writing
+
+
+class Service:
+    """Answers requests for one entity; every statement is limited to the caller's member."""
+
+    def __init__(self, context: ApiContext, entity: Entity) -> None:
+        self._context = context
+        self._entity = entity
+
+    async def __call__(self, request: ApiRequest) -> Response:
+        """Raises `ApiError`."""
+        if request.method not in self._entity.methods:
+            raise ApiError("SYNTAX", f"method {request.method} is not supported by {request.service}")
+        match request.method:
+            case "GET":
+                return await self._read(request)
+            case "POST":
+                return await self._create(request)
+            case "PUT":
+                return await self._modify(request)
+            case _:
+                return await self._delete(request)
+
+    async def _read(self, request: ApiRequest) -> Response:
+        entity = self._entity
+        page = queries.page(request.query)
+        query = self._own(request)
+        wanted = queries.ids(query)
+        order = queries.order(entity, query)
+        where = queries.conditions(entity, query)
+        limits = {"start_element": page.start, "num_elements": page.size}
+        async with sql.reading(self._context.store) as connection:
+            if not queries.is_list(query):
+                found = await reader.objects(connection, entity, request.caller.member_id, where)
+                if not found:
+                    raise not_found(entity.service, wanted[0])
+                return success({**limits, entity.service: found[0], "count": 1}, entity.service)
+            total = await reader.count(connection, entity, request.caller.member_id, where)
+            found = await reader.objects(connection, entity, request.caller.member_id, where, order, page)
+        return success({**limits, entity.plural: found, "count": total}, entity.plural)
+
+    def _own(self, request: ApiRequest) -> Mapping[str, str]:
+        """`user?current` and a bare `member` mean the caller's own."""
+        if request.service == "user" and "current" in request.query:
+            return {"id": str(request.caller.user_id)}
+        if request.service == "member" and "id" not in request.query:
+            return {"id": str(request.caller.member_id)}
+        return request.query
+
+    async def _create(self, request: ApiRequest) -> Response:
+        entity = self._entity
+        async with writing(self._context, request.caller.member_id) as work:
+            await entity.allow_create(work)
+            given = validation.unwrap(entity, request.body)
+            owners = await entity.parents(work, request.query)
+            values = await validation.validate(entity, work, given, owners, None)
+            row: Values = {}
+            if values is not None and not work.faults:
+                row = {**validation.columns(entity, values, {}), **owners}
+                await validation.check_code(entity, work, {**row, "member_id": work.member_id}, None)
+            refuse(work.faults)
+            row["id"] = await work.insert(entity.table, row)
+            await entity.created(work, row, request.query)
+            refuse(work.faults)
+            shown = await self._shown(work, row["id"])
+        return self._written(row["id"], shown)
+
+    async def _modify(self, request: ApiRequest) -> Response:
+        entity = self._entity
+        query = self._own(request)
+        wanted = queries.ids(query)
+        if len(wanted) != 1:
+            raise ApiError("SYNTAX", "id: one id is required in the query string")
+        async with writing(self._context, request.caller.member_id) as work:
+            stored = await self._stored(work, wanted[0], query)
+            given = validation.unwrap(entity, request.body)
+            before = validation.stored_values(entity, stored)
+            for name in entity.immutable & given.keys():
+                if given[name] != before[name]:
+                    work.fault(name, "cannot be changed")
+            merged = {**before, **given}
+            owners = {} if entity.parent is None else {entity.parent.column: stored[entity.parent.column]}
+            values = await validation.validate(entity, work, merged, owners, stored)
+            row: Values = {}
+            if values is not None and not work.faults:
+                row = validation.columns(entity, values, stored["doc"])
+                await validation.check_code(entity, work, {**stored, **row}, wanted[0])
+            refuse(work.faults)
+            await work.update(entity.table, wanted[0], row)
+            await entity.modified(work, stored, {**stored, **row})
+            refuse(work.faults)
+            shown = await self._shown(work, wanted[0])
+        return self._written(query["id"], shown)
+
+    async def _delete(self, request: ApiRequest) -> Response:
+        wanted = queries.ids(request.query)
+        if not wanted:
+            raise ApiError("SYNTAX", "id: required in the query string")
+        async with writing(self._context, request.caller.member_id) as work:
+            for row_id in wanted:
+                await self._stored(work, row_id, request.query)
+            await self._entity.delete(work, wanted)
+            refuse(work.faults)
+        return success({"count": len(wanted), "start_element": None, "num_elements": None})
+
+    async def _stored(self, work: Work, row_id: int, query: Mapping[str, str]) -> Values:
+        """The row to change; an owner in the query string must be its owner."""
+        stored = await work.row(self._entity.table, row_id)
+        parent = self._entity.parent
+        named = None if parent is None else query.get(parent.column)
+        if stored is None or (parent is not None and named not in (None, str(stored[parent.column]))):
+            raise not_found(self._entity.service, row_id)
+        return stored
+
+    async def _shown(self, work: Work, row_id: int) -> Values:
+        where = [self._entity.table.c.id == row_id]
+        return (await reader.objects(work.connection, self._entity, work.member_id, where))[0]
+
+    def _written(self, echoed: int | str, shown: Values) -> Response:
+        service = self._entity.service
+        fields: dict[str, Any] = {"count": 1, "id": echoed, "start_element": 0, "num_elements": queries.PAGE}
+        return success({**fields, service: shown}, service)

@@ -1,0 +1,87 @@
+"""Logins: a random token for a right password, and the caller behind a token.
+
+A token lives 2 hours after its last use and never longer than 24 hours (xandr-api-facts, section 1.2). The store
+keeps its SHA-256 only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+from sqlalchemy import delete, insert, or_, select, update
+
+from onebyone import sql
+from onebyone.api import metrics, passwords
+from onebyone.api.context import ApiContext
+from onebyone.api.errors import ApiError, not_logged_in
+from onebyone.api.request import Caller
+from onebyone.api.store import tables
+
+IDLE_MS = 2 * 3_600_000
+HARD_MS = 24 * 3_600_000
+TOUCH_MS = 60_000
+"""A use is written at most this often; the idle limit is longer by as much, so nobody loses a minute of it."""
+
+DATACENTER = "obo1"
+TOKEN_MAX = 200
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class Sessions:
+    """Sessions in the configuration store, shared by all API processes."""
+
+    def __init__(self, context: ApiContext) -> None:
+        self._context = context
+
+    async def login(self, username: str, password: str) -> str:
+        """A new token. Raises `ApiError`; takes as long for an unknown user as for a wrong password."""
+        user = tables.user.c
+        async with sql.reading(self._context.store) as connection:
+            found = await connection.execute(
+                select(user.id, user.password_hash, user.state).where(user.username_key == username.casefold())
+            )
+            row = found.first()
+        if not await passwords.verify(None if row is None else row.password_hash, password) or row is None:
+            metrics.LOGINS.labels("refused").inc()
+            raise ApiError("NOAUTH", "No match found for user/pass", status=401)
+        if row.state != "active":
+            metrics.LOGINS.labels("disabled").inc()
+            raise ApiError("NOAUTH_DISABLED", "the user is not active")
+        token = f"hbapi:{row.id}:{secrets.token_hex(16)}:{DATACENTER}"
+        now = self._context.clock()
+        session = tables.session
+        async with sql.writing(self._context.store) as connection:
+            dead = or_(session.c.created_ms < now - HARD_MS, session.c.used_ms < now - IDLE_MS - TOUCH_MS)
+            await connection.execute(delete(session).where(dead))
+            values = {"token_hash": _digest(token), "user_id": row.id, "created_ms": now, "used_ms": now}
+            await connection.execute(insert(session).values(values))
+        metrics.LOGINS.labels("ok").inc()
+        return token
+
+    async def caller(self, token: str | None) -> Caller:
+        """The user of a live token. Raises `ApiError`."""
+        if not token or len(token) > TOKEN_MAX:
+            raise not_logged_in()
+        now = self._context.clock()
+        session, user = tables.session, tables.user
+        statement = (
+            select(user, session.c.created_ms, session.c.used_ms)
+            .join(session, session.c.user_id == user.c.id)
+            .join(tables.member, tables.member.c.id == user.c.member_id)
+            .where(session.c.token_hash == _digest(token), user.c.state == "active", tables.member.c.state == "active")
+        )
+        async with sql.reading(self._context.store) as connection:
+            row = (await connection.execute(statement)).mappings().first()
+        if row is None or now >= row["created_ms"] + HARD_MS or now >= row["used_ms"] + IDLE_MS + TOUCH_MS:
+            raise not_logged_in()
+        if now >= row["used_ms"] + TOUCH_MS:
+            async with sql.writing(self._context.store) as connection:
+                used = update(session).where(session.c.token_hash == _digest(token)).values(used_ms=now)
+                await connection.execute(used)
+        doc = row["doc"]
+        name = " ".join(filter(None, (doc.get("first_name"), doc.get("last_name"))))
+        return Caller(row["id"], row["username"], name or row["username"], row["member_id"], doc["timezone"])

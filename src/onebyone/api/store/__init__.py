@@ -1,0 +1,1 @@
+"""The configuration store: system of record in SQL."""

@@ -1,0 +1,1 @@
+"""Revisions of the configuration store, oldest first by their number."""

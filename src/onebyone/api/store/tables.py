@@ -1,0 +1,186 @@
+"""Tables of the configuration store.
+
+An entity's table has its id, its owners, what is filtered or joined on, and `doc` with the other documented fields.
+Every link between entities is a foreign key over (`member_id`, id), so that no row can point at another member's.
+Times are UTC text, `YYYY-MM-DD HH:MM:SS`; `*_ms` are milliseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from onebyone import sql
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+TIMESTAMP = String(19)
+
+member = Table(
+    "member",
+    metadata,
+    Column("id", sql.Identity, primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("last_modified", TIMESTAMP, nullable=False),
+    Column("doc", sql.Document, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+
+def _entity(
+    name: str, parents: dict[str, Table], *columns: Column[int] | Column[str], code_owner: str | None = None
+) -> Table:
+    """A table of one kind of object.
+
+    `parents` maps a column to the table that it points at. With `code_owner`, codes are unique within that column's
+    value, whatever their case.
+    """
+    links = [
+        ForeignKeyConstraint(["member_id", column], [f"{parent.name}.member_id", f"{parent.name}.id"])
+        for column, parent in parents.items()
+    ]
+    own = {column.name for column in columns}
+    table = Table(
+        name,
+        metadata,
+        Column("id", sql.Identity, primary_key=True),
+        Column("member_id", BigInteger, ForeignKey("member.id"), nullable=False),
+        *(Column(column, BigInteger, nullable=False) for column in parents if column not in own),
+        *columns,
+        Column("code", String(100)),
+        Column("code_key", String(300)),
+        Column("name", String(255), nullable=False),
+        Column("state", String(16), nullable=False),
+        Column("last_modified", TIMESTAMP, nullable=False),
+        Column("doc", sql.Document, nullable=False),
+        UniqueConstraint("member_id", "id"),
+        *links,
+        # Ids of deleted objects stay in reports, so SQLite must never hand one out again.
+        sqlite_autoincrement=True,
+    )
+    for column in parents:
+        Index(None, table.c.member_id, table.c[column], table.c.id)
+    if code_owner is not None:
+        table.append_constraint(UniqueConstraint(code_owner, "code_key"))
+    return table
+
+
+advertiser = _entity("advertiser", {}, code_owner="member_id")
+publisher = _entity(
+    "publisher",
+    {},
+    Column("default_site_id", BigInteger),
+    Column("base_payment_rule_id", BigInteger),
+    code_owner="member_id",
+)
+site = _entity("site", {"publisher_id": publisher}, code_owner="publisher_id")
+placement = _entity(
+    "placement",
+    {"publisher_id": publisher, "site_id": site},
+    Column("site_id", BigInteger),
+    code_owner="publisher_id",
+)
+payment_rule = _entity("payment_rule", {"publisher_id": publisher}, code_owner="publisher_id")
+line_item = _entity("line_item", {"advertiser_id": advertiser}, code_owner="advertiser_id")
+
+
+def _tracker(name: str, *columns: Column[str]) -> Table:
+    return _entity(
+        name,
+        {
+            "advertiser_id": advertiser,
+            "line_item_id": line_item,
+            "publisher_id": publisher,
+            "placement_id": placement,
+            "payment_rule_id": payment_rule,
+        },
+        Column("placement_id", BigInteger),
+        Column("payment_rule_id", BigInteger),
+        *columns,
+    )
+
+
+imptracker = _tracker("imptracker")
+clicktracker = _tracker("clicktracker", Column("click_url", String(2000)), Column("click_host", String(255)))
+Index(None, clicktracker.c.member_id, clicktracker.c.click_host)
+
+user = Table(
+    "user",
+    metadata,
+    Column("id", sql.Identity, primary_key=True),
+    Column("member_id", BigInteger, ForeignKey("member.id"), nullable=False, index=True),
+    Column("username", String(255), nullable=False),
+    Column("username_key", String(765), nullable=False, unique=True),
+    Column("password_hash", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("last_modified", TIMESTAMP, nullable=False),
+    Column("doc", sql.Document, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("user_id", BigInteger, ForeignKey("user.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("created_ms", BigInteger, nullable=False, index=True),
+    Column("used_ms", BigInteger, nullable=False),
+)
+
+report = Table(
+    "report",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("member_id", BigInteger, ForeignKey("member.id"), nullable=False),
+    Column("user_id", BigInteger, nullable=False),
+    Column("created_on", TIMESTAMP, nullable=False, index=True),
+    Column("request", sql.Document, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("error", Text),
+    Column("header_info", Text),
+    Column("row_count", Integer),
+    Column("size", Integer),
+    Column("body", LargeBinary),
+    Index("ix_report_member_id_created_on", "member_id", "created_on"),
+)
+
+store_state = Table(
+    "store_state",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("store_id", String(32), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+)
+"""One row: the random name of this store and the version of its last change; its lock makes writers take turns."""
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("keys", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False, index=True),
+)
+"""What a version changed: Redis keys, separated by blanks."""

@@ -1,0 +1,119 @@
+"""Turns a body into the columns of a row, finding every fault of it at once."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import select
+
+from onebyone.api.entity import Entity, Reference, Values
+from onebyone.api.errors import ApiError, Fault, not_found
+from onebyone.api.exchange import warn
+from onebyone.api.fields import ObjectId, OptionalLink
+from onebyone.api.work import Work
+from onebyone.money import to_micros
+
+_link: TypeAdapter[Any] = TypeAdapter(OptionalLink)
+_id: TypeAdapter[Any] = TypeAdapter(ObjectId)
+
+
+def unwrap(entity: Entity, body: Any) -> Values:
+    """The object inside `{"<service>": {...}}`; what is no field of it is named in the warnings."""
+    if not isinstance(body, dict) or not isinstance(body.get(entity.service), dict):
+        raise ApiError("SYNTAX", f"{entity.service}: the body must be an object with this key and an object in it")
+    given: Values = body[entity.service]
+    fields = {*entity.body.model_fields, *entity.output, "id", "member_id"}
+    for unknown in (name for name in given if name not in fields):
+        warn(f"unknown field not used: {entity.service}.{unknown[:40]}")
+    return {name: value for name, value in given.items() if name in entity.body.model_fields}
+
+
+def stored_values(entity: Entity, row: Values) -> Values:
+    """The fields of a row in the shape of a body, for a partial change."""
+    links = {link.field: link for link in entity.references if link.nested}
+    found: Values = {}
+    for name in entity.body.model_fields:
+        if name in links:
+            target = row[links[name].column]
+            found[name] = None if target is None else {"id": target}
+        elif name in entity.table.c:
+            found[name] = row[name]
+        elif name in row["doc"]:
+            value = row["doc"][name]
+            found[name] = Decimal(value).scaleb(-6) if name in entity.millionths and value is not None else value
+    return found
+
+
+async def validate(entity: Entity, work: Work, given: Values, owners: Values, stored: Values | None) -> Values | None:
+    """The valid fields, or None; adds every fault to the work, those of references included."""
+    try:
+        values = entity.body.model_validate(given).model_dump()
+    except ValidationError as error:
+        values = None
+        for fault in error.errors(include_url=False, include_context=False, include_input=False):
+            path = ".".join(str(part) for part in fault["loc"]) or entity.service
+            work.faults.append(Fault(path, fault["msg"].removeprefix("Value error, ")))
+    targets = {**owners, **{link.column: _target(link, given) for link in entity.references}}
+    for link in entity.references:
+        await _check_reference(work, link, targets)
+    if values is not None:
+        await entity.check(work, values, stored, owners)
+    return values
+
+
+def _target(link: Reference, given: Values) -> int | None:
+    try:
+        value = given.get(link.field)
+        if not link.nested:
+            return None if value is None else int(_id.validate_python(value))
+        linked = _link.validate_python(value)
+        return None if linked is None else int(linked.id)
+    except ValidationError:
+        return None
+
+
+async def _check_reference(work: Work, link: Reference, targets: dict[str, int | None]) -> None:
+    target = targets[link.column]
+    if target is None:
+        return
+    row = await work.row(link.target, target)
+    if row is None:
+        work.faults.append(Fault(link.path, not_found(link.service, target).error))
+    elif link.owner is not None and targets.get(link.owner) not in (None, row[link.owner]):
+        owner = link.owner.removesuffix("_id").replace("_", "-")
+        work.fault(link.path, f"{link.service} {target} does not belong to {owner} {targets[link.owner]}")
+
+
+def columns(entity: Entity, values: Values, doc: Values) -> Values:
+    """The columns of a row with these fields; `doc` is what the row's document held before."""
+    links = {link.field: link for link in entity.references if link.nested}
+    row: Values = {}
+    rest: Values = dict(doc)
+    for name, value in values.items():
+        if name in links:
+            row[links[name].column] = None if value is None else value["id"]
+        elif name in entity.table.c:
+            row[name] = value
+        else:
+            rest[name] = to_micros(value) if name in entity.millionths and value is not None else value
+    if "code_key" in entity.table.c:
+        row["code_key"] = None if values["code"] is None else values["code"].casefold()
+    return {**row, **entity.columns(values), "doc": rest}
+
+
+async def check_code(entity: Entity, work: Work, row: Values, row_id: int | None) -> None:
+    """Adds a fault when another object of the same owner has this code, whatever its case."""
+    if entity.code_owner is None or row.get("code_key") is None:
+        return
+    table = entity.table
+    found = select(table.c.id).where(
+        table.c.member_id == work.member_id,
+        table.c[entity.code_owner] == row[entity.code_owner],
+        table.c.code_key == row["code_key"],
+        table.c.id != (row_id or 0),
+    )
+    taken = await work.connection.scalar(found)
+    if taken is not None:
+        work.fault("code", f"already used by {entity.service} {taken}")

@@ -1,0 +1,49 @@
+"""The API on a store of each test's own; `store_url` is SQLite unless a test module asks for both engines."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from argon2 import PasswordHasher
+
+from onebyone.api import passwords
+from tests.api import harness
+from tests.api.harness import Harness
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_hashes() -> None:
+    """argon2 with its least cost, so that a hundred logins take no minute."""
+    passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+@pytest.fixture(scope="session")
+def _prepared(_cheap_hashes: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("store") / "config.sqlite3"
+    asyncio.run(harness.prepare(f"sqlite+aiosqlite:///{file}"))
+    return file
+
+
+@pytest.fixture(params=["sqlite"])
+def store_url(request: pytest.FixtureRequest, _prepared: Path, tmp_path: Path) -> str:
+    """A prepared store; SQLite, or PostgreSQL when a test parametrizes it."""
+    if request.param == "sqlite":
+        file = tmp_path / "config.sqlite3"
+        shutil.copy(_prepared, file)
+        return f"sqlite+aiosqlite:///{file}"
+    url: str = request.getfixturevalue("postgres_url")
+    asyncio.run(harness.prepare(url))
+    return url
+
+
+@pytest.fixture
+async def api(store_url: str) -> AsyncIterator[Harness]:
+    """The API with member 1's user logged in."""
+    running = await harness.start(store_url)
+    yield running
+    await running.http.aclose()
+    await running.store.dispose()

@@ -1,0 +1,173 @@
+"""The API in this process: a migrated store, a clock that tests move, and a client of its services."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from onebyone import sql
+from onebyone.api import operator, passwords
+from onebyone.api.app import Api
+from onebyone.api.bootstrap import add_member, add_user, bootstrap
+from onebyone.api.context import ApiContext
+from onebyone.api.store import schema
+from onebyone.clock import now_ms
+from onebyone.settings import Settings
+
+Json = dict[str, Any]
+PASSWORD = "Correct-horse-1"
+
+
+@dataclass
+class Clock:
+    """Real time plus what the test adds."""
+
+    ahead_ms: int = 0
+
+    def __call__(self) -> int:
+        return now_ms() + self.ahead_ms
+
+
+@dataclass
+class Wakes:
+    """Stands where the publisher is and counts its calls."""
+
+    count: int = 0
+
+    def wake(self) -> None:
+        self.count += 1
+
+
+@dataclass
+class Client:
+    """A user's view of the API. Methods give the `response` object."""
+
+    http: httpx.AsyncClient
+    token: str = ""
+
+    async def send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """One request with the token in the header."""
+        headers = {"Authorization": self.token, **options.pop("headers", {})}
+        return await self.http.request(method, path, headers=headers, **options)
+
+    async def call(self, method: str, service: str, body: object = None, /, **query: object) -> Json:
+        """Any call; the envelope must be whole."""
+        answer = await self.send(method, f"/{service}", json=body, params={k: str(v) for k, v in query.items()})
+        return response_of(answer)
+
+    async def create(self, service: str, fields: Json, **query: object) -> Json:
+        """The new object."""
+        response = await self.call("POST", service, {service: fields}, **query)
+        assert response["status"] == "OK", response
+        found: Json = response[service]
+        return found
+
+    async def put(self, service: str, row_id: int, fields: Json, **query: object) -> Json:
+        """The changed object."""
+        response = await self.call("PUT", service, {service: fields}, id=row_id, **query)
+        assert response["status"] == "OK", response
+        found: Json = response[service]
+        return found
+
+    async def get(self, service: str, row_id: int) -> Json:
+        """One object."""
+        response = await self.call("GET", service, id=row_id)
+        assert response["status"] == "OK", response
+        found: Json = response[service]
+        return found
+
+    async def delete(self, service: str, row_id: int | str) -> Json:
+        """The envelope."""
+        return await self.call("DELETE", service, id=row_id)
+
+    async def world(self) -> Json:
+        """Ids of one advertiser with a line item and one publisher with its children."""
+        advertiser = await self.create("advertiser", {"name": "Test Advertiser"})
+        line_item = await self.create("line-item", {"name": "Test Line Item"}, advertiser_id=advertiser["id"])
+        publisher = await self.create("publisher", {"name": "November Publisher"})
+        return {
+            "advertiser": advertiser["id"],
+            "line-item": line_item["id"],
+            "publisher": publisher["id"],
+            "site": publisher["default_site_id"],
+            "placement": publisher["placements"][0]["id"],
+            "payment-rule": publisher["base_payment_rule_id"],
+        }
+
+    async def tracker(self, service: str, world: Json, **fields: object) -> Json:
+        """A tracker of that world."""
+        links = {"publisher": {"id": world["publisher"]}, "line_item": {"id": world["line-item"]}}
+        return await self.create(service, {"name": "T", **links, **fields}, advertiser_id=world["advertiser"])
+
+
+def response_of(answer: httpx.Response) -> Json:
+    """The `response` object of an answer whose envelope and headers are checked."""
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert int(answer.headers["x-ratelimit-read"]) > 0
+    document = answer.json()
+    assert list(document) == ["response"]
+    response: Json = document["response"]
+    told = response["dbg_info"]
+    assert {"instance", "slave_hit", "db", "time", "version", "warnings", "output_term"} <= told.keys()
+    assert all(isinstance(told[name], int) for name in ("reads", "read_limit", "writes", "write_limit"))
+    if response["status"] == "OK":
+        assert "error_id" not in response
+        assert told["output_term"] == "not_found" or told["output_term"] in response
+    else:
+        assert told["output_term"] == "not_found"
+        assert response["error"]
+    return response
+
+
+@dataclass
+class Harness(Client):
+    """The API with its first member's user logged in."""
+
+    store: AsyncEngine = field(kw_only=True)
+    context: ApiContext = field(kw_only=True)
+    clock: Clock = field(kw_only=True)
+    wakes: Wakes = field(kw_only=True)
+
+    async def login(self, username: str, password: str) -> Client:
+        """Another user's view."""
+        answer = await self.http.post("/auth", json={"auth": {"username": username, "password": password}})
+        self.http.cookies.clear()
+        return Client(self.http, response_of(answer)["token"])
+
+    async def second_member(self, *, trackers: bool = True) -> Client:
+        """The view of another tenant's user."""
+        encoded = await passwords.hash_password(PASSWORD)
+        async with sql.writing(self.store) as connection:
+            member_id = await add_member(connection, "Other Member", trackers=trackers)
+            await add_user(connection, member_id, "other", encoded)
+        return await self.login("other", PASSWORD)
+
+
+async def prepare(url: str) -> None:
+    """An upgraded store with member 1 and its user."""
+    await schema.upgrade(url)
+    store = sql.create_engine(url)
+    await bootstrap(store, settings(url))
+    await store.dispose()
+
+
+def settings(url: str) -> Settings:
+    """Settings of the API under test."""
+    return Settings(database_url=url, admin_password=SecretStr(PASSWORD))
+
+
+async def start(url: str) -> Harness:
+    """The API on a prepared store."""
+    store = sql.create_engine(url)
+    clock, wakes = Clock(), Wakes()
+    context = ApiContext(settings(url), store, store, wakes, clock)
+    app = Api(context, operator.application(context.settings, lambda: {"configuration": True}))
+    http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.test")
+    harness = Harness(http, store=store, context=context, clock=clock, wakes=wakes)
+    harness.token = (await harness.login("admin", PASSWORD)).token
+    return harness

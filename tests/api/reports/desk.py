@@ -1,0 +1,75 @@
+"""Events put into the report store as the counter does it, and reports about them as callers order them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from onebyone import batches
+from onebyone.counter.counting import Tally
+from onebyone.counter.ledger import Ledger
+from onebyone.report_store import schema
+from tests.api.harness import Client, Harness, Json
+from tests.counter.lane import batch, event
+
+
+def moment(text: str) -> int:
+    """Milliseconds of a UTC time `YYYY-MM-DD HH:MM:SS`."""
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+@dataclass
+class Desk:
+    """Reports of one member."""
+
+    api: Harness
+
+    async def open(self, url: str) -> None:
+        """Makes the report store beside the configuration."""
+        await schema.upgrade(url)
+
+    async def record(self, *changes: Json) -> list[Json]:
+        """Counts one event for each set of fields; the events."""
+        records = [event(**change) for change in changes]
+        sent = batch(batches.new_producer(), 1, *records)
+        fields = {
+            name.encode(): value if isinstance(value, bytes) else str(value).encode()
+            for name, value in batches.to_entry(sent).items()
+        }
+        ledger, tally = Ledger(self.api.context.report_store, 0), Tally(0)
+        await ledger.load()
+        await ledger.know([sent.producer])
+        tally.add([(b"1-1", fields)], ledger.committed)
+        await ledger.commit(tally, "")
+        assert tally.dead_letters == []
+        return records
+
+    async def order(self, report: Json, client: Client | None = None, **query: object) -> Json:
+        """The answer to POST /report."""
+        return await (client or self.api).call("POST", "report", {"report": report}, **query)
+
+    async def download(self, report: Json, client: Client | None = None, **query: object) -> httpx.Response:
+        """The file of a new report."""
+        response = await self.order(report, client, **query)
+        assert response["status"] == "OK", response
+        return await (client or self.api).send("GET", f"/report-download?id={response['report_id']}")
+
+    async def rows(self, columns: str, client: Client | None = None, **fields: Any) -> list[list[str]]:
+        """The rows of a network_analytics report in UTC over all time, without the header."""
+        report = {
+            "report_type": "network_analytics",
+            "columns": columns.split(),
+            "timezone": "UTC",
+            **({} if "start_date" in fields else {"report_interval": "lifetime"}),
+            **fields,
+        }
+        answer = await self.download(report, client)
+        assert answer.status_code == 200, answer.text
+        header, *rows = list(csv.reader(io.StringIO(answer.text, newline="")))
+        assert header == columns.split()
+        return rows

@@ -1,0 +1,145 @@
+"""The clicktrackers feed: one row a click, all columns, a day at most."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from onebyone.api.reports import feed
+from onebyone.api.reports.columns import FEEDS
+from onebyone.clock import now_ms
+from tests.api.harness import Json
+from tests.api.reports.desk import Desk
+
+pytestmark = pytest.mark.anyio
+BOTH = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)
+
+YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+TERMS = {
+    "pricing_type": "cpm",
+    "revenue_value": 5_000_000,
+    "revshare": 100_000,
+    "commission_cpm": 250_000,
+    "commission_revshare": 0,
+}
+
+
+def at(hours: float) -> int:
+    """Milliseconds, hours after yesterday's start."""
+    return int((YESTERDAY + timedelta(hours=hours)).timestamp() * 1000)
+
+
+def day(columns: list[str], **fields: Any) -> Json:
+    """The feed of yesterday."""
+    end = YESTERDAY + timedelta(days=1)
+    return {
+        "report_type": "clicktrackers",
+        "columns": columns,
+        "start_date": YESTERDAY.strftime("%Y-%m-%d %H:00:00"),
+        "end_date": end.strftime("%Y-%m-%d"),
+        **fields,
+    }
+
+
+@BOTH
+async def test_every_column(desk: Desk) -> None:
+    (click,) = await desk.record(
+        {"kind": "clk", "ts": at(12.5), "ancost": 250_000, "ref": "https://test-domain.com/x", "terms": TERMS}
+    )
+    columns = list(FEEDS["clicktrackers"])
+    answer = await desk.download(day(columns))
+    date = YESTERDAY.strftime("%Y-%m-%d")
+    expected = {
+        "hour": f"{date} 12:00",
+        "day": date,
+        "month": date[:7],
+        "datetime": f"{date} 12:30:00",
+        "advertiser_id": 2,
+        "auction_id": click["id"],
+        "line_item_id": 3,
+        "insertion_order_id": 0,
+        "member_id": 1,
+        "pricing_type": "cpm",
+        "publisher_id": 4,
+        "site_domain": "test-domain.com",
+        "tag_id": 6,
+        "tracker_id": 7,
+        "user_id": 0,
+        "commission_cpm": "0.25",
+        "commission_revshare": "0.00",
+        "media_buy_cost": "0.25",
+        "media_buy_rev_share_pct": "0.1",
+        "revenue_value": "5.00",
+    }
+    header, row, rest = answer.text.split("\r\n")
+    assert header.split(",") == columns
+    assert dict(zip(columns, row.split(","), strict=True)) == {name: str(value) for name, value in expected.items()}
+    assert rest == ""
+
+
+@BOTH
+async def test_rows_are_those_of_the_window_oldest_first(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "PAGE_ROWS", 2)
+    times = [23.99, 0, 1, 1, 1, 1, 1, 7]
+    inside = await desk.record(*({"kind": "clk", "ts": at(hour)} for hour in times))
+    await desk.record({"kind": "clk", "ts": at(0) - 1}, {"kind": "clk", "ts": at(24)}, {"kind": "imp", "ts": at(3)})
+    await desk.record({"kind": "clk", "ts": at(3), "member_id": 2})
+    expected = [str(one["id"]) for one in sorted(inside, key=lambda one: (one["ts"], one["id"]))]
+    assert (await desk.download(day(["auction_id"]))).text.split() == ["auction_id", *expected]
+    paged = await desk.download(day(["auction_id"], offset=3, num_elements=2))
+    assert paged.text.split() == ["auction_id", *expected[3:5]]
+
+
+async def test_one_click_is_never_aggregated(desk: Desk) -> None:
+    await desk.record(*[{"kind": "clk", "ts": at(1)}] * 3)
+    assert (await desk.download(day(["tracker_id"]))).text == "tracker_id\r\n7\r\n7\r\n7\r\n"
+
+
+async def test_the_zone_moves_the_hours(desk: Desk) -> None:
+    await desk.record({"kind": "clk", "ts": at(0.5)})
+    start = (YESTERDAY + timedelta(hours=9)).strftime("%Y-%m-%d %H:00:00")
+    end = (YESTERDAY + timedelta(hours=10)).strftime("%Y-%m-%d %H:00:00")
+    answer = await desk.download(day(["hour"], timezone="Asia/Tokyo", start_date=start, end_date=end))
+    assert answer.text == f"hour\r\n{start[:-3]}\r\n"
+
+
+async def test_an_opted_out_user_and_an_absent_referrer(desk: Desk) -> None:
+    await desk.record({"kind": "clk", "ts": at(1), "user_id": -1})
+    answer = await desk.download(day(["user_id", "site_domain", "pricing_type"]))
+    assert answer.text == "user_id,site_domain,pricing_type\r\n-1,,none\r\n"
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"start_date": None}, "start_date: required"),
+        ({"end_date": None}, "end_date: required"),
+        ({"report_interval": "today"}, "report_interval:"),
+        ({"filters": [{"advertiser_id": 1}]}, "filters:"),
+        ({"orders": ["day"]}, "orders:"),
+        ({"group_filters": [{"imps": {"value": 1, "operator": ">"}}]}, "group_filters:"),
+        ({"columns": ["imps"]}, "columns[0]:"),
+        ({"start_date": "2020-01-01", "end_date": "2020-01-02"}, "start_date: must be within"),
+        (
+            {"end_date": (YESTERDAY + timedelta(hours=25)).strftime("%Y-%m-%d %H:00:00")},
+            "end_date: must be at most 24 hours",
+        ),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+async def test_what_a_feed_refuses(desk: Desk, fields: Json, field: str) -> None:
+    response = await desk.order({**day(["tracker_id"]), **fields})
+    assert response["error_id"] == "SYNTAX"
+    assert field in response["error"]
+
+
+async def test_a_click_shows_at_once(desk: Desk) -> None:
+    await desk.record({"kind": "clk", "ts": now_ms()})
+    today = datetime.now(UTC).replace(minute=0, second=0)
+    window = {
+        "start_date": today.strftime("%Y-%m-%d %H:00:00"),
+        "end_date": (today + timedelta(hours=1)).strftime("%Y-%m-%d %H:00:00"),
+    }
+    assert (await desk.download(day(["tracker_id"], **window))).text == "tracker_id\r\n7\r\n"

@@ -1,0 +1,76 @@
+"""Named intervals and wall times, in the zone of the report."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from onebyone.api.reports import window
+from tests.api.reports.desk import moment
+
+NOW = "2026-11-01 03:20:10"
+"""In New York still October 31, 23:20, hours before the clocks go back."""
+INTERVALS = {
+    "current_hour": ("2026-10-31 23:00:00", "2026-11-01 00:00:00"),
+    "last_hour": ("2026-10-31 22:00:00", "2026-10-31 23:00:00"),
+    "today": ("2026-10-31 00:00:00", "2026-11-01 00:00:00"),
+    "yesterday": ("2026-10-30 00:00:00", "2026-10-31 00:00:00"),
+    "last_48_hours": ("2026-10-30 00:00:00", "2026-11-01 00:00:00"),
+    "last_2_days": ("2026-10-30 00:00:00", "2026-11-01 00:00:00"),
+    "last_7_days": ("2026-10-25 00:00:00", "2026-11-01 00:00:00"),
+    "last_14_days": ("2026-10-18 00:00:00", "2026-11-01 00:00:00"),
+    "last_30_days": ("2026-10-02 00:00:00", "2026-11-01 00:00:00"),
+    "30_days": ("2026-10-02 00:00:00", "2026-11-01 00:00:00"),
+    "month_to_yesterday": ("2026-10-01 00:00:00", "2026-10-31 00:00:00"),
+    "month_to_date": ("2026-10-01 00:00:00", "2026-11-01 00:00:00"),
+    "mtd": ("2026-10-01 00:00:00", "2026-11-01 00:00:00"),
+    "quarter_to_date": ("2026-10-01 00:00:00", "2026-11-01 00:00:00"),
+    "last_month": ("2026-09-01 00:00:00", "2026-10-01 00:00:00"),
+    "lifetime": ("2000-01-01 00:00:00", "2026-11-01 00:00:00"),
+}
+
+
+def test_every_interval_is_tested() -> None:
+    assert set(INTERVALS) == set(window.INTERVALS)
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+def test_intervals(interval: str) -> None:
+    found = window.named(interval, moment(NOW), ZoneInfo("America/New_York"))
+    assert (found.local(found.start), found.local(found.end)) == INTERVALS[interval]
+
+
+def test_the_first_of_a_month_has_no_yesterday_in_it() -> None:
+    found = window.named("month_to_yesterday", moment("2026-11-01 12:00:00"), ZoneInfo("UTC"))
+    assert found.start == found.end
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "hours"),
+    [("2026-11-01", "2026-11-02", 25), ("2026-03-08", "2026-03-09", 23), ("2026-03-09", "2026-03-10", 24)],
+)
+def test_a_day_has_the_hours_that_it_has(start: str, end: str, hours: int) -> None:
+    zone = ZoneInfo("America/New_York")
+    found = window.between(window.parse_time(start), window.parse_time(end), zone)
+    assert found.end - found.start == hours * window.HOUR
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-01-01", "2026-01-01 05:00", "2026-01-01 05:00:00", "2026-1-1", "2026-13-01", "", None, 5, "２026-01-01"],
+)
+def test_wall_times(text: object) -> None:
+    try:
+        found = window.parse_time(text)
+    except ValueError:
+        assert text not in ("2026-01-01", "2026-01-01 05:00", "2026-01-01 05:00:00")
+    else:
+        assert found.replace(tzinfo=UTC) >= datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "Australia/Adelaide", "Asia/Katmandu", "America/St_Johns"])
+def test_zones_without_whole_hours_are_refused(zone: str) -> None:
+    with pytest.raises(ValueError, match="whole number of hours"):
+        window.named("today", moment(NOW), ZoneInfo(zone))

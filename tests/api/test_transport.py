@@ -1,0 +1,170 @@
+"""HTTP, logins and malformed requests: every refusal is an envelope."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+
+from onebyone.api.sessions import HARD_MS, IDLE_MS, TOUCH_MS
+from tests.api.harness import PASSWORD, Harness, response_of
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_login_answers_like_the_sample(api: Harness) -> None:
+    answer = await api.http.post(
+        "/auth",
+        content=b'{"auth":{"username":"admin","password":"%s"}}' % PASSWORD.encode(),
+        headers={"content-type": "application/x-www-form-urlencoded"},
+    )
+    response = response_of(answer)
+    assert answer.status_code == 200
+    assert list(response) == ["status", "token", "dbg_info"]
+    prefix, user_id, secret, _ = response["token"].split(":")
+    assert (prefix, user_id, len(secret)) == ("hbapi", "1", 32)
+    expected = f"HBFAPI_SESSID={quote(response['token'], safe='')}; Path=/; HttpOnly; SameSite=Strict"
+    assert answer.headers["set-cookie"] == expected
+    assert answer.headers["cache-control"].startswith("no-store")
+
+
+@pytest.mark.parametrize(
+    ("username", "password"), [("admin", "wrong"), ("nobody", PASSWORD), ("", ""), ("é" * 300, "x")]
+)
+async def test_wrong_login(api: Harness, username: str, password: str) -> None:
+    answer = await api.http.post("/auth", json={"auth": {"username": username, "password": password}})
+    response = response_of(answer)
+    assert (answer.status_code, response["error_id"]) == (401, "NOAUTH")
+    assert response["error"] == "No match found for user/pass"
+
+
+async def test_token_is_stored_hashed(api: Harness) -> None:
+    async with api.store.connect() as connection:
+        found = (await connection.exec_driver_sql("SELECT token_hash FROM session")).scalars().all()
+    assert all(len(text) == 64 and text not in api.token for text in found)
+
+
+@pytest.mark.parametrize("token", ["", "hbapi:1:00000000000000000000000000000000:obo1", "x" * 5000, "\xff"])
+async def test_no_session(api: Harness, token: str) -> None:
+    answer = await api.http.get("/member", headers=[(b"Authorization", token.encode("latin-1"))])
+    response = response_of(answer)
+    assert (answer.status_code, response["error_id"], response["service"]) == (401, "NOAUTH", "member")
+
+
+async def test_cookie_login_and_its_renewal(api: Harness) -> None:
+    cookie = {"Cookie": f"a=b; HBFAPI_SESSID={quote(api.token, safe='')}"}
+    answer = await api.http.get("/member", headers=cookie)
+    assert response_of(answer)["status"] == "OK"
+    assert answer.headers["set-cookie"].startswith(f"HBFAPI_SESSID={quote(api.token, safe='')};")
+    api.http.cookies.clear()
+    crossed = await api.http.get("/member", headers={**cookie, "Sec-Fetch-Site": "cross-site"})
+    assert response_of(crossed)["error_id"] == "UNAUTH"
+    api.http.cookies.clear()
+    by_header = await api.send("GET", "/member", headers={"Sec-Fetch-Site": "cross-site"})
+    assert response_of(by_header)["status"] == "OK"
+
+
+async def test_session_slides_and_ends(api: Harness) -> None:
+    async def alive() -> bool:
+        return (await api.send("GET", "/member")).status_code == 200
+
+    step = IDLE_MS - TOUCH_MS
+    used = 0
+    while used + step < HARD_MS:
+        used += step
+        api.clock.ahead_ms = used
+        assert await alive()
+    api.clock.ahead_ms = HARD_MS + 1000
+    assert not await alive()
+
+
+async def test_idle_session_ends(api: Harness) -> None:
+    api.clock.ahead_ms = IDLE_MS + TOUCH_MS + 1000
+    assert (await api.send("GET", "/member")).status_code == 401
+
+
+@pytest.mark.parametrize("prefix", ["", "/current", "/v1.16"])
+async def test_prefixes(api: Harness, prefix: str) -> None:
+    assert response_of(await api.send("GET", f"{prefix}/member"))["member"]["id"] == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"", "imptracker: the body must be"),
+        (b"{", "the body is not JSON"),
+        (b"name=x", "the body is not JSON"),
+        (b"\xff\xfe", "the body is not JSON"),
+        (b'{"imptracker":{"name":"\\ud800"}}', "the body is not JSON"),
+        (b"[" * 5000, "the body is not JSON"),
+        (b"[]", "imptracker: the body must be"),
+        (b"null", "imptracker: the body must be"),
+        (b'{"clicktracker":{}}', "imptracker: the body must be"),
+        (b'{"imptracker":[]}', "imptracker: the body must be"),
+        (b'{"imptracker":{"name":"' + b"x" * 1_100_000 + b'"}}', "the body is larger than"),
+    ],
+)
+async def test_bodies_that_are_none(api: Harness, content: bytes, text: str) -> None:
+    answer = await api.send("POST", "/imptracker?advertiser_id=1", content=content)
+    response = response_of(answer)
+    assert (answer.status_code, response["error_id"]) == (200, "SYNTAX")
+    assert response["error"].startswith(text)
+    assert (await api.call("GET", "imptracker"))["count"] == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "error_id"),
+    [
+        ("PATCH", "/imptracker", "SYNTAX"),
+        ("OPTIONS", "/imptracker", "SYNTAX"),
+        ("POST", "/member", "SYNTAX"),
+        ("GET", "/auth", "SYNTAX"),
+        ("GET", "/nothing", "SYNTAX"),
+        ("GET", "/imptracker/5", "SYNTAX"),
+        ("GET", "/", "SYNTAX"),
+        ("GET", "/imptracker?state=%00", "SYNTAX"),
+        ("GET", "/imptracker?id=", "SYNTAX"),
+        ("GET", "/imptracker?id=1,", "SYNTAX"),
+        ("GET", "/imptracker?id=99999999999999999999", "SYNTAX"),
+        ("GET", "/imptracker?advertiser_id=x", "SYNTAX"),
+        ("GET", "/imptracker?start_element=-1", "SYNTAX"),
+        ("GET", "/imptracker?num_elements=0", "SYNTAX"),
+        ("GET", "/imptracker?num_elements=ten", "SYNTAX"),
+        ("GET", "/imptracker?sort=doc.asc", "SYNTAX"),
+        ("GET", "/imptracker?sort=id.up", "SYNTAX"),
+        ("PUT", "/imptracker", "SYNTAX"),
+        ("PUT", "/imptracker?id=1,2", "SYNTAX"),
+        ("DELETE", "/imptracker", "SYNTAX"),
+        ("DELETE", "/imptracker?state=active", "SYNTAX"),
+        ("DELETE", "/imptracker?id=" + ",".join(map(str, range(1, 1500))), "SYNTAX"),
+    ],
+)
+async def test_requests_that_are_none(api: Harness, method: str, path: str, error_id: str) -> None:
+    answer = await api.send(method, path)
+    assert (answer.status_code, response_of(answer)["error_id"]) == (200, error_id)
+
+
+async def test_a_fault_of_the_server_shows_nothing_of_it(api: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr("onebyone.api.reader.count", fail)
+    answer = await api.send("GET", "/imptracker")
+    response = response_of(answer)
+    assert (answer.status_code, response["error_id"], response["error_code"]) == (500, "SYSTEM", "UNKNOWN")
+    assert "secret" not in answer.text
+
+
+async def test_use_is_counted(api: Harness) -> None:
+    for expected in (1, 2):
+        told = (await api.call("GET", "member"))["dbg_info"]
+        assert (told["reads"], told["writes"]) == (expected, 0)
+    told = (await api.call("DELETE", "imptracker", id=1))["dbg_info"]
+    assert (told["reads"], told["writes"]) == (2, 1)
+
+
+async def test_operator_paths(api: Harness) -> None:
+    assert (await api.http.get("/livez")).status_code == 200
+    ready = await api.http.get("/readyz")
+    assert (ready.status_code, ready.json()) == (200, {"ready": True, "checks": {"configuration": True}})
+    assert "onebyone_api_requests_total" in (await api.http.get("/metrics")).text
