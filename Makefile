@@ -13,11 +13,12 @@ PROJECT_FLAGS := --no-deps --no-build-isolation --editable .
 LOCK := $(BIN)/uv pip compile --universal --generate-hashes --no-annotate --no-emit-index-url --no-header --python-version 3.11 --quiet
 
 # uv does not read pip's configuration: where only pip knows an index, pip installs the same file.
-install = $(BIN)/uv pip install --quiet --python $(BIN)/python $(1) || \
+# Bytecode is compiled here, as pip does: without it every start of a process would compile all it imports.
+install = UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(BIN)/python $(1) || \
 	{ echo "uv could not install; trying pip with the same lock file"; $(BIN)/python -m pip install --quiet --disable-pip-version-check $(1); }
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint types bench loadtest lock clean
+.PHONY: help run demo test lint types bench loadtest storm lock clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +48,9 @@ bench: $(VENV)/.dev ## Print start time, memory, and CPU time a request beside a
 loadtest: $(VENV)/.dev ## Load a product of its own with locust and compare recorded with counted.
 	$(BIN)/python -m loadtests.verdict $(ARGS)
 
+storm: $(VENV)/.dev ## Kill edge, counter and Valkey in mid-traffic, then compare every answer with the report.
+	$(BIN)/python -m tests.faults.kill_storm $(ARGS)
+
 lock: $(VENV)/.dev ## Write the lock files again from pyproject.toml.
 	$(LOCK) --extra embedded --output-file requirements.lock pyproject.toml
 	$(LOCK) --extra embedded --group dev --output-file requirements-dev.lock pyproject.toml
@@ -72,6 +76,7 @@ $(VENV)/.runtime: $(VENV)/.tools requirements.lock pyproject.toml
 	@echo "Installing ..."
 	@$(call install,$(INSTALL_FLAGS) -r requirements.lock)
 	@$(call install,$(PROJECT_FLAGS))
+	@$(BIN)/python -m compileall -q src
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import sys
-from typing import Any
+from typing import Any, TextIO, cast
 
 import orjson
 import structlog
+
+
+class _StandardError(io.TextIOBase):
+    """Standard error that may be closed on the other side: no log line is worth an answer."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            return sys.stderr.write(text)
+        return 0
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
 
 
 def _dumps(value: Any, **_: Any) -> str:
@@ -16,6 +31,7 @@ def _dumps(value: Any, **_: Any) -> str:
 
 def configure(role: str, level: str) -> None:
     """Sends structlog and the standard library's logging to standard error as JSON lines with `role` on each."""
+    stream = cast("TextIO", _StandardError())
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -26,11 +42,11 @@ def configure(role: str, level: str) -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer(serializer=_dumps)],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(role=role)
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     renderer = structlog.processors.JSONRenderer(serializer=_dumps)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -265,8 +265,8 @@ async def test_every_route_with_another_members_ids(api: Harness) -> None:
     for service in ("imptracker", "clicktracker"):
         for field, target in (("publisher", "publisher"), ("line_item", "line-item"), ("tag", "placement")):
             links: Json = {"publisher": {"id": own["publisher"]}, "line_item": {"id": own["line-item"]}}
-            sent: Json = {service: {"name": "x", **links, field: {"id": world[target]}}}
-            refused = await other.call("POST", service, sent, advertiser_id=own["advertiser"])
+            linked: Json = {service: {"name": "x", **links, field: {"id": world[target]}}}
+            refused = await other.call("POST", service, linked, advertiser_id=own["advertiser"])
             assert refused["error"] == f"{field}.id: {target} id not found: {world[target]}"
     for service, owner in (("line-item", "advertiser"), ("site", "publisher"), ("payment-rule", "publisher")):
         refused = await other.call("POST", service, {service: {"name": "x"}}, **{f"{owner}_id": world[owner]})

@@ -64,7 +64,7 @@ async def published(api: Harness, valkey: ValkeyProcess) -> AsyncIterator[Harnes
     publisher = ConfigPublisher(api.store, client)
     api.http._transport.app = Api(replace(api.context, publisher=publisher), api.http._transport.app._operator)  # type: ignore[attr-defined]
     running = asyncio.create_task(publisher.run())
-    await asyncio.wait_for(publisher.in_step.wait(), LIVE_SECONDS)
+    await asyncio.wait_for(publisher.published.wait(), LIVE_SECONDS)
     yield api
     await publisher.finish(running)
     await client.aclose()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from onebyone import batches, keys
+from onebyone import batches, keys, role
 from onebyone.counter.counting import Tally
 from onebyone.report_store import tables
 from tests.counter.lane import Lane, batch, event, eventually
@@ -98,7 +98,7 @@ async def test_an_evicting_stream_server_is_refused(lane: Lane, tmp_path: Path) 
     lane.client.config_set("maxmemory-policy", "allkeys-lru")
     try:
         running = Process(lane, tmp_path / "log")
-        assert running.popen.wait(30) == 1
+        assert running.popen.wait(30) == role.REFUSED
     finally:
         lane.client.config_set("maxmemory-policy", "noeviction")
     (line,) = (tmp_path / "log").read_text().splitlines()
@@ -108,7 +108,7 @@ async def test_an_evicting_stream_server_is_refused(lane: Lane, tmp_path: Path) 
 async def test_without_a_stream_server_url_it_is_refused(lane: Lane, tmp_path: Path) -> None:
     lane.settings.stream_url = ""
     running = Process(lane, tmp_path / "log")
-    assert running.popen.wait(30) == 1
+    assert running.popen.wait(30) == role.REFUSED
     assert "ONEBYONE_STREAM_URL" in (tmp_path / "log").read_text()
 
 

@@ -33,7 +33,7 @@ async def main(settings: Settings) -> int:
     serving = asyncio.Event()
 
     def checks() -> dict[str, bool]:
-        return {"configuration": publisher.in_step.is_set(), "running": not lifeline.stopping.is_set()}
+        return {"configuration": publisher.published.is_set(), "running": not lifeline.stopping.is_set()}
 
     app = Api(ApiContext(settings, store, report_store, publisher), operator.application(settings, checks))
     publishing = asyncio.create_task(publisher.run())
@@ -49,7 +49,7 @@ async def main(settings: Settings) -> int:
 
 async def _announce(lifeline: role.Lifeline, serving: asyncio.Event, publisher: ConfigPublisher) -> None:
     await serving.wait()
-    await publisher.in_step.wait()
+    await publisher.published.wait()
     lifeline.ready()
 
 

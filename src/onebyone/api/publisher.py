@@ -48,16 +48,17 @@ class ConfigPublisher:
         self._woken = asyncio.Event()
         self._pruned = float("-inf")
         self._failing = False
-        self.in_step = asyncio.Event()
-        """Set while the last pass found or made the cache equal to the store."""
+        self._stopping = False
+        self.published = asyncio.Event()
+        """Set once the cache held all that the store had; losing the server later is no reason to refuse callers."""
 
     def wake(self) -> None:
         """Says that a change was committed and should be published now."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Publishes until cancelled; an unreachable cache or store is tried again."""
-        while True:
+        """Publishes until `finish`; an unreachable cache or store is tried again."""
+        while not self._stopping:
             self._woken.clear()
             try:
                 again = await self.pass_once()
@@ -66,22 +67,23 @@ class ConfigPublisher:
                 again = False
             else:
                 self._failing = False
-            if not again:
+            if not again and not self._stopping:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self._woken.wait()
 
     async def finish(self, running: asyncio.Task[None]) -> None:
-        """Ends `run` and publishes what it had not got to."""
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
+        """Publishes what is committed and ends `run`; gives up on a server that does not answer."""
         with suppress(TimeoutError, *Unavailable, SQLAlchemyError):
             async with asyncio.timeout(FINISH_SECONDS):
                 while await self.pass_once():
                     pass
+        self._stopping = True
+        self.wake()
+        await asyncio.wait({running}, timeout=FINISH_SECONDS)
+        running.cancel()
 
     def _report(self, error: Exception) -> None:
-        self.in_step.clear()
         metrics.PUBLISH_FAILURES.inc()
         if not self._failing:
             _log.warning("configuration is not published", error=repr(error))
@@ -100,7 +102,6 @@ class ConfigPublisher:
                 return False
             if head is not None and rows:
                 return await self._publish(transaction, target, rows)
-        self.in_step.clear()
         return await self._rebuild()
 
     async def _behind(self, head: Head | None) -> tuple[Head, list[tuple[int, str]]]:
@@ -189,7 +190,7 @@ class ConfigPublisher:
 
     def _arrived(self, head: Head) -> None:
         metrics.PUBLISHED_VERSION.set(head.version)
-        self.in_step.set()
+        self.published.set()
 
     async def _prune(self) -> None:
         if time.monotonic() - self._pruned < PRUNE_SECONDS:

@@ -9,7 +9,7 @@ import uvloop
 from onebyone import logs
 from onebyone.counter import process
 from onebyone.counter.stream import Refused
-from onebyone.role import Lifeline
+from onebyone.role import REFUSED, Lifeline
 from onebyone.settings import Settings
 
 
@@ -25,4 +25,5 @@ if __name__ == "__main__":
     try:
         uvloop.run(main())
     except Refused as refusal:
-        sys.exit(f"onebyone counter: {refusal}")
+        print(f"onebyone counter: {refusal}", file=sys.stderr)
+        sys.exit(REFUSED)
