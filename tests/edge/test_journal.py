@@ -46,20 +46,29 @@ def test_a_seq_is_written_once(tmp_path: Path) -> None:
     made.close()
 
 
-def test_forgetting_goes_in_steps_and_spares_the_newest(tmp_path: Path) -> None:
+def test_forgetting_goes_in_steps_with_the_appends_and_spares_the_newest(tmp_path: Path) -> None:
     made = filled(tmp_path, DELETE_STEP + 10)
     made.may_forget(DELETE_STEP + 10, FAR)
     made.append(DELETE_STEP + 11, 1, b"more")
     assert made.bounds() == (DELETE_STEP + 1, DELETE_STEP + 11)
-    assert made.forget() == 10
-    assert made.bounds() == (DELETE_STEP + 11, DELETE_STEP + 11)
+    made.append(DELETE_STEP + 12, 1, b"more")
+    assert made.bounds() == (DELETE_STEP + 10, DELETE_STEP + 12)
+    made.close()
+
+
+def test_only_what_is_committed_goes(tmp_path: Path) -> None:
+    made = filled(tmp_path, 5)
+    made.may_forget(3, FAR)
+    made.append(6, 1, b"more")
+    assert made.bounds() == (4, 6)
     made.close()
 
 
 def test_the_overlap_is_kept(tmp_path: Path) -> None:
     made = filled(tmp_path, 3)
     made.may_forget(3, written_before_ms=0)
-    assert made.forget() == 0
+    made.append(4, 1, b"more")
+    assert made.bounds() == (1, 4)
     made.close()
 
 

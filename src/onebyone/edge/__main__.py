@@ -17,6 +17,8 @@ from onebyone.edge.shipper import Shipper
 from onebyone.edge.watcher import Watcher
 from onebyone.settings import Settings
 
+START_SECONDS = 3.0
+"""How long a new process waits for the configuration before it takes connections; its siblings take them meanwhile."""
 LOOKUP_SECONDS = 1.0
 """The longest that a request waits for the cache server before it is answered by what is known."""
 SHIP_SECONDS = 5.0
@@ -65,6 +67,7 @@ async def main(settings: Settings) -> int:
         asyncio.create_task(_drain(lifeline, edge)),
         asyncio.create_task(_measure(shipper, lookups)),
     ]
+    await _first(watcher.complete, lifeline.stopping, START_SECONDS)
     await web_server.serve(edge, role.listener(), lifeline.stopping, settings.drain_seconds, serving.set)
     await commits.close()
     await asyncio.to_thread(shipper.stop, SHIP_SECONDS)
@@ -79,6 +82,14 @@ async def _announce(lifeline: role.Lifeline, watcher: Watcher, serving: asyncio.
     await serving.wait()
     await watcher.complete.wait()
     lifeline.ready()
+
+
+async def _first(one: asyncio.Event, other: asyncio.Event, seconds: float) -> None:
+    """Returns when either is set, or after `seconds`."""
+    waiting = {asyncio.create_task(one.wait()), asyncio.create_task(other.wait())}
+    await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
 
 
 async def _drain(lifeline: role.Lifeline, edge: Edge) -> None:

@@ -25,6 +25,8 @@ from onebyone.clock import now_ms
 
 _log = structlog.get_logger()
 
+FORGET_ROWS = 4096
+"""Rows that one look for old batches goes through at most."""
 DELETE_STEP = 256
 """Rows that one commit deletes at most, so that forgetting a long backlog never delays an answer."""
 
@@ -62,7 +64,7 @@ class Lock:
 
 
 class Journal:
-    """One producer's file. `append` and `forget` belong to one thread, `after` and `bounds` to another."""
+    """One producer's file. `append` belongs to one thread, all else to another."""
 
     def __init__(self, directory: Path, producer: str, lock: Lock) -> None:
         self.producer = producer
@@ -72,7 +74,6 @@ class Journal:
         self._writer = _open(self._path)
         self._reader = _open(self._path)
         self._forget_to = 0
-        self._forget_written = 0
 
     @classmethod
     def create(cls, directory: Path, producer: str, shard: int) -> Journal:
@@ -114,7 +115,10 @@ class Journal:
 
     def bounds(self) -> tuple[int, int]:
         """Lowest and highest seq that are kept; (1, 0) when nothing ever was."""
-        low, high = self._reader.execute("SELECT min(seq), max(seq) FROM batches").fetchone()
+        # Two look-ups at the ends of the index; asked for together, SQLite would read the whole table.
+        low, high = self._reader.execute(
+            "SELECT (SELECT min(seq) FROM batches), (SELECT max(seq) FROM batches)"
+        ).fetchone()
         return (low, high) if low is not None else (1, 0)
 
     def after(self, seq: int, rows: int) -> list[Row]:
@@ -126,38 +130,40 @@ class Journal:
 
     def append(self, seq: int, events: int, payload: bytes) -> None:
         """Writes one batch and syncs it; also deletes a step of what may be forgotten. Raises `sqlite3.Error`."""
+        forget_to = self._forget_to
+        insert = ("INSERT INTO batches VALUES (?, ?, ?, ?)", (seq, events, now_ms(), payload))
+        if not forget_to:
+            self._writer.execute(*insert)
+            return
         try:
             self._writer.execute("BEGIN IMMEDIATE")
-            self._writer.execute("INSERT INTO batches VALUES (?, ?, ?, ?)", (seq, events, now_ms(), payload))
-            self._delete(keep=seq)
+            self._writer.execute(*insert)
+            gone = self._writer.execute(
+                "DELETE FROM batches WHERE seq IN (SELECT seq FROM batches WHERE seq <= ? ORDER BY seq LIMIT ?)",
+                (forget_to, DELETE_STEP),
+            ).rowcount
             self._writer.execute("COMMIT")
         except sqlite3.Error:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
             raise
+        if gone < DELETE_STEP:
+            self._forget_to = 0
 
     def may_forget(self, seq: int, written_before_ms: int) -> None:
-        """Batches up to `seq` that were written before that time are in the report store and may go."""
-        self._forget_written = written_before_ms
-        self._forget_to = seq
+        """Batches up to `seq` that were written before that time are in the report store: the next appends delete them.
 
-    def forget(self) -> int:
-        """Deletes what may be forgotten, one step, outside of any append; how many rows went."""
-        self._writer.execute("BEGIN IMMEDIATE")
-        gone = self._delete(keep=None)
-        self._writer.execute("COMMIT")
-        return gone
-
-    def _delete(self, keep: int | None) -> int:
-        # The newest row stays until another is written, so that the file never forgets how far its seq had come.
-        if self._forget_to == 0:
-            return 0
-        newest = keep or self._writer.execute("SELECT coalesce(max(seq), 0) FROM batches").fetchone()[0]
-        return self._writer.execute(
-            "DELETE FROM batches WHERE seq IN (SELECT seq FROM batches WHERE seq <= ? AND seq < ? AND written_ms < ?"
-            " ORDER BY seq LIMIT ?)",
-            (self._forget_to, newest, self._forget_written, DELETE_STEP),
-        ).rowcount
+        The newest batch stays until another is written, so that the file never forgets how far its seq had come.
+        """
+        low, high = self.bounds()
+        if low > min(seq, high - 1):
+            return
+        row = self._reader.execute(
+            "SELECT max(seq) FROM (SELECT seq, written_ms FROM batches WHERE seq <= ? ORDER BY seq LIMIT ?)"
+            " WHERE written_ms < ?",
+            (min(seq, high - 1), FORGET_ROWS, written_before_ms),
+        ).fetchone()
+        self._forget_to = row[0] or 0
 
     def size(self) -> int:
         """Bytes on disk."""

@@ -22,6 +22,10 @@ from onebyone.redis_client import Unavailable
 UNKNOWN_SECONDS = 1.0
 """How long an id is remembered as unknown; new trackers are announced, so this only bounds a lost announcement."""
 UNKNOWN_ENTRIES = 10_000
+PATIENCE_SECONDS = 2.0
+"""How long after the cache server went away a record that is not held is asked for again before giving up: the
+server may only be starting, and a person who clicked should land."""
+PATIENCE_STEP_SECONDS = 0.05
 RETRY_SECONDS = 0.5
 """After a failed look-up, how long nobody asks the cache server again for a record that is already held."""
 
@@ -54,6 +58,7 @@ class Lookup(Generic[Record]):
         self._generation = 0
         self._announcements = 0
         self._retry_at = 0.0
+        self._away_since: float | None = None
 
     def get(self, record_id: int) -> Record | None:
         """The record if it is held and current; the hot path."""
@@ -75,7 +80,7 @@ class Lookup(Generic[Record]):
             return held.record
         flight = self._flights.get(record_id)
         if flight is None:
-            flight = asyncio.create_task(self._fetch(record_id))
+            flight = asyncio.create_task(self._fetch(record_id, patient=held is None))
             self._flights[record_id] = flight
             flight.add_done_callback(lambda _: self._flights.pop(record_id, None))
         try:
@@ -86,7 +91,19 @@ class Lookup(Generic[Record]):
                 return held.record
             raise
 
-    async def _fetch(self, record_id: int) -> Record | None:
+    async def _fetch(self, record_id: int, patient: bool) -> Record | None:
+        while True:
+            try:
+                return await self._ask(record_id)
+            except ConfigurationUnavailable:
+                now = time.monotonic()
+                self._retry_at = now + RETRY_SECONDS
+                self._away_since = self._away_since or now
+                if not patient or now - self._away_since >= PATIENCE_SECONDS:
+                    raise
+            await asyncio.sleep(PATIENCE_STEP_SECONDS)
+
+    async def _ask(self, record_id: int) -> Record | None:
         generation, announcements = self._generation, self._announcements
         try:
             pipe = self._client.pipeline(transaction=False)
@@ -94,10 +111,10 @@ class Lookup(Generic[Record]):
             pipe.exists(keys.HEAD)
             text, complete = await pipe.execute()
         except Unavailable as error:
-            self._retry_at = time.monotonic() + RETRY_SECONDS
             raise ConfigurationUnavailable(str(error)) from error
         if text is None and not complete:
             raise ConfigurationUnavailable("the cache is being refilled")
+        self._away_since = None
         if text is None:
             self._entries.pop(record_id, None)
             if announcements == self._announcements:

@@ -17,6 +17,8 @@ from onebyone.edge.journal import Journal
 from onebyone.edge.shipment import Shipment
 from onebyone.redis_client import Unavailable, connect_blocking
 
+PACE_SECONDS = 0.02
+"""Pause after each round, so that under load one round trip carries many batches."""
 POLL_SECONDS = 0.25
 """How often the counter's progress is read, and the longest that a wake-up can be missed."""
 ADOPT_SECONDS = 2.0
@@ -90,6 +92,7 @@ class Shipper:
                 if failures:
                     _log.info("shipping again", attempts=failures)
                 failures = 0
+                self._pause(PACE_SECONDS)
         for shipment in self._shipments:
             shipment.journal.close()
         self._client.close()
