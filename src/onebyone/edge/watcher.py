@@ -65,8 +65,10 @@ class Watcher:
             return
         # The head was read after the messages; what made it move is in the stream by now, unless it was lost.
         await self._read(None)
-        if self._head is None or head.store_id != self._head.store_id or head.version > self._head.version:
-            _log.info("missed an announcement, looking everything up again", head=head.encode())
+        if self._head is None:
+            await self._start()
+        elif head.store_id != self._head.store_id or head.version > self._head.version:
+            _log.warning("missed an announcement, looking everything up again", head=head.encode())
             await self._start()
 
     async def _read_head(self) -> Head | None:
