@@ -111,4 +111,8 @@ class Commits:
                     # kernel still holds cannot be believed, and the process must go.
                     fatal = error.sqlite_errorcode != sqlite3.SQLITE_FULL
                     failure = (f"{error.sqlite_errorname}: {error}", fatal)
+                except Exception as error:
+                    # Whatever it was, the requests that wait must be answered, and nothing believed afterwards.
+                    fatal = True
+                    failure = (repr(error), fatal)
             self._loop.call_soon_threadsafe(self._done, waiters, failure)
