@@ -105,3 +105,15 @@ def test_an_edge_is_not_ready_before_the_cache_is_complete(valkey: ValkeyProcess
     wait_until(lambda: edge.get("/readyz").status_code == 200, "ready")
     edge.stop()
     edge.listener.close()
+
+
+def test_rubbish_in_the_cache_is_survived(edge: EdgeProcess, publisher: Publisher) -> None:
+    publisher.publish(tracker("clk", 1, click_url=OLD))
+    wait_until(lambda: location(edge) == OLD, "live")
+    publisher.client.set(keys.HEAD, "rubbish")
+    publisher.client.xadd(keys.CHANGES, {"rubbish": "x"})
+    publisher.client.set(keys.tracker("imp", 77), '{"id":77,"kind":"imp"}')
+    unreadable = edge.get("/imptr?id=77")
+    assert (unreadable.status_code, unreadable.headers["x-onebyone"]) == (503, "ignored; reason=config")
+    publisher.publish(tracker("clk", 1, click_url=NEW))
+    wait_until(lambda: location(edge) == NEW, "changes are followed again")

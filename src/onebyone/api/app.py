@@ -85,8 +85,9 @@ class Api:
         if service == "auth":
             return await self._login(request)
         token, by_cookie = _token(request.headers)
-        if by_cookie and request.headers.get("sec-fetch-site") == "cross-site":
-            raise ApiError("UNAUTH", "a request from another site needs the Authorization header")
+        # A browser sends the cookie along from any port and sub-domain too: only its own pages may rely on it.
+        if by_cookie and request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            raise ApiError("UNAUTH", "a request from another origin needs the Authorization header")
         caller = await self._sessions.caller(token)
         told.usage = self._usage.count(caller.user_id, request.method, self._context.clock())
         if not known:

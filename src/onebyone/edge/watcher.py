@@ -40,9 +40,14 @@ class Watcher:
                     await self._start()
                     away = False
                 await self._step()
-            except Unavailable as error:
+            except Exception as error:
+                # Also what nobody should have written into the cache: an edge that stopped following would go on
+                # answering by old rules for ever.
                 if not away:
-                    _log.warning("cache server is away, answering by what is known", error=repr(error))
+                    known = isinstance(error, Unavailable)
+                    _log.warning(
+                        "cannot follow changes, answering by what is known", error=repr(error), exc_info=not known
+                    )
                 away = True
                 await asyncio.sleep(BACKOFF_SECONDS)
 
