@@ -12,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 _ABSOLUTE = re.compile(rb"https?://", re.IGNORECASE)
 _MACRO = re.compile(rb"\[.*\]|\$\{.*\}|%%.*%%|\{.*\}", re.DOTALL)
+_PAIR = re.compile(rb"(?:^|(?<=&))([^&=]*)=([^&]+)")
 _NUMBER = re.compile(rb"[0-9]{1,19}")
 
 
@@ -26,6 +27,9 @@ class Query(NamedTuple):
 
 def parse(raw: bytes) -> Query:
     """Reads the raw query string; never fails."""
+    if b"%" not in raw and b"[" not in raw and b"{" not in raw and b"redir=" not in raw:
+        # Nothing to decode, no placeholder, no target: the usual tag. Reversed, because the first of a name wins.
+        return Query(dict(reversed(_PAIR.findall(raw))), None, False)
     values: dict[bytes, bytes] = {}
     macro_left = False
     redir: bytes | None = None
