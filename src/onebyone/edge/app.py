@@ -8,7 +8,7 @@ from typing import Any
 from onebyone.edge import answers, metrics, visitor
 from onebyone.edge.answers import Answer, Header
 from onebyone.edge.commits import Commits
-from onebyone.edge.decision import PATHS, Cold, Decision, Decisions, Found, Kind, Request
+from onebyone.edge.decision import HEADERS, PATHS, Cold, Decision, Decisions, Found, Kind, Request
 from onebyone.edge.lookup import ConfigurationUnavailable, Lookups
 from onebyone.edge.reasons import Reason
 from onebyone.settings import Network, Settings
@@ -78,4 +78,5 @@ class Edge:
 def _request(kind: Kind, scope: Scope, proxies: tuple[Network, ...]) -> Request:
     peer = scope["client"][0] if scope["client"] else ""
     address = visitor.client_address(peer, scope["headers"], proxies)
-    return Request(kind, scope["method"], scope["query_string"], dict(scope["headers"]), address)
+    headers = {name: value for name, value in scope["headers"] if name in HEADERS}
+    return Request(kind, scope["method"], scope["query_string"], headers, address)

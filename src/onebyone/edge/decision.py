@@ -8,6 +8,7 @@ edge (`app.py` over ASGI, `fast_way.py` without) call it, and when it needs a re
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import structlog
@@ -25,6 +26,9 @@ Found = dict[tuple[Lookup[Any], int], Any]
 """Records that were waited for, by where and under which id; None: there is none."""
 
 PATHS: dict[str, Kind] = {"/imptr": "imp", "/clktr": "clk", "/clktrb": "clk"}
+
+HEADERS = frozenset((b"sec-fetch-dest", b"x-forwarded-for", *visitor.PURPOSES, *visitor.HEADERS))
+"""The request headers that an answer or an event may depend on; a decision sees no other."""
 
 _GIF = answers.GIF, answers.GIF_UNAVAILABLE
 _SCRIPT = answers.SCRIPT, answers.SCRIPT_UNAVAILABLE
@@ -48,7 +52,7 @@ class Request(NamedTuple):
     method: str
     query: bytes
     headers: Mapping[bytes, bytes]
-    """By lower-case name; of a repeated header the last."""
+    """Those of `HEADERS`, by lower-case name; of a repeated header the last."""
     address: str
     """The client's, by `visitor.client_address`."""
 
@@ -158,16 +162,26 @@ def _wants_script(asked: query.Query, headers: Mapping[bytes, bytes]) -> bool:
 def _oddities(asked: query.Query, refused: bool) -> bytes:
     """The part of an event line with the cost given in the tag, and with the flags."""
     found = b""
+    if not (asked.macro_left or refused or b"ancost" in asked.values):
+        return found
     flags = ['"macro_unreplaced"'] if asked.macro_left else []
     cost = asked.values.get(b"ancost")
     if cost is not None:
-        micros = parse_ancost(cost)
-        if micros is None or micros > ANCOST_MAX_MICROS:
+        found = _ancost(cost[:_ANCOST_LENGTH])
+        if not found:
             flags.append('"ancost_invalid"')
-        else:
-            found = b',"ancost":%d' % micros
     if refused:
         flags.append('"redirect_refused"')
     if flags:
         found += b',"flags":[%b]' % ",".join(flags).encode()
     return found
+
+
+_ANCOST_LENGTH = 14
+"""One more than the longest that is valid, so that what is too long stays so when it is cut."""
+
+
+@lru_cache(maxsize=4096)
+def _ancost(text: bytes) -> bytes:
+    micros = parse_ancost(text)
+    return b"" if micros is None or micros > ANCOST_MAX_MICROS else b',"ancost":%d' % micros

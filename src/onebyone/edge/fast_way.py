@@ -19,53 +19,72 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from onebyone.edge import visitor
 from onebyone.edge.answers import Answer
 from onebyone.edge.app import Edge
-from onebyone.edge.decision import PATHS, Cold, Decision, Kind, Request
+from onebyone.edge.decision import HEADERS, PATHS, Cold, Decision, Kind, Request
 from onebyone.edge.reasons import Reason
 
 HEAD_MAX = 16_384
 """Bytes of a head that the fast way looks at; a longer one is nothing that a browser sends to a tag."""
 
-_LINE = re.compile(rb"GET (/[a-z]+)\?([!-\"$-~]+) HTTP/1\.1\r")
-_HEADER = re.compile(rb"\n([A-Za-z0-9-]+): ([!-~\x80-\xff][\t -~\x80-\xff]*)(?<![ \t])\r")
+_LINE = re.compile(rb"GET (/[a-z]+)\?([!-\"$-~]+) HTTP/1\.1")
+_HEADER = re.compile(rb"([A-Za-z0-9-]+): ([!-~\x80-\xff][\t -~\x80-\xff]*)(?<![ \t])")
 _KINDS: dict[bytes, Kind] = {path.encode(): kind for path, kind in PATHS.items()}
-_NOT_PLAIN = frozenset((b"content-length", b"transfer-encoding", b"upgrade", b"expect", b"proxy-connection"))
-"""Headers that change what the bytes mean, for uvicorn or for its parser; `connection` is looked at by itself."""
-_KEEP = (b"keep-alive", b"Keep-Alive")
+_NOT_PLAIN = (b"connection", b"content-length", b"transfer-encoding", b"upgrade", b"expect", b"proxy-connection")
+"""Headers that change what the bytes mean, for uvicorn or for its parser."""
+_LINES = 4096
+_LINE_MAX = 256
+
+Header = tuple[bytes, bytes]
 
 
-class _Names(dict[bytes, bytes]):
-    """Header names in lower case. Senders spell a few names in a few ways: each is lowered once."""
+class _Lines(dict[bytes, Header | None]):
+    """Header lines that came before: what a decision reads of them, None: nothing. Few are new, but for referrers.
 
-    def __missing__(self, name: bytes) -> bytes:
-        lower = name.lower()
-        if len(self) < 1000:
-            self[name] = lower
-        return lower
+    A line that is not plain is a `ValueError`.
+    """
+
+    def __missing__(self, line: bytes) -> Header | None:
+        match = _HEADER.fullmatch(line)
+        if match is None:
+            raise ValueError(line)
+        name, value = match[1].lower(), match[2]
+        header = (name, value) if name in HEADERS else None
+        if name in _NOT_PLAIN and (name, value.lower()) != (b"connection", b"keep-alive"):
+            raise ValueError(line)
+        if name != b"referer" and len(line) <= _LINE_MAX:
+            if len(self) >= _LINES:
+                self.clear()
+            self[line] = header
+        return header
 
 
-_names = _Names()
+_lines = _Lines()
 
 
 def read(data: bytes) -> tuple[Kind, bytes, dict[bytes, bytes]] | None:
-    """Kind, query string and headers of a plain tag request that is all of `data`; None for everything else."""
-    line = _LINE.match(data)
-    if line is None or data[-4:] != b"\r\n\r\n" or len(data) > HEAD_MAX:
+    """Kind, query string and headers (`HEADERS`) of the plain tag request that `data` is; None for everything else."""
+    if data[-4:] != b"\r\n\r\n" or len(data) > HEAD_MAX:
         return None
-    kind = _KINDS.get(line[1])
+    lines = data[:-4].split(b"\r\n")
+    first = _LINE.fullmatch(lines[0])
+    if first is None:
+        return None
+    kind = _KINDS.get(first[1])
     if kind is None:
         return None
-    pairs = _HEADER.findall(data, line.end())
-    # Each match takes one line's `\n` and the next one's `\r`, so equal counts leave no byte that was not looked at:
-    # no folded line, no bare CR or LF, no empty or oddly padded value, no second request behind the first.
-    if data.count(b"\n") != len(pairs) + 2 or data.count(b"\r") != len(pairs) + 2:
+    known = _lines
+    headers: dict[bytes, bytes] = {}
+    del lines[0]
+    try:
+        for line in lines:
+            header = known[line]
+            if header is not None:
+                name, value = header
+                if name in headers:
+                    return None
+                headers[name] = value
+    except ValueError:
         return None
-    names = _names
-    headers = {names[name]: value for name, value in pairs}
-    if len(headers) != len(pairs) or not _NOT_PLAIN.isdisjoint(headers):
-        return None
-    if headers.get(b"connection", b"keep-alive") not in _KEEP:
-        return None
-    return kind, line[2], headers
+    return kind, first[2], headers
 
 
 class FastWay(HttpToolsProtocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -20,8 +19,9 @@ CACHEBUSTER_MAX = 64
 
 _CONSENT = tuple((name.encode(), name) for name in CONSENT)
 _SIGNALS = frozenset(raw for raw, _ in _CONSENT)
-_WORD = re.compile(rb"[0-9A-Za-z._-]{1,%d}" % CACHEBUSTER_MAX)
-_PURPOSES = frozenset((b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"))
+HEADERS = frozenset((b"user-agent", b"referer", b"sec-gpc"))
+"""Headers that `facts` reads."""
+PURPOSES = frozenset((b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"))
 _SKIPPED_PURPOSE = (b"prefetch", b"prerender", b"preview")
 
 Headers = Mapping[bytes, bytes]
@@ -80,9 +80,9 @@ def client_address(peer: str, headers: Iterable[tuple[bytes, bytes]], trusted: t
 
 def is_prefetch(headers: Headers) -> bool:
     """Whether the browser says that nobody looks at this yet."""
-    if _PURPOSES.isdisjoint(headers):
+    if PURPOSES.isdisjoint(headers):
         return False
-    return any(headers[name].lower().startswith(_SKIPPED_PURPOSE) for name in _PURPOSES if name in headers)
+    return any(headers[name].lower().startswith(_SKIPPED_PURPOSE) for name in PURPOSES if name in headers)
 
 
 def facts(values: Mapping[bytes, bytes], headers: Headers, address: str) -> bytes:
@@ -96,7 +96,7 @@ def facts(values: Mapping[bytes, bytes], headers: Headers, address: str) -> byte
     if (referrer := headers.get(b"referer")) is not None:
         found += _referrer(referrer[:REFERRER_MAX])
     if (cachebuster := values.get(b"cachebuster")) is not None:
-        if _WORD.fullmatch(cachebuster):
+        if cachebuster.isalnum() and len(cachebuster) <= CACHEBUSTER_MAX:
             found += b',"cb":"%b"' % cachebuster
         else:
             found += b',"cb":%b' % orjson.dumps(text(cachebuster, CACHEBUSTER_MAX))
