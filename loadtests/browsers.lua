@@ -13,6 +13,7 @@ function init(args)
   for number = 1, 4096 do
     local cachebuster = string.format("%d%06d", number, math.random(0, 999999))
     wrk.headers = {
+      ["Host"] = wrk.host .. ":" .. wrk.port,
       ["Connection"] = connection,
       ["sec-ch-ua-platform"] = '"Windows"',
       ["User-Agent"] = string.format(agents[number % 4 + 1], 100 + math.random(0, 49)),

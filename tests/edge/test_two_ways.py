@@ -173,8 +173,9 @@ def requests(draw: Any) -> bytes:
     if draw(weighted(False, True)):
         headers.insert(draw(st.integers(0, len(headers))), draw(HOSTILE))
         body = draw(BODIES)
-    end = draw(weighted(b"\r\n", b"\n"))
-    return draw(weighted(b"", b"\r\n", b"\n")) + end.join([line, *headers, b"", b""]) + body
+    end: bytes = draw(weighted(b"\r\n", b"\n"))
+    lead: bytes = draw(weighted(b"", b"\r\n", b"\n"))
+    return lead + end.join([line, *headers, b"", b""]) + body
 
 
 @st.composite
