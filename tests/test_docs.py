@@ -20,7 +20,7 @@ from onebyone.api.entities import ENTITIES
 from onebyone.api.entity import Entity
 from onebyone.cli import app
 from onebyone.edge import operator as edge_operator
-from onebyone.edge.app import PATHS
+from onebyone.edge.decision import PATHS
 from onebyone.edge.reasons import Reason
 from onebyone.events import Event
 from onebyone.settings import Settings

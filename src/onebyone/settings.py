@@ -72,6 +72,8 @@ class Settings(BaseSettings):
 
     receipt: Literal["disk", "memory"] = Field("disk")
     """`disk`: answer after the fsync. `memory`: answer before it; events can be lost in a crash."""
+    edge_http: Literal["fast", "asgi"] = Field("fast")
+    """`fast`: plain tag requests are answered without ASGI. `asgi`: every request goes through the ASGI application."""
     pending_events: int = Field(20_000, ge=1)
     """Events that may wait for one edge process's disk; past it answers are not recorded (reason `overload`)."""
     journal_overlap_seconds: float = Field(600.0, ge=0)

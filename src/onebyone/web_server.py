@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 GRACE_SECONDS = 10
 """Requests that still run this long after the listener closed are cut off."""
@@ -30,15 +31,23 @@ class _Server(uvicorn.Server):
 
 
 async def serve(
-    app: Any, listener: socket.socket, stopping: asyncio.Event, drain_seconds: float, started: Callable[[], None]
+    app: Any,
+    listener: socket.socket,
+    stopping: asyncio.Event,
+    drain_seconds: float,
+    started: Callable[[], None],
+    http: Callable[..., asyncio.Protocol] | None = None,
 ) -> None:
     """Serves `app` until `stopping` is set and `drain_seconds` have passed; then finishes what runs and returns.
 
-    `started` is called once the loop accepts connections.
+    `started` is called once the loop accepts connections. `http` makes the protocol of a connection; default: uvicorn's
+    own, on the same parser.
     """
     server = _Server(
         uvicorn.Config(
             app,
+            # uvicorn calls whatever stands here for each connection.
+            http=cast("type[asyncio.Protocol]", http or HttpToolsProtocol),
             log_config=None,
             access_log=False,
             lifespan="off",

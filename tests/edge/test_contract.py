@@ -1,4 +1,4 @@
-"""Each row of the edge contract over a real socket: status, headers, body, and what was recorded."""
+"""Each row of the edge contract over a real socket, on both ways into the edge: the answer and what was recorded."""
 
 from __future__ import annotations
 
@@ -34,8 +34,10 @@ class Served(NamedTuple):
     valkey: ValkeyProcess
 
 
-@pytest.fixture(scope="module")
-def served(module_valkey: ValkeyProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+@pytest.fixture(scope="module", params=["fast", "asgi"])
+def served(
+    request: pytest.FixtureRequest, module_valkey: ValkeyProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
     publisher = Publisher(module_valkey)
     publisher.publish(
         MemberRecord(7, redirect_domains=("partner.example",), click_hosts=("landing.example",)),
@@ -48,7 +50,7 @@ def served(module_valkey: ValkeyProcess, tmp_path_factory: pytest.TempPathFactor
         tracker("clk", 3),
         tracker("clk", 4, member_id=8),
     )
-    process = EdgeProcess(tmp_path_factory.mktemp("edge"), module_valkey.url)
+    process = EdgeProcess(tmp_path_factory.mktemp("edge"), module_valkey.url, edge_http=request.param)
     process.start()
     yield Served(process, module_valkey)
     process.stop()

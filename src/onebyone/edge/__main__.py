@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import partial
 
 import structlog
 import uvloop
@@ -12,6 +13,7 @@ from onebyone import logs, redis_client, role, web_server
 from onebyone.edge import journal, metrics, operator
 from onebyone.edge.app import Edge
 from onebyone.edge.commits import Commits
+from onebyone.edge.fast_way import FastWay
 from onebyone.edge.lookup import Lookups
 from onebyone.edge.shipper import Shipper
 from onebyone.edge.watcher import Watcher
@@ -68,7 +70,8 @@ async def main(settings: Settings) -> int:
         asyncio.create_task(_measure(shipper, lookups)),
     ]
     await _first(watcher.complete, lifeline.stopping, START_SECONDS)
-    await web_server.serve(edge, role.listener(), lifeline.stopping, settings.drain_seconds, serving.set)
+    http = partial(FastWay, edge) if settings.edge_http == "fast" else None
+    await web_server.serve(edge, role.listener(), lifeline.stopping, settings.drain_seconds, serving.set, http)
     await commits.close()
     await asyncio.to_thread(shipper.stop, SHIP_SECONDS)
     watcher.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from onebyone.edge import pages
@@ -36,12 +37,21 @@ class Answer(NamedTuple):
 
     status: int
     headers: tuple[Header, ...]
+    block: bytes
+    """The headers as they are written."""
     body: bytes
+
+
+def _block(headers: Iterable[Header]) -> bytes:
+    return b"".join(b"%b: %b\r\n" % header for header in headers)
+
+
+_COMMON_BLOCK = _block(COMMON)
 
 
 def _answer(status: int, content_type: bytes, body: bytes, *more: Header) -> Answer:
     headers = (*COMMON, (b"content-type", content_type), (b"content-length", b"%d" % len(body)), *more)
-    return Answer(status, headers, body)
+    return Answer(status, headers, _block(headers), body)
 
 
 def _page(status: int, body: bytes) -> Answer:
@@ -56,14 +66,14 @@ TRY_AGAIN = _page(503, pages.TRY_AGAIN)
 METHOD = _answer(405, b"text/plain; charset=utf-8", b"Use GET.\n", (b"allow", b"GET, HEAD"))
 
 
-def unavailable(answer: Answer) -> Answer:
-    """The same body, said to be not recorded."""
-    return answer._replace(status=503)
+GIF_UNAVAILABLE = GIF._replace(status=503)
+SCRIPT_UNAVAILABLE = SCRIPT._replace(status=503)
 
 
 def redirect(location: bytes) -> Answer:
     """302 to a target that `targets.to_location` made."""
-    return Answer(302, (*COMMON, (b"location", location), (b"content-length", b"0")), b"")
+    headers = (*COMMON, (b"location", location), (b"content-length", b"0"))
+    return Answer(302, headers, b"%blocation: %b\r\ncontent-length: 0\r\n" % (_COMMON_BLOCK, location), b"")
 
 
 def notice(location: bytes, status: int = 200) -> Answer:

@@ -20,6 +20,8 @@ from onebyone.edge.journal import Journal
 BATCH_EVENTS = 500
 """Events of one batch at most: a stream entry stays under two megabytes, unpacked."""
 
+Waiter = Callable[[bool], None]
+
 _log = structlog.get_logger()
 
 
@@ -40,27 +42,37 @@ class Commits:
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
         self._lines: list[bytes] = []
-        self._waiters: list[asyncio.Future[bool]] = []
+        self._waiters: list[Waiter | None] = []
         self._busy = False
         self._idle = asyncio.Event()
         self._idle.set()
-        self._work: queue.SimpleQueue[tuple[list[bytes], list[asyncio.Future[bool]]] | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[tuple[list[bytes], list[Waiter | None]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
     def submit(self, line: bytes) -> asyncio.Future[bool] | None:
         """Queues one event; the future says whether it is on disk. None: too many wait already."""
-        if len(self._lines) >= self._limit:
-            return None
         future: asyncio.Future[bool] = self._loop.create_future()
+
+        def settle(recorded: bool) -> None:
+            # A request whose client went away is cancelled; the others of its batch must not notice.
+            if not future.done():
+                future.set_result(recorded)
+
+        return future if self.add(line, settle) else None
+
+    def add(self, line: bytes, waiter: Waiter | None) -> bool:
+        """Queues one event and tells the waiter, on the loop, whether it is on disk. False: too many wait already."""
+        if len(self._lines) >= self._limit:
+            return False
         self._lines.append(line)
-        self._waiters.append(future)
+        self._waiters.append(waiter)
         if not self._busy:
             # At the end of this turn of the loop, so that requests that arrived together go together.
             self._busy = True
             self._idle.clear()
             self._loop.call_soon(self._next)
-        return future
+        return True
 
     @property
     def waiting(self) -> int:
@@ -78,16 +90,19 @@ class Commits:
         waiters, self._waiters = self._waiters[:BATCH_EVENTS], self._waiters[BATCH_EVENTS:]
         self._work.put((lines, waiters))
 
-    def _done(self, waiters: list[asyncio.Future[bool]], failure: tuple[str, bool] | None) -> None:
+    def _done(self, waiters: list[Waiter | None], failure: tuple[str, bool] | None) -> None:
         if failure is None:
             self._on_batch(len(waiters))
         else:
             _log.error("journal refused a batch", events=len(waiters), error=failure[0], fatal=failure[1])
             self._on_failure(len(waiters), failure[1])
         for waiter in waiters:
-            # A request whose client went away is cancelled; the others of its batch must not notice.
-            if not waiter.done():
-                waiter.set_result(failure is None)
+            if waiter is not None:
+                try:
+                    waiter(failure is None)
+                except Exception:
+                    # Whatever is wrong with one connection, the others of its batch get their answer.
+                    _log.exception("a waiter failed")
         if self._lines:
             self._next()
         else:

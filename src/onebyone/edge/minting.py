@@ -23,18 +23,16 @@ class Mint:
     """Event ids of one process."""
 
     def __init__(self) -> None:
-        self._next = 0
-        self._end = 0
+        self._ids = iter(range(0))
 
     def event_id(self) -> int:
         """The next id, 1 to 2**63 - 1."""
-        if self._next == self._end:
-            prefix = secrets.randbelow((1 << _PREFIX_BITS) - 1) + 1
-            self._next = prefix << _COUNT_BITS
-            self._end = self._next + _COUNT_END
-        number = self._next
-        self._next = number + 1
-        return number
+        return next(self._ids, 0) or self._renew()
+
+    def _renew(self) -> int:
+        first = (secrets.randbelow((1 << _PREFIX_BITS) - 1) + 1) << _COUNT_BITS
+        self._ids = iter(range(first + 1, first + _COUNT_END))
+        return first
 
 
 def as_of(tracker: TrackerRecord) -> bytes:
@@ -47,9 +45,9 @@ def as_of(tracker: TrackerRecord) -> bytes:
     return orjson.dumps(fields)[1:-1]
 
 
-def line(event_id: int, ts: int, fragment: bytes, facts: dict[str, Any]) -> bytes:
-    """One event line: version, id, receive time (ms), the tracker's fragment and the request's facts."""
-    head = b'{"v":%d,"id":%d,"ts":%d,%b' % (VERSION, event_id, ts, fragment)
-    if not facts:
-        return head + b"}"
-    return head + b"," + orjson.dumps(facts)[1:]
+def line(event_id: int, ts: int, fragment: bytes, facts: bytes) -> bytes:
+    """One event line: version, id, receive time (ms), the tracker's fragment and the request's facts.
+
+    `facts` are JSON members, each with a comma in front.
+    """
+    return b'{"v":%d,"id":%d,"ts":%d,%b%b}' % (VERSION, event_id, ts, fragment, facts)

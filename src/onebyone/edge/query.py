@@ -12,7 +12,8 @@ from urllib.parse import unquote_to_bytes
 
 _ABSOLUTE = re.compile(rb"https?://", re.IGNORECASE)
 _MACRO = re.compile(rb"\[.*\]|\$\{.*\}|%%.*%%|\{.*\}", re.DOTALL)
-_NUMBER = re.compile(rb"[0-9]{1,19}")
+_PLAIN = bytes(set(range(0x21, 0x7F)) - set(b"%[{"))
+"""Without these three there is nothing to decode and no placeholder, which is the usual tag."""
 
 
 class Query(NamedTuple):
@@ -26,6 +27,14 @@ class Query(NamedTuple):
 
 def parse(raw: bytes) -> Query:
     """Reads the raw query string; never fails."""
+    if not raw.translate(None, _PLAIN):
+        plain: dict[bytes, bytes] = {}
+        for pair in raw.split(b"&"):
+            name, _, value = pair.partition(b"=")
+            if value:
+                plain.setdefault(name, value)
+        if b"redir" not in plain:
+            return Query(plain, None, False)
     values: dict[bytes, bytes] = {}
     macro_left = False
     redir: bytes | None = None
@@ -64,7 +73,7 @@ def parse(raw: bytes) -> Query:
 def tracker_id(query: Query) -> int | None:
     """The tracker's id: ASCII digits, 1 to 2**63 - 1; None when it is absent or anything else."""
     text = query.values.get(b"id", b"")
-    if _NUMBER.fullmatch(text) is None:
+    if len(text) > 19 or not text.isdigit():
         return None
     number = int(text)
     return number if 0 < number < 2**63 else None
