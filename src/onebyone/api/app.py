@@ -43,6 +43,7 @@ class Api:
         self._operator = operator
         self._sessions = Sessions(context)
         self._usage = UsageCounter()
+        self._entities = frozenset(entity.service for entity in ENTITIES)
         self._handlers: dict[str, Handler] = {
             **{entity.service: Service(context, entity) for entity in ENTITIES},
             **report_services(context),
@@ -78,6 +79,8 @@ class Api:
     async def _answer(self, request: Request, told: exchange.Exchange) -> Response:
         path = _VERSION.sub("", request.url.path, count=1) if _VERSION.match(request.url.path) else request.url.path
         service = path.strip("/")
+        meta = service.endswith("/meta") and service.removesuffix("/meta") in self._entities
+        service = service.removesuffix("/meta") if meta else service
         told.method = request.method if request.method in _METHODS else "other"
         known = service == "auth" or service in self._handlers
         told.service = service if known else None
@@ -93,7 +96,7 @@ class Api:
             raise ApiError("SYNTAX", f"unknown service: {service[:100]!r}")
         body = await _body(request) if request.method in ("POST", "PUT") else None
         headers = dict(request.headers)
-        call = ApiRequest(request.method, service, query, body, caller, headers)
+        call = ApiRequest(request.method, service, query, body, caller, headers, meta)
         response = await self._handlers[service](call)
         _set_cookie(response, token or "")
         return response

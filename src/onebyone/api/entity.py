@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, Table
+from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.api.fields import MICROS, Body
@@ -61,6 +61,14 @@ class Entity:
     methods: ClassVar[tuple[str, ...]] = ("GET", "POST", "PUT", "DELETE")
     immutable: ClassVar[frozenset[str]] = frozenset()
     """Fields that PUT must leave as they are."""
+    partial: ClassVar[frozenset[str]] = frozenset()
+    """Objects inside the object that PUT changes field by field."""
+    derived: ClassVar[Mapping[str, str]] = {}
+    """Type words of the fields that `related` gives or that only the server writes (`shapes.py`)."""
+    parameters: ClassVar[frozenset[str]] = frozenset()
+    """Query parameters of this service alone."""
+    title: ClassVar[str] = "name"
+    """Column that `search` looks through beside the id."""
     scope: ClassVar[str] = "member_id"
 
     @property
@@ -72,18 +80,6 @@ class Entity:
     def links(self) -> tuple[Reference, ...]:
         """Parent and references."""
         return self.references if self.parent is None else (self.parent, *self.references)
-
-    @property
-    def filters(self) -> dict[str, ColumnElement[Any]]:
-        """Query parameters that filter and sort, and their columns."""
-        columns = self.table.c
-        names = [name for name in ("id", "name", "state", "last_modified") if name in columns]
-        found: dict[str, ColumnElement[Any]] = {
-            name: columns[name] for name in [*names, *(link.column for link in self.links)]
-        }
-        if "code_key" in columns:
-            found["code"] = columns.code_key
-        return found
 
     @property
     def millionths(self) -> frozenset[str]:

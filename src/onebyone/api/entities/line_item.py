@@ -39,6 +39,11 @@ class LineItem(Entity):
     parent = Reference("advertiser_id", "advertiser_id", tables.advertiser)
     code_owner = "advertiser_id"
     immutable = frozenset({"currency"})
+    derived = {  # noqa: RUF012
+        "line_item_type": "string",
+        "imptrackers": "array of objects",
+        "clicktrackers": "array of objects",
+    }
     output = (
         "id",
         "code",

@@ -129,6 +129,21 @@ class Publisher(Entity):
     body = _PublisherBody
     code_owner = "member_id"
     immutable = frozenset({"currency"})
+    parameters = frozenset({"create_default_placement"})
+    derived = {  # noqa: RUF012
+        "is_rtb": "boolean",
+        "reselling_exposed_on": "date",
+        "cpm_reselling_disabled": "boolean",
+        "cpc_reselling_disabled": "boolean",
+        "platform_ops_notes": "string",
+        "labels": "array of objects",
+        "placements": "array of objects",
+        "external_inv_codes": "array of objects",
+        "contact_info": "object",
+        "disclosure_status": "string",
+        "pitbull_segment_id": "int",
+        "pitbull_segment_value": "int",
+    }
     output = (
         "id",
         "code",
