@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from onebyone import sql
-from onebyone.api import addressing, filters, merging, meta, reader, validation
+from onebyone.api import addressing, filters, limits, merging, meta, reader, validation
 from onebyone.api import query as queries
 from onebyone.api.context import ApiContext
 from onebyone.api.entity import Entity, Values
@@ -53,7 +53,7 @@ class Service:
         wanted = queries.ids(own)
         keys = queries.keys(entity, own)
         order = filters.order(entity, own)
-        limits = {"start_element": page.start, "num_elements": page.size}
+        paging = {"start_element": page.start, "num_elements": page.size}
         async with sql.reading(self._context.store) as connection:
             query = await addressing.by_id(connection, request.caller.member_id, own, strict=False)
             where = filters.conditions(entity, query)
@@ -61,10 +61,10 @@ class Service:
                 found = await reader.objects(connection, entity, request.caller.member_id, where, keys=keys)
                 if not found:
                     raise not_found(entity.service, wanted[0])
-                return success({**limits, entity.service: found[0], "count": 1}, entity.service)
+                return success({**paging, entity.service: found[0], "count": 1}, entity.service)
             total = await reader.count(connection, entity, request.caller.member_id, where)
             found = await reader.objects(connection, entity, request.caller.member_id, where, order, page, keys)
-        return success({**limits, entity.plural: found, "count": total}, entity.plural)
+        return success({**paging, entity.plural: found, "count": total}, entity.plural)
 
     def _own(self, request: ApiRequest) -> Mapping[str, str]:
         """`user?current` and a bare `member` mean the caller's own."""
@@ -78,6 +78,8 @@ class Service:
         entity = self._entity
         async with writing(self._context, request.caller.member_id) as work:
             await entity.allow_create(work)
+            limit = self._context.settings.limits.get(entity.service)
+            await limits.refuse_excess(work.connection, entity, work.member_id, limit)
             given = validation.unwrap(entity, request.body)
             query = await addressing.by_id(work.connection, work.member_id, request.query, strict=True)
             owners = await entity.parents(work, query)
