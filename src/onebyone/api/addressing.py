@@ -18,6 +18,7 @@ _OWNERS: dict[str, Table] = {
     f"{table.name}_code": table
     for table in (
         tables.advertiser,
+        tables.insertion_order,
         tables.line_item,
         tables.publisher,
         tables.site,

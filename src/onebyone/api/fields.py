@@ -142,6 +142,16 @@ OptionalShare = Annotated[
 ]
 
 
+def listed(value: Any) -> Any:
+    """An array, also when its only element came alone, as some samples of the documents have it."""
+    return [value] if isinstance(value, dict) else value
+
+
+Amount = Annotated[float, BeforeValidator(_number), Field(ge=0, lt=10**9, allow_inf_nan=False)]
+"""An amount that is kept and shown, and that nothing is computed from."""
+Text1000 = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_plain)]
+
+
 class Body(BaseModel):
     """The fields of an object that callers may write, with their documented defaults."""
 

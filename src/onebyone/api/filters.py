@@ -126,7 +126,10 @@ def conditions(entity: Entity, query: Mapping[str, str]) -> list[ColumnElement[b
         condition = _condition(entity, known, parameter, text)
         if condition is not None:
             found.append(condition)
-        elif parameter not in _PARAMETERS and parameter not in entity.parameters:
+        elif parameter not in _PARAMETERS and parameter not in {
+            *entity.parameters,
+            *entity.optional.values(),
+        }:
             warn(f"query parameter not used: {parameter[:40]}")
     return found
 

@@ -13,10 +13,25 @@ def merge(entity: Entity, before: Values, given: Values, *, append: bool) -> Val
     for name in entity.partial & given.keys():
         if isinstance(before.get(name), dict) and isinstance(given[name], dict):
             found[name] = {**before[name], **given[name]}
+        elif isinstance(before.get(name), list) and isinstance(given[name], (list, dict)):
+            found[name] = _in_part(before[name], given[name] if isinstance(given[name], list) else [given[name]])
     if append:
         for name, value in given.items():
             if isinstance(before.get(name), list) and isinstance(value, (list, dict)):
                 found[name] = _appended(before[name], value if isinstance(value, list) else [value])
+    return found
+
+
+def _in_part(before: list[Any], given: list[Any]) -> list[Any]:
+    """The given elements alone; one with a known id, or the only one without an id, changes what is there."""
+    known = {_identity(element): element for element in before}
+    only = before[0] if len(before) == len(given) == 1 else {}
+    found = []
+    for element in given:
+        old = known.get(_identity(element), {})
+        if isinstance(element, dict) and element.get("id") is None:
+            old = only
+        found.append({**old, **element} if isinstance(element, dict) else element)
     return found
 
 

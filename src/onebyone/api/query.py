@@ -65,9 +65,11 @@ def page(query: Mapping[str, str]) -> Page:
 
 def keys(entity: Entity, query: Mapping[str, str]) -> tuple[str, ...]:
     """The keys that each object shows: all, those of `fields=`, or with `add_mappings=false` all that nest nothing."""
-    shown: tuple[str, ...] = entity.output
+    hidden = {name for name, flag in entity.optional.items() if not said(query, flag)}
+    shown = tuple(name for name in entity.output if name not in hidden)
     if query.get("add_mappings", "").lower() in ("false", "0"):
-        shown = tuple(name for name, shape in shapes.of_entity(entity).items() if shape.word in shapes.SCALARS)
+        words = shapes.of_entity(entity)
+        shown = tuple(name for name in shown if words[name].word in shapes.SCALARS)
     wanted = [name for name in (part.strip() for part in query.get("fields", "").split(",")) if name]
     for name in (name for name in wanted if name not in entity.output):
         warn(f"fields: no such field: {name[:40]}")

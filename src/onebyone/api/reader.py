@@ -37,7 +37,7 @@ async def objects(
     if page is not None:
         statement = statement.offset(page.start).limit(page.size)
     rows = [dict(row) for row in (await connection.execute(statement)).mappings()]
-    wanted = entity.output if keys is None else keys
+    wanted = entity.shown if keys is None else keys
     asked = any(name in entity.derived for name in wanted)
     related = await entity.related(connection, rows) if rows and asked else {}
     return [_present(entity, row, related.get(row["id"], {}), wanted) for row in rows]

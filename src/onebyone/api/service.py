@@ -104,13 +104,13 @@ class Service:
                 raise ApiError("SYNTAX", "id: one id is required in the query string")
             stored = await self._stored(work, wanted[0], query)
             given = validation.unwrap(entity, request.body)
-            before = validation.stored_values(entity, stored)
-            for name in entity.immutable & given.keys():
-                if given[name] != before[name]:
-                    work.fault(name, "cannot be changed")
+            before = {**validation.stored_values(entity, stored), **await entity.load(work, stored)}
             merged = merging.merge(entity, before, given, append=queries.said(query, "append"))
             owners = {} if entity.parent is None else {entity.parent.column: stored[entity.parent.column]}
             values = await validation.validate(entity, work, merged, owners, stored)
+            for name in entity.immutable & given.keys():
+                if values is not None and values[name] != before.get(name, entity.default(name)):
+                    work.fault(name, "cannot be changed")
             row: Values = {}
             if values is not None and not work.faults:
                 row = validation.columns(entity, values, stored["doc"])

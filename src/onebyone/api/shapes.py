@@ -51,6 +51,8 @@ def _shape(annotation: Any, metadata: tuple[Any, ...]) -> Shape:
         return Shape("money")
     if origin is Literal:
         return Shape("string", choices=get_args(annotation))
+    if annotation is types.NoneType:
+        return Shape("string", nullable=True)
     if origin is list:
         inner = _shape(get_args(annotation)[0], ())
         return Shape("array of objects" if inner.model else "array", inner.model, inner.choices)
