@@ -100,7 +100,7 @@ def test_edge_endpoints() -> None:
 
 def test_api_endpoints() -> None:
     operator = api_operator.application(Settings(), dict)
-    services = [*(entity.service for entity in ENTITIES), *report_services(cast(ApiContext, None))]
+    services = [*(entity.service for entity in ENTITIES), "object-limit", *report_services(cast(ApiContext, None))]
     paths = ["/auth", *(f"/{name}" for name in services)]
     paths += [route.path for route in operator.routes if isinstance(route, Route)]
     assert [row.split("`")[1] for row in endpoint_rows("Config API")] == paths

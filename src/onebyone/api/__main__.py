@@ -39,7 +39,7 @@ async def main(settings: Settings) -> int:
     def checks() -> dict[str, bool]:
         return {"configuration": publisher.published.is_set(), "running": not lifeline.stopping.is_set()}
 
-    app = Api(ApiContext(settings, store, report_store, publisher), operator.application(settings, checks))
+    app = Api(ApiContext(settings, store, report_store, publisher, cache=cache), operator.application(settings, checks))
     publishing = asyncio.create_task(publisher.run())
     announcing = asyncio.create_task(_announce(lifeline, serving, publisher))
     await web_server.serve(app, role.listener(), lifeline.stopping, settings.drain_seconds, serving.set)
