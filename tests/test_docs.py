@@ -6,9 +6,9 @@ import importlib
 import re
 from pathlib import Path
 from typing import cast
+from unittest.mock import Mock
 
 import pytest
-from onebyone.api.reports.service import services as report_services
 from prometheus_client.metrics import MetricWrapperBase
 from pydantic import SecretStr
 from starlette.routing import Route
@@ -18,6 +18,7 @@ from onebyone.api import operator as api_operator
 from onebyone.api.context import ApiContext
 from onebyone.api.entities import ENTITIES
 from onebyone.api.entity import Entity
+from onebyone.api.reports.service import services as report_services
 from onebyone.cli import app
 from onebyone.edge import operator as edge_operator
 from onebyone.edge.app import PATHS
@@ -93,13 +94,13 @@ def endpoint_rows(heading: str) -> list[str]:
 
 
 def test_edge_endpoints() -> None:
-    operator = edge_operator.application(Settings(), dict)
+    operator = edge_operator.application(Settings(), dict, Mock())
     paths = [*PATHS, *(route.path for route in operator.routes if isinstance(route, Route))]
     assert [row.split("`")[1] for row in endpoint_rows("Edge")] == paths
 
 
 def test_api_endpoints() -> None:
-    operator = api_operator.application(Settings(), dict)
+    operator = api_operator.application(Settings(), dict, Mock())
     services = [*(entity.service for entity in ENTITIES), *report_services(cast(ApiContext, None))]
     paths = ["/auth", *(f"/{name}" for name in services)]
     paths += [route.path for route in operator.routes if isinstance(route, Route)]

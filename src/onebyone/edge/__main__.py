@@ -59,7 +59,7 @@ async def main(settings: Settings) -> int:
             "running": not lifeline.stopping.is_set(),
         }
 
-    edge = Edge(settings, lookups, commits, operator.application(settings, checks))
+    edge = Edge(settings, lookups, commits, operator.application(settings, checks, lambda: shipper.backlog))
     shipper.start()
     watching = asyncio.create_task(watcher.run())
     tasks = [
