@@ -135,6 +135,36 @@ def tail(data_dir: DataDir = "") -> None:
     raise typer.Exit(events.run(settings))
 
 
+letters = typer.Typer(help="Records that could not be counted: lists them, or counts them again.", no_args_is_help=True)
+app.add_typer(letters, name="dead-letters")
+
+Reason = Annotated[str, typer.Option(help="Only letters of this reason, such as unknown_version.")]
+Limit = Annotated[int, typer.Option(min=0, help="At most so many letters; 0: all.")]
+
+
+@letters.command("list")
+def list_letters(
+    data_dir: DataDir = "",
+    reason: Reason = "",
+    limit: Limit = 100,
+    whole: Annotated[bool, typer.Option("--whole", help="All bytes of each, not the first 2000.")] = False,
+) -> None:
+    """Prints dead letters in the order in which they were found, one JSON line each."""
+    settings = _settings(data_dir=data_dir)
+    from onebyone.counter import letter_commands
+
+    raise typer.Exit(letter_commands.show(settings, reason or None, limit or None, whole=whole))
+
+
+@letters.command("replay")
+def replay_letters(data_dir: DataDir = "", reason: Reason = "", limit: Limit = 0) -> None:
+    """Counts the letters that this release can read, each once, while the product runs or not."""
+    settings = _settings(data_dir=data_dir)
+    from onebyone.counter import letter_commands
+
+    raise typer.Exit(letter_commands.replay(settings, reason or None, limit or None))
+
+
 @app.command()
 def version() -> None:
     """Prints the version."""
