@@ -135,6 +135,20 @@ def tail(data_dir: DataDir = "") -> None:
     raise typer.Exit(events.run(settings))
 
 
+@app.command()
+def check(
+    data_dir: DataDir = "",
+    edge_port: EdgePort = "",
+    api_port: ApiPort = "",
+    hours: Annotated[int, typer.Option(min=0, help="Recount only the newest hours; 0: all that is archived.")] = 0,
+) -> None:
+    """Looks at a data folder and what runs on it, says what is wrong and what to do; changes nothing."""
+    settings = _settings(data_dir=data_dir, edge_port=edge_port, api_port=api_port)
+    from onebyone.check import main
+
+    raise typer.Exit(main.run(settings, hours))
+
+
 letters = typer.Typer(help="Records that could not be counted: lists them, or counts them again.", no_args_is_help=True)
 app.add_typer(letters, name="dead-letters")
 

@@ -51,9 +51,14 @@ def _begin(connection: Connection) -> None:
 
 
 @asynccontextmanager
-async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection in a transaction that only reads: one consistent view."""
+async def reading(engine: AsyncEngine, *, snapshot: bool = False) -> AsyncIterator[AsyncConnection]:
+    """A connection in a transaction that only reads; with `snapshot` all its statements see one moment.
+
+    SQLite always does that; on PostgreSQL it costs the clean-up of old rows while it lasts.
+    """
     async with engine.connect() as connection:
+        if snapshot and connection.dialect.name == "postgresql":
+            await connection.execution_options(isolation_level="REPEATABLE READ")
         yield connection
 
 
