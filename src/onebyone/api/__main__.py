@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import partial
 
 import uvloop
 
@@ -35,14 +36,18 @@ async def main(settings: Settings) -> int:
     serving = asyncio.Event()
 
     def checks() -> dict[str, bool]:
-        return {"configuration": publisher.published.is_set(), "running": not lifeline.stopping.is_set()}
+        return {
+            "configuration": publisher.published.is_set(),
+            "running": lifeline.retiring or not lifeline.stopping.is_set(),
+        }
 
     app = Api(
         ApiContext(settings, store, report_store, publisher), operator.application(settings, checks, sink.measure)
     )
     publishing = asyncio.create_task(publisher.run())
     announcing = asyncio.create_task(_announce(lifeline, serving, publisher))
-    await web_server.serve(app, role.listener(), lifeline.stopping, settings.drain_seconds, serving.set)
+    notice = partial(lifeline.notice, settings.drain_seconds)
+    await web_server.serve(app, role.listener(), lifeline.stopping, notice, serving.set)
     announcing.cancel()
     await publisher.finish(publishing)
     await cache.aclose()

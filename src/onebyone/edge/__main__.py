@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import partial
 
 import structlog
 import uvloop
@@ -56,7 +57,7 @@ async def main(settings: Settings) -> int:
         return {
             "configuration": watcher.complete.is_set(),
             "journal": not failed.is_set(),
-            "running": not lifeline.stopping.is_set(),
+            "running": lifeline.retiring or not lifeline.stopping.is_set(),
         }
 
     edge = Edge(settings, lookups, commits, operator.application(settings, checks, lambda: shipper.backlog))
@@ -68,7 +69,8 @@ async def main(settings: Settings) -> int:
         asyncio.create_task(_measure(shipper, lookups)),
     ]
     await _first(watcher.complete, lifeline.stopping, START_SECONDS)
-    await web_server.serve(edge, role.listener(), lifeline.stopping, settings.drain_seconds, serving.set)
+    notice = partial(lifeline.notice, settings.drain_seconds)
+    await web_server.serve(edge, role.listener(), lifeline.stopping, notice, serving.set)
     await commits.close()
     await asyncio.to_thread(shipper.stop, SHIP_SECONDS)
     watcher.stop()
