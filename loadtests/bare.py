@@ -34,7 +34,7 @@ async def _run(port: int) -> None:
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     listener = socket.create_server(("127.0.0.1", port), backlog=2048)
-    await serve(app, listener, stopping, 0.0, lambda: print("ready", flush=True))
+    await serve(app, listener, stopping, lambda: 0.0, lambda: print("ready", flush=True))
 
 
 if __name__ == "__main__":

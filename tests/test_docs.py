@@ -6,6 +6,7 @@ import importlib
 import re
 from pathlib import Path
 from typing import cast
+from unittest.mock import Mock
 
 import pytest
 from prometheus_client.metrics import MetricWrapperBase
@@ -93,13 +94,13 @@ def endpoint_rows(heading: str) -> list[str]:
 
 
 def test_edge_endpoints() -> None:
-    operator = edge_operator.application(Settings(), dict)
+    operator = edge_operator.application(Settings(), dict, Mock())
     paths = [*PATHS, *(route.path for route in operator.routes if isinstance(route, Route))]
     assert [row.split("`")[1] for row in endpoint_rows("Edge")] == paths
 
 
 def test_api_endpoints() -> None:
-    operator = api_operator.application(Settings(), dict)
+    operator = api_operator.application(Settings(), dict, Mock())
     services = [*(entity.service for entity in ENTITIES), "object-limit", *report_services(cast(ApiContext, None))]
     paths = ["/auth", *(f"/{name}" for name in services)]
     paths += [route.path for route in operator.routes if isinstance(route, Route)]

@@ -84,6 +84,15 @@ def to_entry(batch: Batch) -> dict[str, str | int | bytes]:
     }
 
 
+def read_entry(fields: Mapping[bytes, bytes]) -> tuple[Batch, list[bytes]]:
+    """The batch of a stream entry and its event lines, as many as it says. Raises `BatchError`."""
+    batch = from_entry(fields)
+    lines = unpack(batch.payload)
+    if len(lines) != batch.events:
+        raise BatchError(f"{len(lines)} events instead of {batch.events}")
+    return batch, lines
+
+
 def from_entry(fields: Mapping[bytes, bytes]) -> Batch:
     """The batch of a stream entry as XREAD gives it. Raises `BatchError`."""
     try:

@@ -136,6 +136,50 @@ def tail(data_dir: DataDir = "") -> None:
 
 
 @app.command()
+def check(
+    data_dir: DataDir = "",
+    edge_port: EdgePort = "",
+    api_port: ApiPort = "",
+    hours: Annotated[int, typer.Option(min=0, help="Recount only the newest hours; 0: all that is archived.")] = 0,
+) -> None:
+    """Looks at a data folder and what runs on it, says what is wrong and what to do; changes nothing."""
+    settings = _settings(data_dir=data_dir, edge_port=edge_port, api_port=api_port)
+    from onebyone.check import main
+
+    raise typer.Exit(main.run(settings, hours))
+
+
+letters = typer.Typer(help="Records that could not be counted: lists them, or counts them again.", no_args_is_help=True)
+app.add_typer(letters, name="dead-letters")
+
+Reason = Annotated[str, typer.Option(help="Only letters of this reason, such as unknown_version.")]
+Limit = Annotated[int, typer.Option(min=0, help="At most so many letters; 0: all.")]
+
+
+@letters.command("list")
+def list_letters(
+    data_dir: DataDir = "",
+    reason: Reason = "",
+    limit: Limit = 100,
+    whole: Annotated[bool, typer.Option("--whole", help="All bytes of each, not the first 2000.")] = False,
+) -> None:
+    """Prints dead letters in the order in which they were found, one JSON line each."""
+    settings = _settings(data_dir=data_dir)
+    from onebyone.counter import letter_commands
+
+    raise typer.Exit(letter_commands.show(settings, reason or None, limit or None, whole=whole))
+
+
+@letters.command("replay")
+def replay_letters(data_dir: DataDir = "", reason: Reason = "", limit: Limit = 0) -> None:
+    """Counts the letters that this release can read, each once, while the product runs or not."""
+    settings = _settings(data_dir=data_dir)
+    from onebyone.counter import letter_commands
+
+    raise typer.Exit(letter_commands.replay(settings, reason or None, limit or None))
+
+
+@app.command()
 def version() -> None:
     """Prints the version."""
     typer.echo(__version__)

@@ -2,7 +2,8 @@
 
 The supervisor starts every role and hands it a *lifeline*: one end of a socket pair, its number in
 `ONEBYONE_LIFELINE_FD`. The role writes one line, `ready`, when it may get traffic; the end of file says that the
-supervisor is gone and the role must drain, so that no orphan lives on.
+supervisor is gone and the role must drain, so that no orphan lives on. SIGTERM says that the role must drain; SIGHUP
+says the same to a process whose successor has taken its place: it need not be not-ready first.
 """
 
 from __future__ import annotations
@@ -24,18 +25,29 @@ class Lifeline:
 
     def __init__(self) -> None:
         self.stopping = asyncio.Event()
+        self.retiring = False
+        """A successor has taken the place: the listening socket is served without this process."""
         self._socket: socket.socket | None = None
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self._retire)
         if LIFELINE in os.environ:
             self._socket = socket.socket(fileno=int(os.environ[LIFELINE]))
             self._socket.setblocking(False)
             loop.add_reader(self._socket, self._hang_up, self._socket)
 
+    def _retire(self) -> None:
+        self.retiring = True
+        self.stopping.set()
+
     def _hang_up(self, lifeline: socket.socket) -> None:
         asyncio.get_running_loop().remove_reader(lifeline)
         self.stopping.set()
+
+    def notice(self, seconds: float) -> float:
+        """How long to go on taking connections while not ready: `seconds`, and not at all with a successor."""
+        return 0.0 if self.retiring else seconds
 
     def ready(self) -> None:
         """Tells the supervisor that this process may get traffic."""

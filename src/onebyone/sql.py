@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Connection, Integer, event
+from sqlalchemy import JSON, BigInteger, Connection, Integer, event, make_url
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -28,6 +29,12 @@ def create_engine(url: str) -> AsyncEngine:
     return engine
 
 
+def is_missing(url: str) -> bool:
+    """Whether `url` is a SQLite file that is not there: connecting would make an empty one."""
+    parsed = make_url(url)
+    return parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file()
+
+
 def _prepare(connection: Any, _: Any) -> None:
     # The sqlite3 module would start transactions only at the first write; _begin does it where SQLAlchemy says so.
     connection.isolation_level = None
@@ -44,9 +51,14 @@ def _begin(connection: Connection) -> None:
 
 
 @asynccontextmanager
-async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection in a transaction that only reads: one consistent view."""
+async def reading(engine: AsyncEngine, *, snapshot: bool = False) -> AsyncIterator[AsyncConnection]:
+    """A connection in a transaction that only reads; with `snapshot` all its statements see one moment.
+
+    SQLite always does that; on PostgreSQL it costs the clean-up of old rows while it lasts.
+    """
     async with engine.connect() as connection:
+        if snapshot and connection.dialect.name == "postgresql":
+            await connection.execution_options(isolation_level="REPEATABLE READ")
         yield connection
 
 

@@ -9,7 +9,7 @@ from typing import NoReturn, cast
 import orjson
 import redis
 
-from onebyone import batches, events, keys
+from onebyone import batches, embedded, events, keys
 from onebyone.redis_client import Unavailable, connect_blocking
 from onebyone.settings import Settings
 
@@ -21,7 +21,7 @@ Reply = list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]
 
 def run(settings: Settings) -> int:
     """Prints until it is interrupted or its reader goes away; the exit code."""
-    url = settings.stream_url or _embedded_url(settings)
+    url = settings.stream_url or embedded.url(settings.data_dir)
     if not url:
         print(
             f"onebyone: no `onebyone serve` runs on {settings.data_dir}; ONEBYONE_STREAM_URL can name another server",
@@ -66,10 +66,3 @@ def lines(fields: dict[bytes, bytes]) -> list[bytes]:
 def _newest(client: redis.Redis, stream: str) -> bytes:
     newest = cast(list[tuple[bytes, object]], client.xrevrange(stream, count=1))
     return newest[0][0] if newest else b"0-0"
-
-
-def _embedded_url(settings: Settings) -> str:
-    try:
-        return (settings.data_dir / "run" / "embedded-valkey").read_text().strip()
-    except OSError:
-        return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -15,10 +16,15 @@ HEAD_MAX = 65_536
 """Bytes of request line and headers after which a connection is closed."""
 GRACE_SECONDS = 10
 """Requests that still run this long after the listener closed are cut off."""
+LINGER_SECONDS = 1.0
+"""After the listener closed, how long a connection without a request is kept: one that was accepted may have its
+request on the way, and a client that keeps one open may use it just now."""
+_STEP_SECONDS = 0.02
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with an end to what a stranger may send before a request begins."""
+    """uvicorn's protocol with an end to what a stranger may send before a request begins, and to keeping alive when the
+    server drains, so that clients go elsewhere by themselves."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -35,6 +41,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         super().on_headers_complete()
+        if self.app_state["drain"].is_set() and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         self._in_head = True
@@ -43,13 +51,24 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None], draining: asyncio.Event) -> None:
         super().__init__(config)
         self._announce = started
+        self._draining = draining
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.lifespan.state["drain"] = self._draining
         await super().startup(sockets)
         self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # uvicorn closes every connection without a request at once, also one whose request is in the socket's buffer.
+        for server in self.servers:
+            server.close()
+        deadline = time.monotonic() + LINGER_SECONDS
+        while self.server_state.connections and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(_STEP_SECONDS)
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -61,15 +80,16 @@ async def serve(
     app: Any,
     listener: socket.socket,
     stopping: asyncio.Event,
-    drain_seconds: float,
+    drain_seconds: Callable[[], float],
     started: Callable[[], None],
     http: Callable[..., asyncio.Protocol] | None = None,
 ) -> None:
-    """Serves `app` until `stopping` is set and `drain_seconds` have passed; then finishes what runs and returns.
+    """Serves `app` until `stopping` is set and `drain_seconds()` have passed; then finishes what runs and returns.
 
     `started` is called once the loop accepts connections. `http` makes the protocol of a connection; default:
     uvicorn's own, bounded.
     """
+    draining = asyncio.Event()
     server = _Server(
         uvicorn.Config(
             app,
@@ -85,12 +105,14 @@ async def serve(
             timeout_graceful_shutdown=GRACE_SECONDS,
         ),
         started,
+        draining,
     )
     running = asyncio.create_task(server.serve(sockets=[listener]))
     stop = asyncio.create_task(stopping.wait())
     await asyncio.wait({running, stop}, return_when=asyncio.FIRST_COMPLETED)
     if not running.done():
-        await asyncio.sleep(drain_seconds)
+        draining.set()
+        await asyncio.sleep(drain_seconds())
         server.should_exit = True
     stop.cancel()
     await running

@@ -14,6 +14,7 @@ from onebyone.api import operator, passwords
 from onebyone.api.app import Api
 from onebyone.api.bootstrap import add_member, add_user, bootstrap
 from onebyone.api.context import ApiContext
+from onebyone.api.sink import SinkMeter
 from onebyone.api.store import schema
 from onebyone.clock import now_ms
 from onebyone.settings import Settings
@@ -166,7 +167,8 @@ async def start(url: str) -> Harness:
     store = sql.create_engine(url)
     clock, wakes = Clock(), Wakes()
     context = ApiContext(settings(url), store, store, wakes, clock)
-    app = Api(context, operator.application(context.settings, lambda: {"configuration": True}))
+    sink = SinkMeter(context.settings, context.report_store)
+    app = Api(context, operator.application(context.settings, lambda: {"configuration": True}, sink.measure))
     http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.test")
     harness = Harness(http, store=store, context=context, clock=clock, wakes=wakes)
     harness.token = (await harness.login("admin", PASSWORD)).token

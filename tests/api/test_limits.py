@@ -11,6 +11,7 @@ import redis.asyncio
 from onebyone import redis_client
 from onebyone.api import operator
 from onebyone.api.app import Api
+from onebyone.api.sink import SinkMeter
 from tests.api.harness import PASSWORD, Client, Harness, Json, response_of
 from tests.support.valkey import ValkeyProcess
 
@@ -23,7 +24,8 @@ def process(api: Harness, settings: Json, cache: redis.asyncio.Redis | None = No
     """Another API process on the same store, with settings of its own."""
     changed = api.context.settings.model_copy(update=settings)
     context = replace(api.context, settings=changed, cache=cache)
-    app = Api(context, operator.application(changed, dict))
+    sink = SinkMeter(changed, context.report_store)
+    app = Api(context, operator.application(changed, dict, sink.measure))
     return Client(httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.test"), api.token)
 
 

@@ -73,6 +73,8 @@ async def test_killed_in_mid_stream_it_counts_exactly(each_lane: Lane, tmp_path:
         total += ship(60)
         time.sleep(chance.uniform(0, 0.15))  # noqa: ASYNC251
         running.end(signal.SIGKILL)
+    # The last counter has work of its own, so that it is up when it is told to stop.
+    total += ship(60)
     running = Process(each_lane, tmp_path / "log")
     await eventually(lambda: all(each_lane.progress(name) == seq for name, seq in seqs.items()), f"all; seed {seed}")
     assert running.end(signal.SIGTERM) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import partial
 
 import structlog
 import uvloop
@@ -16,6 +17,7 @@ from onebyone.api.app import Api
 from onebyone.api.bootstrap import bootstrap
 from onebyone.api.context import ApiContext
 from onebyone.api.publisher import ConfigPublisher
+from onebyone.api.sink import SinkMeter
 from onebyone.api.store import schema
 from onebyone.report_store import schema as report_schema
 from onebyone.settings import Settings
@@ -34,18 +36,25 @@ async def main(settings: Settings) -> int:
         return 0
     cache = redis_client.connect(settings.cache_url)
     publisher = ConfigPublisher(store, cache)
+    sink = SinkMeter(settings, report_store)
     serving = asyncio.Event()
 
     def checks() -> dict[str, bool]:
-        return {"configuration": publisher.published.is_set(), "running": not lifeline.stopping.is_set()}
+        return {
+            "configuration": publisher.published.is_set(),
+            "running": lifeline.retiring or not lifeline.stopping.is_set(),
+        }
 
-    app = Api(ApiContext(settings, store, report_store, publisher, cache=cache), operator.application(settings, checks))
+    context = ApiContext(settings, store, report_store, publisher, cache=cache)
+    app = Api(context, operator.application(settings, checks, sink.measure))
     publishing = asyncio.create_task(publisher.run())
     announcing = asyncio.create_task(_announce(lifeline, serving, publisher))
-    await web_server.serve(app, role.listener(), lifeline.stopping, settings.drain_seconds, serving.set)
+    notice = partial(lifeline.notice, settings.drain_seconds)
+    await web_server.serve(app, role.listener(), lifeline.stopping, notice, serving.set)
     announcing.cancel()
     await publisher.finish(publishing)
     await cache.aclose()
+    await sink.close()
     await store.dispose()
     await report_store.dispose()
     return 0

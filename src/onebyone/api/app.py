@@ -29,7 +29,7 @@ from onebyone.api.usage import UsageCounter, refuse_excess
 
 BODY_MAX = 1024 * 1024
 COOKIE = "HBFAPI_SESSID"
-OPERATOR_PATHS = ("/readyz", "/livez", "/metrics")
+OPERATOR_PATHS = ("/readyz", "/livez", "/sinkz", "/metrics")
 
 _VERSION = re.compile(r"/(current|v[0-9]+\.[0-9]+)(?=/)")
 _METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS")

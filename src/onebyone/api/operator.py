@@ -1,8 +1,8 @@
-"""What the operator asks the API: may it get traffic, is it alive, how is it doing."""
+"""What the operator asks the API: may it get traffic, is it alive, how far is the counter, how is it doing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 
 import orjson
@@ -12,15 +12,18 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from onebyone import metrics_page
+from onebyone.api.sink import Sink
 from onebyone.settings import Settings
 
 _NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
-def application(settings: Settings, checks: Callable[[], dict[str, bool]]) -> Starlette:
-    """`/readyz`, `/livez` and `/metrics` (with those of the counter, which has no port).
+def application(
+    settings: Settings, checks: Callable[[], dict[str, bool]], sink: Callable[[], Awaitable[Sink]]
+) -> Starlette:
+    """`/readyz`, `/livez`, `/sinkz` and `/metrics` (with those of the counter, which has no port).
 
-    `checks` names what must hold before this process may get traffic.
+    `checks` names what must hold before this process may get traffic, `sink` is how far the counter is.
     """
 
     async def readyz(_: Request) -> Response:
@@ -32,11 +35,22 @@ def application(settings: Settings, checks: Callable[[], dict[str, bool]]) -> St
     async def livez(_: Request) -> Response:
         return PlainTextResponse("alive\n", headers=_NO_STORE)
 
-    async def metrics(request: Request) -> Response:
+    def is_operator(request: Request) -> bool:
         peer = ip_address(request.client.host) if request.client else None
-        if peer is None or not any(peer in network for network in settings.metrics_networks):
+        return peer is not None and any(peer in network for network in settings.metrics_networks)
+
+    async def sinkz(request: Request) -> Response:
+        if not is_operator(request):
+            return PlainTextResponse("not for this address\n", status_code=403, headers=_NO_STORE)
+        found = await sink()
+        status = 200 if found.healthy else 503
+        return Response(orjson.dumps(found), status, _NO_STORE, media_type="application/json")
+
+    async def metrics(request: Request) -> Response:
+        if not is_operator(request):
             return PlainTextResponse("not for this address\n", status_code=403, headers=_NO_STORE)
         text = metrics_page.page([settings.data_dir / "run" / "metrics-counter"])
         return Response(text, headers=_NO_STORE, media_type=metrics_page.CONTENT_TYPE)
 
-    return Starlette(routes=[Route("/readyz", readyz), Route("/livez", livez), Route("/metrics", metrics)])
+    paths = {"/readyz": readyz, "/livez": livez, "/sinkz": sinkz, "/metrics": metrics}
+    return Starlette(routes=[Route(path, endpoint) for path, endpoint in paths.items()])

@@ -86,14 +86,15 @@ class Tally:
         if name is not None and not self._is_next(*name, committed):
             return
         try:
-            batch = batches.from_entry(fields)
-            lines = batches.unpack(batch.payload)
-            if len(lines) != batch.events:
-                raise batches.BatchError(f"{len(lines)} events instead of {batch.events}")
+            batch, lines = batches.read_entry(fields)
         except batches.BatchError as error:
             self._lose(-1, name, "bad_batch", str(error), _raw(fields))
             return
-        first_ts = self._count(lines, name)
+        self.count_batch(batch, lines)
+
+    def count_batch(self, batch: batches.Batch, lines: list[bytes]) -> None:
+        """Counts a batch whose turn it is, and keeps it for the archive."""
+        first_ts = self.count(lines, (batch.producer, batch.seq, batch.kept_from))
         self.archive.append(
             {
                 "producer": batch.producer,
@@ -120,7 +121,8 @@ class Tally:
         self.progress[producer] = seq
         return True
 
-    def _count(self, lines: list[bytes], name: tuple[str, int, int] | None) -> int:
+    def count(self, lines: list[bytes], name: tuple[str, int, int] | None) -> int:
+        """Counts event lines of the batch `name`; what cannot be counted becomes a dead letter. The least `ts`."""
         hours = self.hours
         first = TS_END
         for index, line in enumerate(lines):

@@ -8,8 +8,7 @@ import time
 import redis
 import redis.asyncio
 import structlog
-from sqlalchemy.exc import DataError as SqlDataError
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone.clock import now_ms
@@ -17,6 +16,7 @@ from onebyone.counter import metrics
 from onebyone.counter.counting import Entry, Tally, name_of, parse_id
 from onebyone.counter.ledger import Ledger, Moved
 from onebyone.counter.outage import Outages
+from onebyone.counter.statements import refuses
 from onebyone.counter.stream import READ_ENTRIES, Stream
 
 PACE_SECONDS = 0.1
@@ -154,7 +154,7 @@ class Shard:
         try:
             await self._commit(tally)
         except (SQLAlchemyError, ValueError, TypeError, OverflowError) as error:
-            if not _refuses(error):
+            if not refuses(error):
                 raise
             self._loaded = False
             if not self._single:
@@ -203,16 +203,6 @@ class Shard:
 def _stored(incarnation: bytes) -> str:
     """An incarnation as SQL keeps it, whatever bytes somebody put there."""
     return incarnation.hex()[:64]
-
-
-def _refuses(error: BaseException) -> bool:
-    """Whether the store is there and does not want these values, whenever they are tried."""
-    if isinstance(error, DBAPIError):
-        # SQLSTATE classes of PostgreSQL: 22 data exception, 23 integrity constraint violation.
-        state = str(getattr(error.orig, "sqlstate", None) or "")
-        encoding = isinstance(error.orig and error.orig.__cause__, ValueError)
-        return isinstance(error, SqlDataError | IntegrityError) or encoding or state[:2] in ("22", "23")
-    return isinstance(error, StatementError) or not isinstance(error, SQLAlchemyError)
 
 
 def _record(tally: Tally) -> None:

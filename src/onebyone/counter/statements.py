@@ -1,9 +1,11 @@
-"""SQL that SQLite and PostgreSQL spell alike and SQLAlchemy does not."""
+"""What SQLite and PostgreSQL do alike and SQLAlchemy does not say alike."""
 
 from __future__ import annotations
 
 from sqlalchemy import Insert, Table
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError as SqlDataError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
 
 def insert_new(dialect: str, table: Table) -> Insert:
@@ -11,3 +13,13 @@ def insert_new(dialect: str, table: Table) -> Insert:
     if dialect == "postgresql":
         return postgresql.insert(table).on_conflict_do_nothing()
     return sqlite.insert(table).on_conflict_do_nothing()
+
+
+def refuses(error: BaseException) -> bool:
+    """Whether the store is there and does not want these values, whenever they are tried."""
+    if isinstance(error, DBAPIError):
+        # SQLSTATE classes of PostgreSQL: 22 data exception, 23 integrity constraint violation.
+        state = str(getattr(error.orig, "sqlstate", None) or "")
+        encoding = isinstance(error.orig and error.orig.__cause__, ValueError)
+        return isinstance(error, SqlDataError | IntegrityError) or encoding or state[:2] in ("22", "23")
+    return isinstance(error, StatementError) or not isinstance(error, SQLAlchemyError)

@@ -58,10 +58,10 @@ async def main(settings: Settings) -> int:
         return {
             "configuration": watcher.complete.is_set(),
             "journal": not failed.is_set(),
-            "running": not lifeline.stopping.is_set(),
+            "running": lifeline.retiring or not lifeline.stopping.is_set(),
         }
 
-    edge = Edge(settings, lookups, commits, operator.application(settings, checks))
+    edge = Edge(settings, lookups, commits, operator.application(settings, checks, lambda: shipper.backlog))
     shipper.start()
     watching = asyncio.create_task(watcher.run())
     tasks = [
@@ -71,7 +71,8 @@ async def main(settings: Settings) -> int:
     ]
     await _first(watcher.complete, lifeline.stopping, START_SECONDS)
     http = partial(FastWay, edge) if settings.edge_http == "fast" else None
-    await web_server.serve(edge, role.listener(), lifeline.stopping, settings.drain_seconds, serving.set, http)
+    notice = partial(lifeline.notice, settings.drain_seconds)
+    await web_server.serve(edge, role.listener(), lifeline.stopping, notice, serving.set, http)
     await commits.close()
     await asyncio.to_thread(shipper.stop, SHIP_SECONDS)
     watcher.stop()

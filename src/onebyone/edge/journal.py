@@ -145,6 +145,13 @@ class Journal:
         )
         return [Row(*row) for row in cursor]
 
+    def written_after(self, seq: int) -> int | None:
+        """When the first batch behind `seq` was written, ms since the epoch; None when there is none."""
+        row = self._reader.execute(
+            "SELECT written_ms FROM batches WHERE seq > ? ORDER BY seq LIMIT 1", (seq,)
+        ).fetchone()
+        return None if row is None else int(row[0])
+
     def append(self, seq: int, events: int, payload: bytes) -> None:
         """Writes one batch and syncs it; also deletes a step of what may be forgotten. Raises `sqlite3.Error`."""
         forget_to = self._forget_to

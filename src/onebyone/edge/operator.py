@@ -1,7 +1,8 @@
-"""What the operator asks the edge: may it get traffic, is it alive, how is it doing; and 404 for the rest."""
+"""What the operator asks the edge: may it get traffic, is it alive, does the stream take events; else 404."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import orjson
@@ -12,11 +13,20 @@ from starlette.routing import Route
 
 from onebyone import metrics_page
 from onebyone.edge import visitor
+from onebyone.edge.shipper import Backlog
 from onebyone.settings import Settings
 
+SINK_SECONDS = 10.0
+"""`/sinkz` is red when an unshipped batch is older."""
 
-def application(settings: Settings, checks: Callable[[], dict[str, bool]]) -> Starlette:
-    """`/readyz`, `/livez` and `/metrics`. `checks` names what must hold before this process may get traffic."""
+_NO_STORE = {"cache-control": "no-store"}
+
+
+def application(settings: Settings, checks: Callable[[], dict[str, bool]], backlog: Callable[[], Backlog]) -> Starlette:
+    """`/readyz`, `/livez`, `/sinkz` and `/metrics`.
+
+    `checks` names what must hold before this process may get traffic, `backlog` is what it still has to ship.
+    """
 
     async def readyz(_: Request) -> Response:
         found = checks()
@@ -25,19 +35,41 @@ def application(settings: Settings, checks: Callable[[], dict[str, bool]]) -> St
             orjson.dumps({"ready": ready, "checks": found}),
             status_code=200 if ready else 503,
             media_type="application/json",
-            headers={"cache-control": "no-store"},
+            headers=_NO_STORE,
         )
 
     async def livez(_: Request) -> Response:
-        return PlainTextResponse("alive\n", headers={"cache-control": "no-store"})
+        return PlainTextResponse("alive\n", headers=_NO_STORE)
 
-    async def metrics(request: Request) -> Response:
+    def refused(request: Request) -> Response | None:
         peer = request.client.host if request.client else ""
         address = visitor.client_address(peer, request.headers.raw, settings.proxy_networks)
-        if not visitor.inside(address, settings.metrics_networks):
-            return PlainTextResponse("not for this address\n", status_code=403)
-        return Response(metrics_page.page(), media_type=metrics_page.CONTENT_TYPE)
+        if visitor.inside(address, settings.metrics_networks):
+            return None
+        return PlainTextResponse("not for this address\n", status_code=403)
 
-    return Starlette(
-        routes=[Route("/readyz", readyz), Route("/livez", livez), Route("/metrics", metrics)],
-    )
+    async def sinkz(request: Request) -> Response:
+        return refused(request) or _sink(backlog())
+
+    async def metrics(request: Request) -> Response:
+        return refused(request) or Response(metrics_page.page(), media_type=metrics_page.CONTENT_TYPE)
+
+    paths = {"/readyz": readyz, "/livez": livez, "/sinkz": sinkz, "/metrics": metrics}
+    return Starlette(routes=[Route(path, endpoint) for path, endpoint in paths.items()])
+
+
+def _sink(backlog: Backlog) -> Response:
+    healthy = backlog.taking and backlog.oldest_ms <= SINK_SECONDS * 1000
+    about = {
+        "healthy": healthy,
+        "process": os.getpid(),
+        "stream_takes_events": backlog.taking,
+        "unshipped_batches": backlog.batches,
+        "oldest_unshipped_seconds": backlog.oldest_ms / 1000,
+        "uncounted_batches": backlog.uncounted,
+        "oldest_uncounted_seconds": backlog.uncounted_ms / 1000,
+        "journals": backlog.journals,
+        "journal_bytes": backlog.journal_bytes,
+    }
+    status = 200 if healthy else 503
+    return Response(orjson.dumps(about), status, _NO_STORE, media_type="application/json")

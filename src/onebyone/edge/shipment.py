@@ -11,9 +11,12 @@ from __future__ import annotations
 from typing import Any, cast
 
 import redis
+import structlog
 
 from onebyone import batches, keys
 from onebyone.edge.journal import Journal
+
+_log = structlog.get_logger()
 
 PAGE_ROWS = 64
 """Batches sent in one round trip."""
@@ -38,13 +41,13 @@ class Shipment:
 
     def answer(self, progress: bytes | None, resend: bytes | None) -> None:
         """Takes the counter's word: how far it has committed, and whether it misses something."""
+        before = self.committed
         if progress is not None:
-            committed = int(progress)
-            went_back = committed < self.committed
-            self.committed = committed
-            if went_back:
-                # The report store was restored from an earlier time, or is another one.
-                self.rewind()
+            self.committed = int(progress)
+        if self.committed < before:
+            # The report store went back in time (restored from a backup): what it has forgotten is sent again.
+            _log.warning("report store went back, shipping again", producer=self.journal.producer, seq=self.committed)
+            self.rewind()
         if not self._known:
             self._known = True
             self._resend = resend

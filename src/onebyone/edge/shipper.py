@@ -35,6 +35,14 @@ class Backlog:
     oldest_ms: int
     """Receive age of the oldest unshipped batch; 0 when there is none."""
     journal_bytes: int
+    uncounted: int
+    """Batches that the counter has not said to have committed."""
+    uncounted_ms: int
+    """Receive age of the oldest of them; 0 when there is none."""
+    journals: int
+    """The own one and those adopted of dead processes."""
+    taking: bool
+    """Whether the stream server took what was sent last, or answered when there was nothing to send."""
 
 
 class Shipper:
@@ -56,7 +64,8 @@ class Shipper:
         self._scanned = 0.0
         self._measured = 0.0
         self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
-        self.backlog = Backlog(0, 0, 0)
+        self._taking = False
+        self.backlog = Backlog(0, 0, 0, 0, 0, 1, False)
 
     def start(self) -> None:
         """Begins to ship."""
@@ -88,12 +97,14 @@ class Shipper:
                 if failures == 0:
                     known = isinstance(error, (*Unavailable, sqlite3.Error))
                     _log.warning("cannot ship, events wait in the journal", error=repr(error), exc_info=not known)
+                self._taking = False
                 self._pause(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
                 failures += 1
             else:
                 if failures:
                     _log.info("shipping again", attempts=failures)
                 failures = 0
+                self._taking = True
                 self._pause(PACE_SECONDS)
         for shipment in self._shipments:
             shipment.journal.close()
@@ -178,15 +189,21 @@ class Shipper:
             _log.info("journal of a dead process is counted", producer=journal.producer)
 
     def _measure(self) -> None:
-        batches = 0
-        oldest: int | None = None
+        now = now_ms()
+        unshipped = uncounted = 0
+        oldest_unshipped = oldest_uncounted = now
         for shipment in self._shipments:
-            batches += max(0, shipment.journal.bounds()[1] - shipment.shipped)
-            rows = shipment.journal.after(shipment.shipped, 1)
-            if rows:
-                oldest = min(oldest or rows[0].written_ms, rows[0].written_ms)
+            newest = shipment.journal.bounds()[1]
+            unshipped += max(0, newest - shipment.shipped)
+            uncounted += max(0, newest - shipment.committed)
+            oldest_unshipped = min(oldest_unshipped, shipment.journal.written_after(shipment.shipped) or now)
+            oldest_uncounted = min(oldest_uncounted, shipment.journal.written_after(shipment.committed) or now)
         self.backlog = Backlog(
-            batches=batches,
-            oldest_ms=max(0, now_ms() - oldest) if oldest is not None else 0,
+            batches=unshipped,
+            oldest_ms=now - oldest_unshipped,
             journal_bytes=sum(shipment.journal.size() for shipment in self._shipments),
+            uncounted=uncounted,
+            uncounted_ms=now - oldest_uncounted,
+            journals=len(self._shipments),
+            taking=self._taking,
         )

@@ -80,8 +80,14 @@ class Keeper(ABC):
             report.error("process died", process=self.name, pid=process.pid, how=process.end)
         return self.once
 
-    async def stop(self, seconds: float, hurry: asyncio.Event, hurry_seconds: float = 0.0) -> bool:
-        """SIGTERM, then SIGKILL after `seconds`, or `hurry_seconds` after `hurry`. True: it ended by itself."""
+    async def stop(
+        self,
+        seconds: float,
+        hurry: asyncio.Event,
+        hurry_seconds: float = 0.0,
+        gently: signal.Signals = signal.SIGTERM,
+    ) -> bool:
+        """`gently`, then SIGKILL after `seconds`, or `hurry_seconds` after `hurry`. True: it ended by itself."""
         if self._keeping is not None:
             self._keeping.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -89,7 +95,7 @@ class Keeper(ABC):
         process = self._process
         if process is None or process.ended.is_set():
             return True
-        process.signal(signal.SIGTERM)
+        process.signal(gently)
         hurrying = asyncio.create_task(hurry.wait())
         ended = asyncio.create_task(process.ended.wait())
         await asyncio.wait({hurrying, ended}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -102,7 +108,7 @@ class Keeper(ABC):
             await process.ended.wait()
         ended.cancel()
         self.buried(process)
-        clean = in_time and process.exit_code in (0, -signal.SIGTERM)
+        clean = in_time and process.exit_code in (0, -gently)
         if not clean:
             report.error("process did not stop cleanly", process=self.name, pid=process.pid, how=process.end)
         return clean

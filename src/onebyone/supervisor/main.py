@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import signal
 import sys
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 from onebyone import logs
 from onebyone.settings import Settings
-from onebyone.supervisor import report
+from onebyone.supervisor import report, rolling
 from onebyone.supervisor.data_dir import DataDir
 from onebyone.supervisor.fault import StartFault
 from onebyone.supervisor.process import ProcessTable, environment
@@ -64,18 +65,20 @@ class _Run:
         self._groups: list[list[Copy]] = []
 
     async def run(self, plan: Plan) -> int:
-        stop, hurry = _signals()
+        stop, hurry, again = _signals()
         starting = asyncio.create_task(self._start(plan))
+        restarting = asyncio.create_task(asyncio.sleep(0))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         try:
             if not stop.is_set():
                 await starting
+                restarting = asyncio.create_task(self._roll(again, hurry))
                 await stopping
         finally:
-            stopping.cancel()
-            starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
+            for task in (stopping, starting, restarting):
+                task.cancel()
+            await asyncio.gather(starting, restarting, return_exceptions=True)
             clean = await self._drain(hurry)
         return 0 if clean else 1
 
@@ -100,6 +103,12 @@ class _Run:
                         beginning.create_task(_begin(role, started))
         except ExceptionGroup as faults:
             raise faults.exceptions[0] from None
+
+    async def _roll(self, again: asyncio.Event, hurry: asyncio.Event) -> None:
+        while True:
+            await again.wait()
+            again.clear()
+            await rolling.restart(self._groups, self._settings.drain_seconds + DRAIN_SECONDS, hurry)
 
     async def _drain(self, hurry: asyncio.Event) -> bool:
         seconds = self._settings.drain_seconds + DRAIN_SECONDS
@@ -136,14 +145,31 @@ def _allow_many_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
-def _signals() -> tuple[asyncio.Event, asyncio.Event]:
-    """Events of the first and of the second signal to stop."""
-    stop, hurry = asyncio.Event(), asyncio.Event()
+def _signals() -> tuple[asyncio.Event, asyncio.Event, asyncio.Event]:
+    """Events of the first and of the second signal to stop, and of the signal to restart all processes."""
+    stop, hurry, again = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    # In the foreground of a terminal SIGHUP says that the terminal is gone, else it is the operator's word.
+    hangs_up = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
 
     def told(number: signal.Signals) -> None:
         (hurry if stop.is_set() else stop).set()
         report.info("stopping at once" if hurry.is_set() else "draining", signal=number.name)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, told, number)
-    return stop, hurry
+    def restart() -> None:
+        report.info("rolling restart")
+        again.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hangs_up else [])):
+        loop.add_signal_handler(number, told, number)
+    if not hangs_up:
+        loop.add_signal_handler(signal.SIGHUP, restart)
+    return stop, hurry, again
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

@@ -51,8 +51,18 @@ class Copy(Keeper):
         super().__init__(f"{role.name}[{number}]" if role.copies > 1 else role.name)
         self.once = role.once
         self._role = role
+        self._number = number
         self._around = around
         self._line: Line | None = None
+
+    @property
+    def serves(self) -> bool:
+        """Whether it has a port, which a successor can take over before it ends."""
+        return self._role.listener is not None
+
+    def successor(self) -> Copy:
+        """Another process for the same place, not started yet."""
+        return Copy(self._role, self._number, self._around)
 
     async def launch(self) -> Process:
         """Starts it; `ready` is set when it says so on its lifeline."""

@@ -1,0 +1,83 @@
+"""Is each batch that is not counted yet still somewhere: in a journal, or in its stream?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import redis
+
+from onebyone import batches, keys
+from onebyone.check.finding import Finding
+from onebyone.check.journals import JournalState
+from onebyone.redis_client import Unavailable, connect_blocking
+
+SUBJECT = "delivery"
+PAGE = 100
+MOST_ENTRIES = 10_000
+"""Entries of one stream that are looked through for a missing batch."""
+
+
+def progress(url: str, shards: int) -> dict[str, int] | None:
+    """Producer -> seq that the edges were told is committed; None when the server cannot be asked."""
+    if not url:
+        return None
+    client: Any = connect_blocking(url)
+    told: dict[str, int] = {}
+    try:
+        for shard in range(shards):
+            told |= {name.decode("latin-1"): int(seq) for name, seq in client.hgetall(keys.progress(shard)).items()}
+    except (*Unavailable, ValueError):
+        return None
+    finally:
+        client.close()
+    return told
+
+
+def look(
+    journals: Sequence[JournalState], told: Mapping[str, int] | None, committed: Mapping[str, int], url: str
+) -> list[Finding]:
+    """`journals` and `told` must have been read before `committed`, or what happens meanwhile looks like a loss."""
+    found = []
+    back = sorted(name for name, seq in (told or {}).items() if seq > committed.get(name, 0))
+    if back:
+        text = f"the report store has forgotten batches of {len(back)} producers that edges were told are committed"
+        remedy = (
+            "it was restored from a backup, or set back: run the edges and the counter, and check again in a minute; "
+            "journals ship again what they keep, and what they do not keep becomes a hole"
+        )
+        found.append(Finding(SUBJECT, f"{text}: {', '.join(back[:3])}", remedy))
+    for journal in journals:
+        first = committed.get(journal.producer, 0) + 1
+        last = min(journal.low - 1, journal.high)
+        if journal.low > first and last >= first and not _in_stream(url, journal, first):
+            text = f"batches {first} to {last} of producer {journal.producer} are neither counted nor kept"
+            remedy = "they are lost: the counter records them as a hole; find out who deleted from stream or journal"
+            found.append(Finding(SUBJECT, text, remedy))
+    if found:
+        return found
+    waiting = sum(max(0, journal.high - committed.get(journal.producer, 0)) for journal in journals)
+    text = f"every batch that is not counted is still kept: {waiting} in the journals here"
+    return [Finding(SUBJECT, text if told is not None else f"{text}; the stream server was not asked")]
+
+
+def _in_stream(url: str, journal: JournalState, seq: int) -> bool:
+    if not url:
+        return False
+    client: Any = connect_blocking(url)
+    after, seen = "-", 0
+    try:
+        while seen < MOST_ENTRIES:
+            page = client.xrange(keys.events(journal.shard), after, "+", count=PAGE)
+            for entry_id, fields in page:
+                after = f"({entry_id.decode()}"
+                if (fields.get(b"p"), fields.get(b"s")) == (journal.producer.encode(), b"%d" % seq):
+                    return True
+            if len(page) < PAGE:
+                return False
+            seen += len(page)
+    except (redis.RedisError, OSError, batches.BatchError):
+        return False
+    finally:
+        client.close()
+    return False

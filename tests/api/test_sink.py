@@ -1,0 +1,78 @@
+"""How far the counter is, as the API sees it, on a real stream server and a report store of its own."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from onebyone import keys
+from onebyone.api.sink import Sink, SinkMeter
+from onebyone.settings import Settings
+from tests.counter.lane import LaneMaker, event
+from tests.support.valkey import ValkeyProcess
+
+pytestmark = pytest.mark.anyio
+
+
+async def measured(settings: Settings, engine: AsyncEngine) -> Sink:
+    meter = SinkMeter(settings, engine)
+    try:
+        return await meter.measure()
+    finally:
+        await meter.close()
+
+
+async def test_batches_that_wait_and_batches_that_are_counted(valkey: ValkeyProcess, sql_url: str) -> None:
+    async with LaneMaker(valkey, sql_url) as lane:
+        await lane.drain()
+        lane.send(1)
+        lane.send(2)
+        before = await measured(lane.settings, lane.engine)
+        assert (before.healthy, before.stream_answers, before.uncounted_batches) == (True, True, 2)
+        assert before.oldest_uncounted_seconds is not None
+        assert before.last_commit_seconds is None
+        await lane.drain()
+        after = await measured(lane.settings, lane.engine)
+        assert (after.healthy, after.uncounted_batches, after.oldest_uncounted_seconds) == (True, 0, 0)
+        assert after.last_commit_seconds is not None
+
+
+async def test_what_is_wrong(valkey: ValkeyProcess, sql_url: str) -> None:
+    async with LaneMaker(valkey, sql_url) as lane:
+        lane.send(2)
+        await lane.drain()
+        waits = await measured(lane.settings, lane.engine)
+        assert (waits.healthy, waits.waiting_producers) == (False, 1)
+        lane.send(2, kept_from=2)
+        lane.send(3, event(kind="view"), b"not JSON")
+        await lane.drain()
+        lost = await measured(lane.settings, lane.engine)
+        assert (lost.healthy, lost.waiting_producers, lost.lost_batches, lost.dead_letters) == (True, 0, 1, 2)
+
+
+async def test_a_batch_that_waits_too_long(valkey: ValkeyProcess, sql_url: str) -> None:
+    async with LaneMaker(valkey, sql_url) as lane:
+        await lane.drain()
+        lane.client.xadd(keys.events(0), {"v": "1"}, id="1000-0")
+        late = await measured(lane.settings, lane.engine)
+        assert (late.healthy, late.uncounted_batches) == (False, 1)
+
+
+async def test_servers_that_are_away(valkey: ValkeyProcess, sql_url: str) -> None:
+    async with LaneMaker(valkey, sql_url) as lane:
+        alone = Settings(report_database_url=sql_url, stream_url="")
+        without = await measured(alone, lane.engine)
+        assert (without.healthy, without.stream_answers, without.uncounted_batches) == (True, None, None)
+        valkey.kill()
+        away = await measured(lane.settings, lane.engine)
+        assert (away.healthy, away.report_store_answers, away.stream_answers) == (False, True, False)
+
+
+async def test_an_answer_is_given_again_for_a_moment(valkey: ValkeyProcess, tmp_path: object) -> None:
+    async with LaneMaker(valkey, f"sqlite+aiosqlite:///{tmp_path}/reports.sqlite3") as lane:
+        meter = SinkMeter(lane.settings, lane.engine)
+        first = await meter.measure()
+        lane.send(1)
+        assert await meter.measure() is first
+        assert first.healthy
+        await meter.close()

@@ -1,0 +1,190 @@
+"""`onebyone check`: nothing wrong on a sound product, and each fault in words with what to do."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import delete, update
+
+from onebyone import keys, sql
+from onebyone.check import accounts, delivery, journals, main, servers
+from onebyone.check.finding import Finding
+from onebyone.edge import journal
+from onebyone.report_store import tables
+from onebyone.settings import Settings
+from tests.counter.lane import Lane, event
+from tests.support.product import Product
+from tests.support.traffic import Traffic
+from tests.support.valkey import ValkeyProcess, start_valkey
+from tests.support.waiting import wait_until
+
+
+def check(product: Product) -> tuple[int, str]:
+    environment = {"PATH": "", "PYTHONPATH": ":".join(sys.path)} | product.environment
+    command = [sys.executable, "-m", "onebyone", "check"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr == ""
+    return done.returncode, done.stdout
+
+
+def test_a_running_product(product: Product) -> None:
+    client = product.client()
+    advertiser = client.create("advertiser", {"name": "A"})["id"]
+    publisher = client.create("publisher", {"name": "P"})["id"]
+    line_item = client.create("line-item", {"name": "L"}, advertiser_id=advertiser)["id"]
+    parents = {"name": "T", "publisher": {"id": publisher}, "line_item": {"id": line_item}}
+    number = client.create("imptracker", parents, advertiser_id=advertiser)["id"]
+    live = f"{product.edge_url}/imptr?id={number}"
+    wait_until(lambda: httpx.head(live).headers["x-onebyone"] == "ignored; reason=head", "live")
+    traffic = Traffic(product.edge_url, lambda name: f"/imptr?id={number}&cachebuster={name}")
+    traffic.start()
+    code, text = check(product)
+    assert code == 0, text
+    traffic.stop()
+    assert "edge: ready" in text
+    assert "its sink is green" in text
+    assert "equal to the report's sums" in text
+    assert text.endswith("nothing is wrong\n")
+    # Somebody changes a sum by hand.
+    with sqlite3.connect(product.data_dir / "reports.sqlite3", timeout=20) as store:
+        store.execute("UPDATE hourly SET events = events + 1")
+    code, text = check(product)
+    assert code == 1
+    assert "sums are not those of the archived events" in text
+    assert "do: keep the report store" in text
+
+
+def subjects(found: list[Finding]) -> list[tuple[str, bool]]:
+    return [(finding.text, finding.wrong) for finding in found]
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (lambda path: None, "1 readable and whole, 1 in use"),
+        (lambda path: path.with_suffix(".lock").unlink(), "has no lock file"),
+        (lambda path: (path.with_name(f"{path.name}-wal").unlink(), path.write_bytes(b"rubbish")), "cannot be read"),
+        (lambda path: path.with_name("0" * 16 + ".corrupt").touch(), "was unreadable and set aside"),
+    ],
+    ids=["sound", "no lock file", "broken", "set aside before"],
+)
+def test_journals(tmp_path: Path, damage: Callable[[Path], object], expected: str) -> None:
+    own = journal.new(tmp_path, 4)
+    own.append(1, 1, b"payload")
+    damage(tmp_path / f"{own.producer}.sqlite3")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    found, _ = journals.look(tmp_path)
+    assert any(expected in finding.text for finding in found), found
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    own.close()
+
+
+def test_a_data_dir_that_was_never_used(tmp_path: Path) -> None:
+    found, states = journals.look(tmp_path / "none")
+    assert (found[0].skipped, found[0].wrong, states) == (True, False, [])
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), ""),
+        (("--maxmemory-policy", "allkeys-lru"), "maxmemory-policy is allkeys-lru"),
+        (("--appendonly", "no"), "append-only file is off"),
+        (("--maxmemory", "1mb"), "bytes are used"),
+    ],
+    ids=["sound", "evicting", "no append-only file", "full"],
+)
+def test_the_stream_server(tmp_path: Path, options: tuple[str, ...], expected: str) -> None:
+    server = start_valkey(tmp_path / "valkey", *options)
+    found = servers.look("stream server", server.url, events=True)
+    server.remove()
+    assert [finding.wrong for finding in found] == [bool(expected)]
+    assert expected in found[0].text
+
+
+def test_servers_that_are_away_or_unknown(tmp_path: Path) -> None:
+    (away,) = servers.look("cache server", f"unix://{tmp_path}/none", events=False)
+    assert (away.wrong, "does not answer" in away.text) == (True, True)
+    (unknown,) = servers.look("cache server", "", events=False)
+    assert (unknown.wrong, unknown.skipped) == (False, True)
+
+
+@pytest.mark.parametrize(("there", "apart"), [(100.5, False), (98.5, False), (97.0, True), (104.0, True)])
+def test_clocks(there: float, apart: bool) -> None:
+    assert bool(servers.skew("stream server", 100.0, there, 101.0)) == apart
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "committed", "expected"),
+    [
+        (1, 5, 3, "every batch that is not counted is still kept: 2"),
+        (4, 5, 3, "every batch that is not counted is still kept: 2"),
+        (5, 6, 3, "batches 4 to 4 of producer"),
+        (1, 0, 0, "every batch that is not counted is still kept: 0"),
+    ],
+    ids=["kept", "kept from the next on", "forgotten too early", "empty"],
+)
+def test_delivery(low: int, high: int, committed: int, expected: str) -> None:
+    state = journals.JournalState("a" * 16, 0, low, high)
+    (found,) = delivery.look([state], {}, {"a" * 16: committed}, "")
+    assert expected in found.text
+
+
+def test_a_batch_that_only_the_stream_has(shared_valkey: ValkeyProcess) -> None:
+    state = journals.JournalState("a" * 16, 0, 3, 3)
+    with shared_valkey.client() as client:
+        for seq in (1, 2):
+            client.xadd(keys.events(0), {"p": "a" * 16, "s": seq})
+    (found,) = delivery.look([state], {}, {"a" * 16: 1}, shared_valkey.url)
+    assert not found.wrong
+
+
+def test_a_report_store_that_went_back(shared_valkey: ValkeyProcess) -> None:
+    with shared_valkey.client() as client:
+        client.hset(keys.progress(1), "a" * 16, "9")
+    told = delivery.progress(shared_valkey.url, 4)
+    (found,) = delivery.look([], told, {"a" * 16: 7}, shared_valkey.url)
+    assert "has forgotten" in found.text
+
+
+@pytest.mark.anyio
+async def test_the_report_store(each_lane: Lane) -> None:
+    lane = each_lane
+    lane.send(1, event(), event(kind="clk"), b"not JSON", event(tracker_id=9))
+    await lane.drain()
+    lane.send(3, kept_from=3)
+    await lane.drain()
+
+    async def found() -> list[str]:
+        async with sql.reading(lane.engine, snapshot=True) as connection:
+            looked = await accounts.look(connection) + await accounts.recount(connection, 100, 0)
+        return [finding.text for finding in looked]
+
+    lost, letter, sums = await found()
+    assert "1 batches were lost" in lost
+    assert letter == "1 dead letters with reason bad_json"
+    assert sums.startswith("4 archived events counted again: equal")
+    async with sql.writing(lane.engine) as connection:
+        await connection.execute(update(tables.hourly).where(tables.hourly.c.tracker_id == 9).values(cost_nanos=1))
+    assert (await found())[2].startswith("1 sums are not those")
+    async with sql.writing(lane.engine) as connection:
+        await connection.execute(delete(tables.archive))
+    assert (await found())[2].startswith("2 sums are not those")
+
+
+@pytest.mark.anyio
+async def test_nothing_to_look_at_is_no_fault(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "none", edge_port=1, api_port=1)
+    found = [finding async for finding in main.look(settings, 0)]
+    assert not any(finding.wrong for finding in found)
+    assert not (tmp_path / "none").exists()
+
+
+def test_hostile_text_is_only_text() -> None:
+    assert "\x1b" not in Finding("journals", "\x1b]0;x\x07 \u202e cannot be read", "\x9b").line()
