@@ -75,6 +75,12 @@ def test_version(onebyone: Run) -> None:
             ["ONEBYONE_CACHE_URL: must start with redis://"],
         ),
         (
+            "a URL whose port is no number",
+            ("serve",),
+            {"stream_url": "redis://127.0.0.1:notaport"},
+            ["ONEBYONE_STREAM_URL: Port could not be cast"],
+        ),
+        (
             "a driver that we do not use",
             ("serve",),
             {"database_url": "postgresql://x/y"},

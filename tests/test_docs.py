@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from onebyone.api.reports.service import services as report_services
 from prometheus_client.metrics import MetricWrapperBase
 from pydantic import SecretStr
 from starlette.routing import Route
@@ -18,6 +17,7 @@ from onebyone.api import operator as api_operator
 from onebyone.api.context import ApiContext
 from onebyone.api.entities import ENTITIES
 from onebyone.api.entity import Entity
+from onebyone.api.reports.service import services as report_services
 from onebyone.cli import app
 from onebyone.edge import operator as edge_operator
 from onebyone.edge.decision import PATHS
@@ -100,7 +100,7 @@ def test_edge_endpoints() -> None:
 
 def test_api_endpoints() -> None:
     operator = api_operator.application(Settings(), dict)
-    services = [*(entity.service for entity in ENTITIES), *report_services(cast(ApiContext, None))]
+    services = [*(entity.service for entity in ENTITIES), "object-limit", *report_services(cast(ApiContext, None))]
     paths = ["/auth", *(f"/{name}" for name in services)]
     paths += [route.path for route in operator.routes if isinstance(route, Route)]
     assert [row.split("`")[1] for row in endpoint_rows("Config API")] == paths

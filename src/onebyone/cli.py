@@ -159,7 +159,20 @@ def _settings(**options: str) -> Settings:
     ]
     if bad:
         _refuse(*(f"{_variable(name)}: must start with {' or '.join(_URL_SCHEMES[name])}" for name in bad))
+    unreadable = {name: fault for name in _URL_SCHEMES if (fault := _port_fault(getattr(settings, name)))}
+    if unreadable:
+        _refuse(*(f"{_variable(name)}: {fault}" for name, fault in unreadable.items()))
     return settings
+
+
+def _port_fault(url: str) -> str | None:
+    from urllib.parse import urlsplit
+
+    try:
+        _ = urlsplit(url).port
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _require(settings: Settings, *names: str) -> None:

@@ -37,6 +37,11 @@ def member(member_id: int) -> str:
     return f"{MEMBER_PREFIX}{member_id}"
 
 
+def usage(user_id: int, window: int) -> str:
+    """Hash with expiry, cache server: `reads` and `writes` of a user in one minute, over all API processes."""
+    return f"onebyone:use:{user_id}:{window}"
+
+
 def events(shard: int) -> str:
     """Stream, stream server: packed batches (`batches.py`) of the producers that write to this shard."""
     return f"onebyone:{{events:{shard}}}"

@@ -33,7 +33,8 @@ def configure(role: str, level: str) -> None:
     """Sends structlog and the standard library's logging to standard error as JSON lines with `role` on each."""
     stream = cast("TextIO", _StandardError())
     shared: list[structlog.types.Processor] = [
-        structlog.contextvars.merge_contextvars,
+        # Not a context variable: those are not seen by a role's own threads.
+        lambda _, __, line: {**line, "role": role},
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -45,7 +46,6 @@ def configure(role: str, level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(role=role)
     handler = logging.StreamHandler(stream)
     renderer = structlog.processors.JSONRenderer(serializer=_dumps)
     handler.setFormatter(

@@ -23,14 +23,14 @@ Unavailable = (redis.RedisError, OSError)
 """What a caller catches when the server is away, slow, full or refuses."""
 
 
-def connect(url: str, *, reply_seconds: float = REPLY_SECONDS) -> redis.asyncio.Redis:
+def connect(url: str, *, reply_seconds: float = REPLY_SECONDS, connections: int = CONNECTIONS) -> redis.asyncio.Redis:
     """An asyncio client for `url` (`redis://`, `rediss://`, `unix://`); replies are bytes.
 
     A burst waits for one of its connections; redis-py's own default raises at the hundred and first.
     """
     pool = redis.asyncio.BlockingConnectionPool.from_url(
         url,
-        max_connections=CONNECTIONS,
+        max_connections=connections,
         timeout=reply_seconds,
         retry=AsyncRetry(NoBackoff(), 0),
         socket_connect_timeout=CONNECT_SECONDS,

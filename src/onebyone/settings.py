@@ -24,6 +24,15 @@ def _split(text: str) -> list[str]:
     return [part for part in (piece.strip() for piece in text.split(",")) if part]
 
 
+def _limits(text: str) -> str:
+    for part in _split(text):
+        service, _, number = part.partition("=")
+        if not service or not number.isdigit():
+            raise ValueError(f"not a limit: {part!r}")
+    return text
+
+
+ObjectLimits = Annotated[str, AfterValidator(_limits)]
 Networks = Annotated[str, AfterValidator(_networks)]
 
 
@@ -69,6 +78,15 @@ class Settings(BaseSettings):
     """User made at the first start."""
     admin_password: SecretStr = Field(SecretStr(""))
     """Its password; empty: one is made and printed once."""
+
+    reads_a_minute: int = Field(10_000, ge=1)
+    """Reads of the API that one user may make in a minute; past it answers are 429."""
+    writes_a_minute: int = Field(10_000, ge=1)
+    """Writes of the API that one user may make in a minute; past it answers are 429."""
+    logins: int = Field(10, ge=1)
+    """Successful logins of one user in five minutes; past it answers are 429."""
+    object_limits: ObjectLimits = Field("line-item=3000,publisher=3000,site=10000,placement=20000")
+    """Comma list of how many objects of a service one member may have, inactive ones included."""
 
     receipt: Literal["disk", "memory"] = Field("disk")
     """`disk`: answer after the fsync. `memory`: answer before it; events can be lost in a crash."""
@@ -119,6 +137,12 @@ class Settings(BaseSettings):
     def proxy_networks(self) -> tuple[Network, ...]:
         """Parsed `trusted_proxies`."""
         return tuple(ip_network(part, strict=False) for part in _split(self.trusted_proxies))
+
+    @cached_property
+    def limits(self) -> dict[str, int]:
+        """Parsed `object_limits`: service -> number."""
+        pairs = (part.partition("=") for part in _split(self.object_limits))
+        return {service.strip(): int(number) for service, _, number in pairs}
 
     @cached_property
     def metrics_networks(self) -> tuple[Network, ...]:

@@ -11,8 +11,35 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+HEAD_MAX = 65_536
+"""Bytes of request line and headers after which a connection is closed."""
 GRACE_SECONDS = 10
 """Requests that still run this long after the listener closed are cut off."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with an end to what a stranger may send before a request begins."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._head_bytes = 0
+        self._in_head = True
+
+    def data_received(self, data: bytes) -> None:
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > HEAD_MAX and not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n")
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_head = True
+        self._head_bytes = 0
+        super().on_message_complete()
 
 
 class _Server(uvicorn.Server):
@@ -40,14 +67,14 @@ async def serve(
 ) -> None:
     """Serves `app` until `stopping` is set and `drain_seconds` have passed; then finishes what runs and returns.
 
-    `started` is called once the loop accepts connections. `http` makes the protocol of a connection; default: uvicorn's
-    own, on the same parser.
+    `started` is called once the loop accepts connections. `http` makes the protocol of a connection; default:
+    uvicorn's own, bounded.
     """
     server = _Server(
         uvicorn.Config(
             app,
             # uvicorn calls whatever stands here for each connection.
-            http=cast("type[asyncio.Protocol]", http or HttpToolsProtocol),
+            http=cast("type[asyncio.Protocol]", http or BoundedProtocol),
             log_config=None,
             access_log=False,
             lifespan="off",

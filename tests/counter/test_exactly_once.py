@@ -241,3 +241,13 @@ async def test_a_full_stream_server_is_emptied(valkey: ValkeyProcess, tmp_path: 
             await eventually(lambda: lane.progress() == 3, "progress is told later")
             await eventually(lambda: lane.token() is not None, "and the gap is asked for")
         assert await lane.counted() == 3
+
+
+async def test_a_store_that_went_back_in_time_says_so_to_the_edges(lane: Lane) -> None:
+    """Progress that this store never committed is put right at start, also of producers that it does not know."""
+    lane.send(1)
+    await lane.drain()
+    lane.client.hset(keys.progress(0), mapping={lane.producer: 9, "00000000000000ff": 5})
+    async with lane.counter():
+        await eventually(lambda: lane.progress() == 1, "lowered")
+        await eventually(lambda: lane.client.hget(keys.progress(0), "00000000000000ff") == b"0", "unknown is zero")

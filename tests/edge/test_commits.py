@@ -21,7 +21,7 @@ class Slow(Journal):
     """A journal whose disk waits for the test, and may refuse."""
 
     gate: threading.Event
-    fault: sqlite3.Error | None = None
+    fault: Exception | None = None
 
     def append(self, seq: int, events: int, payload: bytes) -> None:
         self.gate.wait(10)
@@ -149,4 +149,17 @@ async def test_after_a_failed_sync_nothing_is_believed(journal: Slow) -> None:
     await commits.close()
     assert noted.failures == [(1, True), (1, True)]
     assert journal.bounds() == (1, 0)
+    journal.close()
+
+
+@pytest.mark.parametrize(
+    "error", [sqlite3.ProgrammingError("no code"), MemoryError()], ids=["no error code", "any other"]
+)
+async def test_whatever_is_raised_the_requests_are_answered(journal: Slow, error: Exception) -> None:
+    noted = Noted()
+    commits = noted.commits(journal)
+    journal.fault = error
+    assert await submit(commits, b"a") is False
+    await commits.close()
+    assert noted.failures == [(1, True)]
     journal.close()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from pathlib import Path
+
+import pytest
 
 from onebyone import keys
 from onebyone.configuration import Head, MemberRecord
@@ -105,3 +109,46 @@ def test_an_edge_is_not_ready_before_the_cache_is_complete(valkey: ValkeyProcess
     wait_until(lambda: edge.get("/readyz").status_code == 200, "ready")
     edge.stop()
     edge.listener.close()
+
+
+def test_rubbish_in_the_cache_is_survived(edge: EdgeProcess, publisher: Publisher) -> None:
+    publisher.publish(tracker("clk", 1, click_url=OLD))
+    wait_until(lambda: location(edge) == OLD, "live")
+    publisher.client.set(keys.HEAD, "rubbish")
+    publisher.client.xadd(keys.CHANGES, {"rubbish": "x"})
+    publisher.client.set(keys.tracker("imp", 77), '{"id":77,"kind":"imp"}')
+    unreadable = edge.get("/imptr?id=77")
+    assert (unreadable.status_code, unreadable.headers["x-onebyone"]) == (503, "ignored; reason=config")
+    publisher.publish(tracker("clk", 1, click_url=NEW))
+    wait_until(lambda: location(edge) == NEW, "changes are followed again")
+
+
+def test_a_click_lands_although_nobody_can_say_whether_its_redirect_is_approved(
+    edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess
+) -> None:
+    publisher.publish(tracker("clk", 1, click_url=OLD))
+    wait_until(lambda: location(edge) == OLD, "live")
+    valkey.kill()
+    answer = edge.get("/clktr?id=1&redir=https://partner.example/x")
+    assert (answer.status_code, answer.headers["location"]) == (302, OLD)
+    assert answer.headers["x-onebyone"] == "recorded"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /imptr?id=1&cachebuster=" + b"x" * 10_000_000 + b" HTTP/1.1\r\n",
+        b"GET /imptr?id=1 HTTP/1.1\r\n" + b"X-Filler: " + b"y" * 60_000 + b"\r\n" + b"X-More: " + b"z" * 10_000_000,
+        b"GET /imptr?id=1 HTTP/1.1\r\n" + b"".join(b"X-%d: y\r\n" % number for number in range(200_000)),
+    ],
+    ids=["request line", "header", "headers"],
+)
+def test_a_head_has_an_end(edge: EdgeProcess, head: bytes) -> None:
+    with socket.create_connection(edge.listener.getsockname(), timeout=20) as connection:
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(head)
+        with contextlib.suppress(ConnectionError):
+            answer = connection.recv(1000)
+    assert answer == b"" or answer.startswith((b"HTTP/1.1 431 ", b"HTTP/1.1 400 "))
+    assert edge.get("/livez").status_code == 200

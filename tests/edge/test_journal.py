@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -95,14 +96,76 @@ def test_leftovers_without_a_commit_are_cleared_away(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_broken_file_is_set_aside_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_broken_file_is_set_aside_whole_and_the_others_go_on(tmp_path: Path) -> None:
     filled(tmp_path, 1).close()
     (tmp_path / "0000000000000001.lock").touch()
     (tmp_path / "0000000000000001.sqlite3").write_bytes(b"not a database" * 1000)
+    (tmp_path / "0000000000000001.sqlite3-wal").write_bytes(b"something to rescue")
     (adopted,) = Journal.abandoned(tmp_path)
     assert adopted.producer == "00000000000000aa"
     adopted.close()
-    assert (tmp_path / "0000000000000001.corrupt").exists()
+    assert (tmp_path / "0000000000000001.sqlite3.corrupt").exists()
+    assert (tmp_path / "0000000000000001.sqlite3-wal.corrupt").read_bytes() == b"something to rescue"
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (sqlite3.SQLITE_BUSY, "database is locked"),
+        (sqlite3.SQLITE_CANTOPEN, "unable to open database file"),
+        (sqlite3.SQLITE_FULL, "database or disk is full"),
+        (sqlite3.SQLITE_IOERR, "disk I/O error"),
+    ],
+    ids=["locked", "no descriptors", "full", "input output error"],
+)
+def test_a_file_that_cannot_be_opened_now_waits_untouched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, text: str
+) -> None:
+    filled(tmp_path, 3).close()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def refuse(_: Path) -> bool:
+        error = sqlite3.OperationalError(text)
+        error.sqlite_errorcode = code
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "_has_schema", refuse)
+        assert list(Journal.abandoned(tmp_path)) == []
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    (adopted,) = Journal.abandoned(tmp_path)
+    assert adopted.bounds() == (1, 3)
+    adopted.close()
+
+
+def test_a_journal_without_its_lock_file_is_adopted(tmp_path: Path) -> None:
+    filled(tmp_path, 2).close()
+    (tmp_path / "00000000000000aa.lock").unlink()
+    (adopted,) = Journal.abandoned(tmp_path)
+    assert adopted.bounds() == (1, 2)
+    adopted.close()
+
+
+def test_a_new_journal_keeps_its_lock_while_siblings_look_for_abandoned_ones(tmp_path: Path) -> None:
+    stopping = threading.Event()
+
+    def scan() -> None:
+        while not stopping.is_set():
+            for found in Journal.abandoned(tmp_path):
+                found.close()
+
+    scanner = threading.Thread(target=scan)
+    scanner.start()
+    try:
+        made = [journal.new(tmp_path, 4) for _ in range(60)]
+    finally:
+        stopping.set()
+        scanner.join()
+    for one in made:
+        assert (tmp_path / f"{one.producer}.lock").exists()
+        with pytest.raises(BlockingIOError):
+            journal.Lock(tmp_path / f"{one.producer}.lock")
+        one.close()
 
 
 def test_new_producers_differ(tmp_path: Path) -> None:

@@ -137,6 +137,27 @@ def test_a_resend_request_ships_again_from_what_is_committed(
     wait_until(lambda: seqs() == [1, 2, 3, 2, 3], "batches 2 and 3 are sent again")
 
 
+def test_a_report_store_that_goes_back_in_time_is_filled_again(
+    edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess
+) -> None:
+    """What the counter tells is lower than it was: the batches in between are shipped again, by a successor too."""
+    publisher.publish(tracker("imp", 1))
+    client = valkey.client()
+    for number in range(3):
+        edge.get(f"/imptr?id=1&cachebuster={number}")
+    wait_until(lambda: len(shipped(client)) == 3, "three events are shipped")
+    (path,) = (edge.data_dir / "journal").glob("*.sqlite3")
+    shard = int(path.stem, 16) % 4
+    client.hset(keys.progress(shard), path.stem, "3")
+    edge.kill()
+    edge.start()
+    # Until the successor has adopted the journal and believes what is told of it.
+    time.sleep(3)
+    client.delete(keys.events(shard))
+    client.hset(keys.progress(shard), path.stem, "1")
+    wait_until(lambda: {event["cb"] for event in shipped(client)} == {"1", "2"}, "what is missing is shipped again")
+
+
 @pytest.mark.parametrize("drained", [True, False], ids=["drained", "killed"])
 def test_a_stopped_edge_leaves_nothing_behind(
     edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess, drained: bool

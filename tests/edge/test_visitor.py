@@ -59,3 +59,18 @@ def test_addresses_are_truncated(address: str, kept: str | None) -> None:
 )
 def test_prefetch(name: bytes, value: bytes, skipped: bool) -> None:
     assert visitor.is_prefetch({name: value}) is skipped
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "kept"),
+    [
+        (b"abc", 2, "ab"),
+        ("é".encode() * 3, 5, "éé"),
+        ("é".encode() * 3, 6, "ééé"),
+        (b"\xff\xfe", 10, "ÿþ"),
+        (b"\xc3", 10, "Ã"),
+    ],
+    ids=["cut", "cut inside a character", "whole", "not UTF-8", "torn by the client"],
+)
+def test_text(value: bytes, limit: int, kept: str) -> None:
+    assert visitor.text(value, limit) == kept

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 
+import structlog
 import uvloop
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone import logs, redis_client, role, sql, web_server
 from onebyone.api import operator
@@ -17,17 +20,18 @@ from onebyone.api.store import schema
 from onebyone.report_store import schema as report_schema
 from onebyone.settings import Settings
 
+RETRY_SECONDS = 0.5
+
+_log = structlog.get_logger()
+
 
 async def main(settings: Settings) -> int:
     """Runs one API process until it is told to stop; the exit code."""
     lifeline = role.Lifeline()
-    await schema.upgrade(settings.config_store_url)
-    await report_schema.upgrade(settings.report_store_url)
     store = sql.create_engine(settings.config_store_url)
     report_store = sql.create_engine(settings.report_store_url)
-    line = await bootstrap(store, settings)
-    if line is not None:
-        print(line, flush=True)
+    if not await _prepare(settings, store, lifeline.stopping):
+        return 0
     cache = redis_client.connect(settings.cache_url)
     publisher = ConfigPublisher(store, cache)
     serving = asyncio.Event()
@@ -35,7 +39,7 @@ async def main(settings: Settings) -> int:
     def checks() -> dict[str, bool]:
         return {"configuration": publisher.published.is_set(), "running": not lifeline.stopping.is_set()}
 
-    app = Api(ApiContext(settings, store, report_store, publisher), operator.application(settings, checks))
+    app = Api(ApiContext(settings, store, report_store, publisher, cache=cache), operator.application(settings, checks))
     publishing = asyncio.create_task(publisher.run())
     announcing = asyncio.create_task(_announce(lifeline, serving, publisher))
     await web_server.serve(app, role.listener(), lifeline.stopping, settings.drain_seconds, serving.set)
@@ -45,6 +49,26 @@ async def main(settings: Settings) -> int:
     await store.dispose()
     await report_store.dispose()
     return 0
+
+
+async def _prepare(settings: Settings, store: AsyncEngine, stopping: asyncio.Event) -> bool:
+    """Schemas and the first user, as soon as the stores answer; False when the process is to stop before."""
+    failures = 0
+    while not stopping.is_set():
+        try:
+            await schema.upgrade(settings.config_store_url)
+            await report_schema.upgrade(settings.report_store_url)
+            line = await bootstrap(store, settings)
+        except (SQLAlchemyError, OSError) as error:
+            if not failures:
+                _log.error("a store does not answer, trying again", error=f"{error!r:.300}")
+            failures += 1
+            await asyncio.sleep(RETRY_SECONDS)
+        else:
+            if line is not None:
+                print(line, flush=True)
+            return True
+    return False
 
 
 async def _announce(lifeline: role.Lifeline, serving: asyncio.Event, publisher: ConfigPublisher) -> None:

@@ -20,11 +20,12 @@ from onebyone.api.context import ApiContext
 from onebyone.api.entities import ENTITIES
 from onebyone.api.envelope import failure, success
 from onebyone.api.errors import ApiError
+from onebyone.api.limits import ObjectLimits
 from onebyone.api.reports.service import services as report_services
 from onebyone.api.request import ApiRequest, Handler
 from onebyone.api.service import Service
 from onebyone.api.sessions import Sessions
-from onebyone.api.usage import UsageCounter
+from onebyone.api.usage import UsageCounter, refuse_excess
 
 BODY_MAX = 1024 * 1024
 COOKIE = "HBFAPI_SESSID"
@@ -42,9 +43,11 @@ class Api:
         self._context = context
         self._operator = operator
         self._sessions = Sessions(context)
-        self._usage = UsageCounter()
+        self._usage = UsageCounter(context.settings, context.cache)
+        self._entities = frozenset(entity.service for entity in ENTITIES)
         self._handlers: dict[str, Handler] = {
             **{entity.service: Service(context, entity) for entity in ENTITIES},
+            "object-limit": ObjectLimits(context, {entity.service: entity for entity in ENTITIES}),
             **report_services(context),
         }
 
@@ -57,6 +60,7 @@ class Api:
             return
         started = time.perf_counter()
         told = exchange.begin()
+        told.usage = self._usage.blank
         request = Request(scope, receive)
         outcome = "OK"
         try:
@@ -78,6 +82,8 @@ class Api:
     async def _answer(self, request: Request, told: exchange.Exchange) -> Response:
         path = _VERSION.sub("", request.url.path, count=1) if _VERSION.match(request.url.path) else request.url.path
         service = path.strip("/")
+        meta = service.endswith("/meta") and service.removesuffix("/meta") in self._entities
+        service = service.removesuffix("/meta") if meta else service
         told.method = request.method if request.method in _METHODS else "other"
         known = service == "auth" or service in self._handlers
         told.service = service if known else None
@@ -85,15 +91,18 @@ class Api:
         if service == "auth":
             return await self._login(request)
         token, by_cookie = _token(request.headers)
-        if by_cookie and request.headers.get("sec-fetch-site") == "cross-site":
-            raise ApiError("UNAUTH", "a request from another site needs the Authorization header")
+        # A browser sends the cookie along from any port and sub-domain too: only its own pages may rely on it.
+        if by_cookie and request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            raise ApiError("UNAUTH", "a request from another origin needs the Authorization header")
         caller = await self._sessions.caller(token)
-        told.usage = self._usage.count(caller.user_id, request.method, self._context.clock())
+        write, now = request.method not in ("GET", "HEAD"), self._context.clock()
+        told.usage = await self._usage.count(caller.user_id, write=write, now_ms=now)
+        refuse_excess(told.usage, caller.user_id, write=write, now_ms=now)
         if not known:
             raise ApiError("SYNTAX", f"unknown service: {service[:100]!r}")
         body = await _body(request) if request.method in ("POST", "PUT") else None
         headers = dict(request.headers)
-        call = ApiRequest(request.method, service, query, body, caller, headers)
+        call = ApiRequest(request.method, service, query, body, caller, headers, meta)
         response = await self._handlers[service](call)
         _set_cookie(response, token or "")
         return response

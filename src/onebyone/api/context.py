@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import redis.asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone.clock import now_ms
@@ -29,3 +30,5 @@ class ApiContext:
     publisher: Wakeable
     clock: Callable[[], int] = now_ms
     """Milliseconds since the epoch."""
+    cache: redis.asyncio.Redis | None = None
+    """The cache server, where API processes share what they count; none: each counts alone."""

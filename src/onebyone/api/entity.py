@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, Table
+from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.api.fields import MICROS, Body
@@ -61,6 +61,16 @@ class Entity:
     methods: ClassVar[tuple[str, ...]] = ("GET", "POST", "PUT", "DELETE")
     immutable: ClassVar[frozenset[str]] = frozenset()
     """Fields that PUT must leave as they are."""
+    partial: ClassVar[frozenset[str]] = frozenset()
+    """Objects inside the object, alone or in an array, that PUT changes field by field."""
+    derived: ClassVar[Mapping[str, str]] = {}
+    """Type words of the fields that `related` gives or that only the server writes (`shapes.py`)."""
+    optional: ClassVar[Mapping[str, str]] = {}
+    """Fields that are shown only when the query string sets a flag, by name."""
+    parameters: ClassVar[frozenset[str]] = frozenset()
+    """Query parameters of this service alone."""
+    title: ClassVar[str] = "name"
+    """Column that `search` looks through beside the id."""
     scope: ClassVar[str] = "member_id"
 
     @property
@@ -74,21 +84,14 @@ class Entity:
         return self.references if self.parent is None else (self.parent, *self.references)
 
     @property
-    def filters(self) -> dict[str, ColumnElement[Any]]:
-        """Query parameters that filter and sort, and their columns."""
-        columns = self.table.c
-        names = [name for name in ("id", "name", "state", "last_modified") if name in columns]
-        found: dict[str, ColumnElement[Any]] = {
-            name: columns[name] for name in [*names, *(link.column for link in self.links)]
-        }
-        if "code_key" in columns:
-            found["code"] = columns.code_key
-        return found
-
-    @property
     def millionths(self) -> frozenset[str]:
         """Fields that are stored as integer millionths."""
         return frozenset(name for name, field in self.body.model_fields.items() if MICROS in field.metadata)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Keys of an object that nothing more was asked of."""
+        return tuple(name for name in self.output if name not in self.optional)
 
     def default(self, field: str) -> Any:
         """What an object shows for a field that its row lacks."""
@@ -110,6 +113,10 @@ class Entity:
     async def check(self, work: Work, values: Values, stored: Values | None, owners: Values) -> None:
         """Adds faults of rules between fields; `values` are valid one by one. `stored` is the row before a PUT,
         `owners` the columns of its owner."""
+
+    async def load(self, work: Work, stored: Values) -> Values:
+        """Fields of the body that other tables hold, for a partial change."""
+        return {}
 
     async def created(self, work: Work, row: Values, query: Mapping[str, str]) -> None:
         """Follows an insert."""

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from onebyone import __version__
 from onebyone.api import exchange
 from onebyone.api.errors import ApiError
-from onebyone.api.usage import READ_LIMIT, WINDOW_SECONDS, WRITE_LIMIT
+from onebyone.api.usage import WINDOW_SECONDS
 
 NOT_FOUND = "not_found"
 """`output_term` of an answer without a payload object."""
@@ -43,7 +43,9 @@ def failure(error: ApiError) -> Response:
         "method": error.method or told.method,
         "error_code": error.error_code,
     }
-    return _answer(fields, NOT_FOUND, error.status)
+    answer = _answer(fields, NOT_FOUND, error.status)
+    answer.headers.update(error.headers)
+    return answer
 
 
 def headers() -> dict[str, str]:
@@ -51,8 +53,8 @@ def headers() -> dict[str, str]:
     told = exchange.current()
     return {
         **_CACHE_HEADERS,
-        "X-Ratelimit-Read": str(READ_LIMIT),
-        "X-Ratelimit-Write": str(WRITE_LIMIT),
+        "X-Ratelimit-Read": str(told.usage.read_limit),
+        "X-Ratelimit-Write": str(told.usage.write_limit),
         "X-Count-Read": f"user:{told.usage.reads}",
         "X-Count-Write": f"user:{told.usage.writes}",
     }
@@ -67,10 +69,10 @@ def _dbg_info(output_term: str) -> dict[str, Any]:
     told = exchange.current()
     use = {
         "reads": told.usage.reads,
-        "read_limit": READ_LIMIT,
+        "read_limit": told.usage.read_limit,
         "read_limit_seconds": WINDOW_SECONDS,
         "writes": told.usage.writes,
-        "write_limit": WRITE_LIMIT,
+        "write_limit": told.usage.write_limit,
         "write_limit_seconds": WINDOW_SECONDS,
     }
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +22,7 @@ class ApiError(Exception):
         service: str | None = None,
         method: str | None = None,
         status: int = 200,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(f"{error_id}: {error}")
         self.error_id: ErrorId = error_id
@@ -31,6 +32,7 @@ class ApiError(Exception):
         self.service = service
         self.method = method
         self.status = status
+        self.headers = dict(headers or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +43,17 @@ class Fault:
     text: str
     error_id: ErrorId = "SYNTAX"
 
+    def __str__(self) -> str:
+        """The line of the answer; a fault without a path is a documented sentence."""
+        return f"{self.path}: {self.text}" if self.path else self.text
+
 
 def refuse(faults: Iterable[Fault]) -> None:
     """Raises one `ApiError` that lists every fault, each with its path; does nothing when there is none."""
     listed = list(dict.fromkeys(faults))
     if listed:
         error_id: ErrorId = "SYNTAX" if any(fault.error_id == "SYNTAX" for fault in listed) else listed[0].error_id
-        raise ApiError(error_id, "; ".join(f"{fault.path}: {fault.text}" for fault in listed))
+        raise ApiError(error_id, "; ".join(str(fault) for fault in listed))
 
 
 def not_found(service: str, object_id: int | str) -> ApiError:

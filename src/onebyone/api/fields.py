@@ -16,9 +16,13 @@ MAX_ID = 2**63 - 1
 MICROS = "stored as integer millionths"
 """Marks a decimal field: the store keeps millionths, the wire shows a number."""
 
+DATE = "a moment, as text"
+"""Marks a text field that holds `YYYY-MM-DD HH:MM:SS`."""
+
 _CURRENCIES = frozenset(currency.code for currency in _Iso4217)
 _INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,30})?", re.ASCII)
+_MOMENT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[ T+]([0-9]{2}:[0-9]{2})(:[0-9]{2})?(?:\.0+)?Z?)?", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MULTILINE_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 # The documents refuse zones whose offset is no whole hour (api-timezones).
@@ -78,12 +82,18 @@ def _single(value: Any) -> Any:
     return value
 
 
-def _timestamp(value: str) -> str:
+def loose_timestamp(value: str) -> str:
+    """`YYYY-MM-DD HH:MM:SS` of a date with or without a time, seconds or a T. Raises `ValueError`."""
+    match = _MOMENT.fullmatch(value)
+    if match is None:
+        raise ValueError("must be YYYY-MM-DD HH:MM:SS")
+    day, clock, seconds = match.groups()
+    text = f"{day} {clock or '00:00'}{seconds or ':00'}"
     try:
-        datetime.strptime(value, "%Y-%m-%d %H:%M:%S")
+        datetime.strptime(text, "%Y-%m-%d %H:%M:%S")
     except ValueError:
         raise ValueError("must be YYYY-MM-DD HH:MM:SS") from None
-    return value
+    return text
 
 
 @cache
@@ -120,7 +130,7 @@ StrictCode = Annotated[
     BeforeValidator(_empty_is_none),
 ]
 """Letters, digits, periods, underscores and dashes (line-item-service, "code")."""
-Timestamp = Annotated[str, AfterValidator(_timestamp)]
+Timestamp = Annotated[str, AfterValidator(loose_timestamp), DATE]
 TimeZone = Annotated[str, AfterValidator(_zone)]
 Currency = Annotated[str, AfterValidator(_currency)]
 Money = Annotated[Decimal, BeforeValidator(_number), Field(ge=0, lt=10**9), AfterValidator(_millionths), MICROS]
@@ -130,6 +140,16 @@ OptionalMoney = Annotated[
 OptionalShare = Annotated[
     Annotated[Decimal, Field(ge=0, le=1)] | None, BeforeValidator(_number), AfterValidator(_millionths), MICROS
 ]
+
+
+def listed(value: Any) -> Any:
+    """An array, also when its only element came alone, as some samples of the documents have it."""
+    return [value] if isinstance(value, dict) else value
+
+
+Amount = Annotated[float, BeforeValidator(_number), Field(ge=0, lt=10**9, allow_inf_nan=False)]
+"""An amount that is kept and shown, and that nothing is computed from."""
+Text1000 = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_plain)]
 
 
 class Body(BaseModel):

@@ -62,7 +62,8 @@ class ConfigPublisher:
             self._woken.clear()
             try:
                 again = await self.pass_once()
-            except (*Unavailable, SQLAlchemyError) as error:
+            except Exception as error:
+                # Whatever it was: an API that stopped publishing would go on saying OK to changes that nobody sees.
                 self._report(error)
                 again = False
             else:
@@ -86,7 +87,8 @@ class ConfigPublisher:
     def _report(self, error: Exception) -> None:
         metrics.PUBLISH_FAILURES.inc()
         if not self._failing:
-            _log.warning("configuration is not published", error=repr(error))
+            known = isinstance(error, (*Unavailable, SQLAlchemyError))
+            _log.warning("configuration is not published", error=repr(error), exc_info=not known)
         self._failing = True
 
     async def pass_once(self) -> bool:

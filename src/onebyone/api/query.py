@@ -1,14 +1,12 @@
-"""The query string of a read: ids, filters, sort and page."""
+"""The query string of a request: ids, page, and which fields of the objects are wanted."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Integer
-
+from onebyone.api import shapes
 from onebyone.api.entity import Entity
 from onebyone.api.errors import ApiError, Fault, refuse
 from onebyone.api.exchange import warn
@@ -19,7 +17,6 @@ PAGE = 100
 IDS_A_REQUEST = 1000
 
 _ID = re.compile(r"[0-9]{1,19}", re.ASCII)
-_KNOWN = {"id", "start_element", "num_elements", "sort", "current"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,31 +63,19 @@ def page(query: Mapping[str, str]) -> Page:
     return Page(numbers["start_element"], min(numbers["num_elements"], PAGE))
 
 
-def conditions(entity: Entity, query: Mapping[str, str]) -> list[ColumnElement[bool]]:
-    """Equality filters (a comma list is any of them); what is no filter is named in the warnings."""
-    found: list[ColumnElement[bool]] = []
-    columns = entity.filters
-    for name, text in query.items():
-        if name in columns:
-            found.append(columns[name].in_([_value(name, columns[name], part) for part in text.split(",")]))
-        elif name not in _KNOWN:
-            warn(f"query parameter not used: {name[:40]}")
-    return found
+def keys(entity: Entity, query: Mapping[str, str]) -> tuple[str, ...]:
+    """The keys that each object shows: all, those of `fields=`, or with `add_mappings=false` all that nest nothing."""
+    hidden = {name for name, flag in entity.optional.items() if not said(query, flag)}
+    shown = tuple(name for name in entity.output if name not in hidden)
+    if query.get("add_mappings", "").lower() in ("false", "0"):
+        words = shapes.of_entity(entity)
+        shown = tuple(name for name in shown if words[name].word in shapes.SCALARS)
+    wanted = [name for name in (part.strip() for part in query.get("fields", "").split(",")) if name]
+    for name in (name for name in wanted if name not in entity.output):
+        warn(f"fields: no such field: {name[:40]}")
+    return tuple(name for name in shown if name in wanted) if wanted else shown
 
 
-def _value(name: str, column: ColumnElement[Any], text: str) -> int | str:
-    if isinstance(column.type, (BigInteger, Integer)):
-        return _identifier(name, text)
-    return text.casefold() if name == "code" else text
-
-
-def order(entity: Entity, query: Mapping[str, str]) -> list[ColumnElement[Any]]:
-    """`sort=name.asc,id.desc`; the id comes last of all, so that pages never overlap. Raises `ApiError`."""
-    found: list[ColumnElement[Any]] = []
-    columns = entity.filters
-    for part in filter(None, query.get("sort", "").split(",")):
-        name, _, direction = part.partition(".")
-        if name not in columns or direction not in ("", "asc", "desc"):
-            raise ApiError("SYNTAX", f"sort: cannot sort by {part[:40]!r}")
-        found.append(columns[name].desc() if direction == "desc" else columns[name].asc())
-    return [*found, entity.table.c.id.asc()]
+def said(query: Mapping[str, str], name: str) -> bool:
+    """Whether a flag of the query string is set."""
+    return query.get(name, "").lower() in ("true", "1")

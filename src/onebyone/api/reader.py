@@ -29,15 +29,18 @@ async def objects(
     where: Sequence[ColumnElement[bool]],
     order: Sequence[ColumnElement[Any]] = (),
     page: Page | None = None,
+    keys: Sequence[str] | None = None,
 ) -> list[Values]:
-    """Matching objects as the wire shows them."""
+    """Matching objects as the wire shows them; `keys` limits what each of them shows."""
     scope = entity.table.c[entity.scope] == member_id
     statement = _rows(entity).where(scope, *where).order_by(*order)
     if page is not None:
         statement = statement.offset(page.start).limit(page.size)
     rows = [dict(row) for row in (await connection.execute(statement)).mappings()]
-    related = await entity.related(connection, rows) if rows else {}
-    return [_present(entity, row, related.get(row["id"], {})) for row in rows]
+    wanted = entity.shown if keys is None else keys
+    asked = any(name in entity.derived for name in wanted)
+    related = await entity.related(connection, rows) if rows and asked else {}
+    return [_present(entity, row, related.get(row["id"], {}), wanted) for row in rows]
 
 
 @cache
@@ -58,7 +61,7 @@ def _name_of(field: str) -> str:
     return f"{field}::name"
 
 
-def _present(entity: Entity, row: Values, related: Values) -> Values:
+def _present(entity: Entity, row: Values, related: Values, keys: Sequence[str]) -> Values:
     shown = dict(related)
     for link in entity.links:
         target_id = row[link.column]
@@ -68,7 +71,7 @@ def _present(entity: Entity, row: Values, related: Values) -> Values:
             shown[link.name_field] = row[_name_of(link.field)]
     millionths = entity.millionths
     found = {}
-    for key in entity.output:
+    for key in keys:
         if key in shown:
             found[key] = shown[key]
         elif key in entity.table.c:

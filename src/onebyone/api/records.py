@@ -82,11 +82,25 @@ def _select(table: Any, where: ColumnElement[bool], limit: int | None) -> Select
             func.coalesce(rule.c.id, 0).label("rule_id"),
             rule.c.doc.label("rule_doc"),
             line_item.c.doc.label("line_item_doc"),
+            func.coalesce(_order(table), 0).label("order_id"),
         )
         .select_from(source)
         .where(where)
         .order_by(table.c.id)
         .limit(limit)
+    )
+
+
+def _order(table: Any) -> Any:
+    """The first active insertion order of the tracker's line item."""
+    link, order = tables.line_item_insertion_order, tables.insertion_order
+    return (
+        select(order.c.id)
+        .join(link, link.c.insertion_order_id == order.c.id)
+        .where(link.c.line_item_id == table.c.line_item_id, order.c.state == "active")
+        .order_by(link.c.position)
+        .limit(1)
+        .scalar_subquery()
     )
 
 
@@ -103,7 +117,7 @@ async def _trackers(
             member_id=row["member_id"],
             advertiser_id=row["advertiser_id"],
             line_item_id=row["line_item_id"],
-            insertion_order_id=0,
+            insertion_order_id=row["order_id"],
             publisher_id=row["publisher_id"],
             site_id=row["site_id"],
             tag_id=row["placement_id"] or 0,

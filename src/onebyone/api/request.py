@@ -33,6 +33,8 @@ class ApiRequest:
     caller: Caller
     headers: Mapping[str, str] = field(default_factory=dict)
     """Request headers, names in lower case."""
+    meta: bool = False
+    """Whether the path ended in `/meta`: the fields are asked for, not the objects."""
 
 
 Handler = Callable[[ApiRequest], Awaitable[Response]]

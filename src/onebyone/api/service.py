@@ -8,8 +8,8 @@ from typing import Any
 from starlette.responses import Response
 
 from onebyone import sql
+from onebyone.api import addressing, filters, limits, merging, meta, reader, validation
 from onebyone.api import query as queries
-from onebyone.api import reader, validation
 from onebyone.api.context import ApiContext
 from onebyone.api.entity import Entity, Values
 from onebyone.api.envelope import success
@@ -29,6 +29,8 @@ class Service:
         """Raises `ApiError`."""
         if request.method not in self._entity.methods:
             raise ApiError("SYNTAX", f"method {request.method} is not supported by {request.service}")
+        if request.meta:
+            return self._meta(request)
         match request.method:
             case "GET":
                 return await self._read(request)
@@ -39,23 +41,30 @@ class Service:
             case _:
                 return await self._delete(request)
 
+    def _meta(self, request: ApiRequest) -> Response:
+        if request.method != "GET":
+            raise ApiError("SYNTAX", f"method {request.method} is not supported by {request.service}/meta")
+        return success({"fields": meta.describe(self._entity)}, "fields")
+
     async def _read(self, request: ApiRequest) -> Response:
         entity = self._entity
         page = queries.page(request.query)
-        query = self._own(request)
-        wanted = queries.ids(query)
-        order = queries.order(entity, query)
-        where = queries.conditions(entity, query)
-        limits = {"start_element": page.start, "num_elements": page.size}
+        own = self._own(request)
+        wanted = queries.ids(own)
+        keys = queries.keys(entity, own)
+        order = filters.order(entity, own)
+        paging = {"start_element": page.start, "num_elements": page.size}
         async with sql.reading(self._context.store) as connection:
+            query = await addressing.by_id(connection, request.caller.member_id, own, strict=False)
+            where = filters.conditions(entity, query)
             if not queries.is_list(query):
-                found = await reader.objects(connection, entity, request.caller.member_id, where)
+                found = await reader.objects(connection, entity, request.caller.member_id, where, keys=keys)
                 if not found:
                     raise not_found(entity.service, wanted[0])
-                return success({**limits, entity.service: found[0], "count": 1}, entity.service)
+                return success({**paging, entity.service: found[0], "count": 1}, entity.service)
             total = await reader.count(connection, entity, request.caller.member_id, where)
-            found = await reader.objects(connection, entity, request.caller.member_id, where, order, page)
-        return success({**limits, entity.plural: found, "count": total}, entity.plural)
+            found = await reader.objects(connection, entity, request.caller.member_id, where, order, page, keys)
+        return success({**paging, entity.plural: found, "count": total}, entity.plural)
 
     def _own(self, request: ApiRequest) -> Mapping[str, str]:
         """`user?current` and a bare `member` mean the caller's own."""
@@ -69,8 +78,11 @@ class Service:
         entity = self._entity
         async with writing(self._context, request.caller.member_id) as work:
             await entity.allow_create(work)
+            limit = self._context.settings.limits.get(entity.service)
+            await limits.refuse_excess(work.connection, entity, work.member_id, limit)
             given = validation.unwrap(entity, request.body)
-            owners = await entity.parents(work, request.query)
+            query = await addressing.by_id(work.connection, work.member_id, request.query, strict=True)
+            owners = await entity.parents(work, query)
             values = await validation.validate(entity, work, given, owners, None)
             row: Values = {}
             if values is not None and not work.faults:
@@ -85,20 +97,20 @@ class Service:
 
     async def _modify(self, request: ApiRequest) -> Response:
         entity = self._entity
-        query = self._own(request)
-        wanted = queries.ids(query)
-        if len(wanted) != 1:
-            raise ApiError("SYNTAX", "id: one id is required in the query string")
+        own = self._own(request)
         async with writing(self._context, request.caller.member_id) as work:
+            query, wanted = await self._addressed(work, own)
+            if len(wanted) != 1:
+                raise ApiError("SYNTAX", "id: one id is required in the query string")
             stored = await self._stored(work, wanted[0], query)
             given = validation.unwrap(entity, request.body)
-            before = validation.stored_values(entity, stored)
-            for name in entity.immutable & given.keys():
-                if given[name] != before[name]:
-                    work.fault(name, "cannot be changed")
-            merged = {**before, **given}
+            before = {**validation.stored_values(entity, stored), **await entity.load(work, stored)}
+            merged = merging.merge(entity, before, given, append=queries.said(query, "append"))
             owners = {} if entity.parent is None else {entity.parent.column: stored[entity.parent.column]}
             values = await validation.validate(entity, work, merged, owners, stored)
+            for name in entity.immutable & given.keys():
+                if values is not None and values[name] != before.get(name, entity.default(name)):
+                    work.fault(name, "cannot be changed")
             row: Values = {}
             if values is not None and not work.faults:
                 row = validation.columns(entity, values, stored["doc"])
@@ -108,25 +120,32 @@ class Service:
             await entity.modified(work, stored, {**stored, **row})
             refuse(work.faults)
             shown = await self._shown(work, wanted[0])
-        return self._written(query["id"], shown)
+        return self._written(own.get("id", str(wanted[0])), shown)
 
     async def _delete(self, request: ApiRequest) -> Response:
-        wanted = queries.ids(request.query)
-        if not wanted:
-            raise ApiError("SYNTAX", "id: required in the query string")
         async with writing(self._context, request.caller.member_id) as work:
+            query, wanted = await self._addressed(work, request.query)
+            if not wanted:
+                raise ApiError("SYNTAX", "id: required in the query string")
             for row_id in wanted:
-                await self._stored(work, row_id, request.query)
+                await self._stored(work, row_id, query)
             await self._entity.delete(work, wanted)
             refuse(work.faults)
         return success({"count": len(wanted), "start_element": None, "num_elements": None})
+
+    async def _addressed(self, work: Work, query: Mapping[str, str]) -> tuple[Mapping[str, str], list[int]]:
+        """The query string with owners by id, and the ids of the objects to write."""
+        found = await addressing.by_id(work.connection, work.member_id, query, strict=True)
+        if "id" not in found and "code" in found and "code_key" in self._entity.table.c:
+            return found, await addressing.one(work.connection, self._entity, work.member_id, found)
+        return found, queries.ids(found)
 
     async def _stored(self, work: Work, row_id: int, query: Mapping[str, str]) -> Values:
         """The row to change; an owner in the query string must be its owner."""
         stored = await work.row(self._entity.table, row_id)
         parent = self._entity.parent
         named = None if parent is None else query.get(parent.column)
-        if stored is None or (parent is not None and named not in (None, str(stored[parent.column]))):
+        if stored is None or (parent and named is not None and str(stored[parent.column]) not in named.split(",")):
             raise not_found(self._entity.service, row_id)
         return stored
 

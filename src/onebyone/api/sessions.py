@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import secrets
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone import sql
 from onebyone.api import metrics, passwords
@@ -17,9 +18,12 @@ from onebyone.api.context import ApiContext
 from onebyone.api.errors import ApiError, not_logged_in
 from onebyone.api.request import Caller
 from onebyone.api.store import tables
+from onebyone.api.usage import exceeded
 
 IDLE_MS = 2 * 3_600_000
 HARD_MS = 24 * 3_600_000
+LOGINS_MS = 5 * 60_000
+"""The time in which a user may log in `ONEBYONE_LOGINS` times (xandr-api-facts, section 1.1)."""
 TOUCH_MS = 60_000
 """A use is written at most this often; the idle limit is longer by as much, so nobody loses a minute of it."""
 
@@ -55,12 +59,26 @@ class Sessions:
         now = self._context.clock()
         session = tables.session
         async with sql.writing(self._context.store) as connection:
+            await connection.execute(select(user.id).where(user.id == row.id).with_for_update())
+            await self._refuse_excess(connection, row.id, now)
             dead = or_(session.c.created_ms < now - HARD_MS, session.c.used_ms < now - IDLE_MS - TOUCH_MS)
             await connection.execute(delete(session).where(dead))
             values = {"token_hash": _digest(token), "user_id": row.id, "created_ms": now, "used_ms": now}
             await connection.execute(insert(session).values(values))
         metrics.LOGINS.labels("ok").inc()
         return token
+
+    async def _refuse_excess(self, connection: AsyncConnection, user_id: int, now: int) -> None:
+        """The sessions of the last five minutes are the successful logins; all processes see the same."""
+        created = tables.session.c.created_ms
+        found = select(func.count(), func.min(created)).where(
+            tables.session.c.user_id == user_id, created > now - LOGINS_MS
+        )
+        made, first = (await connection.execute(found)).one()
+        if made >= self._context.settings.logins:
+            metrics.LOGINS.labels("limited").inc()
+            wait = max(1, (first + LOGINS_MS - now) // 1000)
+            raise exceeded(f"{made} logins in 5 minutes", wait, made + 1, user_id)
 
     async def caller(self, token: str | None) -> Caller:
         """The user of a live token. Raises `ApiError`."""

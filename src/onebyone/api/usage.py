@@ -1,39 +1,98 @@
-"""How many reads and writes a user made in the running minute, as answers tell it to clients that pace themselves."""
+"""How many reads and writes a user made in the running minute, and when that is too many.
+
+The counts are in the cache server, so that all API processes see the same: one round trip a request, where a row in
+SQL would be a write for every read. While the cache server is away each process counts alone.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+import time
+from dataclasses import dataclass, replace
 
-READ_LIMIT = 10_000
-WRITE_LIMIT = 10_000
-"""The pace that is announced; well-kept clients slow down before it."""
+import redis.asyncio
+
+from onebyone import keys
+from onebyone.api.errors import ApiError
+from onebyone.redis_client import Unavailable
+from onebyone.settings import Settings
+
 WINDOW_SECONDS = 60
+PATIENCE_SECONDS = 0.25
+"""How long a request waits for the cache server before it is counted here."""
+AWAY_SECONDS = 5.0
+"""How long nothing is asked of a cache server that did not answer."""
 
 
 @dataclass(slots=True)
 class Usage:
-    """Counts of one user in one window."""
+    """Counts of one user in one window, and what they may reach."""
 
     reads: int = 0
     writes: int = 0
+    read_limit: int = 0
+    write_limit: int = 0
 
 
 class UsageCounter:
-    """Counts per user in fixed windows; forgets everybody when a window ends."""
+    """Counts per user in fixed windows of a minute."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings, cache: redis.asyncio.Redis | None) -> None:
+        self.blank = Usage(read_limit=settings.reads_a_minute, write_limit=settings.writes_a_minute)
+        self._cache = cache
+        self._away_until = 0.0
         self._window = -1
         self._users: dict[int, Usage] = {}
 
-    def count(self, user_id: int, method: str, now_ms: int) -> Usage:
+    async def count(self, user_id: int, *, write: bool, now_ms: int) -> Usage:
         """Counts one request and returns the user's numbers, this one included."""
         window = now_ms // (WINDOW_SECONDS * 1000)
         if window != self._window:
             self._window = window
             self._users = {}
-        usage = self._users.setdefault(user_id, Usage())
-        if method in ("GET", "HEAD"):
-            usage.reads += 1
+        own = self._users.setdefault(user_id, replace(self.blank))
+        if write:
+            own.writes += 1
         else:
-            usage.writes += 1
-        return usage
+            own.reads += 1
+        shared = await self._shared(user_id, window, write=write)
+        if shared is not None:
+            own.reads, own.writes = max(own.reads, shared[0]), max(own.writes, shared[1])
+        return own
+
+    async def _shared(self, user_id: int, window: int, *, write: bool) -> tuple[int, int] | None:
+        if self._cache is None or time.monotonic() < self._away_until:
+            return None
+        name = keys.usage(user_id, window)
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS), self._cache.pipeline(transaction=False) as batch:
+                batch.hincrby(name, "writes" if write else "reads", 1)
+                batch.hmget(name, ["reads", "writes"])
+                batch.expire(name, 2 * WINDOW_SECONDS)
+                _, (reads, writes), _ = await batch.execute()
+        except (*Unavailable, TimeoutError):
+            self._away_until = time.monotonic() + AWAY_SECONDS
+            return None
+        return int(reads or 0), int(writes or 0)
+
+
+def refuse_excess(usage: Usage, user_id: int, *, write: bool, now_ms: int) -> None:
+    """Raises the documented 429 when the user has made more requests than a minute allows."""
+    made, limit = (usage.writes, usage.write_limit) if write else (usage.reads, usage.read_limit)
+    if made > limit:
+        what = "writes" if write else "reads"
+        wait = WINDOW_SECONDS - now_ms // 1000 % WINDOW_SECONDS
+        raise exceeded(f"{what} limit exceeded: {limit} in {WINDOW_SECONDS} seconds", wait, made, user_id)
+
+
+def exceeded(text: str, wait: int, made: int, user_id: int) -> ApiError:
+    """429 with the headers and the body that clients wait by."""
+    headers = {
+        "Retry-After": str(wait),
+        "X-Ratelimit-Code": "429",
+        "X-Ratelimit-Count": str(made),
+        "X-AN-User-Id": str(user_id),
+    }
+    error = ApiError("SYSTEM", text, error_code="RATE_EXCEEDED", status=429, headers=headers)
+    error.error_description = "rate limit has been exceeded"
+    return error

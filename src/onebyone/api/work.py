@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Select, Table, delete, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -37,6 +37,8 @@ class Work:
         self.now_ms = now_ms
         self.now = timestamp(now_ms)
         self.faults: list[Fault] = []
+        self.held: dict[str, Any] = {}
+        """What `check` keeps for `created` and `modified`: values that no column of the row holds."""
         self._changed: dict[str, None] = {}
 
     @property
@@ -48,6 +50,10 @@ class Work:
         """Adds a contradiction to other objects."""
         self.faults.append(Fault(path, text, "INTEGRITY"))
 
+    def bad(self, path: str, text: str) -> None:
+        """Adds a bad value."""
+        self.faults.append(Fault(path, text))
+
     def tracker_changed(self, kind: keys.Kind, tracker_id: int) -> None:
         """The record of this tracker must be published again."""
         self._changed[keys.tracker(kind, tracker_id)] = None
@@ -56,10 +62,13 @@ class Work:
         """The record of the member must be published again."""
         self._changed[keys.member(self.member_id)] = None
 
-    async def trackers_changed(self, column: str, value: ColumnElement[Any] | int) -> None:
-        """The records of all trackers with `column` = `value` must be published again."""
+    async def trackers_changed(self, column: str, values: Select[Any] | int) -> None:
+        """The records of all trackers whose `column` is one of `values` must be published again."""
         for kind, table in _TRACKERS.items():
-            found = select(table.c.id).where(table.c.member_id == self.member_id, table.c[column] == value)
+            found = select(table.c.id).where(
+                table.c.member_id == self.member_id,
+                table.c[column].in_([values] if isinstance(values, int) else values),
+            )
             for tracker_id in await self.connection.scalars(found):
                 self.tracker_changed(kind, tracker_id)
 
@@ -109,6 +118,12 @@ class Work:
         scope = table.c.id if table is tables.member else table.c.member_id
         row = {"last_modified": self.now, **values}
         await self.connection.execute(update(table).where(scope == self.member_id, table.c.id == row_id).values(row))
+
+    async def part_id(self) -> int:
+        """A new id for a part of an object."""
+        state = tables.store_state
+        bump = update(state).values(part_id=state.c.part_id + 1).returning(state.c.part_id)
+        return int(await self.connection.scalar(bump) or 0)
 
     async def delete(self, table: Table, *where: ColumnElement[bool]) -> None:
         """Deletes rows of the member."""

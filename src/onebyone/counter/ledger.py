@@ -13,6 +13,8 @@ from onebyone.counter.counting import Tally, store
 from onebyone.counter.statements import insert_new
 from onebyone.report_store.tables import positions, producers
 
+NAMES = 500
+"""Producers asked for in one statement."""
 RECENT_MS = 24 * 3_600_000
 """Progress of producers seen within this time is published again to a stream server that lost it."""
 
@@ -62,12 +64,17 @@ class Ledger:
 
     async def know(self, names: Iterable[str]) -> None:
         """Reads the progress of producers that are not held yet."""
-        unknown = [name for name in names if name not in self.committed]
-        if unknown:
-            query = select(producers.c.producer, producers.c.seq).where(producers.c.producer.in_(unknown))
-            async with sql.reading(self._engine) as connection:
-                found = {row.producer: row.seq for row in await connection.execute(query)}
-            self.committed.update({name: found.get(name, 0) for name in unknown})
+        self.committed.update(await self.progress_of([name for name in names if name not in self.committed]))
+
+    async def progress_of(self, names: list[str]) -> dict[str, int]:
+        """The last counted `seq` of producers; 0 when there is none."""
+        found = dict.fromkeys(names, 0)
+        async with sql.reading(self._engine) as connection:
+            for start in range(0, len(names), NAMES):
+                some = producers.c.producer.in_(names[start : start + NAMES])
+                rows = await connection.execute(select(producers.c.producer, producers.c.seq).where(some))
+                found.update({row.producer: row.seq for row in rows})
+        return found
 
     async def commit(self, tally: Tally, incarnation: str) -> None:
         """Position, producers and sums in one transaction. Raises `Moved`, and then has changed nothing."""

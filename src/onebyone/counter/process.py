@@ -35,7 +35,7 @@ async def run(settings: Settings, stopping: asyncio.Event, ready: Callable[[], N
         raise Refused("ONEBYONE_STREAM_URL is not set: the counter needs the stream server's URL")
     try:
         engine = sql.create_engine(settings.report_store_url)
-        client = redis_client.connect(settings.stream_url)
+        client = redis_client.connect(settings.stream_url, connections=settings.shards + redis_client.CONNECTIONS)
     except (ArgumentError, ImportError, ValueError) as error:
         raise Refused(f"a store's URL is wrong: {error}") from None
     outages = Outages()

@@ -120,7 +120,9 @@ class Shard:
         return True
 
     async def _load(self) -> None:
-        self._untold = await self._ledger.load()
+        recent = await self._ledger.load()
+        # Also what edges are told of producers that this store does not know: it may be younger than it was.
+        self._untold = {**recent, **await self._ledger.progress_of(await self._stream.published())}
         self._incarnation = b""
         self._loaded = True
 

@@ -77,6 +77,11 @@ class Stream:
         if progress:
             await self._client.hset(keys.progress(self._shard), mapping=dict(progress))
 
+    async def published(self) -> list[str]:
+        """Producers whose progress edges are told."""
+        names = await self._client.hkeys(keys.progress(self._shard))
+        return [name.decode("ascii", "replace") for name in names]
+
     async def ask_again(self, producers: list[str]) -> None:
         """Asks edges to ship again from their progress on."""
         token = secrets.token_hex(8)

@@ -30,6 +30,7 @@ class Edge:
         self.draining = False
         """Set once the process is to stop: connections are closed with their next answer."""
         self._operator = operator
+        self._members = lookups.members
         self._ignored = {
             (kind, reason): metrics.IGNORED.labels(kind, reason) for kind in ("imp", "clk") for reason in Reason
         }
@@ -62,7 +63,10 @@ class Edge:
                 try:
                     found[cold.lookup, cold.record_id] = await cold.lookup.find(cold.record_id)
                 except ConfigurationUnavailable:
-                    return self.decisions.without_configuration(request)
+                    if cold.lookup is not self._members:
+                        return self.decisions.without_configuration(request)
+                    # Nobody says that the `redir` is approved; the tracker is known and its event counts.
+                    found[cold.lookup, cold.record_id] = None
 
     async def _record(self, decision: Decision) -> tuple[Answer, Reason | None]:
         if decision.line is None or decision.lost is None:

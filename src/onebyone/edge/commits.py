@@ -122,9 +122,10 @@ class Commits:
                 try:
                     self._journal.append(seq + 1, len(lines), batches.pack(lines))
                     seq += 1
-                except sqlite3.Error as error:
+                except Exception as error:
                     # A full disk may have room again; after any other fault (a failed sync above all) what the
-                    # kernel still holds cannot be believed, and the process must go.
-                    fatal = error.sqlite_errorcode != sqlite3.SQLITE_FULL
-                    failure = (f"{error.sqlite_errorname}: {error}", fatal)
+                    # kernel still holds cannot be believed, and the process must go. The requests that wait are
+                    # answered in any case.
+                    fatal = getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL
+                    failure = (f"{getattr(error, 'sqlite_errorname', '')} {error!r}", fatal)
             self._loop.call_soon_threadsafe(self._done, waiters, failure)

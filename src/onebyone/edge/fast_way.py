@@ -14,13 +14,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from onebyone.edge import visitor
 from onebyone.edge.answers import Answer
 from onebyone.edge.app import Edge
 from onebyone.edge.decision import HEADERS, PATHS, Cold, Decision, Kind, Request
 from onebyone.edge.reasons import Reason
+from onebyone.web_server import BoundedProtocol
 
 HEAD_MAX = 16_384
 """Bytes of a head that the fast way looks at; a longer one is nothing that a browser sends to a tag."""
@@ -91,7 +92,7 @@ def read(data: bytes) -> tuple[Kind, bytes, dict[bytes, bytes], bool] | None:
     return kind, first[2], headers, headers.pop(b"connection", None) is not None
 
 
-class FastWay(HttpToolsProtocol):
+class FastWay(BoundedProtocol):
     """One connection of the edge. `_ours` holds between two messages; else uvicorn's parser has the connection."""
 
     def __init__(self, edge: Edge, *args: Any, **more: Any) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,8 @@ import structlog
 
 from onebyone import batches
 from onebyone.clock import now_ms
+
+_BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _log = structlog.get_logger()
 
@@ -51,12 +54,19 @@ class Lock:
     """Ownership of a producer's journal, by whichever process holds it."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a+b")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._file.close()
-            raise
+        """Raises BlockingIOError when another process holds it."""
+        while True:
+            file = path.open("a+b")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Between open and flock a sibling may have removed the file: a lock on that would lock nothing.
+                if _is_at(file.fileno(), path):
+                    self._file = file
+                    return
+            except OSError:
+                file.close()
+                raise
+            file.close()
 
     def release(self) -> None:
         """Lets another process take the journal."""
@@ -79,7 +89,7 @@ class Journal:
     def create(cls, directory: Path, producer: str, shard: int) -> Journal:
         """A new producer's empty journal, on disk with its folder entry."""
         directory.mkdir(parents=True, exist_ok=True)
-        journal = cls(directory, producer, Lock(directory / f"{producer}.lock"))
+        journal = cls(directory, producer, _own_lock(directory / f"{producer}.lock"))
         journal._writer.executescript(_SCHEMA)
         journal._writer.execute("INSERT INTO meta (shard) VALUES (?)", (shard,))
         _sync_directory(directory)
@@ -88,21 +98,28 @@ class Journal:
     @classmethod
     def abandoned(cls, directory: Path) -> Iterator[Journal]:
         """The journals of dead processes, each now owned by the caller."""
-        for path in sorted(directory.glob("*.lock")):
+        producers = {path.stem for pattern in ("*.lock", "*.sqlite3") for path in directory.glob(pattern)}
+        for producer in sorted(producers):
+            path, database = directory / f"{producer}.lock", directory / f"{producer}.sqlite3"
             try:
                 lock = Lock(path)
             except OSError:
                 continue
-            database = path.with_suffix(".sqlite3")
             try:
-                complete = database.exists() and _has_schema(database)
-                if complete:
-                    yield cls(directory, path.stem, lock)
+                if database.exists() and _has_schema(database):
+                    yield cls(directory, producer, lock)
                     continue
-            except sqlite3.DatabaseError as error:
+            except sqlite3.Error as error:
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _BROKEN:
+                    # No room, no descriptors, no memory: nothing is wrong with the file, its time will come.
+                    _log.warning("journal cannot be opened now", path=str(database), error=repr(error))
+                    lock.release()
+                    continue
                 # Out of the way, so that one broken file never holds up the others, but kept for a rescue by hand.
                 _log.error("journal cannot be read, set aside as .corrupt", path=str(database), error=repr(error))
-                database.rename(database.with_suffix(".corrupt"))
+                for part in _parts(database):
+                    if part.exists():
+                        part.rename(f"{part}.corrupt")
             # Broken, or the process died before its first commit, or another adopter has just finished with it.
             _unlink(database, path)
             lock.release()
@@ -206,9 +223,30 @@ def _has_schema(path: Path) -> bool:
         connection.close()
 
 
+def _parts(database: Path) -> tuple[Path, Path, Path]:
+    return database, Path(f"{database}-wal"), Path(f"{database}-shm")
+
+
 def _unlink(database: Path, lock: Path) -> None:
-    for path in (database, Path(f"{database}-wal"), Path(f"{database}-shm"), lock):
+    for path in (*_parts(database), lock):
         path.unlink(missing_ok=True)
+
+
+def _own_lock(path: Path) -> Lock:
+    """The lock of a new producer; a sibling that looks for abandoned journals may hold it for a moment."""
+    for _ in range(200):
+        try:
+            return Lock(path)
+        except BlockingIOError:
+            time.sleep(0.01)
+    return Lock(path)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _sync_directory(directory: Path) -> None:

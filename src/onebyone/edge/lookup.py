@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import redis.asyncio
+import structlog
 
 from onebyone import keys
 from onebyone.configuration import MemberRecord, TrackerRecord
@@ -30,6 +31,8 @@ RETRY_SECONDS = 0.5
 """After a failed look-up, how long nobody asks the cache server again for a record that is already held."""
 
 Record = TypeVar("Record")
+
+_log = structlog.get_logger()
 
 
 class ConfigurationUnavailable(Exception):
@@ -94,7 +97,9 @@ class Lookup(Generic[Record]):
     async def _fetch(self, record_id: int, patient: bool) -> Record | None:
         while True:
             try:
-                return await self._ask(record_id)
+                record = await self._ask(record_id)
+                self._away_since = None
+                return record
             except ConfigurationUnavailable:
                 now = time.monotonic()
                 self._retry_at = now + RETRY_SECONDS
@@ -114,13 +119,16 @@ class Lookup(Generic[Record]):
             raise ConfigurationUnavailable(str(error)) from error
         if text is None and not complete:
             raise ConfigurationUnavailable("the cache is being refilled")
-        self._away_since = None
         if text is None:
             self._entries.pop(record_id, None)
             if announcements == self._announcements:
                 _bounded(self._unknown, UNKNOWN_ENTRIES)[record_id] = time.monotonic() + UNKNOWN_SECONDS
             return None
-        record = self._decode(text)
+        try:
+            record = self._decode(text)
+        except (ValueError, TypeError, KeyError) as error:
+            _log.error("unreadable record in the cache", key=self._key(record_id), error=repr(error))
+            raise ConfigurationUnavailable(f"unreadable record {self._key(record_id)}") from error
         # A change that was announced while the answer was on its way may be newer than the answer.
         fresh = announcements == self._announcements
         _bounded(self._entries, self._limit)[record_id] = _Entry(record, generation if fresh else -1)

@@ -39,7 +39,12 @@ class Shipment:
     def answer(self, progress: bytes | None, resend: bytes | None) -> None:
         """Takes the counter's word: how far it has committed, and whether it misses something."""
         if progress is not None:
-            self.committed = int(progress)
+            committed = int(progress)
+            went_back = committed < self.committed
+            self.committed = committed
+            if went_back:
+                # The report store was restored from an earlier time, or is another one.
+                self.rewind()
         if not self._known:
             self._known = True
             self._resend = resend

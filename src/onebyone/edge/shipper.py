@@ -54,6 +54,7 @@ class Shipper:
         self._deadline = 0.0
         self._polled = 0.0
         self._scanned = 0.0
+        self._measured = 0.0
         self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
         self.backlog = Backlog(0, 0, 0)
 
@@ -82,10 +83,11 @@ class Shipper:
             self._wake.clear()
             try:
                 self._round()
-            except (*Unavailable, sqlite3.Error) as error:
+            except Exception as error:
+                # Not only what Redis and SQLite are known to raise: a thread that died would ship nothing for ever.
                 if failures == 0:
-                    _log.warning("cannot ship, events wait in the journal", error=repr(error))
-                self._measure()
+                    known = isinstance(error, (*Unavailable, sqlite3.Error))
+                    _log.warning("cannot ship, events wait in the journal", error=repr(error), exc_info=not known)
                 self._pause(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
                 failures += 1
             else:
@@ -111,13 +113,15 @@ class Shipper:
 
     def _round(self) -> None:
         now = time.monotonic()
+        if now - self._measured >= POLL_SECONDS:
+            self._measured = now
+            self._measure()
         if now - self._scanned >= ADOPT_SECONDS:
             self._scanned = now
             self._adopt()
         if now - self._polled >= POLL_SECONDS:
             self._poll()
             self._polled = now
-            self._measure()
         for shipment in self._shipments:
             if shipment.send(self._client):
                 self._wake.set()

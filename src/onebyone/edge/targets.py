@@ -7,7 +7,6 @@ surprising way (userinfo, backslash, control bytes, no `//` after the scheme) is
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 import ada_url
 
@@ -27,7 +26,6 @@ def to_location(redir: bytes) -> bytes | None:
     return location if host_of(location) is not None else None
 
 
-@lru_cache(maxsize=8192)
 def host_of(location: bytes) -> str | None:
     """Host of an absolute http(s) URL as a browser would reach it (ASCII, lower case); None when there is none."""
     try:

@@ -29,11 +29,14 @@ Headers = Mapping[bytes, bytes]
 
 def text(value: bytes, limit: int) -> str:
     """At most `limit` bytes of a header or parameter as text; bytes that are not UTF-8 read as Latin-1."""
-    value = value[:limit]
+    kept = value[:limit]
     try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
+        return kept.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if len(value) > limit and error.reason == "unexpected end of data":
+            # The cut went through a character.
+            return kept[: error.start].decode("utf-8")
+        return kept.decode("latin-1")
 
 
 @lru_cache(maxsize=16384)

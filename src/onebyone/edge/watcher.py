@@ -40,9 +40,14 @@ class Watcher:
                     await self._start()
                     away = False
                 await self._step()
-            except Unavailable as error:
+            except Exception as error:
+                # Also what nobody should have written into the cache: an edge that stopped following would go on
+                # answering by old rules for ever.
                 if not away:
-                    _log.warning("cache server is away, answering by what is known", error=repr(error))
+                    known = isinstance(error, Unavailable)
+                    _log.warning(
+                        "cannot follow changes, answering by what is known", error=repr(error), exc_info=not known
+                    )
                 away = True
                 await asyncio.sleep(BACKOFF_SECONDS)
 
@@ -65,8 +70,10 @@ class Watcher:
             return
         # The head was read after the messages; what made it move is in the stream by now, unless it was lost.
         await self._read(None)
-        if self._head is None or head.store_id != self._head.store_id or head.version > self._head.version:
-            _log.info("missed an announcement, looking everything up again", head=head.encode())
+        if self._head is None:
+            await self._start()
+        elif head.store_id != self._head.store_id or head.version > self._head.version:
+            _log.warning("missed an announcement, looking everything up again", head=head.encode())
             await self._start()
 
     async def _read_head(self) -> Head | None:

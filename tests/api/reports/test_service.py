@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import orjson
@@ -170,6 +171,7 @@ FAULTS: dict[str, tuple[Json, str]] = {
         "start_date: must be in the years",
     ),
     "unknown zone": ({"timezone": "../../etc/passwd"}, "timezone: not a known"),
+    "deep nesting": ({"orders": json.loads("[" * 300 + "]" * 300)}, "report: is nested too deeply"),
     "half-hour zone": ({"timezone": "Asia/Kolkata"}, "timezone: the time zone is not a whole number of hours"),
     "filters as object": ({"filters": {}}, "filters: must be a list"),
     "filter as text": ({"filters": ["x"]}, "filters[0]: must be an object"),

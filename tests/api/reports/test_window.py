@@ -71,6 +71,7 @@ def test_wall_times(text: object) -> None:
 
 
 @pytest.mark.parametrize("zone", ["Asia/Kolkata", "Australia/Adelaide", "Asia/Katmandu", "America/St_Johns"])
-def test_zones_without_whole_hours_are_refused(zone: str) -> None:
+@pytest.mark.parametrize("interval", ["today", "current_hour", "last_hour", "last_48_hours", "lifetime"])
+def test_zones_without_whole_hours_are_refused(zone: str, interval: str) -> None:
     with pytest.raises(ValueError, match="whole number of hours"):
-        window.named("today", moment(NOW), ZoneInfo(zone))
+        window.named(interval, moment(NOW), ZoneInfo(zone))

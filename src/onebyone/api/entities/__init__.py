@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from onebyone.api.entities.advertiser import Advertiser
+from onebyone.api.entities.insertion_order import InsertionOrder
 from onebyone.api.entities.line_item import LineItem
 from onebyone.api.entities.member import Member
 from onebyone.api.entities.payment_rule import PaymentRule
@@ -17,6 +18,7 @@ ENTITIES: tuple[Entity, ...] = (
     Member(),
     User(),
     Advertiser(),
+    InsertionOrder(),
     LineItem(),
     Publisher(),
     Site(),

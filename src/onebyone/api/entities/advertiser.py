@@ -51,4 +51,5 @@ class Advertiser(Entity):
             tables.line_item.c.member_id == work.member_id, tables.line_item.c.advertiser_id.in_(ids)
         )
         await LineItem().delete(work, list(await work.connection.scalars(found)))
+        await work.delete(tables.insertion_order, tables.insertion_order.c.advertiser_id.in_(ids))
         await super().delete(work, ids)

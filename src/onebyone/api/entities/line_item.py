@@ -1,70 +1,111 @@
-"""`line-item`: what an advertiser pays for; trackers count for it."""
+"""`line-item`: what an advertiser pays for; trackers count for it. Plain ones and guaranteed delivery."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Literal
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from onebyone.api import labels
+from onebyone.api.entities import budget, guaranteed_delivery
+from onebyone.api.entities.insertion_order import ORDERS, brief
+from onebyone.api.entities.line_item_body import FIXED, OUTPUT, LineItemBody
+from onebyone.api.entities.line_item_parts import auction_event, check_parts
 from onebyone.api.entities.tracker import Clicktracker, Imptracker
 from onebyone.api.entity import Entity, Reference, Values
-from onebyone.api.fields import Body, Currency, LongText, Money, Name, State, StrictCode, TimeZone
+from onebyone.api.errors import not_found
 from onebyone.api.store import tables
 from onebyone.api.work import Work
 
 TRACKERS = (Imptracker(), Clicktracker())
 _PRICE = ("revenue_type", "revenue_value")
-
-
-class _LineItemBody(Body):
-    name: Name
-    code: StrictCode = None
-    state: State = "active"
-    timezone: TimeZone | None = None
-    revenue_type: Literal["none", "cpm", "cpc", "flat_fee"] = "cpm"
-    revenue_value: Money = Decimal(0)
-    currency: Currency | None = None
-    comments: LongText | None = None
+_LOCKED = "inventory_type cannot be updated once supply_strategies has been set"
+_FULL_BUDGET = ("start_date", "end_date", *budget.BUDGETS, "enable_pacing", "lifetime_pacing", "lifetime_pacing_pct")
 
 
 class LineItem(Entity):
-    """A plain line item."""
+    """A line item; `line_item_subtype` makes it one of guaranteed delivery, for ever."""
 
     service = "line-item"
     table = tables.line_item
-    body = _LineItemBody
+    body = LineItemBody
     parent = Reference("advertiser_id", "advertiser_id", tables.advertiser)
     code_owner = "advertiser_id"
-    immutable = frozenset({"currency"})
-    output = (
-        "id",
-        "code",
-        "name",
-        "advertiser_id",
-        "member_id",
-        "state",
-        "line_item_type",
-        "timezone",
-        "revenue_type",
-        "revenue_value",
-        "currency",
-        "comments",
-        "imptrackers",
-        "clicktrackers",
-        "last_modified",
+    immutable = frozenset({"currency", "line_item_subtype"})
+    partial = frozenset(
+        {"budget_intervals", "delivery_goal", "supply_strategies", "flat_fee", "roadblock", "auction_event"}
     )
+    optional = {"insertion_order_id": "include_insertion_order_id"}  # noqa: RUF012
+    derived = {  # noqa: RUF012
+        **{name: word for name, (word, _) in FIXED.items()},
+        **dict.fromkeys(("bid_object_type", "delivery_model_type"), "string"),
+        **dict.fromkeys(("advertiser", "auction_event", "delivery_goal", "flat_fee"), "object"),
+        **dict.fromkeys(("labels", "insertion_orders", "budget_intervals"), "array of objects"),
+        **dict.fromkeys(("imptrackers", "clicktrackers"), "array of objects"),
+        "budget_set_per_flight": "boolean",
+        "insertion_order_id": "int",
+    }
+    output = OUTPUT
+
+    async def load(self, work: Work, stored: Values) -> Values:
+        found = await ORDERS.of(work.connection, [stored["id"]])
+        return {"insertion_orders": [{"id": order} for order in found.get(stored["id"], ())] or None}
 
     async def check(self, work: Work, values: Values, stored: Values | None, owners: Values) -> None:
         advertiser = await work.row(tables.advertiser, owners["advertiser_id"]) if owners else None
-        if advertiser is not None:
-            values["timezone"] = values["timezone"] or advertiser["doc"]["timezone"]
-            values["currency"] = values["currency"] or advertiser["doc"]["default_currency"]
+        if advertiser is None:
+            return
+        old = {} if stored is None else stored["doc"]
+        guaranteed = values["line_item_subtype"] is not None
+        values["timezone"] = values["timezone"] or advertiser["doc"]["timezone"]
+        values["currency"] = values["currency"] or advertiser["doc"]["default_currency"]
+        values["ad_types"] = list(dict.fromkeys(values["ad_types"])) if values["ad_types"] else ["banner"]
+        if values["manage_creative"] is None:
+            values["manage_creative"] = guaranteed
+        _check_supply(work, values, old)
+        orders = await self._orders(work, values, owners["advertiser_id"])
+        await budget.check(work, values, stored)
+        if guaranteed:
+            guaranteed_delivery.fix(values)
+        else:
+            _complete_plain(work, values, old)
+        check_parts(work, values)
+        if guaranteed:
+            guaranteed_delivery.check(work, values, orders)
+        if values["delivery_goal"] is not None:
+            known = (old.get("delivery_goal") or {}).get("id")
+            values["delivery_goal"]["id"] = known or await work.part_id()
+        if not work.faults and not guaranteed_delivery.covered(values, orders):
+            work.fault("budget_intervals", "must lie within a budget interval of the insertion order")
+
+    async def _orders(self, work: Work, values: Values, advertiser_id: int) -> list[Values]:
+        """Rows of the insertion orders, which must be the advertiser's; their ids are held for `created`."""
+        wanted = [order["id"] for order in values.pop("insertion_orders") or ()]
+        work.held["insertion_orders"] = wanted
+        found = []
+        for place, order_id in enumerate(wanted):
+            row = await work.row(tables.insertion_order, order_id)
+            path = f"insertion_orders.{place}.id"
+            if row is None:
+                work.bad(path, not_found("insertion-order", order_id).error)
+            elif row["advertiser_id"] != advertiser_id:
+                work.fault(path, f"insertion-order {order_id} does not belong to advertiser {advertiser_id}")
+            else:
+                found.append(row)
+        return found
+
+    async def created(self, work: Work, row: Values, query: Any) -> None:
+        await ORDERS.replace(work, row["id"], work.held["insertion_orders"])
 
     async def modified(self, work: Work, before: Values, after: Values) -> None:
-        if any(before["doc"].get(field) != after["doc"].get(field) for field in _PRICE):
+        orders = (await ORDERS.of(work.connection, [before["id"]])).get(before["id"], [])
+        moved = orders != list(dict.fromkeys(work.held["insertion_orders"]))
+        if moved:
+            await ORDERS.replace(work, before["id"], work.held["insertion_orders"])
+        if moved or any(before["doc"].get(field) != after["doc"].get(field) for field in _PRICE):
             await work.trackers_changed("line_item_id", before["id"])
 
     async def delete(self, work: Work, ids: Sequence[int]) -> None:
@@ -76,12 +117,73 @@ class LineItem(Entity):
         await super().delete(work, ids)
 
     async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
-        shown: dict[int, Values] = {row["id"]: {"line_item_type": "standard_v1"} for row in rows}
+        member_id = rows[0]["member_id"]
+        advertiser, order = tables.advertiser.c, tables.insertion_order
+        owners = select(advertiser.id, advertiser.name).where(
+            advertiser.member_id == member_id, advertiser.id.in_({row["advertiser_id"] for row in rows})
+        )
+        named = {row.id: row.name for row in await connection.execute(owners)}
+        of_line = await ORDERS.of(connection, [row["id"] for row in rows])
+        wanted = {order_id for found in of_line.values() for order_id in found}
+        query = select(order).where(order.c.member_id == member_id, order.c.id.in_(wanted))
+        orders = {row["id"]: dict(row) for row in (await connection.execute(query)).mappings()} if wanted else {}
+        shown = {
+            row["id"]: _derived(
+                row, named.get(row["advertiser_id"]), [orders[key] for key in of_line.get(row["id"], ())]
+            )
+            for row in rows
+        }
         for tracker in TRACKERS:
             columns = tracker.table.c
             found = select(columns.line_item_id, columns.id, columns.name, columns.code, columns.state)
-            found = found.where(columns.member_id == rows[0]["member_id"], columns.line_item_id.in_(list(shown)))
+            found = found.where(columns.member_id == member_id, columns.line_item_id.in_(list(shown)))
             for row in (await connection.execute(found.order_by(columns.id))).mappings():
                 element = {name: row[name] for name in ("id", "name", "code", "state")}
-                shown[row["line_item_id"]].setdefault(tracker.plural, []).append(element)
+                of_row = shown[row["line_item_id"]]
+                of_row[tracker.plural] = [*(of_row.get(tracker.plural) or ()), element]
         return shown
+
+
+def _check_supply(work: Work, values: Values, old: Values) -> None:
+    locked = any((old.get("supply_strategies") or {}).values())
+    if locked and values["inventory_type"] != old.get("inventory_type"):
+        work.fault("", _LOCKED)
+
+
+def _complete_plain(work: Work, values: Values, old: Values) -> None:
+    """Defaults and rules of a line item without guaranteed delivery."""
+    values["line_item_type"] = values["line_item_type"] or "standard_v1"
+    if old and values["line_item_type"] != old.get("line_item_type", "standard_v1"):
+        work.fault("line_item_type", "cannot be changed")
+    values["revenue_type"] = values["revenue_type"] or "cpm"
+    values["revenue_value"] = Decimal(0) if values["revenue_value"] is None else values["revenue_value"]
+    values["creative_distribution_type"] = values["creative_distribution_type"] or "even"
+    if values["delivery_goal"] is not None:
+        work.bad("delivery_goal", "needs a line_item_subtype of guaranteed delivery")
+    budget.refuse_beside_intervals(work, values, _FULL_BUDGET)
+
+
+def _derived(row: Values, advertiser: str | None, orders: Sequence[Values]) -> Values:
+    doc = row["doc"]
+    subtype = doc.get("line_item_subtype")
+    goal, fee = doc.get("delivery_goal"), doc.get("flat_fee")
+    models = {"gd_buying_imp": "guaranteed", "gd_buying_exclusive": "exclusive"}
+    status = {"flat_fee_status": "pending", "flat_fee_adjustment_id": None}
+    active = [order["id"] for order in orders if order["state"] == "active"]
+    return {
+        **{name: value for name, (_, value) in FIXED.items()},
+        "line_item_type": doc.get("line_item_type") or "standard_v1",
+        "bid_object_type": "creative" if subtype else None,
+        "delivery_model_type": models.get(subtype or ""),
+        "advertiser": {"id": row["advertiser_id"], "name": advertiser},
+        "auction_event": auction_event(doc.get("auction_event")),
+        "delivery_goal": goal and {**goal, "guaranteed_delivery_version": None},
+        "flat_fee": fee and {**status, **fee},
+        "labels": labels.named(doc.get("labels")),
+        "insertion_orders": [brief(order) for order in orders] or None,
+        "insertion_order_id": active[0] if active else None,
+        "budget_intervals": budget.shown(doc.get("budget_intervals"), row["id"], "campaign_group", doc["timezone"]),
+        "budget_set_per_flight": bool(doc.get("budget_intervals")),
+        "imptrackers": None,
+        "clicktrackers": None,
+    }

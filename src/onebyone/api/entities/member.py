@@ -40,6 +40,7 @@ class Member(Entity):
     body = _MemberBody
     scope = "id"
     methods = ("GET", "PUT")
+    derived = {"enable_click_and_imp_trackers": "boolean"}  # noqa: RUF012
     output = (
         "id",
         "name",

@@ -74,7 +74,7 @@ class PaymentRule(Entity):
             base = select(tables.publisher.c.id).where(
                 tables.publisher.c.member_id == work.member_id, tables.publisher.c.base_payment_rule_id == before["id"]
             )
-            await work.trackers_changed("publisher_id", base.scalar_subquery())
+            await work.trackers_changed("publisher_id", base)
 
     async def delete(self, work: Work, ids: Sequence[int]) -> None:
         if await work.tracked("payment_rule_id", ids):

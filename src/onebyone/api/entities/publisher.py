@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from onebyone.api import labels
 from onebyone.api.entities.payment_rule import base_rule
 from onebyone.api.entities.site import placements_of
 from onebyone.api.entity import Entity, Values
@@ -24,6 +25,7 @@ from onebyone.api.fields import (
     Text100,
     Text255,
     TimeZone,
+    listed,
 )
 from onebyone.api.store import tables
 from onebyone.api.work import Work
@@ -31,17 +33,9 @@ from onebyone.api.work import Work
 NEVER = "1970-01-01 00:00:01"
 """`reselling_exposed_on` of a publisher that never was public."""
 
-_LABELS = {2: "Salesperson", 4: "Account Manager"}
-
-
-def _label_id(value: int) -> int:
-    if value not in _LABELS:
-        raise ValueError("must be 2 (Salesperson) or 4 (Account Manager)")
-    return value
-
 
 class _Label(Body):
-    id: Annotated[Integer, AfterValidator(_label_id)]
+    id: Annotated[Integer, AfterValidator(labels.allowed("publisher"))]
     value: Text100
 
 
@@ -99,7 +93,7 @@ class _PublisherBody(Body):
     enable_cookie_tracking_default: Boolean = True
     seller_page_cap_enabled: Boolean = False
     billing_internal_user: Integer | None = None
-    labels: list[_Label] | None = None
+    labels: Annotated[list[_Label], BeforeValidator(listed)] | None = None
     publisher_brand_exceptions: list[_Brand] | None = None
     inventory_relationship: Literal[
         "unknown", "owned_operated", "direct", "indirect_single_publisher", "indirect_multiple_publishers"
@@ -129,6 +123,21 @@ class Publisher(Entity):
     body = _PublisherBody
     code_owner = "member_id"
     immutable = frozenset({"currency"})
+    parameters = frozenset({"create_default_placement"})
+    derived = {  # noqa: RUF012
+        "is_rtb": "boolean",
+        "reselling_exposed_on": "date",
+        "cpm_reselling_disabled": "boolean",
+        "cpc_reselling_disabled": "boolean",
+        "platform_ops_notes": "string",
+        "labels": "array of objects",
+        "placements": "array of objects",
+        "external_inv_codes": "array of objects",
+        "contact_info": "object",
+        "disclosure_status": "string",
+        "pitbull_segment_id": "int",
+        "pitbull_segment_value": "int",
+    }
     output = (
         "id",
         "code",
@@ -207,7 +216,5 @@ class Publisher(Entity):
     async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
         shown = await placements_of(connection, "publisher_id", rows)
         for row in rows:
-            labels = row["doc"].get("labels")
-            named = labels and [{**label, "name": _LABELS[label["id"]]} for label in labels]
-            shown[row["id"]] |= {**_READ_ONLY, "labels": named}
+            shown[row["id"]] |= {**_READ_ONLY, "labels": labels.named(row["doc"].get("labels"))}
         return shown

@@ -34,6 +34,7 @@ class Site(Entity):
     body = _SiteBody
     parent = Reference("publisher_id", "publisher_id", tables.publisher, name_field="publisher_name")
     code_owner = "publisher_id"
+    derived = {"placements": "array of objects"}  # noqa: RUF012
     output = (
         "id",
         "code",

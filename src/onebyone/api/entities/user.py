@@ -44,6 +44,15 @@ class User(Entity):
     table = tables.user
     body = _UserBody
     methods = ("GET", "POST", "PUT")
+    title = "username"
+    derived = {  # noqa: RUF012
+        "user_type": "string",
+        "entity_id": "int",
+        "entity_name": "string",
+        "advertiser_id": "int",
+        "publisher_id": "int",
+        "read_only": "boolean",
+    }
     output = (
         "id",
         "username",

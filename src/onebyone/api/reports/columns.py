@@ -105,7 +105,7 @@ _ANALYTICS: tuple[Dimension | Metric, ...] = (
     *_object("buyer_member", "member_id", "name"),
     *_object("advertiser", "advertiser_id", "name", "code"),
     *_object("line_item", "line_item_id", "name", "code"),
-    Dimension("insertion_order_id", "int", "insertion_order_id", filterable=True),
+    *_object("insertion_order", "insertion_order_id", "name", "code"),
     *_object("publisher", "publisher_id", "name", "code"),
     *_object("site", "site_id", "name"),
     *_object("placement", "tag_id", "name", "code"),

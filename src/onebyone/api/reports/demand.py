@@ -110,8 +110,11 @@ class _Parser:
             self._fault("name", f"must be a text of at most {NAME_LENGTH} printable characters")
         found = self._window(feed)
         echo = {name: self._given[name] for name in _ECHOED if name in self._given}
-        if b"\\u0000" in orjson.dumps(echo):
-            self._fault("report", "holds a NUL")
+        try:
+            if b"\\u0000" in orjson.dumps(echo):
+                self._fault("report", "holds a NUL")
+        except TypeError:
+            self._fault("report", "is nested too deeply")
         refuse(self._faults)
         return Demand(report_type, columns, cast("Window", found), echo=echo, **cast("dict[str, Any]", demand))
 

@@ -16,6 +16,7 @@ CHUNK = 500
 _TABLES = {
     "advertiser": tables.advertiser,
     "line_item": tables.line_item,
+    "insertion_order": tables.insertion_order,
     "publisher": tables.publisher,
     "site": tables.site,
     "placement": tables.placement,

@@ -89,6 +89,7 @@ def named(interval: str, now_ms: int, zone: ZoneInfo) -> Window:
     """The window of a named interval. `last_N_days` ends with today, which counts as one of them."""
     now = datetime.fromtimestamp(now_ms // 1000, zone)
     hour = now_ms // 1000 // HOUR * HOUR
+    _epoch(now.replace(minute=0, second=0, tzinfo=None), zone)
     if interval == "current_hour":
         return Window(hour, hour + HOUR, zone)
     if interval == "last_hour":

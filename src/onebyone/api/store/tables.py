@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from onebyone import sql
@@ -103,7 +105,49 @@ placement = _entity(
     code_owner="publisher_id",
 )
 payment_rule = _entity("payment_rule", {"publisher_id": publisher}, code_owner="publisher_id")
+insertion_order = _entity("insertion_order", {"advertiser_id": advertiser}, code_owner="advertiser_id")
 line_item = _entity("line_item", {"advertiser_id": advertiser}, code_owner="advertiser_id")
+
+thirdparty_pixel = Table(
+    "thirdparty_pixel",
+    metadata,
+    Column("id", sql.Identity, primary_key=True),
+    Column("member_id", BigInteger, ForeignKey("member.id"), nullable=False),
+    Column("advertiser_id", BigInteger),
+    Column("name", String(255)),
+    Column("active", Boolean, nullable=False),
+    Column("audit_status", String(16), nullable=False),
+    Column("created_on", TIMESTAMP, nullable=False),
+    Column("last_modified", TIMESTAMP, nullable=False),
+    Column("doc", sql.Document, nullable=False),
+    UniqueConstraint("member_id", "id"),
+    ForeignKeyConstraint(["member_id", "advertiser_id"], ["advertiser.member_id", "advertiser.id"]),
+    Index(None, "member_id", "advertiser_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+
+def _links(owner: Table, target: Table) -> Table:
+    """Ordered links from each row of `owner` to rows of `target`; they go when either side goes."""
+    columns = [f"{table.name}_id" for table in (owner, target)]
+    return Table(
+        f"{owner.name}_{target.name}",
+        metadata,
+        Column("member_id", BigInteger, nullable=False),
+        *(Column(column, BigInteger, primary_key=True, autoincrement=False) for column in columns),
+        Column("position", Integer, nullable=False),
+        *(
+            ForeignKeyConstraint(
+                ["member_id", column], [f"{table.name}.member_id", f"{table.name}.id"], ondelete="CASCADE"
+            )
+            for column, table in zip(columns, (owner, target), strict=True)
+        ),
+        Index(None, "member_id", columns[1]),
+    )
+
+
+line_item_insertion_order = _links(line_item, insertion_order)
+thirdparty_pixel_advertiser = _links(thirdparty_pixel, advertiser)
 
 
 def _tracker(name: str, *columns: Column[str]) -> Table:
@@ -135,10 +179,18 @@ user = Table(
     Column("username_key", String(765), nullable=False, unique=True),
     Column("password_hash", Text, nullable=False),
     Column("state", String(16), nullable=False),
+    Column("user_type", String(16), nullable=False, server_default="member"),
+    Column("advertiser_id", BigInteger),
+    Column("publisher_id", BigInteger),
+    Column("read_only", Boolean, nullable=False, server_default=false()),
+    Column("admin", Boolean, nullable=False, server_default=false()),
+    Column("password_ms", BigInteger, nullable=False, server_default="0"),
     Column("last_modified", TIMESTAMP, nullable=False),
     Column("doc", sql.Document, nullable=False),
     sqlite_autoincrement=True,
 )
+"""`advertiser_id` and `publisher_id` limit what a user of that type sees; ids are never used twice, so that
+of a deleted object shows nothing. `password_ms` is when the password was set."""
 
 session = Table(
     "session",
@@ -172,9 +224,11 @@ store_state = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("store_id", String(32), nullable=False),
     Column("version", BigInteger, nullable=False),
+    Column("part_id", BigInteger, nullable=False, server_default="0"),
     CheckConstraint("id = 1", name="one_row"),
 )
-"""One row: the random name of this store and the version of its last change; its lock makes writers take turns."""
+"""One row: the random name of this store and the version of its last change; its lock makes writers take turns.
+`part_id` is the last id given to a part of an object, such as a budget interval."""
 
 outbox = Table(
     "outbox",

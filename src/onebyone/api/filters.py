@@ -1,0 +1,189 @@
+"""The conditions and the order of a read, for every field that a column or a plain value of the document holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, String, cast, func, or_
+
+from onebyone.api import shapes
+from onebyone.api.entity import Entity
+from onebyone.api.errors import ApiError
+from onebyone.api.exchange import warn
+from onebyone.api.fields import MAX_ID, loose_timestamp
+from onebyone.money import to_micros
+
+VALUES_A_FILTER = 1000
+PREFIXES = ("nmin_", "nmax_", "min_", "max_", "not_", "like_")
+_INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
+_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII)
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
+_PARAMETERS = {
+    "id",
+    "start_element",
+    "num_elements",
+    "sort",
+    "fields",
+    "search",
+    "add_mappings",
+    "append",
+    "current",
+    "member_id",
+}
+"""Query parameters that are read elsewhere, or that say what is so anyhow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One field that a read can filter and sort by."""
+
+    name: str
+    column: ColumnElement[Any]
+    word: str
+
+    def value(self, parameter: str, text: str) -> Any:
+        """The value that `text` means for this field. Raises `ApiError`."""
+        try:
+            return self._value(text.strip())
+        except (ValueError, KeyError):
+            raise ApiError("SYNTAX", f"{parameter}: not {_ARTICLES[self.word]}: {text[:40]!r}") from None
+
+    def _value(self, text: str) -> Any:
+        match self.word:
+            case "int":
+                number = int(text) if _INTEGER.fullmatch(text) else None
+                if number is None or abs(number) > MAX_ID:
+                    raise ValueError
+                return number
+            case "boolean":
+                return _TRUTH[text.lower()]
+            case "date":
+                return loose_timestamp(text)
+            case "money" | "double":
+                if not _NUMBER.fullmatch(text):
+                    raise ValueError
+                return to_micros(Decimal(text)) if self.word == "money" else float(text)
+            case _:
+                return text.casefold() if self.name == "code" else text
+
+
+_ARTICLES = {
+    "int": "an integer",
+    "boolean": "true or false",
+    "date": "a date (YYYY-MM-DD HH:MM:SS)",
+    "money": "an amount",
+    "double": "a number",
+    "string": "a text",
+}
+
+
+@cache
+def of_entity(entity: Entity) -> dict[str, Filter]:
+    """The filters of an entity by field."""
+    columns = entity.table.c
+    found = {}
+    for link in entity.links:
+        found[link.column] = Filter(link.column, columns[link.column], "int")
+    for name, shape in shapes.of_entity(entity).items():
+        if name in found or shape.word not in shapes.SCALARS:
+            continue
+        if name == "code" and "code_key" in columns:
+            found[name] = Filter(name, columns.code_key, "string")
+        elif name in columns:
+            found[name] = Filter(name, columns[name], shape.word)
+        elif name in entity.body.model_fields:
+            found[name] = Filter(name, _in_document(entity, name, shape), shape.word)
+    return found
+
+
+def _in_document(entity: Entity, name: str, shape: shapes.Shape) -> ColumnElement[Any]:
+    """A plain value of the document; a row that is older than the field has its default."""
+    part = entity.table.c.doc[name]
+    value: ColumnElement[Any]
+    match shape.word:
+        case "int" | "money":
+            value = cast(part.as_string(), BigInteger)
+        case "boolean":
+            value = part.as_boolean()
+        case "double":
+            value = part.as_float()
+        case _:
+            value = part.as_string()
+    default = entity.default(name)
+    return value if default is None or shape.nullable else func.coalesce(value, default)
+
+
+def conditions(entity: Entity, query: Mapping[str, str]) -> list[ColumnElement[bool]]:
+    """What the query string asks for, all of it together; a parameter that means nothing is named in the warnings."""
+    known = of_entity(entity)
+    found = []
+    for parameter, text in query.items():
+        condition = _condition(entity, known, parameter, text)
+        if condition is not None:
+            found.append(condition)
+        elif parameter not in _PARAMETERS and parameter not in {
+            *entity.parameters,
+            *entity.optional.values(),
+        }:
+            warn(f"query parameter not used: {parameter[:40]}")
+    return found
+
+
+def _condition(entity: Entity, known: Mapping[str, Filter], parameter: str, text: str) -> ColumnElement[bool] | None:
+    if parameter == "search":
+        return _search(entity, text)
+    if parameter in known:
+        return known[parameter].column.in_(_values(known[parameter], parameter, text))
+    for prefix in PREFIXES:
+        name = parameter.removeprefix(prefix)
+        if name != parameter and name in known:
+            return _prefixed(prefix, known[name], parameter, text)
+    return None
+
+
+def _prefixed(prefix: str, filtered: Filter, parameter: str, text: str) -> ColumnElement[bool] | None:
+    column = filtered.column
+    if prefix == "not_":
+        return or_(column.is_(None), column.not_in(_values(filtered, parameter, text)))
+    if prefix == "like_":
+        return _like(cast(column, String), text.casefold() if filtered.name == "code" else text)
+    if filtered.word not in shapes.ORDERED:
+        return None
+    value = filtered.value(parameter, text)
+    ranged = column >= value if prefix in ("min_", "nmin_") else column <= value
+    return or_(column.is_(None), ranged) if prefix.startswith("n") else ranged
+
+
+def _values(filtered: Filter, parameter: str, text: str) -> list[Any]:
+    parts = text.split(",")
+    if len(parts) > VALUES_A_FILTER:
+        raise ApiError("SYNTAX", f"{parameter}: at most {VALUES_A_FILTER} values")
+    return [filtered.value(parameter, part) for part in parts]
+
+
+def _search(entity: Entity, text: str) -> ColumnElement[bool]:
+    """A part of the id or of the name."""
+    columns = entity.table.c
+    return or_(_like(cast(columns.id, String), text), _like(columns[entity.title], text))
+
+
+def _like(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
+    return column.icontains(text[:255], autoescape=True)
+
+
+def order(entity: Entity, query: Mapping[str, str]) -> list[ColumnElement[Any]]:
+    """`sort=name.asc,id.desc`; the id comes last of all, so that pages never overlap. Raises `ApiError`."""
+    found: list[ColumnElement[Any]] = []
+    known = of_entity(entity)
+    for part in filter(None, (piece.strip() for piece in query.get("sort", "").split(","))):
+        name, _, direction = part.partition(".")
+        if name not in known or direction.lower() not in ("", "asc", "desc"):
+            raise ApiError("SYNTAX", f"sort: cannot sort by {part[:40]!r}")
+        column = known[name].column
+        found.append(column.desc() if direction.lower() == "desc" else column.asc())
+    return [*found[: len(known)], entity.table.c.id.asc()]

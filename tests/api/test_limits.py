@@ -1,0 +1,114 @@
+"""Requests a minute, logins in five minutes, objects of a member: where each ends, and what clients are told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import httpx
+import pytest
+import redis.asyncio
+
+from onebyone import redis_client
+from onebyone.api import operator
+from onebyone.api.app import Api
+from tests.api.harness import PASSWORD, Client, Harness, Json, response_of
+from tests.support.valkey import ValkeyProcess
+
+pytestmark = pytest.mark.anyio
+ENGINES = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)
+MINUTE_MS = 60_000
+
+
+def process(api: Harness, settings: Json, cache: redis.asyncio.Redis | None = None) -> Client:
+    """Another API process on the same store, with settings of its own."""
+    changed = api.context.settings.model_copy(update=settings)
+    context = replace(api.context, settings=changed, cache=cache)
+    app = Api(context, operator.application(changed, dict))
+    return Client(httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.test"), api.token)
+
+
+def to_start_of_minute(api: Harness) -> None:
+    api.clock.ahead_ms += MINUTE_MS - api.clock() % MINUTE_MS
+
+
+@pytest.mark.parametrize(("method", "kind"), [("GET", "reads"), ("DELETE", "writes")])
+async def test_requests_past_the_minutes_limit(api: Harness, method: str, kind: str) -> None:
+    client = process(api, {f"{kind}_a_minute": 2})
+    to_start_of_minute(api)
+    for _ in range(2):
+        answer = await client.send(method, "/imptracker?id=1,2")
+        assert answer.status_code == 200
+    answer = await client.send(method, "/imptracker?id=1,2")
+    response = response_of(answer)
+    assert answer.status_code == 429
+    assert 0 < int(answer.headers["retry-after"]) <= 60
+    assert answer.headers["x-ratelimit-code"] == "429"
+    assert (answer.headers["x-ratelimit-count"], answer.headers["x-an-user-id"]) == ("3", "1")
+    assert answer.headers[f"x-ratelimit-{kind[:-1]}"] == "2"
+    assert answer.headers[f"x-count-{kind[:-1]}"] == "user:3"
+    assert (response["error_id"], response["error_code"]) == ("SYSTEM", "RATE_EXCEEDED")
+    assert response["error_description"] == "rate limit has been exceeded"
+    assert response["dbg_info"][f"{kind[:-1]}_limit"] == 2
+    other = "DELETE" if method == "GET" else "GET"
+    assert (await client.send(other, "/imptracker?id=1,2")).status_code == 200
+    api.clock.ahead_ms += MINUTE_MS
+    assert (await client.send(method, "/imptracker?id=1,2")).status_code == 200
+
+
+async def test_processes_share_their_counts_and_survive_the_cache_server(api: Harness, valkey: ValkeyProcess) -> None:
+    caches = [redis_client.connect(valkey.url) for _ in range(2)]
+    one, two = (process(api, {"reads_a_minute": 3}, cache) for cache in caches)
+    to_start_of_minute(api)
+    counts = [(await client.send("GET", "/member")).headers["x-count-read"] for client in (one, two, one)]
+    assert counts == ["user:1", "user:2", "user:3"]
+    assert (await two.send("GET", "/member")).status_code == 429
+    valkey.kill()
+    api.clock.ahead_ms += MINUTE_MS
+    assert (await two.send("GET", "/member")).headers["x-count-read"] == "user:1"
+    for cache in caches:
+        await cache.aclose()
+
+
+@ENGINES
+async def test_the_eleventh_login_in_five_minutes(api: Harness) -> None:
+    async def login() -> httpx.Response:
+        answer = await api.http.post("/auth", json={"auth": {"username": "admin", "password": PASSWORD}})
+        api.http.cookies.clear()
+        return answer
+
+    assert [(await login()).status_code for _ in range(9)] == [200] * 9
+    refused = await login()
+    response = response_of(refused)
+    assert (refused.status_code, response["error_code"]) == (429, "RATE_EXCEEDED")
+    assert 0 < int(refused.headers["retry-after"]) <= 300
+    wrong = await api.http.post("/auth", json={"auth": {"username": "admin", "password": "wrong"}})
+    assert response_of(wrong)["error_id"] == "NOAUTH"
+    api.clock.ahead_ms += 301_000
+    assert (await login()).status_code == 200
+
+
+@ENGINES
+async def test_objects_past_the_members_limit(api: Harness) -> None:
+    client = process(api, {"object_limits": "publisher=2,site=9"})
+    await client.create("publisher", {"name": "One"})
+    await client.create("publisher", {"name": "Two", "state": "inactive"})
+    refused = await client.call("POST", "publisher", {"publisher": {"name": "Three"}})
+    assert (refused["error_id"], refused["error"]) == ("LIMIT", "publisher: the member has reached its limit of 2")
+    assert (await client.call("GET", "publisher"))["count"] == 2
+    shown = await client.call("GET", "object-limit", object_type="publisher")
+    assert (shown["count"], shown["start_element"], shown["num_elements"]) == (None, None, None)
+    assert shown["object-limits"] == [
+        {
+            "object_type": "publisher",
+            "limit": 2,
+            "mapping_limits": [],
+            "count_active": 1,
+            "count_inactive": 1,
+            "count_total": 2,
+        }
+    ]
+    everything = await client.call("GET", "object-limit")
+    assert [entry["object_type"] for entry in everything["object-limits"]] == ["publisher", "site"]
+    assert (await client.call("GET", "object-limit", object_type="planet"))["error_id"] == "SYNTAX"
+    other = await api.second_member()
+    assert (await other.call("POST", "publisher", {"publisher": {"name": "Theirs"}}))["status"] == "OK"
