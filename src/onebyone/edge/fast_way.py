@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from onebyone.edge import visitor
 from onebyone.edge.answers import Answer
 from onebyone.edge.app import Edge
-from onebyone.edge.decision import HEADERS, PATHS, Cold, Decision, Kind, Request
+from onebyone.edge.decision import HEADERS, PATHS, Decision, Kind, Request
 from onebyone.edge.reasons import Reason
 from onebyone.web_server import BoundedProtocol
 
@@ -124,7 +124,8 @@ class FastWay(BoundedProtocol):
         address = visitor.client_address(peer, headers.items(), edge.proxies) if edge.proxies else peer
         try:
             decision = edge.decisions.decide(Request(kind, "GET", query, headers, address))
-        except Cold:
+        except Exception:
+            # `Cold`; or a fault, which the ASGI way will meet again, log, and answer with a 500.
             self._decline(data)
             return
         self._close_next = close
