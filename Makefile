@@ -18,10 +18,10 @@ install = UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(BIN)/py
 	{ echo "uv could not install; trying pip with the same lock file"; $(BIN)/python -m pip install --quiet --disable-pip-version-check $(1); }
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint types bench loadtest storm lock clean
+.PHONY: help run demo test lint types bench bench-compare loadtest storm lock clean
 
 help: ## Print this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.runtime ## Install what is missing and run OneByOne here (options: ARGS="--edge-port 9080").
 	@exec $(BIN)/onebyone serve $(ARGS)
@@ -42,8 +42,11 @@ lint: $(VENV)/.dev ## Check style, formatting and the import contracts.
 types: $(VENV)/.dev ## Check the types.
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev ## Print start time, memory, and CPU time a request beside a bare server.
+bench: $(VENV)/.dev ## Print start time, memory, and CPU time a request beside nginx and a bare server (ARGS="--rounds 9").
 	$(BIN)/python -m loadtests.bench $(ARGS)
+
+bench-compare: $(VENV)/.dev ## Print the last two results of `make bench` side by side.
+	$(BIN)/python -m loadtests.bench --compare
 
 loadtest: $(VENV)/.dev ## Load a product of its own with locust and compare recorded with counted.
 	$(BIN)/python -m loadtests.verdict $(ARGS)

@@ -1,27 +1,22 @@
-"""Figures, not verdicts: start time and memory of an idle product, CPU time of a recorded impression.
+"""Figures, not verdicts: start time and memory, CPU time of an impression in all processes, the edge beside its peers.
 
-    python -m loadtests.bench [--rounds 5] [--seconds 3] [--connections 32]
+    python -m loadtests.bench [--rounds 5] [--seconds 2] [--connections 64]
+    python -m loadtests.bench --compare
 
-The CPU time of the edge process stands beside that of a bare application on the same server settings (`bare.py`), in
-interleaved rounds on one machine, so that a noisy neighbour disturbs both.
+`contest.py` runs the edge beside nginx and a bare application; the result is `bench-results/latest.json`.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 
-from loadtests import generator, processes
+from loadtests import contest, generator, processes
 from loadtests.verdict import Target, Totals, Trackers, counted_totals, create_trackers, wait_for_drain
-from tests.support.ports import free_port
 from tests.support.product import Product, start_product
 
 IDLE_SECONDS = 3.0
@@ -58,47 +53,29 @@ def print_memory(product: Product) -> None:
     print(line)
 
 
-@contextmanager
-def bare() -> Iterator[tuple[str, int]]:
-    """URL and process id of the bare application."""
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "loadtests.bare", str(port)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        process.stdout.readline()
-        yield f"http://127.0.0.1:{port}/imptr?id=1&cachebuster=1", process.pid
-    finally:
-        process.terminate()
-        process.wait(10)
-        process.stdout.close()
-
-
 def receipt(url: str) -> str:
     """What the edge says to one request."""
     with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310
         return str(answer.headers["X-OneByOne"])
 
 
-def cpu_per_request(folder: Path, rounds: int, seconds: float, connections: int) -> None:
-    """Prints microseconds of CPU a request, edge beside bare, and whether all were counted."""
+def pipeline(folder: Path, seconds: float, connections: int) -> None:
+    """Prints the CPU of each role for one counted event, from the tag to the report, and whether all were counted."""
     product = start_product(folder / "cpu", workers=1)
     try:
         target = Target(product.edge_url, product.client())
         trackers = create_trackers(target.api)
-        with bare() as (bare_url, bare_pid):
-            (edge_pid,) = product.pids("edge")
-            edge_url = f"{product.edge_url}/imptr?id={trackers.impression}&cachebuster=1"
-            sent = wait_until_recorded(edge_url)
-            print(f"load: {generator.name()}, {connections} connections, {rounds} rounds of {seconds:g} s each")
-            measured: dict[str, list[tuple[float, float]]] = {"edge": [], "bare": []}
-            for number in range(rounds):
-                for who, url, pid in (("edge", edge_url, edge_pid), ("bare", bare_url, bare_pid)):
-                    answered, micros, rate = one_round(url, pid, connections, seconds)
-                    measured[who].append((micros, rate))
-                    sent += answered if who == "edge" else 0
-                    print(f"  round {number + 1} {who}: {micros:6.1f} us CPU a request, {rate:8.0f} requests/s")
-        print_ratio(measured)
-        print_counted(target, trackers, sent)
+        url = f"{product.edge_url}/imptr?id={trackers.impression}&cachebuster=1"
+        sent = wait_until_recorded(url)
+        pids = {role: product.pids(role)[0] for role in ("edge", "valkey", "counter")}
+        before = {role: processes.cpu_seconds(pid) for role, pid in pids.items()}
+        answered = generator.load(url, connections, seconds)
+        counted = print_counted(target, trackers, sent + answered)
+        print(f"whole pipeline, {generator.name()}, {connections} connections, CPU a counted event:")
+        spent = {role: (processes.cpu_seconds(pid) - before[role]) / counted * 1e6 for role, pid in pids.items()}
+        for role, micros in spent.items():
+            print(f"  {role:<10} {micros:6.1f} us")
+        print(f"  {'together':<10} {sum(spent.values()):6.1f} us")
     finally:
         product.stop()
 
@@ -112,40 +89,31 @@ def wait_until_recorded(url: str) -> int:
     raise RuntimeError(f"{url} is not recorded")
 
 
-def one_round(url: str, pid: int, connections: int, seconds: float) -> tuple[int, float, float]:
-    """Answered requests, microseconds of CPU a request, requests a second."""
-    cpu, began = processes.cpu_seconds(pid), time.perf_counter()
-    answered = generator.load(url, connections, seconds)
-    spent = time.perf_counter() - began
-    return answered, (processes.cpu_seconds(pid) - cpu) / answered * 1e6, answered / spent
-
-
-def print_ratio(measured: dict[str, list[tuple[float, float]]]) -> None:
-    """Prints the medians and how many bare requests one recorded impression costs."""
-    middle = {who: (median(m for m, _ in rows), median(r for _, r in rows)) for who, rows in measured.items()}
-    for who, (micros, rate) in middle.items():
-        print(f"{who}: median {micros:.1f} us CPU a request, {rate:.0f} requests/s")
-    print(f"ratio edge / bare: {middle['edge'][0] / middle['bare'][0]:.2f}")
-
-
-def print_counted(target: Target, trackers: Trackers, sent: int) -> None:
-    """Prints the report's total beside the answers."""
+def print_counted(target: Target, trackers: Trackers, sent: int) -> int:
+    """Prints the report's total beside the answers and returns it."""
     wait_for_drain(target, trackers, Totals(sent, 0))
     counted = counted_totals(target, trackers).impressions
-    print(f"answered {sent}, counted {counted}; requests cut off at the end of a round may add to it")
+    print(f"answered {sent}, counted {counted}; requests cut off at the end may add to it")
+    return counted
 
 
-def main() -> None:
+def main() -> int:
     """Reads the options and prints the figures."""
     parser = argparse.ArgumentParser(prog="loadtests.bench", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--compare", action="store_true", help="print the last two results side by side")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="onebyone-bench-") as folder:
-        start_and_memory(Path(folder))
-        cpu_per_request(Path(folder), options.rounds, options.seconds, options.connections)
+    if options.compare:
+        return contest.compare()
+    with tempfile.TemporaryDirectory(prefix="onebyone-bench-") as name:
+        folder = Path(name)
+        start_and_memory(folder)
+        pipeline(folder, options.seconds, options.connections)
+        contest.run(folder / "contest", options.rounds, options.seconds, options.connections)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -30,6 +30,8 @@ from tests.support.valkey import ValkeyProcess, start_valkey
 RESULTS = Path(__file__).parents[1] / "bench-results"
 BROWSERS = Path(__file__).with_name("browsers.lua")
 CLICK = "/clktr?id=1&cachebuster=CB"
+LOG, LUA, BARE = "nginx, log line", "nginx, Lua, XADD", "bare ASGI"
+"""The peers that ratios refer to."""
 SCRIPT = "/imptr?id=531&t=1&cachebuster=CB&ancost=0.25"
 
 
@@ -46,6 +48,10 @@ class Row:
     redis_micros: list[float] = field(default_factory=list)
     batch: list[float] = field(default_factory=list)
     """Events of one stream entry."""
+    bytes_in_stream: list[float] = field(default_factory=list)
+    """Memory of the stream server an event."""
+    parts: list[dict[str, float]] = field(default_factory=list)
+    """Where `micros` went, by `processes.thread_seconds`."""
 
 
 @dataclass(frozen=True)
@@ -93,18 +99,18 @@ def contenders(folder: Path, valkey: ValkeyProcess) -> list[Contender]:
     found = []
     log = peers.running(peers.nginx_log)
     if (reason := peers.missing_nginx()) is None:
-        found.append(Contender("nginx, log line", lambda: log(folder / "log")))
-        found.append(Contender("nginx, log line, close", lambda: log(folder / "log-close"), connection="close"))
+        found.append(Contender(LOG, lambda: log(folder / "log")))
+        found.append(Contender(f"{LOG}, close", lambda: log(folder / "log-close"), connection="close"))
     else:
         print(f"skipped: nginx: {reason}")
     if (reason := peers.missing_lua()) is None:
         lua = peers.running(peers.nginx_lua)
         socket = re.sub(r"^unix://|\?.*$", "", valkey.url)
-        found.append(Contender("nginx, Lua, XADD", lambda: lua(folder / "lua", socket)))
+        found.append(Contender(LUA, lambda: lua(folder / "lua", socket)))
     else:
         print(f"skipped: nginx with Lua: {reason}")
     bare = peers.running(peers.bare)
-    found.append(Contender("bare ASGI", lambda: bare(folder)))
+    found.append(Contender(BARE, lambda: bare(folder)))
     found.append(Contender("edge", lambda: edge(folder / "edge", valkey)))
     found.append(Contender("edge, click", lambda: edge(folder / "click", valkey), CLICK))
     found.append(Contender("edge, t=1", lambda: edge(folder / "script", valkey), SCRIPT))
@@ -125,6 +131,7 @@ def run(folder: Path, rounds: int, seconds: float, connections: int) -> None:
     Publisher(valkey).publish(
         MemberRecord(7), tracker("imp", 531), tracker("clk", 1, click_url="https://landing.example/offer?a=1")
     )
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         with ExitStack() as stack:
             running = []
@@ -132,6 +139,7 @@ def run(folder: Path, rounds: int, seconds: float, connections: int) -> None:
                 url, pid = stack.enter_context(contender.start())
                 cores.pin(pid, cores.server)
                 running.append((contender, url, pid, Row(contender.name)))
+            valkey.client().delete(*map(keys.events, range(4)))
             for number in range(rounds):
                 for contender, url, pid, row in running if number % 2 == 0 else running[::-1]:
                     _round(contender, url, pid, row, valkey, cores, seconds, connections)
@@ -155,7 +163,7 @@ def _round(
 ) -> None:
     command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency", "-s", str(BROWSERS)]
     command += [url, "--", contender.path, contender.connection]
-    cpu, redis_cpu = processes.cpu_seconds(pid), processes.cpu_seconds(valkey.pid)
+    parts, cpu, redis_cpu = processes.thread_seconds(pid), processes.cpu_seconds(pid), processes.cpu_seconds(valkey.pid)
     # A child inherits its parent's cores.
     own = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores.load)
@@ -168,6 +176,9 @@ def _round(
     if "Non-2xx" in output and contender.path != CLICK:
         raise RuntimeError(f"{contender.name}: {output}")
     row.micros.append(spent / requests * 1e6)
+    row.parts.append(
+        {name: (now - parts[name]) / requests * 1e6 for name, now in processes.thread_seconds(pid).items()}
+    )
     row.rate.append(_figure(r"Requests/sec: +([\d.]+)", output))
     row.p50_ms.append(_milliseconds("50%", output))
     row.p99_ms.append(_milliseconds("99%", output))
@@ -175,8 +186,10 @@ def _round(
     row.redis_micros.append((processes.cpu_seconds(valkey.pid) - redis_cpu) / requests * 1e6)
     client = valkey.client()
     entries = sum(int(client.xlen(keys.events(shard))) for shard in range(4))
-    if entries:
+    if entries and row.name.startswith("edge"):
         row.batch.append(requests / entries)
+        memory = sum(int(client.memory_usage(keys.events(shard), samples=0) or 0) for shard in range(4))
+        row.bytes_in_stream.append(memory / requests)
     client.delete("bench:events", *(keys.events(shard) for shard in range(4)))
     client.close()
 
@@ -199,9 +212,9 @@ def print_table(rows: list[Row]) -> None:
     """One line a contender, medians, with its ratios to the first of each sort of peer."""
     by_name = {row.name: median(row.micros) for row in rows}
     print(f"{'':24}{'us CPU':>8}{'min-max':>14}{'req/s':>9}{'p50 ms':>8}{'p99 ms':>8}", end="")
-    print(f"{'x log':>7}{'x Lua':>7}{'x bare':>8}{'redis us':>10}{'batch':>7}")
+    print(f"{'x log':>7}{'x Lua':>7}{'x bare':>8}{'redis us':>10}{'batch':>7}{'bytes':>7}")
     for row in rows:
-        log = "nginx, log line, close" if row.name.endswith("close") else "nginx, log line"
+        log = f"{LOG}, close" if row.name.endswith("close") else LOG
         ratios = [by_name[row.name] / by_name[name] if name in by_name else None for name in (log, LUA, BARE)]
         spread = f"{min(row.micros):.1f}-{max(row.micros):.1f}"
         print(f"{row.name:24}{median(row.micros):8.1f}{spread:>14}{median(row.rate):9.0f}", end="")
@@ -210,10 +223,11 @@ def print_table(rows: list[Row]) -> None:
             print(f"{ratio:{width}.2f}" if ratio is not None else " " * width, end="")
         events = row.batch or row.name == LUA
         print(f"{median(row.redis_micros):10.2f}" if events else " " * 10, end="")
-        print(f"{median(row.batch):7.1f}" if row.batch else "")
-
-
-LUA, BARE = "nginx, Lua, XADD", "bare ASGI"
+        print(f"{median(row.batch):7.1f}{median(row.bytes_in_stream):7.0f}" if row.batch else "")
+    print("where it goes, us CPU a request, medians:")
+    for row in rows:
+        parts = (f"{name} {median(part[name] for part in row.parts):.1f}" for name in row.parts[0])
+        print(f"  {row.name:24}{', '.join(parts)}")
 
 
 def write(rows: list[Row], options: dict[str, Any]) -> None:
@@ -237,11 +251,10 @@ def compare() -> int:
         print(f"nothing to compare: {error.filename} is missing; run `make bench` twice")
         return 2
     before, after = ({row["name"]: median(row["micros"]) for row in rows} for rows in (then, now))
-    log = "nginx, log line"
     print(f"{'':24}{'before':>8}{'after':>8}{'change':>8}{'x log before':>14}{'x log after':>13}")
     for name in after:
         if name in before:
             change = f"{(after[name] / before[name] - 1) * 100:+.0f} %"
-            ratios = [f"{side[name] / side[log]:.2f}" if log in side else "" for side in (before, after)]
+            ratios = [f"{side[name] / side[LOG]:.2f}" if LOG in side else "" for side in (before, after)]
             print(f"{name:24}{before[name]:8.1f}{after[name]:8.1f}{change:>8}{ratios[0]:>14}{ratios[1]:>13}")
     return 0

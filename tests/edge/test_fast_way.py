@@ -52,6 +52,7 @@ PLAIN = [
     ("no header", b"GET /clktr?id=1 HTTP/1.1\r\n\r\n"),
     ("other case", b"GET /clktrb?id=1 HTTP/1.1\r\nHOST: t\r\nuSER-aGENT: x\r\n\r\n"),
     ("keep-alive", HEAD + b"connection: Keep-Alive\r\n\r\n"),
+    ("close", HEAD + b"Connection: close\r\n\r\n"),
     ("high bytes in a value", HEAD + b"User-Agent: \xc3\xa9\xff\r\n\r\n"),
     ("unknown header", HEAD + b"X-Anything: a: b\tc\r\n\r\n"),
 ]
@@ -94,7 +95,7 @@ DECLINED = [
     ("chunked", HEAD + b"Transfer-Encoding: chunked\r\n\r\n"),
     ("upgrade", HEAD + b"Upgrade: h2c\r\n\r\n"),
     ("expect", HEAD + b"Expect: 100-continue\r\n\r\n"),
-    ("close", HEAD + b"Connection: close\r\n\r\n"),
+    ("close and keep", HEAD + b"Connection: close\r\nConnection: keep-alive, close\r\n\r\n"),
     ("connection list", HEAD + b"Connection: keep-alive, Upgrade\r\n\r\n"),
     ("proxy connection", HEAD + b"Proxy-Connection: keep-alive\r\n\r\n"),
     ("agent twice", HEAD + b"User-Agent: a\r\nuser-agent: b\r\n\r\n"),
@@ -116,8 +117,8 @@ def test_declined(data: bytes) -> None:
 def test_what_a_decision_reads_of_the_headers() -> None:
     plain = fast_way.read(impression(7))
     assert plain is not None
-    kind, query, headers = plain
-    assert (kind, query) == ("imp", b"id=531&t=2&cachebuster=7&ancost=0.25")
+    kind, query, headers, close = plain
+    assert (kind, query, close) == ("imp", b"id=531&t=2&cachebuster=7&ancost=0.25", False)
     assert headers.keys() == {b"user-agent", b"referer", b"sec-fetch-dest"}
     assert headers[b"referer"] == b"https://news.example/7"
 
@@ -231,6 +232,15 @@ async def test_a_closed_connection_is_not_written_to(how: str) -> None:
     await asyncio.sleep(0)
     assert connection.transport.written == []
     assert len(connection.disk.lines) == 1
+
+
+async def test_a_client_that_asks_for_it_is_closed_behind_its_answer() -> None:
+    connection = Connection()
+    connection.protocol.data_received(HEAD + b"Connection: close\r\n\r\n")
+    assert not connection.transport.closed
+    connection.disk.sync()
+    assert b"\r\nconnection: close\r\n\r\nGIF89a" in connection.transport.written[0]
+    assert connection.transport.closed
 
 
 async def test_shutdown_waits_for_the_disk_and_closes_behind_the_answer() -> None:

@@ -74,3 +74,9 @@ def test_prefetch(name: bytes, value: bytes, skipped: bool) -> None:
 )
 def test_text(value: bytes, limit: int, kept: str) -> None:
     assert visitor.text(value, limit) == kept
+
+
+@pytest.mark.parametrize(("header", "field", "limit"), [(b"user-agent", "ua", 512), (b"referer", "ref", 1024)])
+def test_a_header_is_not_cut_through_a_character(header: bytes, field: str, limit: int) -> None:
+    value = b"a" * (limit - 1) + "é".encode()
+    assert visitor.facts({}, {header: value}, "") == f',"{field}":"{"a" * (limit - 1)}"'.encode()

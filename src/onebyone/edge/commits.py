@@ -104,7 +104,8 @@ class Commits:
                     # Whatever is wrong with one connection, the others of its batch get their answer.
                     _log.exception("a waiter failed")
         if self._lines:
-            self._next()
+            # What has arrived by now, while the last sync ran, is read in this turn of the loop and goes along.
+            self._loop.call_soon(self._next)
         else:
             self._busy = False
             self._idle.set()

@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from onebyone.edge import visitor
 from onebyone.edge.answers import Answer
 from onebyone.edge.app import Edge
-from onebyone.edge.decision import HEADERS, PATHS, Cold, Decision, Kind, Request
+from onebyone.edge.decision import HEADERS, PATHS, Decision, Kind, Request
 from onebyone.edge.reasons import Reason
 from onebyone.web_server import BoundedProtocol
 
@@ -31,6 +31,7 @@ _HEADER = re.compile(rb"([A-Za-z0-9-]+): ([!-~\x80-\xff][\t -~\x80-\xff]*)(?<![ 
 _KINDS: dict[bytes, Kind] = {path.encode(): kind for path, kind in PATHS.items()}
 _NOT_PLAIN = (b"connection", b"content-length", b"transfer-encoding", b"upgrade", b"expect", b"proxy-connection")
 """Headers that change what the bytes mean, for uvicorn or for its parser."""
+_CLOSE = (b"connection", b"close")
 _LINES = 4096
 _LINE_MAX = 256
 
@@ -49,7 +50,9 @@ class _Lines(dict[bytes, Header | None]):
             raise ValueError(line)
         name, value = match[1].lower(), match[2]
         header = (name, value) if name in HEADERS else None
-        if name in _NOT_PLAIN and (name, value.lower()) != (b"connection", b"keep-alive"):
+        if name == b"connection" and value.lower() == b"close":
+            header = _CLOSE
+        elif name in _NOT_PLAIN and (name, value.lower()) != (b"connection", b"keep-alive"):
             raise ValueError(line)
         if name != b"referer" and len(line) <= _LINE_MAX:
             if len(self) >= _LINES:
@@ -61,8 +64,9 @@ class _Lines(dict[bytes, Header | None]):
 _lines = _Lines()
 
 
-def read(data: bytes) -> tuple[Kind, bytes, dict[bytes, bytes]] | None:
-    """Kind, query string and headers (`HEADERS`) of the plain tag request that `data` is; None for everything else."""
+def read(data: bytes) -> tuple[Kind, bytes, dict[bytes, bytes], bool] | None:
+    """The plain tag request that `data` is: kind, query string, headers (`HEADERS`), whether the connection is to be
+    closed. None for everything else."""
     if data[-4:] != b"\r\n\r\n" or len(data) > HEAD_MAX:
         return None
     lines = data[:-4].split(b"\r\n")
@@ -85,7 +89,7 @@ def read(data: bytes) -> tuple[Kind, bytes, dict[bytes, bytes]] | None:
                 headers[name] = value
     except ValueError:
         return None
-    return kind, first[2], headers
+    return kind, first[2], headers, headers.pop(b"connection", None) is not None
 
 
 class FastWay(BoundedProtocol):
@@ -115,14 +119,16 @@ class FastWay(BoundedProtocol):
         if plain is None or edge.draining or self.flow.write_paused or self.transport.is_closing():
             self._decline(data)
             return
-        kind, query, headers = plain
+        kind, query, headers, close = plain
         peer = self.client[0] if self.client else ""
         address = visitor.client_address(peer, headers.items(), edge.proxies) if edge.proxies else peer
         try:
             decision = edge.decisions.decide(Request(kind, "GET", query, headers, address))
-        except Cold:
+        except Exception:
+            # `Cold`; or a fault, which the ASGI way will meet again, log, and answer with a 500.
             self._decline(data)
             return
+        self._close_next = close
         if decision.line is None or decision.lost is None:
             self._answer(kind, decision.answer, decision.reason)
         elif not edge.wait_for_disk:

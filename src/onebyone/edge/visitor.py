@@ -91,13 +91,14 @@ def is_prefetch(headers: Headers) -> bool:
 def facts(values: Mapping[bytes, bytes], headers: Headers, address: str) -> bytes:
     """The event fields that say who asked (`events.Event`) as JSON members, each with a comma in front.
 
-    An absent fact is an absent field. The texts of one agent or page come again and again, so they are encoded once.
+    An absent fact is an absent field. The texts of one agent or page come again and again, so they are encoded once;
+    one byte more than is kept shows that something was cut.
     """
     found = _network(address)
     if (agent := headers.get(b"user-agent")) is not None:
-        found += _agent(agent[:AGENT_MAX])
+        found += _agent(agent[: AGENT_MAX + 1])
     if (referrer := headers.get(b"referer")) is not None:
-        found += _referrer(referrer[:REFERRER_MAX])
+        found += _referrer(referrer[: REFERRER_MAX + 1])
     if (cachebuster := values.get(b"cachebuster")) is not None:
         if cachebuster.isalnum() and len(cachebuster) <= CACHEBUSTER_MAX:
             found += b',"cb":"%b"' % cachebuster
