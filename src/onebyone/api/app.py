@@ -15,13 +15,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from onebyone.api import exchange, metrics
+from onebyone.api import catalogue, exchange, metrics
 from onebyone.api.context import ApiContext
 from onebyone.api.entities import ENTITIES
 from onebyone.api.envelope import failure, success
 from onebyone.api.errors import ApiError
 from onebyone.api.fields import MAX_ID
 from onebyone.api.limits import ObjectLimits
+from onebyone.api.lookup import Lookup
 from onebyone.api.reports.service import services as report_services
 from onebyone.api.request import ApiRequest, Handler
 from onebyone.api.service import Service
@@ -49,6 +50,8 @@ class Api:
         self._handlers: dict[str, Handler] = {
             **{entity.service: Service(context, entity) for entity in ENTITIES},
             "object-limit": ObjectLimits(context, {entity.service: entity for entity in ENTITIES}),
+            "lookup": Lookup(context),
+            **catalogue.services(),
             **report_services(context),
         }
 

@@ -20,15 +20,19 @@ from onebyone.api.work import Work
 _CLASSES = tuple(re.compile(pattern) for pattern in ("[A-Z]", "[a-z]", "[0-9]", "[^A-Za-z0-9]"))
 
 
-def _strong(value: str | None) -> str | None:
-    if value is not None and not (10 <= len(value) <= 64 and all(found.search(value) for found in _CLASSES)):
+def _strong(value: str) -> str:
+    if not (10 <= len(value) <= 64 and all(found.search(value) for found in _CLASSES)):
         raise ValueError("must have 10 to 64 characters, with upper and lower case, a digit and a special one")
     return value
 
 
+Password = Annotated[str, AfterValidator(_strong)]
+"""The documented policy (xandr-api-facts, section 1.1)."""
+
+
 class _UserBody(Body):
     username: Name
-    password: Annotated[str | None, AfterValidator(_strong)] = None
+    password: Password | None = None
     email: Text255 | None = None
     first_name: Text255 | None = None
     last_name: Text255 | None = None
