@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from starlette.routing import Route
 from typer.main import get_command
 
+from onebyone.api import catalogue
 from onebyone.api import operator as api_operator
 from onebyone.api.context import ApiContext
 from onebyone.api.entities import ENTITIES
@@ -101,7 +102,13 @@ def test_edge_endpoints() -> None:
 
 def test_api_endpoints() -> None:
     operator = api_operator.application(Settings(), dict, Mock())
-    services = [*(entity.service for entity in ENTITIES), "object-limit", *report_services(cast(ApiContext, None))]
+    services = [
+        *(entity.service for entity in ENTITIES),
+        "object-limit",
+        "lookup",
+        *catalogue.services(),
+        *report_services(cast(ApiContext, None)),
+    ]
     paths = ["/auth", *(f"/{name}" for name in services)]
     paths += [route.path for route in operator.routes if isinstance(route, Route)]
     assert [row.split("`")[1] for row in endpoint_rows("Config API")] == paths

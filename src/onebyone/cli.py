@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from onebyone import __version__
+from onebyone import __version__, accounts
 
 if TYPE_CHECKING:
     from onebyone.settings import Settings
@@ -133,6 +133,10 @@ def tail(data_dir: DataDir = "") -> None:
     from onebyone import tail as events
 
     raise typer.Exit(events.run(settings))
+
+
+app.add_typer(accounts.members, name="member")
+app.add_typer(accounts.users, name="user")
 
 
 @app.command()

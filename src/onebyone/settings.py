@@ -85,6 +85,8 @@ class Settings(BaseSettings):
     """Writes of the API that one user may make in a minute; past it answers are 429."""
     logins: int = Field(10, ge=1)
     """Successful logins of one user in five minutes; past it answers are 429."""
+    password_days: int = Field(0, ge=0)
+    """Days after which a password is expired; 0: never."""
     object_limits: ObjectLimits = Field("line-item=3000,publisher=3000,site=10000,placement=20000")
     """Comma list of how many objects of a service one member may have, inactive ones included."""
 

@@ -287,3 +287,43 @@ async def test_writers_at_once_get_versions_without_a_gap(api: Harness) -> None:
         version = (await connection.exec_driver_sql("SELECT version FROM store_state")).scalar_one()
     assert list(rows) == list(range(1, version + 1))
     assert len(rows) == 21
+
+
+async def test_remaining_fields_of_publishers_children(api: Harness) -> None:
+    world = await api.world()
+    site = await api.get("site", world["site"])
+    assert (site["creative_format_action"], site["creative_formats"]) == ("exclude", ["text"])
+    assert (site["allowed_click_actions"], site["marketplace_map"]["rtb"]) == (["click-to-web"], False)
+    opened = await api.put(
+        "site", world["site"], {"marketplace_map": {"rtb": "true"}, "content_categories": [{"id": 1}]}
+    )
+    assert (opened["marketplace_map"]["rtb"], opened["content_categories"]) == (True, [{"id": 1}])
+    placement = await api.get("placement", world["placement"])
+    assert (placement["demand_filter_action"], placement["filtered_line_items"]) == ("default", None)
+    rule = await api.get("payment-rule", world["payment-rule"])
+    assert (rule["lifetime_budget"], rule["daily_budget_imps"], rule["target_ecpm"]) == (None, None, None)
+    fields = {"name": "D", "pricing_type": "dynamic", "revshare": 0.3, "max_revshare": 0.5}
+    assert (await api.create("payment-rule", fields, publisher_id=world["publisher"]))["max_revshare"] == 0.5
+    publisher = await api.get("publisher", world["publisher"])
+    assert publisher["default_placement_id"] == world["placement"]
+    named = await api.put("publisher", world["publisher"], {"contact": {"name": "N"}})
+    again = await api.put("publisher", world["publisher"], {"contact": {"name": "M"}})
+    assert named["contact"]["id"] == again["contact"]["id"] > 0
+
+
+@pytest.mark.parametrize(
+    ("service", "fields", "path"),
+    [
+        ("publisher", {"inventory_source": "other"}, "inventory_source_name"),
+        ("publisher", {"inventory_relationship": "indirect_single_publisher"}, "inventory_source_name"),
+        ("placement", {"code": "a b"}, "code"),
+        ("placement", {"code2": "ü"}, "code2"),
+        ("payment-rule", {"max_revshare": 0.5}, "max_revshare"),
+        ("payment-rule", {"pricing_type": "dynamic", "revshare": 0.5, "max_revshare": 0.2}, "max_revshare"),
+        ("site", {"creative_format_action": "maybe"}, "creative_format_action"),
+    ],
+)
+async def test_rules_of_publishers_and_their_children(api: Harness, service: str, fields: Json, path: str) -> None:
+    world = await api.world()
+    response = await api.call("PUT", service, {service: fields}, id=world[service])
+    assert response["error"].startswith(f"{path}: ")

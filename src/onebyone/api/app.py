@@ -15,12 +15,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from onebyone.api import exchange, metrics
+from onebyone.api import catalogue, exchange, metrics
 from onebyone.api.context import ApiContext
 from onebyone.api.entities import ENTITIES
 from onebyone.api.envelope import failure, success
 from onebyone.api.errors import ApiError
+from onebyone.api.fields import MAX_ID
 from onebyone.api.limits import ObjectLimits
+from onebyone.api.lookup import Lookup
 from onebyone.api.reports.service import services as report_services
 from onebyone.api.request import ApiRequest, Handler
 from onebyone.api.service import Service
@@ -48,6 +50,8 @@ class Api:
         self._handlers: dict[str, Handler] = {
             **{entity.service: Service(context, entity) for entity in ENTITIES},
             "object-limit": ObjectLimits(context, {entity.service: entity for entity in ENTITIES}),
+            "lookup": Lookup(context),
+            **catalogue.services(),
             **report_services(context),
         }
 
@@ -114,12 +118,26 @@ class Api:
         given = body.get("auth") if isinstance(body, dict) else None
         if not isinstance(given, dict):
             raise ApiError("SYNTAX", "auth: the body must be an object with this key and an object in it")
+        if "switch_to_user" in given:
+            return await self._switch(request, given["switch_to_user"])
         username, password = given.get("username"), given.get("password")
         if not isinstance(username, str) or not isinstance(password, str) or "\x00" in username:
             raise ApiError("SYNTAX", "auth: username and password are required")
         token = await self._sessions.login(username[:256], password[:1024])
         response = success({"token": token})
         _set_cookie(response, token)
+        return response
+
+    async def _switch(self, request: Request, user_id: Any) -> Response:
+        token, by_cookie = _token(request.headers)
+        if by_cookie and request.headers.get("sec-fetch-site") == "cross-site":
+            raise ApiError("UNAUTH", "a request from another site needs the Authorization header")
+        caller = await self._sessions.caller(token)
+        if isinstance(user_id, bool) or not str(user_id).isascii() or not str(user_id).isdigit():
+            raise ApiError("SYNTAX", "switch_to_user: not an id")
+        switched = await self._sessions.switch(caller, min(int(str(user_id)[:20]), MAX_ID))
+        response = success({"token": switched})
+        _set_cookie(response, switched)
         return response
 
 

@@ -33,7 +33,7 @@ async def bootstrap(store: AsyncEngine, settings: Settings) -> str | None:
             state = {"id": 1, "store_id": secrets.token_hex(16), "version": 0}
             await connection.execute(tables.store_state.insert().values(state))
             member_id = await add_member(connection, "Default Member")
-            await add_user(connection, member_id, settings.admin_username, encoded)
+            await add_user(connection, member_id, settings.admin_username, encoded, admin=True)
     except IntegrityError:
         return None
     if given:
@@ -61,13 +61,17 @@ async def add_member(connection: AsyncConnection, name: str, *, trackers: bool =
     return member_id
 
 
-async def add_user(connection: AsyncConnection, member_id: int, username: str, password_hash: str) -> int:
+async def add_user(
+    connection: AsyncConnection, member_id: int, username: str, password_hash: str, **more: object
+) -> int:
     """A new user of a member; returns its id. Runs inside a write."""
     row = {
         "username": username,
         "username_key": username.casefold(),
         "password_hash": password_hash,
         "state": "active",
+        "password_ms": now_ms(),
         "doc": {"timezone": "EST5EDT", "reporting_decimal_type": "decimal"},
+        **more,
     }
     return await Work(connection, member_id, now_ms()).insert(tables.user, row)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, ClassVar
 
+from pydantic import BaseModel
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -97,6 +98,8 @@ class Entity:
         """What an object shows for a field that its row lacks."""
         found = self.body.model_fields.get(field)
         value = None if found is None or found.is_required() else found.get_default(call_default_factory=True)
+        if isinstance(value, BaseModel):
+            return value.model_dump()
         return int(value * 10**6) if isinstance(value, Decimal) else value
 
     def columns(self, values: Values) -> Values:

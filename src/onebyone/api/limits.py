@@ -36,6 +36,8 @@ class ObjectLimits:
         """Raises `ApiError`."""
         if request.method != "GET":
             raise ApiError("SYNTAX", f"method {request.method} is not supported by {request.service}")
+        if request.caller.limit is not None:
+            raise ApiError("UNAUTH", "only users of the whole member may use object-limit")
         limits = self._context.settings.limits
         wanted = request.query.get("object_type", "").replace("_", "-")
         services = [wanted] if wanted else [service for service in limits if service in self._entities]

@@ -18,6 +18,11 @@ class Caller:
     name: str
     member_id: int
     timezone: str
+    admin: bool = False
+    """May audit pixels and act as another user."""
+    read_only: bool = False
+    limit: tuple[str, int] | None = None
+    """`("advertiser_id", 5)`: the user of one advertiser or publisher."""
 
 
 @dataclass(frozen=True, slots=True)

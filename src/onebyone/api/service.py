@@ -8,13 +8,13 @@ from typing import Any
 from starlette.responses import Response
 
 from onebyone import sql
-from onebyone.api import addressing, filters, limits, merging, meta, reader, validation
+from onebyone.api import addressing, filters, limits, merging, meta, reader, realm, validation
 from onebyone.api import query as queries
 from onebyone.api.context import ApiContext
 from onebyone.api.entity import Entity, Values
 from onebyone.api.envelope import success
 from onebyone.api.errors import ApiError, not_found, refuse
-from onebyone.api.request import ApiRequest
+from onebyone.api.request import ApiRequest, Caller
 from onebyone.api.work import Work, writing
 
 
@@ -53,10 +53,11 @@ class Service:
         wanted = queries.ids(own)
         keys = queries.keys(entity, own)
         order = filters.order(entity, own)
+        visible = realm.conditions(entity, request.caller)
         paging = {"start_element": page.start, "num_elements": page.size}
         async with sql.reading(self._context.store) as connection:
             query = await addressing.by_id(connection, request.caller.member_id, own, strict=False)
-            where = filters.conditions(entity, query)
+            where = [*filters.conditions(entity, query), *visible]
             if not queries.is_list(query):
                 found = await reader.objects(connection, entity, request.caller.member_id, where, keys=keys)
                 if not found:
@@ -76,13 +77,16 @@ class Service:
 
     async def _create(self, request: ApiRequest) -> Response:
         entity = self._entity
-        async with writing(self._context, request.caller.member_id) as work:
+        realm.refuse_write(entity, request.caller, "POST")
+        async with writing(self._context, request.caller) as work:
             await entity.allow_create(work)
             limit = self._context.settings.limits.get(entity.service)
             await limits.refuse_excess(work.connection, entity, work.member_id, limit)
             given = validation.unwrap(entity, request.body)
             query = await addressing.by_id(work.connection, work.member_id, request.query, strict=True)
             owners = await entity.parents(work, query)
+            realm.refuse_owner(request.caller, owners)
+            work.given = given
             values = await validation.validate(entity, work, given, owners, None)
             row: Values = {}
             if values is not None and not work.faults:
@@ -98,12 +102,14 @@ class Service:
     async def _modify(self, request: ApiRequest) -> Response:
         entity = self._entity
         own = self._own(request)
-        async with writing(self._context, request.caller.member_id) as work:
+        realm.refuse_write(entity, request.caller, "PUT")
+        async with writing(self._context, request.caller) as work:
             query, wanted = await self._addressed(work, own)
             if len(wanted) != 1:
                 raise ApiError("SYNTAX", "id: one id is required in the query string")
-            stored = await self._stored(work, wanted[0], query)
+            stored = await self._stored(work, wanted[0], query, request.caller)
             given = validation.unwrap(entity, request.body)
+            work.given = given
             before = {**validation.stored_values(entity, stored), **await entity.load(work, stored)}
             merged = merging.merge(entity, before, given, append=queries.said(query, "append"))
             owners = {} if entity.parent is None else {entity.parent.column: stored[entity.parent.column]}
@@ -123,12 +129,13 @@ class Service:
         return self._written(own.get("id", str(wanted[0])), shown)
 
     async def _delete(self, request: ApiRequest) -> Response:
-        async with writing(self._context, request.caller.member_id) as work:
+        realm.refuse_write(self._entity, request.caller, "DELETE")
+        async with writing(self._context, request.caller) as work:
             query, wanted = await self._addressed(work, request.query)
             if not wanted:
                 raise ApiError("SYNTAX", "id: required in the query string")
             for row_id in wanted:
-                await self._stored(work, row_id, query)
+                await self._stored(work, row_id, query, request.caller)
             await self._entity.delete(work, wanted)
             refuse(work.faults)
         return success({"count": len(wanted), "start_element": None, "num_elements": None})
@@ -140,12 +147,14 @@ class Service:
             return found, await addressing.one(work.connection, self._entity, work.member_id, found)
         return found, queries.ids(found)
 
-    async def _stored(self, work: Work, row_id: int, query: Mapping[str, str]) -> Values:
+    async def _stored(self, work: Work, row_id: int, query: Mapping[str, str], caller: Caller) -> Values:
         """The row to change; an owner in the query string must be its owner."""
         stored = await work.row(self._entity.table, row_id)
         parent = self._entity.parent
         named = None if parent is None else query.get(parent.column)
         if stored is None or (parent and named is not None and str(stored[parent.column]) not in named.split(",")):
+            raise not_found(self._entity.service, row_id)
+        if not realm.sees(self._entity, caller, stored):
             raise not_found(self._entity.service, row_id)
         return stored
 

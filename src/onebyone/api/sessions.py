@@ -9,18 +9,22 @@ from __future__ import annotations
 import hashlib
 import secrets
 
+import structlog
 from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone import sql
 from onebyone.api import metrics, passwords
 from onebyone.api.context import ApiContext
-from onebyone.api.errors import ApiError, not_logged_in
+from onebyone.api.errors import ApiError, not_found, not_logged_in
 from onebyone.api.request import Caller
 from onebyone.api.store import tables
 from onebyone.api.usage import exceeded
 
 IDLE_MS = 2 * 3_600_000
+_log = structlog.get_logger()
+
+DAY_MS = 24 * 3_600_000
 HARD_MS = 24 * 3_600_000
 LOGINS_MS = 5 * 60_000
 """The time in which a user may log in `ONEBYONE_LOGINS` times (xandr-api-facts, section 1.1)."""
@@ -46,26 +50,50 @@ class Sessions:
         user = tables.user.c
         async with sql.reading(self._context.store) as connection:
             found = await connection.execute(
-                select(user.id, user.password_hash, user.state).where(user.username_key == username.casefold())
+                select(user.id, user.password_hash, user.password_ms, user.state, tables.member.c.state.label("alive"))
+                .join(tables.member, tables.member.c.id == user.member_id)
+                .where(user.username_key == username.casefold())
             )
             row = found.first()
         if not await passwords.verify(None if row is None else row.password_hash, password) or row is None:
             metrics.LOGINS.labels("refused").inc()
             raise ApiError("NOAUTH", "No match found for user/pass", status=401)
-        if row.state != "active":
+        if row.state != "active" or row.alive != "active":
             metrics.LOGINS.labels("disabled").inc()
             raise ApiError("NOAUTH_DISABLED", "the user is not active")
-        token = f"hbapi:{row.id}:{secrets.token_hex(16)}:{DATACENTER}"
+        days = self._context.settings.password_days
+        if days and self._context.clock() >= row.password_ms + days * DAY_MS:
+            metrics.LOGINS.labels("expired").inc()
+            raise ApiError("NOAUTH_EXPIRED", "the password of the user has expired")
+        token = await self._open(row.id)
+        metrics.LOGINS.labels("ok").inc()
+        return token
+
+    async def switch(self, caller: Caller, user_id: int) -> str:
+        """A token of another active user, for an admin. Raises `ApiError`."""
+        if not caller.admin:
+            raise ApiError("UNAUTH", "only an admin may switch to another user")
+        user, member = tables.user, tables.member
+        alive = select(user.c.id).join(member, member.c.id == user.c.member_id)
+        alive = alive.where(user.c.id == user_id, user.c.state == "active", member.c.state == "active")
+        async with sql.reading(self._context.store) as connection:
+            if await connection.scalar(alive) is None:
+                raise not_found("user", user_id)
+        _log.info("switched user", admin=caller.user_id, user=user_id)
+        return await self._open(user_id)
+
+    async def _open(self, user_id: int) -> str:
+        user = tables.user.c
+        token = f"hbapi:{user_id}:{secrets.token_hex(16)}:{DATACENTER}"
         now = self._context.clock()
         session = tables.session
         async with sql.writing(self._context.store) as connection:
-            await connection.execute(select(user.id).where(user.id == row.id).with_for_update())
-            await self._refuse_excess(connection, row.id, now)
+            await connection.execute(select(user.id).where(user.id == user_id).with_for_update())
+            await self._refuse_excess(connection, user_id, now)
             dead = or_(session.c.created_ms < now - HARD_MS, session.c.used_ms < now - IDLE_MS - TOUCH_MS)
             await connection.execute(delete(session).where(dead))
-            values = {"token_hash": _digest(token), "user_id": row.id, "created_ms": now, "used_ms": now}
+            values = {"token_hash": _digest(token), "user_id": user_id, "created_ms": now, "used_ms": now}
             await connection.execute(insert(session).values(values))
-        metrics.LOGINS.labels("ok").inc()
         return token
 
     async def _refuse_excess(self, connection: AsyncConnection, user_id: int, now: int) -> None:
@@ -102,4 +130,16 @@ class Sessions:
                 await connection.execute(used)
         doc = row["doc"]
         name = " ".join(filter(None, (doc.get("first_name"), doc.get("last_name"))))
-        return Caller(row["id"], row["username"], name or row["username"], row["member_id"], doc["timezone"])
+        column = f"{row['user_type']}_id"
+        # A limit without a value is one that nothing meets.
+        limit = None if row["user_type"] == "member" else (column, int(row[column] or 0))
+        return Caller(
+            row["id"],
+            row["username"],
+            name or row["username"],
+            row["member_id"],
+            doc["timezone"],
+            admin=row["admin"],
+            read_only=row["read_only"],
+            limit=limit,
+        )

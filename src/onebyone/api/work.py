@@ -15,6 +15,7 @@ from onebyone import keys, sql
 from onebyone.api.context import ApiContext
 from onebyone.api.errors import ApiError, Fault, not_found
 from onebyone.api.fields import MAX_ID
+from onebyone.api.request import Caller
 from onebyone.api.store import tables
 
 KEYS_A_VERSION = 1000
@@ -37,6 +38,10 @@ class Work:
         self.now_ms = now_ms
         self.now = timestamp(now_ms)
         self.faults: list[Fault] = []
+        self.admin = False
+        """Whether the caller is an admin."""
+        self.given: dict[str, Any] = {}
+        """The fields of the body as they were sent."""
         self.held: dict[str, Any] = {}
         """What `check` keeps for `created` and `modified`: values that no column of the row holds."""
         self._changed: dict[str, None] = {}
@@ -142,7 +147,7 @@ class Work:
 
 
 @asynccontextmanager
-async def writing(context: ApiContext, member_id: int) -> AsyncIterator[Work]:
+async def writing(context: ApiContext, caller: Caller) -> AsyncIterator[Work]:
     """A write that commits at the end of the block, or not at all, and then wakes the publisher.
 
     Writers take turns from the first statement on, so that what a rule has read still holds when it commits.
@@ -150,7 +155,8 @@ async def writing(context: ApiContext, member_id: int) -> AsyncIterator[Work]:
     try:
         async with sql.writing(context.store) as connection:
             await connection.execute(select(tables.store_state.c.version).with_for_update())
-            work = Work(connection, member_id, context.clock())
+            work = Work(connection, caller.member_id, context.clock())
+            work.admin = caller.admin
             yield work
             await work.record()
     except IntegrityError as error:

@@ -58,6 +58,8 @@ async def test_every_column(desk: Desk) -> None:
         "line_item_name": "Test Line Item",
         "line_item_code": "",
         "insertion_order_id": 0,
+        "insertion_order_name": "",
+        "insertion_order_code": "",
         "publisher_id": at["publisher_id"],
         "publisher_name": "November Publisher",
         "publisher_code": "",

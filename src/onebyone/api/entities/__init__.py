@@ -10,6 +10,7 @@ from onebyone.api.entities.payment_rule import PaymentRule
 from onebyone.api.entities.placement import Placement
 from onebyone.api.entities.publisher import Publisher
 from onebyone.api.entities.site import Site
+from onebyone.api.entities.thirdparty_pixel import ThirdpartyPixel
 from onebyone.api.entities.tracker import Clicktracker, Imptracker
 from onebyone.api.entities.user import User
 from onebyone.api.entity import Entity
@@ -26,4 +27,5 @@ ENTITIES: tuple[Entity, ...] = (
     PaymentRule(),
     Imptracker(),
     Clicktracker(),
+    ThirdpartyPixel(),
 )

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from onebyone.api.entities import thirdparty_pixel
 from onebyone.api.entities.line_item import LineItem
 from onebyone.api.entity import Entity, Values
 from onebyone.api.fields import Body, Boolean, Code, Currency, Name, State, Text100, TimeZone
@@ -39,7 +41,16 @@ class Advertiser(Entity):
     table = tables.advertiser
     body = _AdvertiserBody
     code_owner = "member_id"
-    output = ("id", "code", "name", "member_id", *tuple(_AdvertiserBody.model_fields)[2:], "last_modified")
+    derived = {"thirdparty_pixels": "array of objects"}  # noqa: RUF012
+    output = (
+        "id",
+        "code",
+        "name",
+        "member_id",
+        *tuple(_AdvertiserBody.model_fields)[2:],
+        "thirdparty_pixels",
+        "last_modified",
+    )
 
     async def check(self, work: Work, values: Values, stored: Values | None, owners: Values) -> None:
         member = await work.member()
@@ -52,4 +63,9 @@ class Advertiser(Entity):
         )
         await LineItem().delete(work, list(await work.connection.scalars(found)))
         await work.delete(tables.insertion_order, tables.insertion_order.c.advertiser_id.in_(ids))
+        await work.delete(tables.thirdparty_pixel, tables.thirdparty_pixel.c.advertiser_id.in_(ids))
         await super().delete(work, ids)
+
+    async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
+        found = await thirdparty_pixel.of_advertisers(connection, rows[0]["member_id"], [row["id"] for row in rows])
+        return {row["id"]: {"thirdparty_pixels": found.get(row["id"])} for row in rows}

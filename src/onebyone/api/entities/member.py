@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.api import urls
+from onebyone.api.entities import thirdparty_pixel
 from onebyone.api.entity import Entity, Values
 from onebyone.api.fields import Body, Currency, Name, TimeZone
 from onebyone.api.store import tables
@@ -40,7 +43,7 @@ class Member(Entity):
     body = _MemberBody
     scope = "id"
     methods = ("GET", "PUT")
-    derived = {"enable_click_and_imp_trackers": "boolean"}  # noqa: RUF012
+    derived = {"enable_click_and_imp_trackers": "boolean", "thirdparty_pixels": "array of objects"}  # noqa: RUF012
     output = (
         "id",
         "name",
@@ -51,8 +54,18 @@ class Member(Entity):
         "enable_click_and_imp_trackers",
         "redirect_policy",
         "redirect_domains",
+        "thirdparty_pixels",
         "last_modified",
     )
+
+    async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
+        return {
+            row["id"]: {
+                "enable_click_and_imp_trackers": row["doc"].get("enable_click_and_imp_trackers", False),
+                "thirdparty_pixels": await thirdparty_pixel.of_member(connection, row["id"]),
+            }
+            for row in rows
+        }
 
     async def modified(self, work: Work, before: Values, after: Values) -> None:
         if any(before["doc"].get(field) != after["doc"].get(field) for field in _REDIRECTS):

@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from sqlalchemy import select
 
+from onebyone.api.entities import budget
 from onebyone.api.entity import Entity, Reference, Values
 from onebyone.api.fields import (
     Body,
     Boolean,
     Code,
     Integer,
+    Linked,
     Name,
+    ObjectId,
     OptionalMoney,
     OptionalShare,
     State,
     Text255,
     Timestamp,
     TimeZone,
+    listed,
 )
 from onebyone.api.store import tables
 from onebyone.api.work import Work
@@ -33,7 +37,7 @@ class _PaymentRuleBody(Body):
     code: Code = None
     state: State = "active"
     description: Text255 = ""
-    pricing_type: Literal["revshare", "cpm"] = "revshare"
+    pricing_type: Literal["revshare", "cpm", "dynamic"] = "revshare"
     cost_cpm: OptionalMoney = None
     revshare: OptionalShare = None
     start_date: Timestamp | None = None
@@ -42,6 +46,12 @@ class _PaymentRuleBody(Body):
     priority: Annotated[Integer, Field(ge=1, le=10)] = 5
     buyer_type: Literal["direct", "external", "both"] = "both"
     apply_cost_on_default: Boolean = False
+    max_revshare: OptionalShare = None
+    target_ecpm: OptionalMoney = None
+    profile_id: ObjectId | None = None
+    demand_filter_action: Literal["include", "exclude", "default"] = "default"
+    filtered_advertisers: Annotated[list[Linked], Field(max_length=1000), BeforeValidator(listed)] | None = None
+    filtered_line_items: Annotated[list[Linked], Field(max_length=1000), BeforeValidator(listed)] | None = None
 
 
 class PaymentRule(Entity):
@@ -52,6 +62,7 @@ class PaymentRule(Entity):
     body = _PaymentRuleBody
     parent = Reference("publisher_id", "publisher_id", tables.publisher, name_field="publisher_name")
     code_owner = "publisher_id"
+    derived = dict.fromkeys(budget.BUDGETS, "double")
     output = (
         "id",
         "code",
@@ -60,6 +71,7 @@ class PaymentRule(Entity):
         "publisher_id",
         "publisher_name",
         *tuple(_PaymentRuleBody.model_fields)[2:],
+        *budget.BUDGETS,
         "last_modified",
     )
 
@@ -67,6 +79,10 @@ class PaymentRule(Entity):
         needed = "cost_cpm" if values["pricing_type"] == "cpm" else "revshare"
         if values[needed] is None:
             work.fault(needed, f"required with pricing_type {values['pricing_type']}")
+        if values["pricing_type"] != "dynamic" and values["max_revshare"] is not None:
+            work.fault("max_revshare", "must be null unless pricing_type is dynamic")
+        if None not in (values["max_revshare"], values["revshare"]) and values["max_revshare"] < values["revshare"]:
+            work.fault("max_revshare", "must not be less than revshare")
 
     async def modified(self, work: Work, before: Values, after: Values) -> None:
         if any(before["doc"].get(field) != after["doc"].get(field) for field in _PRICE):

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from onebyone.api.entity import Entity, Reference, Values
 from onebyone.api.errors import Fault
-from onebyone.api.fields import Body, Boolean, Code, Integer, LongText, Name, ObjectId, State
+from onebyone.api.fields import Body, Boolean, Integer, Linked, LongText, Name, ObjectId, State, listed
 from onebyone.api.store import tables
 from onebyone.api.work import Work
+
+PlacementCode = Annotated[
+    Annotated[str, StringConstraints(max_length=100, pattern=r"^[A-Za-z0-9._%-]+$")] | None,
+    BeforeValidator(lambda value: None if value == "" else value),
+]
+"""Letters, digits and `._-%` (placement-service)."""
 
 
 class _PlacementBody(Body):
     name: Name
-    code: Code = None
-    code2: Code = None
-    code3: Code = None
+    code: PlacementCode = None
+    code2: PlacementCode = None
+    code3: PlacementCode = None
     state: State = "active"
     width: Integer | None = None
     height: Integer | None = None
@@ -27,6 +35,9 @@ class _PlacementBody(Body):
     hide_referer: Boolean = False
     audited: Boolean = False
     audit_level: Literal["site", "placement"] = "site"
+    demand_filter_action: Literal["include", "exclude", "default"] = "default"
+    filtered_advertisers: Annotated[list[Linked], Field(max_length=1000), BeforeValidator(listed)] | None = None
+    filtered_line_items: Annotated[list[Linked], Field(max_length=1000), BeforeValidator(listed)] | None = None
 
 
 class Placement(Entity):
@@ -57,7 +68,7 @@ class Placement(Entity):
         "pixel_type",
         "hide_referer",
         "audited",
-        "audit_level",
+        *tuple(_PlacementBody.model_fields)[13:],
         "last_modified",
     )
 

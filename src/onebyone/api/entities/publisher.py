@@ -132,6 +132,7 @@ class Publisher(Entity):
         "platform_ops_notes": "string",
         "labels": "array of objects",
         "placements": "array of objects",
+        "default_placement_id": "int",
         "external_inv_codes": "array of objects",
         "contact_info": "object",
         "disclosure_status": "string",
@@ -167,6 +168,7 @@ class Publisher(Entity):
         "disclosure_status",
         "pitbull_segment_id",
         "pitbull_segment_value",
+        "default_placement_id",
     )
 
     async def check(self, work: Work, values: Values, stored: Values | None, owners: Values) -> None:
@@ -175,7 +177,12 @@ class Publisher(Entity):
         values["currency"] = values["currency"] or member["doc"]["default_currency"]
         if values["inventory_relationship"] != "unknown":
             values["is_oo"] = values["inventory_relationship"] == "owned_operated"
+        source, kind = values["inventory_source"], values["inventory_relationship"]
+        if values["inventory_source_name"] is None and (source == "other" or kind == "indirect_single_publisher"):
+            work.bad("inventory_source_name", f"required with {source or kind}")
         old = {} if stored is None else stored["doc"]
+        if values["contact"] is not None:
+            values["contact"]["id"] = (old.get("contact") or {}).get("id") or await work.part_id()
         exposed = old.get("reselling_exposed_on", NEVER)
         if values["reselling_exposure"] == "public" and old.get("reselling_exposure") != "public":
             exposed = work.now
@@ -216,5 +223,7 @@ class Publisher(Entity):
     async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
         shown = await placements_of(connection, "publisher_id", rows)
         for row in rows:
+            first = (shown[row["id"]]["placements"] or [None])[0] if row["default_site_id"] else None
+            shown[row["id"]]["default_placement_id"] = first and first["id"]
             shown[row["id"]] |= {**_READ_ONLY, "labels": labels.named(row["doc"].get("labels"))}
         return shown

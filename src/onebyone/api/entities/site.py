@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import BeforeValidator, Field
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.api.entities.placement import Placement
 from onebyone.api.entity import Entity, Reference, Values
-from onebyone.api.fields import Body, Boolean, Code, Integer, Name, State, Text255
+from onebyone.api.fields import Body, Boolean, Code, Integer, Linked, Name, State, Text100, Text255, listed
 from onebyone.api.store import tables
 from onebyone.api.work import Work
+
+Ids = Annotated[list[Linked], Field(max_length=1000), BeforeValidator(listed)]
+
+
+class _Marketplace(Body):
+    performance: Boolean = False
+    rtb: Boolean = False
+    an_audit_perf_only: Boolean = False
+    rtb_suspended: Boolean = False
+    deals_allowed: Boolean = False
+    deals_suspended: Boolean = False
 
 
 class _SiteBody(Body):
@@ -24,6 +36,13 @@ class _SiteBody(Body):
     intended_audience: Literal["general", "children", "young_adult", "mature"] | None = None
     audited: Boolean = False
     supply_type: Literal["web", "mobile_web", "mobile_app"] = "web"
+    creative_format_action: Literal["include", "exclude"] = "exclude"
+    creative_formats: Annotated[list[Text100], Field(max_length=100, default_factory=lambda: ["text"])]
+    allowed_click_actions: Annotated[list[Text100], Field(max_length=100, default_factory=lambda: ["click-to-web"])]
+    marketplace_map: _Marketplace = _Marketplace()
+    content_categories: Ids | None = None
+    inventory_attributes: Ids | None = None
+    mobile_app_instance: Linked | None = None
 
 
 class Site(Entity):
@@ -34,6 +53,7 @@ class Site(Entity):
     body = _SiteBody
     parent = Reference("publisher_id", "publisher_id", tables.publisher, name_field="publisher_name")
     code_owner = "publisher_id"
+    partial = frozenset({"marketplace_map"})
     derived = {"placements": "array of objects"}  # noqa: RUF012
     output = (
         "id",
@@ -47,7 +67,7 @@ class Site(Entity):
         "primary_content_category_id",
         "intended_audience",
         "audited",
-        "supply_type",
+        *tuple(_SiteBody.model_fields)[7:],
         "placements",
         "last_modified",
     )

@@ -12,29 +12,37 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.api import passwords
 from onebyone.api.entity import Entity, Values
-from onebyone.api.errors import Fault
-from onebyone.api.fields import Body, Name, State, Text255, TimeZone
+from onebyone.api.errors import Fault, not_found
+from onebyone.api.fields import Body, Boolean, Name, ObjectId, State, Text255, TimeZone
 from onebyone.api.store import tables
 from onebyone.api.work import Work
 
 _CLASSES = tuple(re.compile(pattern) for pattern in ("[A-Z]", "[a-z]", "[0-9]", "[^A-Za-z0-9]"))
 
 
-def _strong(value: str | None) -> str | None:
-    if value is not None and not (10 <= len(value) <= 64 and all(found.search(value) for found in _CLASSES)):
+def _strong(value: str) -> str:
+    if not (10 <= len(value) <= 64 and all(found.search(value) for found in _CLASSES)):
         raise ValueError("must have 10 to 64 characters, with upper and lower case, a digit and a special one")
     return value
 
 
+Password = Annotated[str, AfterValidator(_strong)]
+"""The documented policy (xandr-api-facts, section 1.1)."""
+
+
 class _UserBody(Body):
     username: Name
-    password: Annotated[str | None, AfterValidator(_strong)] = None
+    password: Password | None = None
     email: Text255 | None = None
     first_name: Text255 | None = None
     last_name: Text255 | None = None
     state: State = "active"
     timezone: TimeZone = "EST5EDT"
     reporting_decimal_type: Literal["decimal", "comma"] = "decimal"
+    user_type: Literal["member", "advertiser", "publisher"] = "member"
+    advertiser_id: ObjectId | None = None
+    publisher_id: ObjectId | None = None
+    read_only: Boolean = False
 
 
 class User(Entity):
@@ -46,12 +54,8 @@ class User(Entity):
     methods = ("GET", "POST", "PUT")
     title = "username"
     derived = {  # noqa: RUF012
-        "user_type": "string",
         "entity_id": "int",
         "entity_name": "string",
-        "advertiser_id": "int",
-        "publisher_id": "int",
-        "read_only": "boolean",
     }
     output = (
         "id",
@@ -80,8 +84,21 @@ class User(Entity):
         )
         if taken is not None and (stored is None or taken != stored["id"]):
             work.fault("username", "already taken")
+        await self._check_limit(work, values)
         if password is not None and not work.faults:
             values["password_hash"] = await passwords.hash_password(password)
+            values["password_ms"] = work.now_ms
+
+    async def _check_limit(self, work: Work, values: Values) -> None:
+        for kind, table in (("advertiser", tables.advertiser), ("publisher", tables.publisher)):
+            field = f"{kind}_id"
+            if values["user_type"] != kind:
+                if values[field] is not None:
+                    work.bad(field, f"must be null unless user_type is {kind}")
+            elif values[field] is None:
+                work.bad(field, f"required with user_type {kind}")
+            elif await work.row(table, values[field]) is None:
+                work.bad(field, not_found(kind, values[field]).error)
 
     def columns(self, values: Values) -> Values:
         return {"username_key": values["username"].casefold()}
@@ -94,5 +111,4 @@ class User(Entity):
     async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
         member_id = rows[0]["member_id"]
         name = await connection.scalar(select(tables.member.c.name).where(tables.member.c.id == member_id))
-        fixed = {"user_type": "member", "entity_id": member_id, "entity_name": name, "read_only": False}
-        return {row["id"]: fixed for row in rows}
+        return {row["id"]: {"entity_id": member_id, "entity_name": name} for row in rows}

@@ -16,6 +16,7 @@ from onebyone.api.context import ApiContext
 from onebyone.api.envelope import success
 from onebyone.api.errors import ApiError, not_found
 from onebyone.api.reports import demand, meta, runs, table
+from onebyone.api.reports.columns import FEEDS
 from onebyone.api.reports.runs import Runs
 from onebyone.api.request import ApiRequest, Handler
 
@@ -40,7 +41,11 @@ class _Reports:
     async def report(self, request: ApiRequest) -> Response:
         """POST orders a report; GET tells its status, or with `meta` what can be ordered. Raises `ApiError`."""
         if request.method == "POST":
-            wanted = demand.parse(request.body, request.query, self._context.clock())
+            limit = request.caller.limit
+            query = request.query if limit is None else {**request.query, limit[0]: str(limit[1])}
+            wanted = demand.parse(request.body, query, self._context.clock())
+            if limit is not None and wanted.report_type in FEEDS:
+                raise ApiError("UNAUTH", "a feed shows the whole member and has no filters")
             return success({"report_id": await self._runs.start(request.caller, wanted)})
         if request.method != "GET":
             raise _unsupported(request)
@@ -78,6 +83,8 @@ class _Reports:
         found = None
         if _ID.fullmatch(report_id):
             found = await self._runs.find(request.caller.member_id, report_id, body=body)
+        if found is not None and request.caller.limit is not None and found.user_id != request.caller.user_id:
+            found = None
         if found is None:
             error = not_found("report", report_id[:64])
             error.status = status

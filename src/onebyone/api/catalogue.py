@@ -1,0 +1,75 @@
+"""Read-only lists that are the same for everybody: currencies, labels and ad servers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from iso4217 import Currency
+from starlette.responses import Response
+
+from onebyone.api import query as queries
+from onebyone.api.envelope import success
+from onebyone.api.errors import ApiError, not_found
+from onebyone.api.labels import LABELS
+from onebyone.api.request import ApiRequest, Handler
+
+_SINCE = "2010-09-14 22:12:38"
+Rows = Sequence[Mapping[str, Any]]
+
+CURRENCIES: Rows = [
+    {
+        "code": currency.code,
+        "symbol": currency.code,
+        "name": f"{currency.currency_name} ({currency.code})",
+        "description": None,
+        "position": "before",
+        "last_modified": _SINCE,
+        "is_exposed": True,
+    }
+    for currency in sorted(Currency, key=lambda currency: str(currency.code))
+]
+_LABELS: Rows = [
+    {
+        "id": label.id,
+        "name": label.name,
+        "member_id": None,
+        "is_user_associated": label.is_user_associated,
+        "is_reporting_enabled": True,
+        "object_type": label.object_type,
+        "report_field": label.report_field,
+        "last_modified": _SINCE,
+    }
+    for label in LABELS
+]
+
+
+def services() -> dict[str, Handler]:
+    """Handlers by service name. No ad servers are known here: pixels may name any id."""
+    return {
+        "currency": _Catalogue("currency", "currencies", "code", CURRENCIES),
+        "label": _Catalogue("label", "labels", "id", _LABELS),
+        "adserver": _Catalogue("adserver", "adservers", "id", ()),
+    }
+
+
+class _Catalogue:
+    def __init__(self, service: str, plural: str, key: str, rows: Rows) -> None:
+        self._service, self._plural, self._key, self._rows = service, plural, key, rows
+
+    async def __call__(self, request: ApiRequest) -> Response:
+        if request.method != "GET":
+            raise ApiError("SYNTAX", f"method {request.method} is not supported by {request.service}")
+        page = queries.page(request.query)
+        wanted = request.query.get(self._key)
+        keys = None if wanted is None else wanted.upper().split(",")
+        found = [row for row in self._rows if keys is None or str(row[self._key]) in keys]
+        kind = request.query.get("object_type")
+        found = [row for row in found if kind in (None, row.get("object_type"))]
+        paging = {"start_element": page.start, "num_elements": page.size}
+        if keys is not None and len(keys) == 1:
+            if not found:
+                raise not_found(self._service, wanted[:40] if wanted else "")
+            return success({**paging, self._service: found[0], "count": 1}, self._service)
+        shown = found[page.start : page.start + page.size]
+        return success({**paging, self._plural: shown, "count": len(found)}, self._plural)
