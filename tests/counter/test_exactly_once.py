@@ -241,3 +241,13 @@ async def test_a_full_stream_server_is_emptied(valkey: ValkeyProcess, tmp_path: 
             await eventually(lambda: lane.progress() == 3, "progress is told later")
             await eventually(lambda: lane.token() is not None, "and the gap is asked for")
         assert await lane.counted() == 3
+
+
+async def test_a_restored_store_takes_back_what_it_does_not_know(each_lane: Lane) -> None:
+    lane = each_lane
+    lane.send(1)
+    await lane.drain()
+    lane.client.hset(keys.progress(0), mapping={lane.producer: 7, "0" * 16: 3, b"\xff": 1})
+    await lane.drain()
+    assert lane.progress() == 1
+    assert lane.progress("0" * 16) == 0
