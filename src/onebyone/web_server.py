@@ -17,16 +17,53 @@ GRACE_SECONDS = 10
 LINGER_SECONDS = 1.0
 """After the listener closed, how long a connection without a request is kept: one that was accepted may have its
 request on the way, and a client that keeps one open may use it just now."""
+HEAD_SECONDS = 20.0
+"""A connection whose first request, or whose begun request, has no complete head by then is closed: uvicorn itself
+would keep such a connection for ever."""
 _STEP_SECONDS = 0.02
 
 
 class _Protocol(HttpToolsProtocol):
-    """Says `Connection: close` in every answer once the server drains, so that clients go elsewhere by themselves."""
+    """Says `Connection: close` in every answer once the server drains, so that clients go elsewhere by themselves.
+
+    Closes connections that are slow to say what they want.
+    """
+
+    _head_timer: asyncio.TimerHandle | None = None
+    _in_head = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget_head()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head and self._head_timer is None:
+            self._await_head()
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        self._in_head = False
+        if self._head_timer is not None:
+            self._forget_head()
         super().on_headers_complete()
         if self.app_state["drain"].is_set() and self.cycle is not None:
             self.cycle.keep_alive = False
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.timeout_keep_alive_handler)
+
+    def _forget_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
 
 class _Server(uvicorn.Server):
