@@ -14,6 +14,7 @@ import random
 import sqlite3
 import time
 from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -89,8 +90,18 @@ class Oracle:
         for traffic in self._traffic.values():
             traffic.stop()
 
-    def settle(self, *, also: set[str] = frozenset(), refusals: bool = True, seconds: float = 60.0) -> Verdict:  # type: ignore[assignment]
-        """Goes on for a moment, then checks. `also` names requests in doubt that others have sent."""
+    def settle(
+        self,
+        *,
+        also: Set[str] = frozenset(),
+        refusals: bool = True,
+        doubtful: bool = False,
+        seconds: float = 60.0,
+    ) -> Verdict:
+        """Goes on for a moment, then checks. `also` names requests in doubt that others have sent.
+
+        `refusals`: there may be any. `doubtful`: what a failed sync refused may be on disk all the same.
+        """
         over = time.monotonic()
         time.sleep(1.0)
         for traffic in self._traffic.values():
@@ -98,11 +109,13 @@ class Oracle:
         answers = [traffic.answers for traffic in self._traffic.values()]
         recorded = set[str]().union(*(answer.recorded for answer in answers))
         refused = set[str]().union(*(answer.refused for answer in answers))
-        in_doubt = also.union(*(answer.in_doubt for answer in answers))
+        in_doubt = set(also).union(*(answer.in_doubt for answer in answers))
+        allowed = recorded | in_doubt | (refused if doubtful else set())
         self.product.wait_ready()
         fresh = f"i{10**9 + self.seed}"
         wait_until(lambda: self._fire(fresh), "a new event is recorded")
         recorded.add(fresh)
+        allowed.add(fresh)
         with contextlib.suppress(AssertionError):
             wait_until(lambda: recorded <= set(self.counted()), "all is counted", seconds, every=0.25)
         took = time.monotonic() - over
@@ -114,7 +127,7 @@ class Oracle:
             len(recorded),
             lost=len(recorded - set(counted)),
             doubled=sum(len(found) > 1 for found in counted.values()),
-            invented=len(set(counted) - recorded - in_doubt),
+            invented=len(set(counted) - allowed),
             altered=sum(not self._as_sent(name, event) for name, found in counted.items() for event in found),
             refused=len(refused),
             unanswered=len(in_doubt),
@@ -136,7 +149,9 @@ class Oracle:
                 for line in batches.unpack(payload):
                     with contextlib.suppress(orjson.JSONDecodeError):
                         event = orjson.loads(line)
-                        found.setdefault(event.get("cb", ""), []).append(event)
+                        # What an experiment has slipped into the stream has no name.
+                        if "cb" in event:
+                            found.setdefault(event["cb"], []).append(event)
         return found
 
     def _as_sent(self, name: str, event: dict[str, Any]) -> bool:
