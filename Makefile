@@ -18,7 +18,7 @@ install = UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(BIN)/py
 	{ echo "uv could not install; trying pip with the same lock file"; $(BIN)/python -m pip install --quiet --disable-pip-version-check $(1); }
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint types bench bench-compare loadtest storm lock clean
+.PHONY: help run demo test lint types bench bench-compare loadtest storm faults lock clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ loadtest: $(VENV)/.dev ## Load a product of its own with locust and compare reco
 
 storm: $(VENV)/.dev ## Kill edge, counter and Valkey in mid-traffic, then compare every answer with the report.
 	$(BIN)/python -m tests.faults.kill_storm $(ARGS)
+
+faults: $(VENV)/.dev ## Run every fault experiment and print the table of what was lost, doubled and refused.
+	$(BIN)/python -m pytest -q -m "faults or not faults" tests/faults $(PYTEST_ARGS)
 
 lock: $(VENV)/.dev ## Write the lock files again from pyproject.toml.
 	$(LOCK) --extra embedded --output-file requirements.lock pyproject.toml

@@ -48,6 +48,11 @@ def new_producer() -> str:
     return secrets.token_hex(8)
 
 
+def is_producer(name: bytes) -> bool:
+    """Whether these bytes can be a producer id."""
+    return bool(re.fullmatch(rb"[0-9a-f]{16}", name))
+
+
 def shard_of(producer: str, shards: int) -> int:
     """The shard that a producer writes to for its whole life."""
     return int(producer, 16) % shards

@@ -19,35 +19,65 @@ GRACE_SECONDS = 10
 LINGER_SECONDS = 1.0
 """After the listener closed, how long a connection without a request is kept: one that was accepted may have its
 request on the way, and a client that keeps one open may use it just now."""
+HEAD_SECONDS = 20.0
+"""A connection whose first request, or whose begun request, has no complete head by then is closed: uvicorn itself
+would keep such a connection for ever."""
 _STEP_SECONDS = 0.02
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with an end to what a stranger may send before a request begins, and to keeping alive when the
-    server drains, so that clients go elsewhere by themselves."""
+    """uvicorn's protocol with an end to what a stranger may send, and how long, before a request begins.
 
-    def __init__(self, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
-        self._head_bytes = 0
-        self._in_head = True
+    Once the server drains every answer says `Connection: close`, so that clients go elsewhere by themselves.
+    """
+
+    _head_timer: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+    _in_head = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget_head()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._head_bytes += len(data)
         super().data_received(data)
-        if self._in_head and self._head_bytes > HEAD_MAX and not self.transport.is_closing():
+        if not self._in_head:
+            return
+        if self._head_timer is None:
+            self._await_head()
+        self._head_bytes += len(data)
+        if self._head_bytes > HEAD_MAX and not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n")
             self.transport.close()
 
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        super().on_headers_complete()
-        if self.app_state["drain"].is_set() and self.cycle is not None:
-            self.cycle.keep_alive = False
-
-    def on_message_complete(self) -> None:
+    def on_message_begin(self) -> None:
         self._in_head = True
         self._head_bytes = 0
-        super().on_message_complete()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        if self._head_timer is not None:
+            self._forget_head()
+        super().on_headers_complete()
+        if (drain := self.app_state.get("drain")) is not None and drain.is_set() and self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
+
+    def _forget_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
 
 class _Server(uvicorn.Server):

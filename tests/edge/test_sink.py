@@ -30,6 +30,7 @@ def test_the_sink_turns_red_without_the_stream_and_green_with_it(
     valkey.kill()
     assert edge.get("/imptr?id=1").headers["x-onebyone"] == "recorded"
     wait_until(lambda: sink(edge)[1]["oldest_unshipped_seconds"] > 0, "an unshipped batch is told")
+    wait_until(lambda: not sink(edge)[1]["stream_takes_events"], "the failure is told")
     status, about = sink(edge)
     assert (status, about["stream_takes_events"], about["unshipped_batches"]) == (503, False, 1)
     assert httpx.get(f"{edge.url}/readyz").status_code == 200

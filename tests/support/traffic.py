@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import itertools
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -39,11 +40,15 @@ class Traffic:
         self._stopping = threading.Event()
         self._limit = 0
         self._pause = 0.0
+        self._every = 0.0
+        self._began = 0.0
         self._threads: list[threading.Thread] = []
         self.answers = Answers()
 
-    def start(self, limit: int = 10**9, pause: float = 0.0) -> None:
-        """Begins; at most `limit` requests, `pause` seconds between two of one client."""
+    def start(self, limit: int = 10**9, pause: float = 0.0, rate: float = 0.0) -> None:
+        """Begins; at most `limit` requests, `pause` seconds between two of one client, or `rate` requests a second."""
+        self._every = 1 / rate if rate else 0.0
+        self._began = time.monotonic()
         self._limit = limit
         self._pause = pause
         self._threads = [threading.Thread(target=self._client, daemon=True) for _ in range(self._clients)]
@@ -71,6 +76,8 @@ class Traffic:
             number = next(self._numbers)
             if number >= self._limit:
                 return
+            if self._every:
+                self._stopping.wait(max(0.0, self._began + number * self._every - time.monotonic()))
             yield f"{self._prefix}{number}"
 
     def _client(self) -> None:

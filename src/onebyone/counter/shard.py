@@ -120,9 +120,7 @@ class Shard:
         return True
 
     async def _load(self) -> None:
-        recent = await self._ledger.load()
-        # Also what edges are told of producers that this store does not know: it may be younger than it was.
-        self._untold = {**recent, **await self._ledger.progress_of(await self._stream.published())}
+        self._untold = await self._ledger.load()
         self._incarnation = b""
         self._loaded = True
 
@@ -136,7 +134,18 @@ class Shard:
         elif not await self._went_back():
             await self._stream.trim(self._ledger.position, incarnation)
         self._incarnation = incarnation
+        await self._take_back()
         await self._tell()
+
+    async def _take_back(self) -> None:
+        """Edges believe no more than SQL knows: a store restored from a backup may not even know a dead producer.
+
+        Nobody would ever send such a producer's next batch, and its journal would be deleted as counted.
+        """
+        published = await self._stream.published()
+        await self._ledger.know(published)
+        committed = self._ledger.committed
+        self._untold |= {name: committed[name] for name, seq in published.items() if seq > committed[name]}
 
     async def _went_back(self) -> bool:
         """Whether the stream now gives out ids below the position, which a read from there would never see."""

@@ -10,7 +10,7 @@ from typing import Any, cast
 import redis.asyncio
 from redis.exceptions import OutOfMemoryError, ResponseError
 
-from onebyone import keys
+from onebyone import batches, keys
 from onebyone.counter.counting import Entry, parse_id
 
 READ_BYTES = 4 * 1024 * 1024
@@ -77,10 +77,10 @@ class Stream:
         if progress:
             await self._client.hset(keys.progress(self._shard), mapping=dict(progress))
 
-    async def published(self) -> list[str]:
-        """Producers whose progress edges are told."""
-        names = await self._client.hkeys(keys.progress(self._shard))
-        return [name.decode("ascii", "replace") for name in names]
+    async def published(self) -> dict[str, int]:
+        """What edges were told is committed."""
+        told = await self._client.hgetall(keys.progress(self._shard))
+        return {name.decode(): int(seq) for name, seq in told.items() if batches.is_producer(name) and seq.isdigit()}
 
     async def ask_again(self, producers: list[str]) -> None:
         """Asks edges to ship again from their progress on."""

@@ -98,6 +98,7 @@ class Shipper:
                     known = isinstance(error, (*Unavailable, sqlite3.Error))
                     _log.warning("cannot ship, events wait in the journal", error=repr(error), exc_info=not known)
                 self._taking = False
+                self._measured = 0.0
                 self._pause(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
                 failures += 1
             else:

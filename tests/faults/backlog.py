@@ -1,0 +1,94 @@
+"""An edge that starts on a journal of a million unshipped events: first answer, memory, and how fast it catches up.
+
+`python -m tests.faults.backlog --events 1000000` prints the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sqlite3
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+import orjson
+
+from onebyone import batches
+from onebyone.edge import journal
+from tests.counter.lane import event
+from tests.edge.edge_process import EdgeProcess, Publisher, tracker
+from tests.support.product import start_product
+from tests.support.valkey import start_valkey
+from tests.support.waiting import wait_until
+
+BATCH = 500
+
+
+def fill(directory: Path, events: int) -> int:
+    """A dead producer's journal of so many events; its bytes."""
+    own = journal.new(directory, 4)
+    agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
+    for seq in range(1, events // BATCH + 1):
+        lines = [orjson.dumps(event(ua=agent, ip="203.0.113.0", cb=f"i{seq}-{number}")) for number in range(BATCH)]
+        own.append(seq, BATCH, batches.pack(lines))
+    size = own.size()
+    own.close()
+    return size
+
+
+def resident(pid: int) -> int:
+    """Megabytes of a process in memory."""
+    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) // 1024
+
+
+def edge_alone(folder: Path, events: int) -> None:
+    """First answer and memory while the stream server is away."""
+    valkey = start_valkey(folder / "valkey")
+    Publisher(valkey).publish(tracker("imp", 1))
+    edge = EdgeProcess(folder / "data", valkey.url, stream_url=f"unix://{folder}/none")
+    began = time.monotonic()
+    edge.start(wait=False)
+    answer = edge.get("/imptr?id=1").headers["x-onebyone"]
+    print(f"first answer after the start with {events} unshipped events: {time.monotonic() - began:.2f} s ({answer})")
+    time.sleep(6)
+    assert edge.process is not None
+    sink = httpx.get(f"{edge.url}/sinkz").json()
+    print(f"memory while the stream server is away: {resident(edge.process.pid)} MB; sink: {sink}")
+    edge.kill()
+    edge.listener.close()
+    valkey.remove()
+
+
+def catch_up(folder: Path, events: int) -> None:
+    """From the start of the whole product until all is counted."""
+    product = start_product(folder / "data", workers=1)
+    began = time.monotonic()
+
+    def counted() -> int:
+        with contextlib.closing(sqlite3.connect(product.data_dir / "reports.sqlite3", timeout=30)) as store:
+            return int(store.execute("SELECT coalesce(sum(events), 0) FROM hourly").fetchone()[0])
+
+    first = counted()
+    wait_until(lambda: counted() >= events, "all is counted", 300, every=0.25)
+    took = time.monotonic() - began
+    print(f"caught up: {events - first} events in {took:.1f} s after ready, {(events - first) / took:,.0f} a second")
+    product.stop()
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    events = parser.parse_args().events
+    with tempfile.TemporaryDirectory() as name:
+        size = fill(Path(name) / "data" / "journal", events)
+        print(f"journal: {size} bytes, {size / events:.0f} an event")
+        edge_alone(Path(name), events)
+        catch_up(Path(name), events)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""The web server on a real socket: connections that never say what they want."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from onebyone import web_server
+
+pytestmark = pytest.mark.anyio
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@contextlib.asynccontextmanager
+async def served() -> AsyncIterator[int]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    port: int = listener.getsockname()[1]
+    stopping, started = asyncio.Event(), asyncio.Event()
+    serving = asyncio.create_task(web_server.serve(app, listener, stopping, lambda: 0.0, started.set))
+    await started.wait()
+    yield port
+    stopping.set()
+    await serving
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET / HTTP/1.1\r\nHo", REQUEST + b"GET / HT"], ids=["nothing", "half", "then half"]
+)
+async def test_a_connection_without_a_whole_request_is_closed(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_server, "HEAD_SECONDS", 0.2)
+    async with served() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        answer = await asyncio.wait_for(reader.read(), 10)
+        assert answer.startswith(b"HTTP/1.1 204") == (REQUEST in sent)
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_connection_between_requests_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_server, "HEAD_SECONDS", 0.1)
+    async with served() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(2):
+            writer.write(REQUEST)
+            assert b"204" in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+            await asyncio.sleep(0.3)
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_idle_connections_do_not_hinder_others() -> None:
+    async with served() as port:
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(400)]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(REQUEST)
+        assert b"204" in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        for _, each in (*idle, (reader, writer)):
+            each.close()
+            await each.wait_closed()
