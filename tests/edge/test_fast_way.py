@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from types import CodeType
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pytest
 import uvicorn
@@ -156,9 +156,12 @@ class Disk:
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
-        self.waiters: list[Waiter] = []
+        self.waiters: list[Waiter | None] = []
+        self.full = False
 
-    def add(self, line: bytes, waiter: Waiter) -> bool:
+    def add(self, line: bytes, waiter: Waiter | None) -> bool:
+        if self.full:
+            return False
         self.lines.append(line)
         self.waiters.append(waiter)
         return True
@@ -166,17 +169,18 @@ class Disk:
     def sync(self, recorded: bool = True) -> None:
         waiters, self.waiters = self.waiters, []
         for waiter in waiters:
-            waiter(recorded)
+            if waiter is not None:
+                waiter(recorded)
 
 
 class Connection:
     """One connection in this process."""
 
-    def __init__(self, keep_alive: float = 75) -> None:
+    def __init__(self, keep_alive: float = 75, receipt: Literal["disk", "memory"] = "disk") -> None:
         self.disk = Disk()
         self.lookups = Lookups(cast(Any, None), 10)
         self.lookups.impressions._entries[531] = _Entry(Tracker.decode(tracker("imp", 531).encode()), 0)
-        self.edge = Edge(Settings(), self.lookups, cast(Commits, self.disk), cast(Any, None))
+        self.edge = Edge(Settings(receipt=receipt), self.lookups, cast(Commits, self.disk), cast(Any, None))
         config = uvicorn.Config(self.edge, lifespan="off", ws="none", proxy_headers=False, log_config=None)
         config.timeout_keep_alive = cast(int, keep_alive)
         self.state = ServerState()
@@ -194,6 +198,24 @@ async def test_an_answer_waits_for_the_disk_and_is_one_write() -> None:
     (answer,) = connection.transport.written
     assert answer.startswith(b"HTTP/1.1 200 OK\r\ndate: today\r\ncache-control: ")
     assert b"\r\nx-onebyone: recorded\r\n\r\nGIF89a" in answer
+
+
+async def test_a_receipt_from_memory_does_not_wait() -> None:
+    connection = Connection(receipt="memory")
+    connection.protocol.data_received(impression(1))
+    assert b"\r\nx-onebyone: recorded\r\n\r\nGIF89a" in connection.transport.written[0]
+    connection.disk.sync()
+    assert (len(connection.transport.written), len(connection.disk.lines)) == (1, 1)
+
+
+@pytest.mark.parametrize("receipt", ["disk", "memory"])
+async def test_too_many_waiting_events_are_said(receipt: Literal["disk", "memory"]) -> None:
+    connection = Connection(receipt=receipt)
+    connection.disk.full = True
+    connection.protocol.data_received(impression(1))
+    (answer,) = connection.transport.written
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nx-onebyone: ignored; reason=overload\r\n\r\nGIF89a" in answer
 
 
 async def test_a_refusal_by_the_disk_is_said() -> None:
