@@ -45,6 +45,13 @@ class Lifeline:
         asyncio.get_running_loop().remove_reader(lifeline)
         self.stopping.set()
 
+    async def until(self, event: asyncio.Event, seconds: float) -> None:
+        """Returns when `event` is set, when this process is to stop, or after `seconds`."""
+        waiting = {asyncio.create_task(event.wait()), asyncio.create_task(self.stopping.wait())}
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+
     def notice(self, seconds: float) -> float:
         """How long to go on taking connections while not ready: `seconds`, and not at all with a successor."""
         return 0.0 if self.retiring else seconds

@@ -23,6 +23,8 @@ from onebyone.report_store import schema as report_schema
 from onebyone.settings import Settings
 
 RETRY_SECONDS = 0.5
+START_SECONDS = 3.0
+"""How long a new process waits until it is in step with the cache before it takes connections, not ready as it is."""
 
 _log = structlog.get_logger()
 
@@ -49,6 +51,7 @@ async def main(settings: Settings) -> int:
     app = Api(context, operator.application(settings, checks, sink.measure))
     publishing = asyncio.create_task(publisher.run())
     announcing = asyncio.create_task(_announce(lifeline, serving, publisher))
+    await lifeline.until(publisher.published, START_SECONDS)
     notice = partial(lifeline.notice, settings.drain_seconds)
     await web_server.serve(app, role.listener(), lifeline.stopping, notice, serving.set)
     announcing.cancel()

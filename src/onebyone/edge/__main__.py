@@ -69,7 +69,7 @@ async def main(settings: Settings) -> int:
         asyncio.create_task(_drain(lifeline, edge)),
         asyncio.create_task(_measure(shipper, lookups)),
     ]
-    await _first(watcher.complete, lifeline.stopping, START_SECONDS)
+    await lifeline.until(watcher.complete, START_SECONDS)
     http = partial(FastWay, edge) if settings.edge_http == "fast" else None
     notice = partial(lifeline.notice, settings.drain_seconds)
     await web_server.serve(edge, role.listener(), lifeline.stopping, notice, serving.set, http)
@@ -86,14 +86,6 @@ async def _announce(lifeline: role.Lifeline, watcher: Watcher, serving: asyncio.
     await serving.wait()
     await watcher.complete.wait()
     lifeline.ready()
-
-
-async def _first(one: asyncio.Event, other: asyncio.Event, seconds: float) -> None:
-    """Returns when either is set, or after `seconds`."""
-    waiting = {asyncio.create_task(one.wait()), asyncio.create_task(other.wait())}
-    await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
 
 
 async def _drain(lifeline: role.Lifeline, edge: Edge) -> None:

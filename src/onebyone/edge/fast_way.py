@@ -129,6 +129,8 @@ class FastWay(BoundedProtocol):
             self._decline(data)
             return
         self._close_next = close
+        if self._head_timer is not None:
+            self._forget_head()
         if decision.line is None or decision.lost is None:
             self._answer(kind, decision.answer, decision.reason)
         elif not edge.wait_for_disk:
