@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections import Counter
 from dataclasses import replace
 
 import httpx
@@ -9,7 +12,7 @@ import pytest
 import redis.asyncio
 
 from onebyone import redis_client
-from onebyone.api import operator
+from onebyone.api import operator, passwords
 from onebyone.api.app import Api
 from onebyone.api.sink import SinkMeter
 from tests.api.harness import PASSWORD, Client, Harness, Json, response_of
@@ -114,3 +117,25 @@ async def test_objects_past_the_members_limit(api: Harness) -> None:
     assert (await client.call("GET", "object-limit", object_type="planet"))["error_id"] == "SYNTAX"
     other = await api.second_member()
     assert (await other.call("POST", "publisher", {"publisher": {"name": "Theirs"}}))["status"] == "OK"
+
+
+async def test_a_flood_of_logins_is_turned_away_and_holds_up_no_write(
+    api: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The hashes of these tests are cheap: here a look at a password takes what it takes in earnest.
+    monkeypatch.setattr(passwords, "_verify", lambda *_: time.sleep(0.1))
+
+    async def wrong() -> str:
+        body = {"auth": {"username": "admin", "password": "wrong"}}
+        answer = await api.http.post("/auth", json=body)
+        return str(answer.json()["response"].get("error_code") or answer.json()["response"]["error_id"])
+
+    flood = [asyncio.create_task(wrong()) for _ in range(60)]
+    await asyncio.sleep(0)
+    fields = {"username": "writer@b.example", "password": "A-good-Pass-2026", "email": "writer@b.example"}
+    fields |= {"first_name": "A", "last_name": "B", "user_type": "member"}
+    made = await api.send("POST", "/user", json={"user": fields})
+    assert made.json()["response"].get("status") == "OK", made.text
+    outcomes = Counter(await asyncio.gather(*flood))
+    assert set(outcomes) == {"RATE_EXCEEDED", "NOAUTH"}
+    assert outcomes["NOAUTH"] >= passwords.WAITING

@@ -33,6 +33,8 @@ TOUCH_MS = 60_000
 
 DATACENTER = "obo1"
 TOKEN_MAX = 200
+CROWDED_SECONDS = 5
+"""What a login that was turned away is told to wait."""
 
 
 def _digest(token: str) -> str:
@@ -55,7 +57,12 @@ class Sessions:
                 .where(user.username_key == username.casefold())
             )
             row = found.first()
-        if not await passwords.verify(None if row is None else row.password_hash, password) or row is None:
+        try:
+            right = await passwords.verify(None if row is None else row.password_hash, password)
+        except passwords.Crowded:
+            metrics.LOGINS.labels("crowded").inc()
+            raise exceeded("too many logins at once", CROWDED_SECONDS, passwords.WAITING, 0) from None
+        if not right or row is None:
             metrics.LOGINS.labels("refused").inc()
             raise ApiError("NOAUTH", "No match found for user/pass", status=401)
         if row.state != "active" or row.alive != "active":
