@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from onebyone.configuration import Head, MemberRecord, TrackerRecord
-from onebyone.pricing import Terms
+from onebyone.events import Terms
 from tests.edge.edge_process import tracker
 
 

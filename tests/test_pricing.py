@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from onebyone.pricing import Terms, booked_revenue, media_cost
+from onebyone.events import Terms
+from onebyone.pricing import booked_revenue, media_cost
 
 CPM = Terms(pricing_type="cpm", revenue_value=5_000_000, revshare=100_000)
 

@@ -11,8 +11,6 @@ from typing import Any, Literal, NotRequired, TypedDict, cast
 
 import orjson
 
-from onebyone.pricing import Terms
-
 VERSION = 1
 
 AS_OF = (
@@ -29,6 +27,20 @@ AS_OF = (
 
 CONSENT = ("gdpr", "gdpr_consent", "gpp", "gpp_sid", "us_privacy", "consent")
 """Privacy signals, kept as they arrived."""
+
+
+class Terms(TypedDict, total=False):
+    """As-of terms of a tracker. Money in micros, shares in parts per million; an absent key is 0 or none."""
+
+    pricing_type: str
+    """Revenue type of the line item: `cpm`, `cpc`, `flat_fee`; absent reads `none`."""
+    revenue_value: int
+    cost_cpm: int
+    """Payment rule of type cpm: media cost of a thousand impressions."""
+    revshare: int
+    """Payment rule of type revshare: the publisher's share of the booked revenue."""
+    commission_cpm: int
+    commission_revshare: int
 
 
 class Event(TypedDict):

@@ -6,26 +6,9 @@ Reading of the sources: xandr-api-facts, section 16 ("cost without ancost", "boo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
-
-if TYPE_CHECKING:
-    from onebyone.events import Event
+from onebyone.events import Event
 
 PPM = 1_000_000
-
-
-class Terms(TypedDict, total=False):
-    """As-of terms of a tracker. Money in micros, shares in parts per million; an absent key is 0 or none."""
-
-    pricing_type: str
-    """Revenue type of the line item: `cpm`, `cpc`, `flat_fee`; absent reads `none`."""
-    revenue_value: int
-    cost_cpm: int
-    """Payment rule of type cpm: media cost of a thousand impressions."""
-    revshare: int
-    """Payment rule of type revshare: the publisher's share of the booked revenue."""
-    commission_cpm: int
-    commission_revshare: int
 
 
 def booked_revenue(event: Event) -> int:

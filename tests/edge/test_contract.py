@@ -9,7 +9,7 @@ import pytest
 
 from onebyone.configuration import MemberRecord
 from onebyone.edge.answers import GIF_BODY
-from onebyone.pricing import Terms
+from onebyone.events import Terms
 from tests.edge.edge_process import AS_OF, EdgeProcess, Publisher, shipped, tracker, wait_for_events
 from tests.support.valkey import ValkeyProcess
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from onebyone import events
 from onebyone.edge import minting
 from onebyone.edge.minting import Mint
-from onebyone.pricing import Terms
+from onebyone.events import Terms
 from tests.edge.edge_process import tracker
 
 

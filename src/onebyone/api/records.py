@@ -12,7 +12,7 @@ from onebyone import keys
 from onebyone.api import urls
 from onebyone.api.store import tables
 from onebyone.configuration import MemberRecord, TrackerRecord
-from onebyone.pricing import Terms
+from onebyone.events import Terms
 
 Records = dict[str, bytes | None]
 """Redis key -> encoded record; None is a record that must go."""
