@@ -74,11 +74,6 @@ class Commits:
             self._loop.call_soon(self._next)
         return True
 
-    @property
-    def waiting(self) -> int:
-        """Events that gather for the next batch."""
-        return len(self._lines)
-
     async def close(self) -> None:
         """Waits until all that was queued is on disk or refused, then ends the thread."""
         await self._idle.wait()
