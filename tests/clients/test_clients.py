@@ -1,0 +1,181 @@
+"""What scripts of a decade do, by the libraries that they use: each step by each client, against a running product.
+
+A client that has no call of its own for a step makes it with what it has; the names of the tests say where.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import pytest
+
+from onebyone.api.sessions import HARD_MS, IDLE_MS, TOUCH_MS
+from tests.clients.conftest import IMPRESSIONS, TRACKERS, StartScript, World
+from tests.clients.script import CLIENTS, ClientRaised, Script
+from tests.clients.served_api import ServedApi
+
+
+def test_log_in(script: Script) -> None:
+    assert script("token").startswith("hbapi:")
+
+
+@pytest.mark.parametrize(
+    ("script", "name"),
+    [("appnexus-client", "BadCredentials"), ("nexusadspy", "NexusadspyAPIError"), ("anx-api", "NotAuthenticatedError")],
+    ids=CLIENTS,
+)
+def test_a_wrong_password_is_told_as_the_client_knows_it(
+    world: World, start_script: StartScript, script: str, name: str
+) -> None:
+    stranger = start_script(script, world.product.api_url)
+    with pytest.raises(ClientRaised) as raised:
+        stranger("log_in", username=script, password="Wrong")
+    assert raised.value.name == name
+
+
+def test_create_modify_delete(world: World, script: Script) -> None:
+    fields = {"name": f"By {script.client}", "code": script.client, **world.links}
+    made = script("create", service="imptracker", fields=fields, advertiser_id=world.advertiser)
+    assert (made["name"], made["state"], made["line_item"]["name"]) == (fields["name"], "active", "Spring")
+    changed = script("modify", service="imptracker", row_id=made["id"], fields={"state": "inactive"})
+    assert changed == {**made, "state": "inactive", "last_modified": changed["last_modified"]}
+    assert script("read", service="imptracker", row_id=made["id"]) == changed
+    assert script("delete", service="imptracker", ids=[made["id"]]) == 1
+    assert world.api.list("imptracker", id=f"{made['id']},0") == []
+
+
+def test_delete_several(world: World, script: Script) -> None:
+    fields = {"name": "Short-lived", "click_url": "https://landing.example/", **world.links}
+    made = [world.api.create("clicktracker", fields, advertiser_id=world.advertiser)["id"] for _ in range(3)]
+    assert script("delete", service="clicktracker", ids=made) == 3
+    assert world.api.list("clicktracker", id=",".join(map(str, made))) == []
+
+
+def test_find_more_than_250_objects_by_pages(world: World, script: Script) -> None:
+    query = {"advertiser_id": world.advertiser, "max_id": world.trackers[-1], "sort": "id.desc"}
+    found = script("find", service="imptracker", **query)
+    assert TRACKERS > 250
+    assert [tracker["id"] for tracker in found] == world.trackers[::-1]
+
+
+@pytest.mark.parametrize(
+    ("script", "name", "text"),
+    [
+        ("appnexus-client", "AppNexusException", "NOTFOUND_IMPTRACKER: imptracker id not found: 0"),
+        ("nexusadspy", "NexusadspyAPIError", "SYNTAX', 'imptracker id not found: 0"),
+        pytest.param("anx-api", "SYNTAX", "id not found: 0", id="anx-api raises nothing: the envelope says it"),
+    ],
+    indirect=["script"],
+)
+def test_what_is_not_there(script: Script, name: str, text: str) -> None:
+    with pytest.raises(ClientRaised) as raised:
+        script("read", service="imptracker", row_id=0)
+    assert raised.value.name == name
+    assert text in raised.value.text
+
+
+@pytest.mark.parametrize("script", ["appnexus-client"], indirect=True)
+def test_a_model_puts_back_all_that_it_was_answered(world: World, script: Script) -> None:
+    fields = {"name": "Model", "click_url": "https://landing.example/", **world.links}
+    saved = script("save_twice", fields=fields, advertiser_id=world.advertiser)
+    assert world.api.get("clicktracker", saved["id"])["name"] == saved["name"] == "Renamed"
+
+
+def test_find_nothing(world: World, script: Script) -> None:
+    assert script("find", service="imptracker", advertiser_id=world.other_advertiser) == []
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param("appnexus-client", id="appnexus-client"),
+        pytest.param("nexusadspy", id="nexusadspy has no append: PUT with append=true"),
+        pytest.param("anx-api", id="anx-api has no append: PUT with append=true"),
+    ],
+    indirect=True,
+)
+def test_append(world: World, script: Script) -> None:
+    first, second = {"id": world.advertiser}, {"id": world.other_advertiser}
+    fields = {"name": "Survey", "format": "url-js", "url": "http://x.example/p", "advertisers": [first]}
+    made = script("create", service="thirdparty-pixel", fields=fields)
+    for _ in range(2):
+        longer = script("append", service="thirdparty-pixel", row_id=made["id"], fields={"advertisers": [second]})
+        assert [owner["id"] for owner in longer["advertisers"]] == [world.advertiser, world.other_advertiser]
+    replaced = script("modify", service="thirdparty-pixel", row_id=made["id"], fields={"advertisers": [second]})
+    assert [owner["id"] for owner in replaced["advertisers"]] == [world.other_advertiser]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param("appnexus-client", id="appnexus-client"),
+        pytest.param("nexusadspy", id="nexusadspy has no meta: GET of the path"),
+        pytest.param("anx-api", id="anx-api has no meta: GET of the path"),
+    ],
+    indirect=True,
+)
+def test_meta(script: Script) -> None:
+    assert {"id", "name", "state", "publisher", "line_item", "search"} <= set(script("meta", service="imptracker"))
+
+
+@pytest.mark.parametrize(
+    ("script", "more"),
+    [
+        pytest.param("appnexus-client", {"timezone": "UTC", "report_interval": "lifetime"}, id="appnexus-client"),
+        pytest.param("nexusadspy", {}, id="nexusadspy, with its defaults"),
+        pytest.param(
+            "anx-api", {"timezone": "UTC", "report_interval": "today"}, id="anx-api has no report: POST, GET, download"
+        ),
+    ],
+    indirect=["script"],
+)
+def test_report(world: World, script: Script, more: dict[str, Any]) -> None:
+    columns = ["line_item_name", "external_impression", "imps"]
+    wanted: dict[str, Any] = {"report_type": "network_analytics", "columns": columns}
+    world.api.report(
+        {**wanted, "report_interval": "lifetime"}, lambda rows: [row["imps"] for row in rows] == [str(IMPRESSIONS)]
+    )
+    assert script("report", wanted={**wanted, **more}) == [columns, ["Spring", "3", "3"]]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param("appnexus-client", id="appnexus-client"),
+        pytest.param("nexusadspy", id="nexusadspy"),
+        pytest.param("anx-api", id="anx-api has no login of its own accord: it raises NotAuthenticatedError"),
+    ],
+    indirect=True,
+)
+@pytest.mark.parametrize(
+    ("column", "age_ms"),
+    [("used_ms", IDLE_MS + TOUCH_MS), ("created_ms", HARD_MS)],
+    ids=["two hours without use", "a day after login"],
+)
+def test_a_token_that_has_expired(world: World, script: Script, column: str, age_ms: int) -> None:
+    before = script("token")
+    with sqlite3.connect(world.product.data_dir / "config.sqlite3", timeout=10) as store:
+        mine = "user_id = (SELECT id FROM user WHERE username = ?)"
+        store.execute(f"UPDATE session SET {column} = {column} - ? WHERE {mine}", (age_ms, script.client))
+    store.close()
+    assert script("read", service="imptracker", row_id=world.fired)["id"] == world.fired
+    after = script("token")
+    assert after != before
+    assert script("read", service="imptracker", row_id=world.fired)["id"] == world.fired
+    assert script("token") == after
+
+
+@pytest.mark.parametrize("script", CLIENTS)
+def test_past_the_limits_the_client_waits_and_goes_on(
+    served: ServedApi, start_script: StartScript, script: str
+) -> None:
+    client = start_script(script, served.url)
+    client("log_in", username="admin", password=served.password)
+    served.use_up()
+    assert client("read", service="member", row_id=1)["id"] == 1
+    assert (served.answers[0], served.answers[-1]) == (429, 200)
+    served.use_up()
+    made = client("create", service="advertiser", fields={"name": f"Of {script}"})
+    assert (served.answers[0], served.answers[-1]) == (429, 200)
+    assert [found["id"] for found in client("find", service="advertiser", name=f"Of {script}")] == [made["id"]]
