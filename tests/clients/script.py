@@ -36,19 +36,16 @@ class ClientRaised(AssertionError):
 
 
 class Script:
-    """A running script of one client. It must not reach anything but this machine."""
+    """A running script of one client."""
 
     def __init__(self, client: str, folder: Path, url: str | None, environment: dict[str, str]) -> None:
         self.client = client
         self._log = folder / f"{client}.err"
-        command = [*_interpreter(client), str(HERE / _FILES[client]), str(folder / f"{client}.token")]
-        nowhere = "http://127.0.0.1:9"
-        kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-        proxies = {"HTTP_PROXY": nowhere, "HTTPS_PROXY": nowhere, "NO_PROXY": "127.0.0.1"}
+        command = [*interpreter(client), str(HERE / _FILES[client]), str(folder / f"{client}.token")]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [*command, *([url] if url else [])],
-                env=kept | proxies | {"NODE_PATH": str(NODE_MODULES)} | environment,
+                env=local_environment() | environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -78,7 +75,7 @@ class Front:
 
     def __init__(self, api_url: str, folder: Path) -> None:
         authority = folder / "authority.pem"
-        command = [*_interpreter("front"), str(HERE / "front.py"), api_url.rpartition(":")[2], str(authority)]
+        command = [*interpreter("front"), str(HERE / "front.py"), api_url.rpartition(":")[2], str(authority)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         port = int(self._process.stdout.readline())
@@ -89,7 +86,14 @@ class Front:
         _end(self._process)
 
 
-def _interpreter(client: str) -> list[str]:
+def local_environment() -> dict[str, str]:
+    """The environment of a client that must reach nothing but this machine."""
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    nowhere = {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1"}
+    return kept | nowhere | {"NODE_PATH": str(NODE_MODULES)}
+
+
+def interpreter(client: str) -> list[str]:
     """What runs the client; skips where it is not installed."""
     if client == "anx-api":
         node = shutil.which("node")
