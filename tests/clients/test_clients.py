@@ -10,6 +10,7 @@ import re
 import sqlite3
 import subprocess
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,13 @@ def test_find_more_than_250_objects_by_pages(world: World, script: Script) -> No
     assert [tracker["id"] for tracker in found] == world.trackers[::-1]
 
 
+@pytest.mark.parametrize("script", ["appnexus-client"], indirect=True)
+def test_a_cursor_counts_and_leaps(world: World, script: Script) -> None:
+    query = {"advertiser_id": world.advertiser, "max_id": world.trackers[-1], "sort": "id.asc"}
+    found = script("cursor", service="imptracker", place=130, **query)
+    assert found == {"count": TRACKERS, "at": world.trackers[130], "first": world.trackers[0], "five": 5}
+
+
 @pytest.mark.parametrize(
     ("script", "name", "text"),
     [
@@ -145,6 +153,12 @@ def test_meta(script: Script) -> None:
     assert {"id", "name", "state", "publisher", "line_item", "search"} <= set(script("meta", service="imptracker"))
 
 
+def wait_until_counted(world: World) -> None:
+    """Returns once the impressions are in a report."""
+    wanted = {"report_type": "network_analytics", "columns": ["imps"], "report_interval": "lifetime"}
+    world.api.report(wanted, lambda rows: rows == [{"imps": str(IMPRESSIONS)}])
+
+
 @pytest.mark.parametrize(
     ("script", "more"),
     [
@@ -159,10 +173,26 @@ def test_meta(script: Script) -> None:
 def test_report(world: World, script: Script, more: dict[str, Any]) -> None:
     columns = ["line_item_name", "external_impression", "imps"]
     wanted: dict[str, Any] = {"report_type": "network_analytics", "columns": columns}
-    world.api.report(
-        {**wanted, "report_interval": "lifetime"}, lambda rows: [row["imps"] for row in rows] == [str(IMPRESSIONS)]
-    )
-    assert script("report", wanted={**wanted, **more}) == [columns, ["Spring", "3", "3"]]
+    wait_until_counted(world)
+    assert script("report", wanted={**wanted, **more}) == [columns, ["Spring", str(IMPRESSIONS), str(IMPRESSIONS)]]
+
+
+@pytest.mark.parametrize("script", ["nexusadspy"], indirect=True)
+def test_report_of_one_advertiser_between_dates(world: World, script: Script) -> None:
+    today = datetime.now(UTC)
+    wanted = {
+        "report_type": "network_analytics",
+        "columns": ["imps"],
+        "start_date": f"{today - timedelta(days=1):%Y-%m-%d}",
+        "end_date": f"{today + timedelta(days=2):%Y-%m-%d}",
+    }
+    wait_until_counted(world)
+    for advertiser, lines in (
+        (world.advertiser, [[str(IMPRESSIONS), str(world.advertiser)]]),
+        (world.other_advertiser, []),
+    ):
+        found = script("report", wanted={**wanted, "advertiser_ids": advertiser})
+        assert found[1:] == lines
 
 
 @pytest.mark.parametrize(
