@@ -13,6 +13,7 @@ from argon2 import PasswordHasher
 from onebyone.api import passwords
 from tests.api import harness
 from tests.api.harness import Harness
+from tests.support.postgres import PostgresServer
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -24,7 +25,7 @@ def _cheap_hashes() -> None:
 @pytest.fixture(scope="session")
 def _prepared(_cheap_hashes: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("store") / "config.sqlite3"
-    asyncio.run(harness.prepare(f"sqlite+aiosqlite:///{file}"))
+    _prepare(f"sqlite+aiosqlite:///{file}")
     return file
 
 
@@ -35,9 +36,12 @@ def store_url(request: pytest.FixtureRequest, _prepared: Path, tmp_path: Path) -
         file = tmp_path / "config.sqlite3"
         shutil.copy(_prepared, file)
         return f"sqlite+aiosqlite:///{file}"
-    url: str = request.getfixturevalue("postgres_url")
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    return server.fresh_database(_prepare)
+
+
+def _prepare(url: str) -> None:
     asyncio.run(harness.prepare(url))
-    return url
 
 
 @pytest.fixture
@@ -45,5 +49,16 @@ async def api(store_url: str) -> AsyncIterator[Harness]:
     """The API with member 1's user logged in."""
     running = await harness.start(store_url)
     yield running
+    await _end_reports()
     await running.http.aclose()
     await running.store.dispose()
+
+
+async def _end_reports() -> None:
+    # A report that nobody waited for would keep a connection open for good. Some tests make them hang.
+    reports = [task for task in asyncio.all_tasks() if task.get_name().startswith("report ")]
+    if reports:
+        _, hanging = await asyncio.wait(reports, timeout=1)
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
