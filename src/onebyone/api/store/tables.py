@@ -170,6 +170,42 @@ imptracker = _tracker("imptracker")
 clicktracker = _tracker("clicktracker", Column("click_url", String(2000)), Column("click_host", String(255)))
 Index(None, clicktracker.c.member_id, clicktracker.c.click_host)
 
+BLOCK = 1000
+"""Ids that one row of a tally sums up."""
+TALLIED = ("member_id", "advertiser_id", "state")
+"""Columns that a tally tells apart."""
+
+
+def _tally(table: Table) -> Table:
+    """How many objects of a table stand in each block of ids (id / BLOCK, rounded down), by owner and state.
+
+    Each object is in the rows of its advertiser and in those of advertiser 0, which stand for all. The store's
+    triggers keep them, so that they are true whoever writes.
+    """
+    return Table(
+        f"{table.name}_tally",
+        metadata,
+        *(
+            Column(name, BigInteger, primary_key=True, autoincrement=False)
+            for name in ("member_id", "advertiser_id", "block")
+        ),
+        Column("state", String(16), primary_key=True),
+        Column("objects", BigInteger, nullable=False),
+        sqlite_with_rowid=False,
+    )
+
+
+TALLIES = {table: _tally(table) for table in (imptracker, clicktracker)}
+"""Tables of objects that no limit bounds: their lists are counted by tallies and found by indexes, the triggers of the
+store keep a tally and an index of three-letter pieces of the `TEXTS` for each."""
+TEXTS = {imptracker: ("name", "code_key"), clicktracker: ("name", "code_key", "click_url")}
+
+for _table in TALLIES:
+    Index(None, _table.c.member_id, _table.c.code_key)
+    for _name in ("state", "name", "last_modified"):
+        Index(None, _table.c.member_id, _table.c[_name], _table.c.id)
+        Index(None, _table.c.member_id, _table.c.advertiser_id, _table.c[_name], _table.c.id)
+
 user = Table(
     "user",
     metadata,
