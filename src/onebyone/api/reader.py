@@ -13,6 +13,7 @@ from onebyone.api import tally
 from onebyone.api.entity import Entity, Values
 from onebyone.api.filters import Order
 from onebyone.api.query import Page
+from onebyone.api.store import pieces
 
 
 async def listed(
@@ -29,7 +30,7 @@ async def listed(
     The page's ids come first and alone: an index holds them, and what stands before a page is skipped there.
     """
     table = entity.table
-    matching = [table.c[entity.scope] == member_id, *where]
+    matching = [pieces.scope(table.c[entity.scope], where) == member_id, *where]
     statement = select(table.c.id).where(*matching).order_by(*(key.clause for key in order)).limit(page.size)
     place = None
     if len(order) == 1:

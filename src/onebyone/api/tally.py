@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Select, Table, false, func, select
+from sqlalchemy import Column, ColumnElement, Select, Table, false, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.visitors import ExternallyTraversible
@@ -23,9 +23,9 @@ class Place:
     total: int
     """Objects of the whole list."""
     bound: ColumnElement[bool]
-    """Condition of the ids from the page's block on."""
+    """Condition of the ids from the page's block on; all ids when the page is near the beginning anyhow."""
     skip: int
-    """Objects of that block that stand before the page."""
+    """Objects within the bound that stand before the page."""
 
 
 async def total(connection: AsyncConnection, table: Table, where: Conditions) -> int:
@@ -33,6 +33,10 @@ async def total(connection: AsyncConnection, table: Table, where: Conditions) ->
     sums = _sums(table, where)
     if sums is None:
         return int(await connection.scalar(select(func.count()).select_from(table).where(*where)) or 0)
+    return await _total(connection, sums)
+
+
+async def _total(connection: AsyncConnection, sums: Select[tuple[int, int]]) -> int:
     return int(await connection.scalar(select(func.sum(sums.subquery().c.objects))) or 0)
 
 
@@ -43,6 +47,8 @@ async def place(
     sums = _sums(table, where)
     if sums is None:
         return None
+    if start < tables.BLOCK:
+        return Place(await _total(connection, sums), true(), start)
     found = sums.subquery()
     order = found.c.block.desc() if descending else found.c.block.asc()
     whole = func.sum(found.c.objects).over()
@@ -72,6 +78,6 @@ def _sums(table: Table, where: Conditions) -> Select[tuple[int, int]] | None:
         return tally.c[element.name] if isinstance(element, Column) and element.table is table else None
 
     same = [visitors.replacement_traverse(condition, {}, moved) for condition in where]
-    owner = tally.c.advertiser_id > 0 if "advertiser_id" in columns else tally.c.advertiser_id == 0
+    owner = tally.c.advertiser_id != 0 if "advertiser_id" in columns else tally.c.advertiser_id == 0
     sums = select(tally.c.block, func.sum(tally.c.objects).label("objects")).where(owner, *same)
     return sums.group_by(tally.c.block)

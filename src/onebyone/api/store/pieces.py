@@ -7,10 +7,12 @@ condition stands beside it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Table, Text, bindparam
+from sqlalchemy import BigInteger, Boolean, ColumnElement, Table, Text, bindparam, literal_column
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -35,6 +37,16 @@ class MayHold(FunctionElement[bool]):
 def indexed(table: Table, column: str | None) -> bool:
     """Whether `MayHold` knows this text column."""
     return column in tables.TEXTS.get(table, ())
+
+
+def scope(column: ColumnElement[int], where: Sequence[ColumnElement[bool]]) -> ColumnElement[int]:
+    """The column that limits a read with these conditions to a member.
+
+    Beside `MayHold` it is an expression, because all other indexes begin with the column itself: SQLite thinks that a
+    member has ten rows, and would read them all to look each one up among those that may hold the part.
+    """
+    held = any(isinstance(part, MayHold) for condition in where for part in visitors.iterate(condition))
+    return column + literal_column("0") if held else column
 
 
 @compiles(MayHold, "sqlite")
