@@ -8,7 +8,6 @@ Both stores are read in turns, so that a busy machine slows both. Times are of w
 from __future__ import annotations
 
 import argparse
-import asyncio
 import statistics
 import tempfile
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import uvloop
 from pydantic import SecretStr
 from starlette.types import ASGIApp
 
@@ -233,12 +233,12 @@ def main() -> None:
     if arguments.engine != "postgresql":
         with tempfile.TemporaryDirectory() as folder:
             urls = [f"sqlite+aiosqlite:///{Path(folder) / f'{size}.sqlite3'}" for size in ("small", "large")]
-            asyncio.run(contest("SQLite", urls, arguments))
+            uvloop.run(contest("SQLite", urls, arguments))
     programs = postgres.binaries()
     if programs is not None and arguments.engine != "sqlite":
         server = postgres.PostgresServer(programs)
         try:
-            asyncio.run(contest("PostgreSQL", [server.fresh_database() for _ in range(2)], arguments))
+            uvloop.run(contest("PostgreSQL", [server.fresh_database() for _ in range(2)], arguments))
         finally:
             server.stop()
 

@@ -15,7 +15,8 @@ NEEDLES = 12
 """Trackers of each store whose name has `NEEDLE` in it, spread evenly."""
 NEEDLE = "Nordlicht"
 _WORDS = ("Spring", "Summer", "Autumn", "Winter", "Brand", "Video", "Native", "Prospecting", "Retargeting", "Launch")
-_CHUNK = 2000
+_CHUNK = 500
+"""Rows of a transaction; PostgreSQL keeps all that one of them wrote over."""
 _START = datetime(2025, 1, 1, tzinfo=UTC)
 
 
@@ -37,9 +38,9 @@ def row(number: int, size: int, links: dict[str, int]) -> dict[str, Any]:
 
 async def fill(store: AsyncEngine, size: int, links: dict[str, int]) -> None:
     """Adds `size` impression trackers with these owners (`advertiser_id`, `line_item_id`, `publisher_id`)."""
-    async with sql.writing(store) as connection:
-        for start in range(0, size, _CHUNK):
-            rows = [row(number, size, links) for number in range(start, min(start + _CHUNK, size))]
+    for start in range(0, size, _CHUNK):
+        rows = [row(number, size, links) for number in range(start, min(start + _CHUNK, size))]
+        async with sql.writing(store) as connection:
             await connection.execute(insert(tables.imptracker), rows)
     if store.dialect.name == "postgresql":
         # What autovacuum does within a minute of such a load.

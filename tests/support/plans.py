@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,7 +22,7 @@ def recorded(engine: AsyncEngine) -> Iterator[list[Statement]]:
         if not statement.startswith("BEGIN"):
             found.append((statement, parameters))
 
-    hooks = {
+    hooks: dict[str, Callable[..., Any]] = {
         "before_cursor_execute": executed,
         "begin": lambda _: found.append(("BEGIN", ())),
         "commit": lambda _: found.append(("COMMIT", ())),

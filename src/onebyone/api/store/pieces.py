@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, ColumnElement, Table, Text, bindparam, literal_column
+from sqlalchemy import BigInteger, ColumnElement, Table, Text, bindparam, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -25,7 +25,7 @@ SHORTEST = 3
 class MayHold(FunctionElement[bool]):
     """Whether the pieces of a row's texts are those of a part of at least `SHORTEST` characters."""
 
-    type = Boolean()
+    # No type: SQLAlchemy would compare a boolean with 1 on SQLite, which then reads all rows.
     inherit_cache = True
 
     def __init__(self, table: Table, member_id: int, part: str) -> None:
