@@ -199,7 +199,9 @@ async def writes(store: Store, rounds: int) -> None:
         for name, work in works.items():
             times[name].append(await measured(work))
     base = statistics.median(cpu for _, cpu in times["bare insert"])
-    print(f"\n{'write':<26}{'wall ms':>10} {'CPU ms':>10} {'of bare':>12}   statements, transactions that write")
+    print(
+        f"\n{f'write, among {store.size:,}':<26}{'wall ms':>10} {'CPU ms':>10} {'of bare':>12}   statements, transactions that write"
+    )
     for name, work in works.items():
         wall, cpu = (statistics.median(column) for column in zip(*times[name], strict=True))
         with plans.recorded(store.engine) as statements:
@@ -217,7 +219,8 @@ async def contest(name: str, urls: list[str], arguments: argparse.Namespace) -> 
         await store.open()
         print(f"{name}: {store.size:,} trackers in {time.perf_counter() - began:.1f} s")
     await reads(stores, arguments.rounds)
-    await writes(stores[0], arguments.rounds * 5)
+    for store in stores:
+        await writes(store, arguments.rounds * 5)
     for store in stores:
         await store.engine.dispose()
 

@@ -51,7 +51,7 @@ member = Table(
 )
 
 
-def _entity(
+def entity(
     name: str, parents: dict[str, Table], *columns: Column[int] | Column[str], code_owner: str | None = None
 ) -> Table:
     """A table of one kind of object.
@@ -89,24 +89,24 @@ def _entity(
     return table
 
 
-advertiser = _entity("advertiser", {}, code_owner="member_id")
-publisher = _entity(
+advertiser = entity("advertiser", {}, code_owner="member_id")
+publisher = entity(
     "publisher",
     {},
     Column("default_site_id", BigInteger),
     Column("base_payment_rule_id", BigInteger),
     code_owner="member_id",
 )
-site = _entity("site", {"publisher_id": publisher}, code_owner="publisher_id")
-placement = _entity(
+site = entity("site", {"publisher_id": publisher}, code_owner="publisher_id")
+placement = entity(
     "placement",
     {"publisher_id": publisher, "site_id": site},
     Column("site_id", BigInteger),
     code_owner="publisher_id",
 )
-payment_rule = _entity("payment_rule", {"publisher_id": publisher}, code_owner="publisher_id")
-insertion_order = _entity("insertion_order", {"advertiser_id": advertiser}, code_owner="advertiser_id")
-line_item = _entity("line_item", {"advertiser_id": advertiser}, code_owner="advertiser_id")
+payment_rule = entity("payment_rule", {"publisher_id": publisher}, code_owner="publisher_id")
+insertion_order = entity("insertion_order", {"advertiser_id": advertiser}, code_owner="advertiser_id")
+line_item = entity("line_item", {"advertiser_id": advertiser}, code_owner="advertiser_id")
 
 thirdparty_pixel = Table(
     "thirdparty_pixel",
@@ -151,7 +151,7 @@ thirdparty_pixel_advertiser = _links(thirdparty_pixel, advertiser)
 
 
 def _tracker(name: str, *columns: Column[str]) -> Table:
-    return _entity(
+    return entity(
         name,
         {
             "advertiser_id": advertiser,
