@@ -199,9 +199,8 @@ async def writes(store: Store, rounds: int) -> None:
         for name, work in works.items():
             times[name].append(await measured(work))
     base = statistics.median(cpu for _, cpu in times["bare insert"])
-    print(
-        f"\n{f'write, among {store.size:,}':<26}{'wall ms':>10} {'CPU ms':>10} {'of bare':>12}   statements, transactions that write"
-    )
+    title = f"write, among {store.size:,}"
+    print(f"\n{title:<26}{'wall ms':>10} {'CPU ms':>10} {'of bare':>12}   statements, transactions that write")
     for name, work in works.items():
         wall, cpu = (statistics.median(column) for column in zip(*times[name], strict=True))
         with plans.recorded(store.engine) as statements:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from loadtests import crowd
 from onebyone import sql
 from onebyone.api import tally
-from onebyone.api.store import schema, tables
+from onebyone.api.store import pieces, schema, tables
 from tests.api.harness import Harness, Json
 from tests.support import plans
 
@@ -179,6 +179,8 @@ async def test_trackers_that_were_there_before(store_url: str, tmp_path: Any, re
             assert await tally.total(connection, table, [table.c.member_id == 1, table.c.state == "active"]) == 2
             sums = select(func.sum(tables.TALLIES[table].c.objects))
             assert await connection.scalar(sums) == 4
+            held = select(table.c.id).where(pieces.MayHold(table, 1, "beta"))
+            assert list(await connection.scalars(held)) == [2]
     await engine.dispose()
 
 
