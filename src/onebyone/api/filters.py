@@ -48,6 +48,8 @@ class Filter:
     name: str
     column: ColumnElement[Any]
     word: str
+    choices: tuple[Any, ...] = ()
+    """All that a column holds which is never null, when that is known."""
 
     def value(self, parameter: str, text: str) -> Any:
         """The value that `text` means for this field. Raises `ApiError`."""
@@ -98,7 +100,8 @@ def of_entity(entity: Entity) -> dict[str, Filter]:
         if name == "code" and "code_key" in columns:
             found[name] = Filter(name, columns.code_key, "string")
         elif name in columns:
-            found[name] = Filter(name, columns[name], shape.word)
+            choices = () if columns[name].nullable else shape.choices
+            found[name] = Filter(name, columns[name], shape.word, choices)
         elif name in entity.body.model_fields:
             found[name] = Filter(name, _in_document(entity, name, shape), shape.word)
     return found
@@ -165,7 +168,10 @@ def _one_of(column: ColumnElement[Any], values: list[Any]) -> ColumnElement[bool
 def _prefixed(prefix: str, filtered: Filter, parameter: str, text: str) -> ColumnElement[bool] | None:
     column = filtered.column
     if prefix == "not_":
-        return or_(column.is_(None), column.not_in(_values(filtered, parameter, text)))
+        values = _values(filtered, parameter, text)
+        # An index leads to the other choices, but not past these.
+        others = [choice for choice in filtered.choices if choice not in values]
+        return _one_of(column, others) if others else or_(column.is_(None), column.not_in(values))
     if filtered.word not in shapes.ORDERED:
         return None
     value = filtered.value(parameter, text)
