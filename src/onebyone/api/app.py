@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from onebyone.api import catalogue, exchange, metrics
+from onebyone.api import catalogue, exchange, metrics, parameters
 from onebyone.api.context import ApiContext
 from onebyone.api.entities import ENTITIES
 from onebyone.api.envelope import failure, success
@@ -76,7 +76,7 @@ class Api:
             return
         except Exception as error:
             outcome = "SYSTEM"
-            _log.exception("request failed", service=told.service, method=told.method)
+            _log.exception("request failed", service=told.service, method=told.method, request=told.request_id)
             response = failure(_system(error))
         service = told.service if told.service in self._handlers else "other"
         metrics.REQUESTS.labels(service, told.method, outcome).inc()
@@ -104,7 +104,9 @@ class Api:
         refuse_excess(told.usage, caller.user_id, write=write, now_ms=now)
         if not known:
             raise ApiError("SYNTAX", f"unknown service: {service[:100]!r}")
-        body = await _body(request) if request.method in ("POST", "PUT") else None
+        body = await _body(request) if request.method in ("GET", "POST", "PUT") else None
+        if request.method == "GET":
+            query = parameters.joined(query, body)
         headers = dict(request.headers)
         call = ApiRequest(request.method, service, query, body, caller, headers, meta)
         response = await self._handlers[service](call)
