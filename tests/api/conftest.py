@@ -13,6 +13,7 @@ from argon2 import PasswordHasher
 from onebyone.api import passwords
 from tests.api import harness
 from tests.api.harness import Harness
+from tests.support.postgres import PostgresServer
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,6 +29,13 @@ def _prepared(_cheap_hashes: None, tmp_path_factory: pytest.TempPathFactory) -> 
     return file
 
 
+@pytest.fixture(scope="session")
+def _prepared_postgres(_cheap_hashes: None, postgres_server: PostgresServer) -> str:
+    url = postgres_server.fresh_database()
+    asyncio.run(harness.prepare(url))
+    return url
+
+
 @pytest.fixture(params=["sqlite"])
 def store_url(request: pytest.FixtureRequest, _prepared: Path, tmp_path: Path) -> str:
     """A prepared store; SQLite, or PostgreSQL when a test parametrizes it."""
@@ -35,9 +43,8 @@ def store_url(request: pytest.FixtureRequest, _prepared: Path, tmp_path: Path) -
         file = tmp_path / "config.sqlite3"
         shutil.copy(_prepared, file)
         return f"sqlite+aiosqlite:///{file}"
-    url: str = request.getfixturevalue("postgres_url")
-    asyncio.run(harness.prepare(url))
-    return url
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    return server.fresh_database(like=request.getfixturevalue("_prepared_postgres"))
 
 
 @pytest.fixture

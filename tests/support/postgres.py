@@ -38,10 +38,11 @@ class PostgresServer:
         self._run("initdb", "-D", data, "-U", "onebyone", "-A", "trust", "-E", "UTF8", "--no-sync")
         self._run("pg_ctl", "-D", data, "-w", "-l", str(self._folder / "log"), "-o", self._options(), "start")
 
-    def fresh_database(self) -> str:
-        """SQLAlchemy URL of a new, empty database."""
-        name = f"test_{next(self._numbers)}"
-        self._run("psql", *self._connection(), "-d", "postgres", "-q", "-c", f"CREATE DATABASE {name}")
+    def fresh_database(self, like: str = "template1") -> str:
+        """SQLAlchemy URL of a new database: an empty one, or a copy of one that nobody is connected to."""
+        name, template = f"test_{next(self._numbers)}", like.rpartition("/")[2]
+        create = f"CREATE DATABASE {name} TEMPLATE {template}"
+        self._run("psql", *self._connection(), "-d", "postgres", "-q", "-c", create)
         return f"postgresql+asyncpg://onebyone@127.0.0.1:{self.port}/{name}"
 
     def stop(self) -> None:

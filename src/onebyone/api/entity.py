@@ -64,6 +64,8 @@ class Entity:
     """Fields that PUT must leave as they are."""
     partial: ClassVar[frozenset[str]] = frozenset()
     """Objects inside the object, alone or in an array, that PUT changes field by field."""
+    hinges: ClassVar[frozenset[str]] = frozenset()
+    """Fields that decide which rules the others are under: while one of them is wrong, rules say nothing."""
     derived: ClassVar[Mapping[str, str]] = {}
     """Type words of the fields that `related` gives or that only the server writes (`shapes.py`)."""
     optional: ClassVar[Mapping[str, str]] = {}

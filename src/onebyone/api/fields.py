@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import available_timezones
 
 from iso4217 import Currency as _Iso4217
@@ -156,11 +156,14 @@ class Body(BaseModel):
     """The fields of an object that callers may write, with their documented defaults."""
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+    shown: ClassVar[tuple[str, ...]] = ()
+    """Of a nested object: keys that only the server writes; sent back they are no unknown fields."""
 
 
 class Linked(Body):
-    """A nested object; only its id is taken, names are the server's."""
+    """A nested object; only its id is taken, what else is shown of it is the server's."""
 
+    shown: ClassVar[tuple[str, ...]] = ("name", "code", "state")
     id: ObjectId
 
 

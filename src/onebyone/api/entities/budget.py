@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field
 
 from onebyone.api.entity import Values
-from onebyone.api.fields import Amount, Body, Boolean, Integer, ObjectId, Text100, Timestamp, listed
+from onebyone.api.exchange import warn
+from onebyone.api.fields import Amount, Body, Boolean, Integer, ObjectId, StrictCode, Timestamp, TimeZone, listed
 from onebyone.api.work import Work
 
 REVENUE = ("lifetime_budget", "daily_budget")
@@ -23,12 +24,14 @@ HOUR = timedelta(hours=1)
 
 
 class Interval(Body):
-    """One flight; times are wall clock of the object's time zone."""
+    """One flight; times are wall clock of the object's time zone, whatever `timezone` says here."""
 
+    shown: ClassVar[tuple[str, ...]] = ("object_id", "object_type")
     id: ObjectId | None = None
     start_date: Timestamp
     end_date: Timestamp | None = None
-    code: Text100 | None = None
+    timezone: TimeZone | None = None
+    code: StrictCode = None
     lifetime_budget: Amount | None = None
     lifetime_budget_imps: Count | None = None
     daily_budget_imps: Count | None = None
@@ -77,6 +80,9 @@ async def check(work: Work, values: Values, stored: Values | None) -> None:
     ids = {interval["id"] for interval in old}
     for place, interval in enumerate(intervals):
         path = f"budget_intervals.{place}"
+        zone = interval.pop("timezone")
+        if zone not in (None, values["timezone"]):
+            warn(f"{path}.timezone: not used, the times are in timezone {values['timezone']} of the object")
         for field, text in whole_hours(interval):
             work.bad(f"{path}.{field}", text)
         if interval["lifetime_pacing"] and interval["lifetime_budget"] is None and not interval["lifetime_budget_imps"]:

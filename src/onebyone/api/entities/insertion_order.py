@@ -63,6 +63,7 @@ class InsertionOrder(Entity):
     parent = Reference("advertiser_id", "advertiser_id", tables.advertiser)
     code_owner = "advertiser_id"
     immutable = frozenset({"currency"})
+    hinges = frozenset({"budget_type", "budget_intervals", "timezone"})
     derived = {  # noqa: RUF012
         "remaining_days": "int",
         "total_days": "int",

@@ -38,6 +38,13 @@ class LineItem(Entity):
     partial = frozenset(
         {"budget_intervals", "delivery_goal", "supply_strategies", "flat_fee", "roadblock", "auction_event"}
     )
+    hinges = frozenset(
+        {
+            *("line_item_subtype", "line_item_type", "revenue_type", "flat_fee_type", "flat_fee", "ad_types"),
+            *("supply_strategies", "inventory_type", "creative_distribution_type", "timezone"),
+            *("budget_intervals", "delivery_goal", "insertion_orders"),
+        }
+    )
     optional = {"insertion_order_id": "include_insertion_order_id"}  # noqa: RUF012
     derived = {  # noqa: RUF012
         **{name: word for name, (word, _) in FIXED.items()},

@@ -14,7 +14,6 @@ from onebyone.api.fields import (
     Boolean,
     Currency,
     Integer,
-    Linked,
     LongText,
     Name,
     ObjectId,
@@ -60,7 +59,7 @@ class LineItemBody(Body):
     delivery_goal: parts.DeliveryGoal | None = None
     labels: Annotated[list[parts.Label], Field(max_length=10), BeforeValidator(listed)] | None = None
     pixels: Annotated[list[parts.Pixel], Field(max_length=20), BeforeValidator(listed)] | None = None
-    insertion_orders: Annotated[list[Linked], Field(max_length=100), BeforeValidator(listed)] | None = None
+    insertion_orders: Annotated[list[parts.Order], Field(max_length=100), BeforeValidator(listed)] | None = None
     creatives: Creatives | None = None
     budget_intervals: Intervals | None = None
     auction_event: parts.AuctionEvent | None = None

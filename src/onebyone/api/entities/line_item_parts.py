@@ -10,25 +10,41 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from onebyone.api import labels
 from onebyone.api.entities.budget import HOUR, Interval, moment
 from onebyone.api.entity import Values
-from onebyone.api.fields import Body, Boolean, Code, Integer, ObjectId, Text100, Timestamp, listed
+from onebyone.api.fields import Body, Boolean, Code, Integer, Linked, ObjectId, Text100, Timestamp, listed
 from onebyone.api.work import Work
 
 LAST_MOMENT = "2038-01-19 00:00:00"
 FaultAt = Callable[[str, str], None]
 """Adds a fault at a path."""
+EVENT_KEYS = (
+    *("revenue_auction_event_type", "revenue_auction_event_type_code", "revenue_auction_type_id"),
+    *("kpi_auction_event_type", "kpi_auction_event_type_code", "kpi_auction_type_id", "kpi_value"),
+    *("payment_auction_event_type", "payment_auction_event_type_code", "payment_auction_type_id"),
+)
 AdType = Literal["banner", "video", "native"]
 
 
 class Label(Body):
     """`labels`; the name is the server's."""
 
+    shown = ("name",)
     id: Annotated[Integer, AfterValidator(labels.allowed("line_item"))]
     value: Text100
+
+
+class Order(Linked):
+    """`insertion_orders`; the rest of each order is written through its own service."""
+
+    shown = (
+        *("state", "code", "name", "advertiser_id", "start_date", "end_date", "timezone", "last_modified", "currency"),
+        *("budget_type", "budget_intervals", "political_content"),
+    )
 
 
 class Pixel(Body):
     """`pixels`: conversion pixels; post-click and post-view revenue need a CPA line item, and there is none here."""
 
+    shown = ("name", "trigger_type")
     id: ObjectId
     state: Literal["active", "inactive"] = "active"
     post_click_revenue: None = None
@@ -43,8 +59,12 @@ class DateRange(Body):
 
 
 class Creative(Body):
-    """`creatives`; what else is shown of a creative is not kept here."""
+    """`creatives`; the other documented keys are read-only, and nothing here knows their values."""
 
+    shown = (
+        *("is_expired", "is_prohibited", "width", "audit_status", "name", "pop_window_maximize", "height"),
+        *("state", "format", "is_self_audited", "ad_type"),
+    )
     id: ObjectId | None = None
     code: Code = None
     weight: Annotated[Integer, Field(ge=1, le=1000)] | None = None
@@ -60,14 +80,16 @@ class CreativeOfInterval(Body):
 
 
 class LineInterval(Interval):
-    """`budget_intervals` of a line item."""
+    """`budget_intervals` of a line item; the documents say that `parent_interval_id` is ignored."""
 
+    shown = (*Interval.shown, "parent_interval_id")
     creatives: Annotated[list[CreativeOfInterval], Field(max_length=1000), BeforeValidator(listed)] | None = None
 
 
 class DeliveryGoal(Body):
     """`delivery_goal`."""
 
+    shown = ("guaranteed_delivery_version",)
     id: ObjectId | None = None
     type: Literal["impressions", "percentage"] | None = None
     disallow_non_guaranteed: Boolean = False
@@ -87,12 +109,14 @@ class SupplyStrategies(Body):
 class FlatFee(Body):
     """`flat_fee`."""
 
+    shown = ("flat_fee_status", "flat_fee_adjustment_id")
     flat_fee_allocation_date: Timestamp | None = None
 
 
 class Roadblock(Body):
-    """`roadblock`."""
+    """`roadblock`; the documents' samples repeat `ad_types` in it, where it says nothing."""
 
+    shown = ("ad_types",)
     type: Literal["partial_roadblock"] | None = None
     master_width: Annotated[Integer, Field(ge=1, le=10_000)] | None = None
     master_height: Annotated[Integer, Field(ge=1, le=10_000)] | None = None
@@ -100,8 +124,9 @@ class Roadblock(Body):
 
 
 class AuctionEvent(Body):
-    """`auction_event`; codes and ids follow from the type."""
+    """`auction_event`; codes and ids follow from the type, and are ignored as documented."""
 
+    shown = EVENT_KEYS[1:]
     revenue_auction_event_type: Literal["impression", "view"] = "impression"
 
 
@@ -116,14 +141,12 @@ def auction_event(stored: Values | None) -> Values | None:
     if stored is None:
         return None
     view = stored["revenue_auction_event_type"] == "view"
-    unsupported = [f"{who}_auction_{what}" for who in ("kpi", "payment") for what in ("event_type", "event_type_code")]
-    nothing: dict[str, Any] = dict.fromkeys([*unsupported, "kpi_auction_type_id", "payment_auction_type_id"])
+    nothing: dict[str, Any] = dict.fromkeys(EVENT_KEYS)
     return {
+        **nothing,
         "revenue_auction_event_type": "view" if view else "impression",
         "revenue_auction_event_type_code": "view_display_50pv1s_an" if view else "impression",
         "revenue_auction_type_id": 2 if view else 1,
-        **nothing,
-        "kpi_value": None,
     }
 
 

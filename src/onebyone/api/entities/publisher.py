@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.api import labels
@@ -35,11 +35,13 @@ NEVER = "1970-01-01 00:00:01"
 
 
 class _Label(Body):
+    shown = ("name",)
     id: Annotated[Integer, AfterValidator(labels.allowed("publisher"))]
     value: Text100
 
 
 class _Contact(Body):
+    shown = ("id",)
     name: Text255 | None = None
     phone: Text255 | None = None
     email: Text255 | None = None
@@ -93,8 +95,8 @@ class _PublisherBody(Body):
     enable_cookie_tracking_default: Boolean = True
     seller_page_cap_enabled: Boolean = False
     billing_internal_user: Integer | None = None
-    labels: Annotated[list[_Label], BeforeValidator(listed)] | None = None
-    publisher_brand_exceptions: list[_Brand] | None = None
+    labels: Annotated[list[_Label], Field(max_length=10), BeforeValidator(listed)] | None = None
+    publisher_brand_exceptions: Annotated[list[_Brand], Field(max_length=1000), BeforeValidator(listed)] | None = None
     inventory_relationship: Literal[
         "unknown", "owned_operated", "direct", "indirect_single_publisher", "indirect_multiple_publishers"
     ] = "unknown"

@@ -53,6 +53,7 @@ class User(Entity):
     body = _UserBody
     methods = ("GET", "POST", "PUT")
     title = "username"
+    hinges = frozenset({"username", "user_type"})
     derived = {  # noqa: RUF012
         "entity_id": "int",
         "entity_name": "string",
