@@ -8,9 +8,10 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
-from sqlalchemy import Table
+from sqlalchemy import ColumnElement, Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from onebyone.api.counts import Counts
 from onebyone.api.fields import MICROS, Body
 from onebyone.api.work import Work
 
@@ -70,6 +71,8 @@ class Entity:
     """Type words of the fields that `related` gives or that only the server writes (`shapes.py`)."""
     optional: ClassVar[Mapping[str, str]] = {}
     """Fields that are shown only when the query string sets a flag, by name."""
+    ranged: ClassVar[frozenset[str]] = frozenset()
+    """Fields of the report store that a read can filter by range (`counted_conditions`)."""
     parameters: ClassVar[frozenset[str]] = frozenset()
     """Query parameters of this service alone."""
     title: ClassVar[str] = "name"
@@ -136,3 +139,17 @@ class Entity:
     async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
         """Read-only fields from other tables, by id of the row."""
         return {}
+
+    async def counted(self, counts: Counts, rows: Sequence[Values], keys: Sequence[str]) -> Mapping[int, Values]:
+        """Those of `keys` that the counted events say, by id of the row; they go over what `related` says."""
+        return {}
+
+    async def counted_conditions(
+        self,
+        connection: AsyncConnection,
+        counts: Counts,
+        query: Mapping[str, str],
+        where: Sequence[ColumnElement[bool]],
+    ) -> Sequence[ColumnElement[bool]]:
+        """What a read asks of the counted events, beside `where`."""
+        return ()

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from onebyone.api.counts import Counts
 from onebyone.api.entity import Entity, Values
 from onebyone.api.query import Page
 
@@ -30,8 +31,12 @@ async def objects(
     order: Sequence[ColumnElement[Any]] = (),
     page: Page | None = None,
     keys: Sequence[str] | None = None,
+    counts: Counts | None = None,
 ) -> list[Values]:
-    """Matching objects as the wire shows them; `keys` limits what each of them shows."""
+    """Matching objects as the wire shows them; `keys` limits what each of them shows.
+
+    Without `counts` fields of the report store are as if nothing was counted.
+    """
     scope = entity.table.c[entity.scope] == member_id
     statement = _rows(entity).where(scope, *where).order_by(*order)
     if page is not None:
@@ -40,6 +45,9 @@ async def objects(
     wanted = entity.shown if keys is None else keys
     asked = any(name in entity.derived for name in wanted)
     related = await entity.related(connection, rows) if rows and asked else {}
+    if counts is not None and rows and asked:
+        for row_id, more in (await entity.counted(counts, rows, wanted)).items():
+            related[row_id] |= more
     return [_present(entity, row, related.get(row["id"], {}), wanted) for row in rows]
 
 

@@ -58,13 +58,17 @@ class Service:
         async with sql.reading(self._context.store) as connection:
             query = await addressing.by_id(connection, request.caller.member_id, own, strict=False)
             where = [*filters.conditions(entity, query), *visible]
+            counts = self._context.counts(request.caller.member_id)
+            where += await entity.counted_conditions(connection, counts, query, where)
             if not queries.is_list(query):
-                found = await reader.objects(connection, entity, request.caller.member_id, where, keys=keys)
+                found = await reader.objects(
+                    connection, entity, request.caller.member_id, where, keys=keys, counts=counts
+                )
                 if not found:
                     raise not_found(entity.service, wanted[0])
                 return success({**paging, entity.service: found[0], "count": 1}, entity.service)
             total = await reader.count(connection, entity, request.caller.member_id, where)
-            found = await reader.objects(connection, entity, request.caller.member_id, where, order, page, keys)
+            found = await reader.objects(connection, entity, request.caller.member_id, where, order, page, keys, counts)
         return success({**paging, entity.plural: found, "count": total}, entity.plural)
 
     def _own(self, request: ApiRequest) -> Mapping[str, str]:
@@ -160,7 +164,7 @@ class Service:
 
     async def _shown(self, work: Work, row_id: int) -> Values:
         where = [self._entity.table.c.id == row_id]
-        return (await reader.objects(work.connection, self._entity, work.member_id, where))[0]
+        return (await reader.objects(work.connection, self._entity, work.member_id, where, counts=work.counts))[0]
 
     def _written(self, echoed: int | str, shown: Values) -> Response:
         service = self._entity.service

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone import keys, sql
 from onebyone.api.context import ApiContext
+from onebyone.api.counts import Counts
 from onebyone.api.errors import ApiError, Fault, not_found
 from onebyone.api.fields import MAX_ID
 from onebyone.api.request import Caller
@@ -32,9 +33,11 @@ def timestamp(ms: int) -> str:
 class Work:
     """What rules write with. Every statement that it builds is limited to `member_id`."""
 
-    def __init__(self, connection: AsyncConnection, member_id: int, now_ms: int) -> None:
+    def __init__(self, connection: AsyncConnection, member_id: int, now_ms: int, counts: Counts | None = None) -> None:
         self.connection = connection
         self.member_id = member_id
+        self.counts = counts
+        """The counted events of the member; None where no rule asks for them."""
         self.now_ms = now_ms
         self.now = timestamp(now_ms)
         self.faults: list[Fault] = []
@@ -155,7 +158,7 @@ async def writing(context: ApiContext, caller: Caller) -> AsyncIterator[Work]:
     try:
         async with sql.writing(context.store) as connection:
             await connection.execute(select(tables.store_state.c.version).with_for_update())
-            work = Work(connection, caller.member_id, context.clock())
+            work = Work(connection, caller.member_id, context.clock(), context.counts(caller.member_id))
             work.admin = caller.admin
             yield work
             await work.record()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.api import labels
-from onebyone.api.entities import budget, guaranteed_delivery
+from onebyone.api.counts import Counts
+from onebyone.api.entities import budget, flat_fee, flight, guaranteed_delivery
 from onebyone.api.entities.insertion_order import ORDERS, brief
 from onebyone.api.entities.line_item_body import FIXED, OUTPUT, LineItemBody
 from onebyone.api.entities.line_item_parts import auction_event, check_parts
@@ -45,7 +46,13 @@ class LineItem(Entity):
             *("budget_intervals", "delivery_goal", "insertion_orders"),
         }
     )
-    optional = {"insertion_order_id": "include_insertion_order_id"}  # noqa: RUF012
+    optional = {  # noqa: RUF012
+        "insertion_order_id": "include_insertion_order_id",
+        "all_stats": "all_status",
+        **dict.fromkeys(flight.RUNS, "flight_info"),
+    }
+    ranged = frozenset(flight.RUNS)
+    parameters = frozenset({*flight.RANGES, flight.NEVER})
     derived = {  # noqa: RUF012
         **{name: word for name, (word, _) in FIXED.items()},
         **dict.fromkeys(("bid_object_type", "delivery_model_type"), "string"),
@@ -54,6 +61,8 @@ class LineItem(Entity):
         **dict.fromkeys(("imptrackers", "clicktrackers"), "array of objects"),
         "budget_set_per_flight": "boolean",
         "insertion_order_id": "int",
+        "all_stats": "array of objects",
+        **dict.fromkeys(flight.RUNS, "date"),
     }
     output = OUTPUT
 
@@ -66,6 +75,8 @@ class LineItem(Entity):
         if advertiser is None:
             return
         old = {} if stored is None else stored["doc"]
+        if stored is not None and work.counts is not None and await flat_fee.locked(work.counts, stored):
+            work.fault("flat_fee", "was allocated, the line item is no longer editable")
         guaranteed = values["line_item_subtype"] is not None
         values["timezone"] = values["timezone"] or advertiser["doc"]["timezone"]
         values["currency"] = values["currency"] or advertiser["doc"]["default_currency"]
@@ -150,6 +161,33 @@ class LineItem(Entity):
                 of_row[tracker.plural] = [*(of_row.get(tracker.plural) or ()), element]
         return shown
 
+    async def counted(self, counts: Counts, rows: Sequence[Values], keys: Sequence[str]) -> Mapping[int, Values]:
+        ids = [row["id"] for row in rows]
+        found: dict[int, Values] = {row_id: {} for row_id in ids}
+        if any(name in keys for name in flight.RUNS):
+            runs = await counts.runs(ids)
+            found = {row_id: flight.shown(runs.get(row_id)) for row_id in ids}
+        if "all_stats" in keys:
+            for row_id, stats in (await counts.stats(ids)).items():
+                found[row_id]["all_stats"] = stats
+        if "flat_fee" in keys:
+            fees = {row["id"]: row["doc"].get("flat_fee") for row in rows}
+            for row_id, status in (await flat_fee.statuses(counts, rows)).items():
+                found[row_id]["flat_fee"] = flat_fee.shown(fees[row_id], status)
+        return found
+
+    async def counted_conditions(
+        self,
+        connection: AsyncConnection,
+        counts: Counts,
+        query: Mapping[str, str],
+        where: Sequence[ColumnElement[bool]],
+    ) -> Sequence[ColumnElement[bool]]:
+        if not flight.asked(query):
+            return ()
+        candidates = select(self.table.c.id).where(self.table.c.member_id == counts.member_id, *where)
+        return [await flight.condition(counts, query, list(await connection.scalars(candidates)))]
+
 
 def _check_supply(work: Work, values: Values, old: Values) -> None:
     locked = any((old.get("supply_strategies") or {}).values())
@@ -175,7 +213,6 @@ def _derived(row: Values, advertiser: str | None, orders: Sequence[Values]) -> V
     subtype = doc.get("line_item_subtype")
     goal, fee = doc.get("delivery_goal"), doc.get("flat_fee")
     models = {"gd_buying_imp": "guaranteed", "gd_buying_exclusive": "exclusive"}
-    status = {"flat_fee_status": "pending", "flat_fee_adjustment_id": None}
     active = [order["id"] for order in orders if order["state"] == "active"]
     return {
         **{name: value for name, (_, value) in FIXED.items()},
@@ -185,7 +222,7 @@ def _derived(row: Values, advertiser: str | None, orders: Sequence[Values]) -> V
         "advertiser": {"id": row["advertiser_id"], "name": advertiser},
         "auction_event": auction_event(doc.get("auction_event")),
         "delivery_goal": goal and {**goal, "guaranteed_delivery_version": None},
-        "flat_fee": fee and {**status, **fee},
+        "flat_fee": fee and flat_fee.shown(fee, "pending"),
         "labels": labels.named(doc.get("labels")),
         "insertion_orders": [brief(order) for order in orders] or None,
         "insertion_order_id": active[0] if active else None,

@@ -119,7 +119,7 @@ OUTPUT = (
     "auction_event", "custom_optimization_note", "roadblock", "budget_scheduling_settings", "ad_types", "user_info",
     "partner_fees", "product", "in_demo_measurement", "lifetime_budget", "lifetime_budget_imps", "daily_budget",
     "daily_budget_imps", "enable_pacing", "allow_safety_pacing", "lifetime_pacing", "lifetime_pacing_span",
-    "lifetime_pacing_pct", "inventory_type", "insertion_order_id",
+    "lifetime_pacing_pct", "inventory_type", "insertion_order_id", "all_stats", "first_run", "last_run",
 )
 # fmt: on
 """In the order of the documents' samples."""
