@@ -140,6 +140,7 @@ async def test_impressions_like_the_sample(api: Harness, order: Json) -> None:
         "enable_pacing": True,
         "lifetime_pacing": True,
         "lifetime_pacing_pct": 105,
+        "enable_forecast_pacing": None,
     }
     (shown,) = line["insertion_orders"]
     assert (shown["id"], shown["budget_intervals"][0]["object_type"]) == (order["id"], "insertion_order")
@@ -223,6 +224,9 @@ IMPRESSIONS: list[tuple[str, Any, str]] = [
     ("budget_intervals.0.end_date", "2020-09-30 23:59:59", "budget_intervals.0.end_date"),
     ("budget_intervals.0.lifetime_budget_imps", None, "budget_intervals.0.lifetime_budget_imps"),
     ("budget_intervals.0.lifetime_pacing", False, "budget_intervals.0.lifetime_pacing"),
+    ("budget_intervals.0.enable_forecast_pacing", "maybe", "budget_intervals.0.enable_forecast_pacing"),
+    ("budget_intervals.0.timezone", "Mars/Base", "budget_intervals.0.timezone"),
+    ("budget_intervals.0.code", "a b", "budget_intervals.0.code"),
     ("budget_intervals.0.lifetime_pacing_pct", 49.9, "budget_intervals.0.lifetime_pacing_pct"),
     ("budget_intervals.0.lifetime_pacing_pct", 150.5, "budget_intervals.0.lifetime_pacing_pct"),
     ("budget_intervals.0.lifetime_budget", 1, "budget_intervals.0.lifetime_budget"),

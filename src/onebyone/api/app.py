@@ -49,7 +49,7 @@ class Api:
             **{entity.service: Service(context, entity) for entity in ENTITIES},
             "object-limit": ObjectLimits(context, {entity.service: entity for entity in ENTITIES}),
             "lookup": Lookup(context),
-            **catalogue.services(),
+            **catalogue.services(context),
             **report_services(context),
         }
 

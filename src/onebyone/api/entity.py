@@ -140,6 +140,10 @@ class Entity:
         """Read-only fields from other tables, by id of the row."""
         return {}
 
+    async def related_if_asked(self, connection: AsyncConnection, rows: Sequence[Values]) -> Mapping[int, Values]:
+        """Fields of `optional` from other tables, by id of the row; not read unless one of them is shown."""
+        return {}
+
     async def counted(self, counts: Counts, rows: Sequence[Values], keys: Sequence[str]) -> Mapping[int, Values]:
         """Those of `keys` that the counted events say, by id of the row; they go over what `related` says."""
         return {}

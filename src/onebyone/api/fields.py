@@ -121,6 +121,9 @@ ObjectId = Annotated[int, BeforeValidator(_integer), Field(ge=1, le=MAX_ID)]
 Name = Annotated[
     str, StringConstraints(min_length=1, max_length=255), AfterValidator(_plain), AfterValidator(_not_blank)
 ]
+Text20 = Annotated[str, StringConstraints(max_length=20), AfterValidator(_plain)]
+Text25 = Annotated[str, StringConstraints(max_length=25), AfterValidator(_plain)]
+Text50 = Annotated[str, StringConstraints(max_length=50), AfterValidator(_plain)]
 Text100 = Annotated[str, StringConstraints(max_length=100), AfterValidator(_plain)]
 Text255 = Annotated[str, StringConstraints(max_length=255), AfterValidator(_plain)]
 LongText = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_multiline)]

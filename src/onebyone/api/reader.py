@@ -45,6 +45,9 @@ async def objects(
     wanted = entity.shown if keys is None else keys
     asked = any(name in entity.derived for name in wanted)
     related = await entity.related(connection, rows) if rows and asked else {}
+    if rows and any(name in entity.optional for name in wanted):
+        for row_id, more in (await entity.related_if_asked(connection, rows)).items():
+            related[row_id] |= more
     if counts is not None and rows and asked:
         for row_id, more in (await entity.counted(counts, rows, wanted)).items():
             related[row_id] |= more

@@ -113,7 +113,7 @@ class Service:
                 raise ApiError("SYNTAX", "id: one id is required in the query string")
             stored = await self._stored(work, wanted[0], query, request.caller)
             given = validation.unwrap(entity, request.body)
-            work.given = given
+            work.given, work.query = given, query
             before = {**validation.stored_values(entity, stored), **await entity.load(work, stored)}
             merged = merging.merge(entity, before, given, append=queries.said(query, "append"))
             owners = {} if entity.parent is None else {entity.parent.column: stored[entity.parent.column]}

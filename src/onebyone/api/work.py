@@ -43,6 +43,10 @@ class Work:
         self.faults: list[Fault] = []
         self.admin = False
         """Whether the caller is an admin."""
+        self.documented = False
+        """Whether publishers are under the documented rules, and not those of recorded answers."""
+        self.query: Mapping[str, str] = {}
+        """The query string."""
         self.given: dict[str, Any] = {}
         """The fields of the body as they were sent."""
         self.held: dict[str, Any] = {}
@@ -160,6 +164,7 @@ async def writing(context: ApiContext, caller: Caller) -> AsyncIterator[Work]:
             await connection.execute(select(tables.store_state.c.version).with_for_update())
             work = Work(connection, caller.member_id, context.clock(), context.counts(caller.member_id))
             work.admin = caller.admin
+            work.documented = context.settings.publisher_rules == "documented"
             yield work
             await work.record()
     except IntegrityError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar
 from zoneinfo import ZoneInfo
@@ -47,6 +47,16 @@ Intervals = Annotated[list[Interval], Field(max_length=52), BeforeValidator(list
 def moment(text: str, zone: str) -> datetime:
     """UTC of a wall clock time."""
     return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+
+
+def days(line: Values, now_ms: int) -> Values:
+    """`remaining_days` and `total_days` between own dates; null without both, and what remains before the start."""
+    if line.get("start_date") is None or line.get("end_date") is None:
+        return {"remaining_days": None, "total_days": None}
+    start, end = (date.fromisoformat(line[name][:10]) for name in ("start_date", "end_date"))
+    now = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(line["timezone"]))
+    begun = f"{now:%Y-%m-%d %H:%M:%S}" >= line["start_date"]
+    return {"remaining_days": max(0, (end - now.date()).days) if begun else None, "total_days": (end - start).days}
 
 
 def whole_hours(interval: Values) -> list[tuple[str, str]]:

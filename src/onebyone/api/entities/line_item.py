@@ -14,13 +14,15 @@ from onebyone.api.counts import Counts
 from onebyone.api.entities import budget, flat_fee, flight, guaranteed_delivery
 from onebyone.api.entities.insertion_order import ORDERS, brief
 from onebyone.api.entities.line_item_body import FIXED, OUTPUT, LineItemBody
-from onebyone.api.entities.line_item_parts import auction_event, check_parts
+from onebyone.api.entities.line_item_parts import Creative, Pixel, auction_event, check_parts, with_unknown
 from onebyone.api.entities.tracker import Clicktracker, Imptracker
 from onebyone.api.entity import Entity, Reference, Values
 from onebyone.api.errors import not_found
 from onebyone.api.store import tables
 from onebyone.api.work import Work
 
+MARGIN_MAX = 100
+"""Greatest `revenue_value` of `cost_plus_margin`, where 0.2 is a fifth of the cost: revenue stays far below 64 bits."""
 TRACKERS = (Imptracker(), Clicktracker())
 _PRICE = ("revenue_type", "revenue_value")
 _LOCKED = "inventory_type cannot be updated once supply_strategies has been set"
@@ -57,7 +59,7 @@ class LineItem(Entity):
         **{name: word for name, (word, _) in FIXED.items()},
         **dict.fromkeys(("bid_object_type", "delivery_model_type"), "string"),
         **dict.fromkeys(("advertiser", "auction_event", "delivery_goal", "flat_fee"), "object"),
-        **dict.fromkeys(("labels", "insertion_orders", "budget_intervals"), "array of objects"),
+        **dict.fromkeys(("labels", "insertion_orders", "budget_intervals", "pixels", "creatives"), "array of objects"),
         **dict.fromkeys(("imptrackers", "clicktrackers"), "array of objects"),
         "budget_set_per_flight": "boolean",
         "insertion_order_id": "int",
@@ -170,6 +172,9 @@ class LineItem(Entity):
         if "all_stats" in keys:
             for row_id, stats in (await counts.stats(ids)).items():
                 found[row_id]["all_stats"] = stats
+        for row in rows:
+            if not row["doc"].get("line_item_subtype"):
+                found[row["id"]] |= budget.days(row["doc"], counts.now_ms)
         if "flat_fee" in keys:
             fees = {row["id"]: row["doc"].get("flat_fee") for row in rows}
             for row_id, status in (await flat_fee.statuses(counts, rows)).items():
@@ -202,6 +207,8 @@ def _complete_plain(work: Work, values: Values, old: Values) -> None:
         work.fault("line_item_type", "cannot be changed")
     values["revenue_type"] = values["revenue_type"] or "cpm"
     values["revenue_value"] = Decimal(0) if values["revenue_value"] is None else values["revenue_value"]
+    if values["revenue_type"] == "cost_plus_margin" and values["revenue_value"] > MARGIN_MAX:
+        work.bad("revenue_value", f"a margin is a share of the cost, at most {MARGIN_MAX}")
     values["creative_distribution_type"] = values["creative_distribution_type"] or "even"
     if values["delivery_goal"] is not None:
         work.bad("delivery_goal", "needs a line_item_subtype of guaranteed delivery")
@@ -224,6 +231,8 @@ def _derived(row: Values, advertiser: str | None, orders: Sequence[Values]) -> V
         "delivery_goal": goal and {**goal, "guaranteed_delivery_version": None},
         "flat_fee": fee and flat_fee.shown(fee, "pending"),
         "labels": labels.named(doc.get("labels")),
+        "pixels": with_unknown(doc.get("pixels"), Pixel),
+        "creatives": with_unknown(doc.get("creatives"), Creative),
         "insertion_orders": [brief(order) for order in orders] or None,
         "insertion_order_id": active[0] if active else None,
         "budget_intervals": budget.shown(doc.get("budget_intervals"), row["id"], "campaign_group", doc["timezone"]),

@@ -30,6 +30,9 @@ Intervals = Annotated[list[parts.LineInterval], Field(max_length=52), BeforeVali
 Creatives = Annotated[list[parts.Creative], Field(max_length=1000), BeforeValidator(listed)]
 
 
+RevenueType = Literal["none", "cpm", "cpc", "cpa", "cost_plus_cpm", "cost_plus_margin", "flat_fee", "vcpm", "est_cpm"]
+
+
 class LineItemBody(Body):
     """Writable fields; what is None here may have a default that depends on the subtype."""
 
@@ -40,7 +43,7 @@ class LineItemBody(Body):
     end_date: Timestamp | None = None
     timezone: TimeZone | None = None
     revenue_value: OptionalMoney = None
-    revenue_type: Literal["none", "cpm", "cpc", "flat_fee"] | None = None
+    revenue_type: RevenueType | None = None
     click_url: Text1000 | None = None
     currency: Currency | None = None
     require_cookie_for_tracking: Boolean = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from onebyone.api import labels
 from onebyone.api.entities.budget import HOUR, Interval, moment
 from onebyone.api.entity import Values
-from onebyone.api.fields import Body, Boolean, Code, Integer, Linked, ObjectId, Text100, Timestamp, listed
+from onebyone.api.fields import Amount, Body, Boolean, Code, Integer, Linked, ObjectId, Timestamp, listed
 from onebyone.api.work import Work
 
 LAST_MOMENT = "2038-01-19 00:00:00"
@@ -24,12 +24,10 @@ EVENT_KEYS = (
 AdType = Literal["banner", "video", "native"]
 
 
-class Label(Body):
-    """`labels`; the name is the server's."""
+class Label(labels.Labelled):
+    """`labels`."""
 
-    shown = ("name",)
     id: Annotated[Integer, AfterValidator(labels.allowed("line_item"))]
-    value: Text100
 
 
 class Order(Linked):
@@ -42,13 +40,13 @@ class Order(Linked):
 
 
 class Pixel(Body):
-    """`pixels`: conversion pixels; post-click and post-view revenue need a CPA line item, and there is none here."""
+    """`pixels`: conversion pixels; nothing here knows their names and triggers."""
 
     shown = ("name", "trigger_type")
     id: ObjectId
     state: Literal["active", "inactive"] = "active"
-    post_click_revenue: None = None
-    post_view_revenue: None = None
+    post_click_revenue: Amount | None = None
+    post_view_revenue: Amount | None = None
 
 
 class DateRange(Body):
@@ -83,6 +81,7 @@ class LineInterval(Interval):
     """`budget_intervals` of a line item; the documents say that `parent_interval_id` is ignored."""
 
     shown = (*Interval.shown, "parent_interval_id")
+    enable_forecast_pacing: Boolean | None = None
     creatives: Annotated[list[CreativeOfInterval], Field(max_length=1000), BeforeValidator(listed)] | None = None
 
 
@@ -150,6 +149,11 @@ def auction_event(stored: Values | None) -> Values | None:
     }
 
 
+def with_unknown(parts: Sequence[Values] | None, model: type[Body]) -> list[Values] | None:
+    """Parts with all their documented keys; null where only a service knows that is not here."""
+    return [{**dict.fromkeys(model.shown), **part} for part in parts] if parts else None
+
+
 def check_parts(work: Work, values: Values) -> None:
     """Rules inside and between the parts, for every line item."""
     fault = work.bad
@@ -160,6 +164,10 @@ def check_parts(work: Work, values: Values) -> None:
         and any(strategies[name] for name in ("managed", "rtb", "deals"))
     ):
         fault("supply_strategies", "with programmatic_guaranteed the others must be false")
+    for place, pixel in enumerate(values["pixels"] or ()):
+        for field in ("post_click_revenue", "post_view_revenue"):
+            if pixel[field] is not None and values["revenue_type"] != "cpa":
+                fault(f"pixels.{place}.{field}", "needs revenue_type cpa")
     event = values["auction_event"]
     if event and event["revenue_auction_event_type"] == "view" and values["revenue_type"] != "cpm":
         fault("auction_event.revenue_auction_event_type", "view needs revenue_type cpm")
