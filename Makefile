@@ -18,7 +18,7 @@ install = UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(BIN)/py
 	{ echo "uv could not install; trying pip with the same lock file"; $(BIN)/python -m pip install --quiet --disable-pip-version-check $(1); }
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint types bench bench-compare loadtest storm faults lock clean
+.PHONY: help run demo test test-postgres lint types bench bench-compare loadtest storm faults lock clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test: $(VENV)/.dev ## Install what is missing and run every check: lint, types, 
 	@failed=; for check in lint types; do $(MAKE) --no-print-directory $$check || failed="$$failed $$check"; done; \
 		$(BIN)/python -m pytest $(PYTEST_ARGS) || failed="$$failed tests"; \
 		[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+test-postgres: $(VENV)/.dev ## Run all tests of the API on PostgreSQL.
+	TEST_STORE=postgresql $(BIN)/python -m pytest tests/api $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## Check style, formatting and the import contracts.
 	$(BIN)/ruff check .

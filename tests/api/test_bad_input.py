@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -150,6 +151,20 @@ async def test_table(api: Harness, entity: Entity) -> None:
             wanted = start.format(service=entity.service, text=text_of(entity))
             assert wanted in response["error"] if wanted == "twice" else response["error"].startswith(wanted), told
             assert len(response["error"]) < 500, told
+    assert await everything(api) == before
+
+
+@pytest.mark.parametrize("service", ["auth", "report"])
+async def test_table_of_services_without_objects(api: Harness, service: str) -> None:
+    """What is wrong before any field is looked at."""
+    place: Any = SimpleNamespace(service=service)
+    before = await everything(api)
+    for name, (content, start) in TABLE.items():
+        if start not in (TEXT, ""):
+            answer = await api.send("POST", f"/{service}", content=content(place, {"name": "Good"}))
+            response = response_of(answer)
+            assert (answer.status_code, response.get("error_id")) == (200, "SYNTAX"), (name, response)
+            assert len(response["error"]) < 500, name
     assert await everything(api) == before
 
 

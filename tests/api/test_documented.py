@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT.parent / "shared" / "reference"
 FIVE: dict[str, Entity] = {entity.service: entity for entity in ENTITIES if entity.service in FIELDS}
 SERVICES = pytest.mark.parametrize("service", FIVE)
+ENGINES = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)
 
 
 # The machine-readable list and the documents.
@@ -216,6 +217,7 @@ async def test_read_only_fields_are_ignored(api: Harness, order: Json, service: 
     assert {**response[service], "last_modified": 0} == {**before, "last_modified": 0}
 
 
+@ENGINES
 @SERVICES
 async def test_what_is_read_can_be_sent_back_without_a_warning(api: Harness, order: Json, service: str) -> None:  # noqa: F811
     for made in await whole(api, service, order):
@@ -248,6 +250,7 @@ DECIDED_BY_OTHERS = {
 """Fields with rules, whose own tests the table of `docs/fields.md` names."""
 
 
+@ENGINES
 @SERVICES
 async def test_plain_fields_are_kept(api: Harness, service: str) -> None:
     """Each writable field without nesting takes another value, alone and as text, and shows it from then on."""

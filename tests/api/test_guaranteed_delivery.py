@@ -334,6 +334,7 @@ async def test_reserved_comes_before_active(api: Harness, order: Json) -> None:
     assert (await api.put("line-item", line["id"], {"state": "active"}))["state"] == "active"
 
 
+@ENGINES
 async def test_put_changes_the_one_interval_in_part(api: Harness, order: Json) -> None:
     line = await create(api, order)
     interval = line["budget_intervals"][0]
@@ -350,6 +351,7 @@ async def test_put_changes_the_one_interval_in_part(api: Harness, order: Json) -
     assert "exactly one interval" in refused["error"]
 
 
+@ENGINES
 @pytest.mark.parametrize(
     ("fields", "error"),
     [
@@ -580,6 +582,7 @@ async def test_trackers_count_for_the_first_active_order(api: Harness, order: Js
     assert (await api.call("GET", "insertion-order"))["count"] == 0
 
 
+@ENGINES
 async def test_plain_line_items(api: Harness) -> None:
     world = await api.world()
     line = await api.get("line-item", world["line-item"])

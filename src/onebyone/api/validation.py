@@ -72,7 +72,7 @@ async def _check_the_rest(
     """Adds faults of rules between the valid fields, so that they need no second try."""
     sound = {name: value for name, value in given.items() if name not in faulty}
     values = _lenient(entity).model_validate(sound).model_dump()
-    before, work.faults = work.faults, []
+    before, work.faults, work.refused = work.faults, [], True
     await entity.check(work, values, stored, owners)
     work.faults = before + [fault for fault in work.faults if fault.path.split(".")[0] not in faulty]
 

@@ -41,6 +41,8 @@ class Work:
         self.now_ms = now_ms
         self.now = timestamp(now_ms)
         self.faults: list[Fault] = []
+        self.refused = False
+        """Whether the body has faults already, and rules only look for more of them."""
         self.admin = False
         """Whether the caller is an admin."""
         self.documented = False
