@@ -26,15 +26,8 @@ def _cheap_hashes() -> None:
 @pytest.fixture(scope="session")
 def _prepared(_cheap_hashes: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("store") / "config.sqlite3"
-    asyncio.run(harness.prepare(f"sqlite+aiosqlite:///{file}"))
+    _prepare(f"sqlite+aiosqlite:///{file}")
     return file
-
-
-@pytest.fixture(scope="session")
-def _prepared_postgres(_cheap_hashes: None, postgres_server: PostgresServer) -> str:
-    url = postgres_server.fresh_database()
-    asyncio.run(harness.prepare(url))
-    return url
 
 
 @pytest.fixture(params=[os.environ.get("TEST_STORE", "sqlite")])
@@ -45,7 +38,11 @@ def store_url(request: pytest.FixtureRequest, _prepared: Path, tmp_path: Path) -
         shutil.copy(_prepared, file)
         return f"sqlite+aiosqlite:///{file}"
     server: PostgresServer = request.getfixturevalue("postgres_server")
-    return server.fresh_database(like=request.getfixturevalue("_prepared_postgres"))
+    return server.fresh_database(_prepare)
+
+
+def _prepare(url: str) -> None:
+    asyncio.run(harness.prepare(url))
 
 
 @pytest.fixture
@@ -53,5 +50,16 @@ async def api(store_url: str) -> AsyncIterator[Harness]:
     """The API with member 1's user logged in."""
     running = await harness.start(store_url)
     yield running
+    await _end_reports()
     await running.http.aclose()
     await running.store.dispose()
+
+
+async def _end_reports() -> None:
+    # A report that nobody waited for would keep a connection open for good. Some tests make them hang.
+    reports = [task for task in asyncio.all_tasks() if task.get_name().startswith("report ")]
+    if reports:
+        _, hanging = await asyncio.wait(reports, timeout=1)
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)

@@ -116,6 +116,7 @@ def response_of(answer: httpx.Response) -> Json:
     response: Json = document["response"]
     told = response["dbg_info"]
     assert {"instance", "slave_hit", "db", "time", "version", "warnings", "output_term"} <= told.keys()
+    assert answer.headers["x-an-requestid"] == told["uuid"]
     assert all(isinstance(told[name], int) for name in ("reads", "read_limit", "writes", "write_limit"))
     if response["status"] == "OK":
         assert "error_id" not in response

@@ -8,6 +8,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.ports import free_port
@@ -29,6 +30,7 @@ class PostgresServer:
         self._folder = Path(tempfile.mkdtemp(prefix="obo-pg-"))
         self._user: str | None = None
         self._numbers = itertools.count(1)
+        self._prepared: dict[Callable[[str], None], str] = {}
         self.port = free_port()
         if os.getuid() == 0:
             self._user = "postgres"
@@ -38,17 +40,29 @@ class PostgresServer:
         self._run("initdb", "-D", data, "-U", "onebyone", "-A", "trust", "-E", "UTF8", "--no-sync")
         self._run("pg_ctl", "-D", data, "-w", "-l", str(self._folder / "log"), "-o", self._options(), "start")
 
-    def fresh_database(self, like: str = "template1") -> str:
-        """SQLAlchemy URL of a new database: an empty one, or a copy of one that nobody is connected to."""
-        name, template = f"test_{next(self._numbers)}", like.rpartition("/")[2]
-        create = f"CREATE DATABASE {name} TEMPLATE {template}"
-        self._run("psql", *self._connection(), "-d", "postgres", "-q", "-c", create)
-        return f"postgresql+asyncpg://onebyone@127.0.0.1:{self.port}/{name}"
+    def fresh_database(self, prepare: Callable[[str], None] | None = None) -> str:
+        """SQLAlchemy URL of a new database: empty, or a copy of one on which `prepare` ran once."""
+        if prepare is None:
+            return self._url(self._create("template1"))
+        if prepare not in self._prepared:
+            model = self._create("template1")
+            prepare(self._url(model))
+            self._prepared[prepare] = model
+        return self._url(self._create(self._prepared[prepare]))
 
     def stop(self) -> None:
         """Stops the server and removes its data."""
         self._run("pg_ctl", "-D", str(self._folder / "data"), "-m", "immediate", "-w", "stop")
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _create(self, model: str) -> str:
+        name = f"test_{next(self._numbers)}"
+        command = f"CREATE DATABASE {name} TEMPLATE {model}"
+        self._run("psql", *self._connection(), "-d", "postgres", "-q", "-c", command)
+        return name
+
+    def _url(self, name: str) -> str:
+        return f"postgresql+asyncpg://onebyone@127.0.0.1:{self.port}/{name}"
 
     def _options(self) -> str:
         return f"-p {self.port} {_SERVER_OPTIONS}{self._folder}"

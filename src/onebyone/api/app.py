@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from onebyone.api import body, catalogue, exchange, metrics
+from onebyone.api import body, catalogue, exchange, metrics, parameters
 from onebyone.api.context import ApiContext
 from onebyone.api.entities import ENTITIES
 from onebyone.api.envelope import failure, success
@@ -74,7 +74,7 @@ class Api:
             return
         except Exception as error:
             outcome = "SYSTEM"
-            _log.exception("request failed", service=told.service, method=told.method)
+            _log.exception("request failed", service=told.service, method=told.method, request=told.request_id)
             response = failure(_system(error))
         service = told.service if told.service in self._handlers else "other"
         metrics.REQUESTS.labels(service, told.method, outcome).inc()
@@ -102,7 +102,9 @@ class Api:
         refuse_excess(told.usage, caller.user_id, write=write, now_ms=now)
         if not known:
             raise ApiError("SYNTAX", f"unknown service: {service[:100]!r}")
-        sent = await body.read(request) if request.method in ("POST", "PUT") else None
+        sent = await body.read(request) if request.method in ("GET", "POST", "PUT") else None
+        if request.method == "GET":
+            query = parameters.joined(query, sent)
         headers = dict(request.headers)
         call = ApiRequest(request.method, service, query, sent, caller, headers, meta)
         response = await self._handlers[service](call)

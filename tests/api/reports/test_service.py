@@ -66,6 +66,22 @@ async def test_order_look_and_fetch(desk: Desk) -> None:
     assert (await desk.api.send("GET", f"/{report['url']}")).text.startswith("day,imps\r\n")
 
 
+@pytest.mark.parametrize(
+    ("inside", "interval"),
+    [
+        ({}, "lifetime"),
+        ({"report_interval": "today"}, "today"),
+        ({"start_date": "2026-01-01", "end_date": "2026-01-02"}, None),
+    ],
+    ids=["where there is none", "not instead of the report's own", "not beside dates"],
+)
+async def test_an_interval_beside_the_report_counts(desk: Desk, inside: Json, interval: str | None) -> None:
+    report = {"report_type": "network_analytics", "columns": ["imps"], **inside}
+    ordered = await desk.api.call("POST", "report", {"report": report, "report_interval": "lifetime"})
+    shown = (await ready(desk, ordered["report_id"]))["report"]
+    assert orjson.loads(shown["json_request"])["report"].get("report_interval") == interval
+
+
 async def test_a_download_waits_for_its_report(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     write = analytics.write
 
