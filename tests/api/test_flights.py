@@ -136,6 +136,7 @@ async def test_an_allocated_fee_locks_its_line_item(api: Harness, order: Json, k
     assert (await api.delete("line-item", line["id"]))["status"] == "OK"
 
 
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 async def test_runs_are_found_without_reading_the_hours_between(api: Harness) -> None:
     counts = api.context.counts(1)
     assert await counts.runs(range(1, 2000)) == {}
