@@ -22,7 +22,7 @@ install_into = UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(1)
 install = $(call install_into,$(BIN)/python,$(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test clients lint types bench bench-compare bench-api loadtest storm faults lock clean
+.PHONY: help run demo test test-postgres clients lint types bench bench-compare bench-api loadtest storm faults lock clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test: $(VENV)/.dev clients ## Install what is missing and run every check: lint,
 	@failed=; for check in lint types; do $(MAKE) --no-print-directory $$check || failed="$$failed $$check"; done; \
 		$(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS) || failed="$$failed tests"; \
 		[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+test-postgres: $(VENV)/.dev ## Run all tests of the API on PostgreSQL.
+	TEST_STORE=postgresql $(BIN)/python -m pytest $(WORKERS) tests/api $(PYTEST_ARGS)
 
 clients: $(CLIENTS)/.python $(CLIENTS)/.node ## Install the API clients of others that the tests drive (anx-api only where node and npm are).
 

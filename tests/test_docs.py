@@ -106,7 +106,7 @@ def test_api_endpoints() -> None:
         *(entity.service for entity in ENTITIES),
         "object-limit",
         "lookup",
-        *catalogue.services(),
+        *catalogue.services(cast(ApiContext, None)),
         *report_services(cast(ApiContext, None)),
     ]
     paths = ["/auth", *(f"/{name}" for name in services)]

@@ -1,8 +1,9 @@
-"""The API on a store of each test's own; `store_url` is SQLite unless a test module asks for both engines."""
+"""The API on a store of each test's own: SQLite, or PostgreSQL with `TEST_STORE=postgresql` (`make test-postgres`)."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -29,9 +30,9 @@ def _prepared(_cheap_hashes: None, tmp_path_factory: pytest.TempPathFactory) -> 
     return file
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=[os.environ.get("TEST_STORE", "sqlite")])
 def store_url(request: pytest.FixtureRequest, _prepared: Path, tmp_path: Path) -> str:
-    """A prepared store; SQLite, or PostgreSQL when a test parametrizes it."""
+    """A prepared store; the one that `TEST_STORE` names, or both engines for a test that parametrizes it."""
     if request.param == "sqlite":
         file = tmp_path / "config.sqlite3"
         shutil.copy(_prepared, file)

@@ -17,6 +17,7 @@ from onebyone.api.context import ApiContext
 from onebyone.api.sink import SinkMeter
 from onebyone.api.store import schema
 from onebyone.clock import now_ms
+from onebyone.report_store import schema as report_schema
 from onebyone.settings import Settings
 
 Json = dict[str, Any]
@@ -151,8 +152,9 @@ class Harness(Client):
 
 
 async def prepare(url: str) -> None:
-    """An upgraded store with member 1 and its user."""
+    """A database with both stores in it, member 1 and its user."""
     await schema.upgrade(url)
+    await report_schema.upgrade(url)
     store = sql.create_engine(url)
     await bootstrap(store, settings(url))
     await store.dispose()

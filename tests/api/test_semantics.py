@@ -69,6 +69,7 @@ async def test_filters(api: Harness, publishers: list[int], query: Json, found: 
     assert response["count"] == len(found)
 
 
+@ENGINES
 @pytest.mark.parametrize(
     ("query", "path"),
     [
@@ -182,6 +183,7 @@ async def test_objects_by_their_code(api: Harness) -> None:
     assert (await api.call("GET", "placement", publisher_code="PUB"))["count"] == 2
 
 
+@ENGINES
 async def test_codes_of_another_member_are_no_codes(api: Harness) -> None:
     other = await api.second_member()
     theirs = await other.world()
@@ -193,6 +195,7 @@ async def test_codes_of_another_member_are_no_codes(api: Harness) -> None:
     assert (await other.get("advertiser", theirs["advertiser"]))["code"] == "THEIRS"
 
 
+@ENGINES
 @pytest.mark.parametrize(
     ("given", "kept"),
     [

@@ -116,6 +116,7 @@ async def test_delete_one_and_a_list(api: Harness, service: str) -> None:
     assert (await api.tracker(service, world))["id"] > made[2], "ids of deleted trackers stay theirs"
 
 
+@ENGINES
 @BOTH
 async def test_loose_input(api: Harness, service: str) -> None:
     world = await api.world()
@@ -137,6 +138,7 @@ async def test_loose_input(api: Harness, service: str) -> None:
     assert (cleared["tag"], cleared["payment_rule"]) == (None, None)
 
 
+@ENGINES
 @BOTH
 async def test_names_are_resolved_when_read(api: Harness, service: str) -> None:
     world = await api.world()
@@ -233,6 +235,7 @@ async def test_bad_values(api: Harness, field: str, value: Any) -> None:
     assert (await api.call("GET", "clicktracker"))["count"] == 1
 
 
+@ENGINES
 @pytest.mark.parametrize(
     ("url", "host"),
     [

@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
-import orjson
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from onebyone.api import catalogue, exchange, metrics, parameters
+from onebyone.api import body, catalogue, exchange, metrics, parameters
 from onebyone.api.context import ApiContext
 from onebyone.api.entities import ENTITIES
 from onebyone.api.envelope import failure, success
@@ -29,7 +28,6 @@ from onebyone.api.service import Service
 from onebyone.api.sessions import Sessions
 from onebyone.api.usage import UsageCounter, refuse_excess
 
-BODY_MAX = 1024 * 1024
 COOKIE = "HBFAPI_SESSID"
 OPERATOR_PATHS = ("/readyz", "/livez", "/sinkz", "/metrics")
 
@@ -51,7 +49,7 @@ class Api:
             **{entity.service: Service(context, entity) for entity in ENTITIES},
             "object-limit": ObjectLimits(context, {entity.service: entity for entity in ENTITIES}),
             "lookup": Lookup(context),
-            **catalogue.services(),
+            **catalogue.services(context),
             **report_services(context),
         }
 
@@ -104,11 +102,11 @@ class Api:
         refuse_excess(told.usage, caller.user_id, write=write, now_ms=now)
         if not known:
             raise ApiError("SYNTAX", f"unknown service: {service[:100]!r}")
-        body = await _body(request) if request.method in ("GET", "POST", "PUT") else None
+        sent = await body.read(request) if request.method in ("GET", "POST", "PUT") else None
         if request.method == "GET":
-            query = parameters.joined(query, body)
+            query = parameters.joined(query, sent)
         headers = dict(request.headers)
-        call = ApiRequest(request.method, service, query, body, caller, headers, meta)
+        call = ApiRequest(request.method, service, query, sent, caller, headers, meta)
         response = await self._handlers[service](call)
         _set_cookie(response, token or "")
         return response
@@ -116,8 +114,8 @@ class Api:
     async def _login(self, request: Request) -> Response:
         if request.method != "POST":
             raise ApiError("SYNTAX", f"method {request.method} is not supported by auth")
-        body = await _body(request)
-        given = body.get("auth") if isinstance(body, dict) else None
+        sent = await body.read(request)
+        given = sent.get("auth") if isinstance(sent, dict) else None
         if not isinstance(given, dict):
             raise ApiError("SYNTAX", "auth: the body must be an object with this key and an object in it")
         if "switch_to_user" in given:
@@ -165,21 +163,6 @@ def _token(headers: Mapping[str, str]) -> tuple[str | None, bool]:
 
 def _set_cookie(response: Response, token: str) -> None:
     response.headers.append("Set-Cookie", f"{COOKIE}={quote(token, safe='')}; Path=/; HttpOnly; SameSite=Strict")
-
-
-async def _body(request: Request) -> Any:
-    """The JSON of the body, whatever its content type says; None when it is empty."""
-    found = bytearray()
-    async for chunk in request.stream():
-        found += chunk
-        if len(found) > BODY_MAX:
-            raise ApiError("SYNTAX", f"the body is larger than {BODY_MAX} bytes")
-    if not found.strip():
-        return None
-    try:
-        return orjson.loads(found)
-    except orjson.JSONDecodeError as error:
-        raise ApiError("SYNTAX", f"the body is not JSON: {error}") from None
 
 
 def _system(error: Exception) -> ApiError:

@@ -9,9 +9,10 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
-from sqlalchemy import Table
+from sqlalchemy import ColumnElement, Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from onebyone.api.counts import Counts
 from onebyone.api.fields import MICROS, Body
 from onebyone.api.work import Work
 
@@ -65,10 +66,14 @@ class Entity:
     """Fields that PUT must leave as they are."""
     partial: ClassVar[frozenset[str]] = frozenset()
     """Objects inside the object, alone or in an array, that PUT changes field by field."""
+    hinges: ClassVar[frozenset[str]] = frozenset()
+    """Fields that decide which rules the others are under: while one of them is wrong, rules say nothing."""
     derived: ClassVar[Mapping[str, str]] = {}
     """Type words of the fields that `related` gives or that only the server writes (`shapes.py`)."""
     optional: ClassVar[Mapping[str, str]] = {}
     """Fields that are shown only when the query string sets a flag, by name."""
+    ranged: ClassVar[frozenset[str]] = frozenset()
+    """Fields of the report store that a read can filter by range (`counted_conditions`)."""
     parameters: ClassVar[frozenset[str]] = frozenset()
     """Query parameters of this service alone."""
     title: ClassVar[str] = "name"
@@ -135,3 +140,21 @@ class Entity:
     async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
         """Read-only fields from other tables, by id of the row."""
         return {}
+
+    async def related_if_asked(self, connection: AsyncConnection, rows: Sequence[Values]) -> Mapping[int, Values]:
+        """Fields of `optional` from other tables, by id of the row; not read unless one of them is shown."""
+        return {}
+
+    async def counted(self, counts: Counts, rows: Sequence[Values], keys: Sequence[str]) -> Mapping[int, Values]:
+        """Those of `keys` that the counted events say, by id of the row; they go over what `related` says."""
+        return {}
+
+    async def counted_conditions(
+        self,
+        connection: AsyncConnection,
+        counts: Counts,
+        query: Mapping[str, str],
+        where: Sequence[ColumnElement[bool]],
+    ) -> Sequence[ColumnElement[bool]]:
+        """What a read asks of the counted events, beside `where`."""
+        return ()

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Select, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.api import tally
+from onebyone.api.counts import Counts
 from onebyone.api.entity import Entity, Values
 from onebyone.api.filters import Order
 from onebyone.api.query import Page
@@ -24,6 +25,7 @@ async def listed(
     order: Sequence[Order],
     page: Page,
     keys: Sequence[str],
+    counts: Counts | None = None,
 ) -> tuple[int, list[Values]]:
     """How many objects match over all pages, and those of one page.
 
@@ -44,7 +46,7 @@ async def listed(
         total = page.start + len(ids) if ended else await tally.total(connection, table, matching)
     if not ids:
         return total, []
-    found = await objects(connection, entity, member_id, [table.c.id.in_(ids)], keys)
+    found = await objects(connection, entity, member_id, [table.c.id.in_(ids)], keys, counts)
     return total, [found[row_id] for row_id in ids if row_id in found]
 
 
@@ -54,13 +56,23 @@ async def objects(
     member_id: int,
     where: Sequence[ColumnElement[bool]],
     keys: Sequence[str] | None = None,
+    counts: Counts | None = None,
 ) -> dict[int, Values]:
-    """Matching objects by id, as the wire shows them; `keys` limits what each of them shows."""
+    """Matching objects by id, as the wire shows them; `keys` limits what each of them shows.
+
+    Without `counts` fields of the report store are as if nothing was counted.
+    """
     scope = entity.table.c[entity.scope] == member_id
     rows = [dict(row) for row in (await connection.execute(_rows(entity).where(scope, *where))).mappings()]
     wanted = entity.shown if keys is None else keys
     asked = any(name in entity.derived for name in wanted)
     related = await entity.related(connection, rows) if rows and asked else {}
+    if rows and any(name in entity.optional for name in wanted):
+        for row_id, more in (await entity.related_if_asked(connection, rows)).items():
+            related[row_id] |= more
+    if counts is not None and rows and asked:
+        for row_id, more in (await entity.counted(counts, rows, wanted)).items():
+            related[row_id] |= more
     return {row["id"]: _present(entity, row, related.get(row["id"], {}), wanted) for row in rows}
 
 

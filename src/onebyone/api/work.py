@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone import keys, sql
 from onebyone.api.context import ApiContext
+from onebyone.api.counts import Counts
 from onebyone.api.errors import ApiError, Fault, not_found
 from onebyone.api.fields import MAX_ID
 from onebyone.api.request import Caller
@@ -42,14 +43,22 @@ def _row(table: Table) -> Select[Any]:
 class Work:
     """What rules write with. Every statement that it builds is limited to `member_id`."""
 
-    def __init__(self, connection: AsyncConnection, member_id: int, now_ms: int) -> None:
+    def __init__(self, connection: AsyncConnection, member_id: int, now_ms: int, counts: Counts | None = None) -> None:
         self.connection = connection
         self.member_id = member_id
+        self.counts = counts
+        """The counted events of the member; None where no rule asks for them."""
         self.now_ms = now_ms
         self.now = timestamp(now_ms)
         self.faults: list[Fault] = []
+        self.refused = False
+        """Whether the body has faults already, and rules only look for more of them."""
         self.admin = False
         """Whether the caller is an admin."""
+        self.documented = False
+        """Whether publishers are under the documented rules, and not those of recorded answers."""
+        self.query: Mapping[str, str] = {}
+        """The query string."""
         self.given: dict[str, Any] = {}
         """The fields of the body as they were sent."""
         self.held: dict[str, Any] = {}
@@ -166,8 +175,9 @@ async def writing(context: ApiContext, caller: Caller) -> AsyncIterator[Work]:
         async with sql.writing(context.store) as connection:
             if connection.dialect.name == "postgresql":
                 await connection.execute(_TURN)
-            work = Work(connection, caller.member_id, context.clock())
+            work = Work(connection, caller.member_id, context.clock(), context.counts(caller.member_id))
             work.admin = caller.admin
+            work.documented = context.settings.publisher_rules == "documented"
             yield work
             await work.record()
     except IntegrityError as error:

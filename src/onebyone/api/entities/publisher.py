@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.api import labels
@@ -34,12 +34,12 @@ NEVER = "1970-01-01 00:00:01"
 """`reselling_exposed_on` of a publisher that never was public."""
 
 
-class _Label(Body):
+class _Label(labels.Labelled):
     id: Annotated[Integer, AfterValidator(labels.allowed("publisher"))]
-    value: Text100
 
 
 class _Contact(Body):
+    shown = ("id",)
     name: Text255 | None = None
     phone: Text255 | None = None
     email: Text255 | None = None
@@ -93,8 +93,8 @@ class _PublisherBody(Body):
     enable_cookie_tracking_default: Boolean = True
     seller_page_cap_enabled: Boolean = False
     billing_internal_user: Integer | None = None
-    labels: Annotated[list[_Label], BeforeValidator(listed)] | None = None
-    publisher_brand_exceptions: list[_Brand] | None = None
+    labels: Annotated[list[_Label], Field(max_length=10), BeforeValidator(listed)] | None = None
+    publisher_brand_exceptions: Annotated[list[_Brand], Field(max_length=1000), BeforeValidator(listed)] | None = None
     inventory_relationship: Literal[
         "unknown", "owned_operated", "direct", "indirect_single_publisher", "indirect_multiple_publishers"
     ] = "unknown"
@@ -177,6 +177,8 @@ class Publisher(Entity):
         values["currency"] = values["currency"] or member["doc"]["default_currency"]
         if values["inventory_relationship"] != "unknown":
             values["is_oo"] = values["inventory_relationship"] == "owned_operated"
+        if work.documented:
+            _check_documented(work, values, stored)
         source, kind = values["inventory_source"], values["inventory_relationship"]
         if values["inventory_source_name"] is None and (source == "other" or kind == "indirect_single_publisher"):
             work.bad("inventory_source_name", f"required with {source or kind}")
@@ -227,3 +229,17 @@ class Publisher(Entity):
             shown[row["id"]]["default_placement_id"] = first and first["id"]
             shown[row["id"]] |= {**_READ_ONLY, "labels": labels.named(row["doc"].get("labels"))}
         return shown
+
+
+def _check_documented(work: Work, values: Values, stored: Values | None) -> None:
+    """What the documents say and recorded answers do not (`ONEBYONE_PUBLISHER_RULES`)."""
+    if stored is None and "state" not in work.given:
+        values["state"] = "inactive"
+    needed = ["billing_dba", "contact"]
+    if values["inventory_relationship"] == "direct":
+        needed += [f"billing_{part}" for part in ("address1", "city", "state", "zip", "country")]
+    for field in needed:
+        if not values[field]:
+            work.bad(field, "required")
+    if stored is None and "inventory_relationship" not in work.given:
+        work.bad("inventory_relationship", "required")
