@@ -128,11 +128,11 @@ async def test_a_stop_in_the_middle_of_a_start_leaves_no_server(tmp_path: Path) 
     server = EmbeddedValkey(DataDir(tmp_path / "data"), "64mb", ProcessTable())
 
     def running() -> list[int]:
-        return [pid for pid in children(os.getpid()) if str(tmp_path).encode() in command_line(pid)]
+        return [pid for pid in children(os.getpid()) if str(server.socket).encode() in command_line(pid)]
 
     starting = asyncio.create_task(server.begin())
     await asyncio.sleep(0)
-    (pid,) = running()
+    (pid,) = wait_until(running, "the server runs", every=0.001)
     os.kill(pid, signal.SIGSTOP)
     starting.cancel()
     await asyncio.wait({starting})
