@@ -22,7 +22,7 @@ install_into = UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(1)
 install = $(call install_into,$(BIN)/python,$(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-postgres clients lint types bench bench-compare loadtest storm faults lock clean
+.PHONY: help run demo test test-postgres clients lint types bench bench-compare bench-api loadtest storm faults lock clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ bench: $(VENV)/.dev ## Print start time, memory, and CPU time a request beside n
 
 bench-compare: $(VENV)/.dev ## Print the last two results of `make bench` side by side.
 	$(BIN)/python -m loadtests.bench --compare
+
+bench-api: $(VENV)/.dev ## Print reads of 1,000 and of 100,000 trackers with their plans, and what a write costs (ARGS="--engine sqlite").
+	$(BIN)/python -m loadtests.bench_api $(ARGS)
 
 loadtest: $(VENV)/.dev ## Load a product of its own with locust and compare recorded with counted.
 	$(BIN)/python -m loadtests.verdict $(ARGS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
@@ -84,17 +85,17 @@ class Entity:
         """Wrapper of a list."""
         return f"{self.service}s"
 
-    @property
+    @cached_property
     def links(self) -> tuple[Reference, ...]:
         """Parent and references."""
         return self.references if self.parent is None else (self.parent, *self.references)
 
-    @property
+    @cached_property
     def millionths(self) -> frozenset[str]:
         """Fields that are stored as integer millionths."""
         return frozenset(name for name, field in self.body.model_fields.items() if MICROS in field.metadata)
 
-    @property
+    @cached_property
     def shown(self) -> tuple[str, ...]:
         """Keys of an object that nothing more was asked of."""
         return tuple(name for name in self.output if name not in self.optional)

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
-from sqlalchemy import select
+from sqlalchemy import CompoundSelect, bindparam, literal_column, select, union_all
 
 from onebyone.api import unknown
 from onebyone.api.entity import Entity, Reference, Values
@@ -57,8 +57,7 @@ async def validate(entity: Entity, work: Work, given: Values, owners: Values, st
             work.faults.append(Fault(path, fault["msg"].removeprefix("Value error, ")))
             faulty.add(path.split(".")[0])
     targets = {**owners, **{link.column: _target(link, given) for link in entity.references}}
-    for link in entity.references:
-        await _check_reference(work, link, targets)
+    await _check_references(entity, work, targets)
     if values is not None:
         await entity.check(work, values, stored, owners)
     elif not faulty & entity.hinges:
@@ -96,16 +95,33 @@ def _target(link: Reference, given: Values) -> int | None:
         return None
 
 
-async def _check_reference(work: Work, link: Reference, targets: dict[str, int | None]) -> None:
-    target = targets[link.column]
-    if target is None:
+async def _check_references(entity: Entity, work: Work, targets: dict[str, int | None]) -> None:
+    """Adds a fault for each target that is not the member's, or not of the owner that it must be of."""
+    wanted = {link: target for link in entity.references if (target := targets[link.column]) is not None}
+    if not wanted:
         return
-    row = await work.row(link.target, target)
-    if row is None:
-        work.faults.append(Fault(link.path, not_found(link.service, target).error))
-    elif link.owner is not None and targets.get(link.owner) not in (None, row[link.owner]):
-        owner = link.owner.removesuffix("_id").replace("_", "-")
-        work.fault(link.path, f"{link.service} {target} does not belong to {owner} {targets[link.owner]}")
+    values = {link.column: target for link, target in wanted.items()}
+    rows = await work.connection.execute(_targets(tuple(wanted)), {"member": work.member_id, **values})
+    owners = {row[0]: row[1] for row in rows}
+    for link, target in wanted.items():
+        if link.column not in owners:
+            work.faults.append(Fault(link.path, not_found(link.service, target).error))
+        elif link.owner is not None and targets.get(link.owner) not in (None, owners[link.column]):
+            owner = link.owner.removesuffix("_id").replace("_", "-")
+            work.fault(link.path, f"{link.service} {target} does not belong to {owner} {targets[link.owner]}")
+
+
+@cache
+def _targets(links: tuple[Reference, ...]) -> CompoundSelect[Any]:
+    """Column and owner of each reference whose target there is: one statement, whatever their number."""
+    return union_all(
+        *(
+            select(literal_column(f"'{link.column}'"), link.target.c[link.owner or "id"]).where(
+                link.target.c.member_id == bindparam("member"), link.target.c.id == bindparam(link.column)
+            )
+            for link in links
+        )
+    )
 
 
 def columns(entity: Entity, values: Values, doc: Values) -> Values:
