@@ -25,7 +25,7 @@ async def listed(
     order: Sequence[Order],
     page: Page,
     keys: Sequence[str],
-    counts: Counts,
+    counts: Counts | None = None,
 ) -> tuple[int, list[Values]]:
     """How many objects match over all pages, and those of one page.
 

@@ -162,7 +162,8 @@ class Service:
 
     async def _shown(self, work: Work, row_id: int) -> Values:
         where = [self._entity.table.c.id == row_id]
-        return (await reader.objects(work.connection, self._entity, work.member_id, where, counts=work.counts))[row_id]
+        found = await reader.objects(work.connection, self._entity, work.member_id, where, counts=work.counts)
+        return found[row_id]
 
     def _written(self, echoed: int | str, shown: Values) -> Response:
         service = self._entity.service

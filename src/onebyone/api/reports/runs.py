@@ -67,7 +67,7 @@ class Runs:
                 "header_info": _header(report_id, created, caller, demand),
             }
             await connection.execute(insert(report).values(row))
-        task = asyncio.create_task(self._run(report_id, caller.member_id, demand))
+        task = asyncio.create_task(self._run(report_id, caller.member_id, demand), name=f"report {report_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return report_id
