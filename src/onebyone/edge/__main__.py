@@ -14,6 +14,7 @@ from onebyone.edge import journal, metrics, operator
 from onebyone.edge.app import Edge
 from onebyone.edge.commits import Commits
 from onebyone.edge.fast_way import FastWay
+from onebyone.edge.idle import Idle
 from onebyone.edge.lookup import Lookups
 from onebyone.edge.shipper import Shipper
 from onebyone.edge.watcher import Watcher
@@ -70,7 +71,7 @@ async def main(settings: Settings) -> int:
         asyncio.create_task(_measure(shipper, lookups)),
     ]
     await lifeline.until(watcher.complete, START_SECONDS)
-    http = partial(FastWay, edge) if settings.edge_http == "fast" else None
+    http = partial(FastWay, edge, Idle(asyncio.get_running_loop())) if settings.edge_http == "fast" else None
     notice = partial(lifeline.notice, settings.drain_seconds)
     await web_server.serve(edge, role.listener(), lifeline.stopping, notice, serving.set, http)
     await commits.close()
