@@ -30,13 +30,17 @@ class Commits:
 
     def __init__(
         self,
-        journal: Journal,
+        journal: Journal | None,
         pending_events: int,
         on_batch: Callable[[int], None],
         on_failure: Callable[[int, bool], None],
     ) -> None:
-        """On the loop: `on_batch(events)` after each sync, `on_failure(events, fatal)` when the disk refused one."""
+        """On the loop: `on_batch(events)` after each sync, `on_failure(events, fatal)` when the disk refused one.
+
+        Without a journal everything is refused until `open`.
+        """
         self._journal = journal
+        self._seq = 0 if journal is None else journal.bounds()[1]
         self._limit = pending_events
         self._on_batch = on_batch
         self._on_failure = on_failure
@@ -44,11 +48,22 @@ class Commits:
         self._lines: list[bytes] = []
         self._waiters: list[Waiter | None] = []
         self._busy = False
+        self._refusing = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._work: queue.SimpleQueue[tuple[list[bytes], list[Waiter | None]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
+
+    def open(self, journal: Journal) -> None:
+        """The journal that could not be made before: what comes from now on goes there."""
+        self._seq = journal.bounds()[1]
+        self._journal = journal
+
+    @property
+    def recording(self) -> bool:
+        """Whether there is a journal, and it took the last batch."""
+        return self._journal is not None and not self._refusing
 
     def submit(self, line: bytes) -> asyncio.Future[bool] | None:
         """Queues one event; the future says whether it is on disk. None: too many wait already."""
@@ -89,8 +104,8 @@ class Commits:
         if failure is None:
             self._on_batch(len(waiters))
         else:
-            _log.error("journal refused a batch", events=len(waiters), error=failure[0], fatal=failure[1])
             self._on_failure(len(waiters), failure[1])
+        self._tell(len(waiters), failure)
         for waiter in waiters:
             if waiter is not None:
                 try:
@@ -105,18 +120,28 @@ class Commits:
             self._busy = False
             self._idle.set()
 
+    def _tell(self, events: int, failure: tuple[str, bool] | None) -> None:
+        # At the beginning and at the end: a full disk refuses hundreds in a second, and the log may be on it too.
+        if failure is None and self._refusing:
+            _log.info("journal takes batches again")
+        elif failure is not None and not self._refusing:
+            _log.error("journal refused a batch", events=events, error=failure[0], fatal=failure[1])
+        self._refusing = failure is not None
+
     def _run(self) -> None:
-        seq = self._journal.bounds()[1]
         fatal = False
         while (work := self._work.get()) is not None:
             lines, waiters = work
+            journal = self._journal
             failure: tuple[str, bool] | None = None
             if fatal:
                 failure = ("journal failed before", True)
+            elif journal is None:
+                failure = ("there is no journal yet", False)
             else:
                 try:
-                    self._journal.append(seq + 1, len(lines), batches.pack(lines))
-                    seq += 1
+                    journal.append(self._seq + 1, len(lines), batches.pack(lines))
+                    self._seq += 1
                 except Exception as error:
                     # A full disk may have room again; after any other fault (a failed sync above all) what the
                     # kernel still holds cannot be believed, and the process must go. The requests that wait are
