@@ -24,7 +24,8 @@ def verdict(edge: EdgeProcess, path: str) -> str:
 
 
 def location(edge: EdgeProcess, number: int = 1) -> str | None:
-    return edge.get(f"/clktr?id={number}").headers.get("location")
+    found: str | None = edge.get(f"/clktr?id={number}").headers.get("location")
+    return found
 
 
 def on_disk(data_dir: Path) -> dict[str, bytes]:
