@@ -229,7 +229,7 @@ class Connection:
 
     def __init__(self, keep_alive: float = 75, receipt: Literal["disk", "memory"] = "disk") -> None:
         self.disk = Disk()
-        self.lookups = Lookups(cast(Any, None), 10)
+        self.lookups = Lookups(cast(Any, None), 10, None)
         self.lookups.impressions._entries[531] = _Entry(Tracker.decode(tracker("imp", 531).encode()), 0)
         self.edge = Edge(Settings(receipt=receipt), self.lookups, cast(Commits, self.disk), cast(Any, None))
         config = uvicorn.Config(self.edge, lifespan="off", ws="none", proxy_headers=False, log_config=None)
