@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from onebyone import batches
-from onebyone.edge.commits import BATCH_EVENTS, Commits
+from onebyone.edge.commits import BATCH_EVENTS, QUICK_SYNCS, Commits
 from onebyone.edge.journal import Journal
 
 pytestmark = pytest.mark.anyio
@@ -57,10 +57,20 @@ def fault(code: int, name: str) -> sqlite3.OperationalError:
     return error  # type: ignore[no-any-return]
 
 
+class Waiter:
+    """Hears once whether its event is on disk."""
+
+    def __init__(self) -> None:
+        self.future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def settled(self, recorded: bool) -> None:
+        self.future.set_result(recorded)
+
+
 def submit(commits: Commits, line: bytes) -> asyncio.Future[bool]:
-    future = commits.submit(line)
-    assert future is not None
-    return future
+    waiter = Waiter()
+    assert commits.add(line, waiter)
+    return waiter.future
 
 
 async def test_a_lone_event_is_a_batch_of_its_own(journal: Slow) -> None:
@@ -106,7 +116,7 @@ async def test_too_many_waiting_events_are_turned_away(journal: Slow) -> None:
     journal.gate.clear()
     submit(commits, b"on its way")
     await asyncio.sleep(0.05)
-    assert [commits.submit(b"x") is not None for _ in range(4)] == [True, True, False, False]
+    assert [commits.add(b"x", None) for _ in range(4)] == [True, True, False, False]
     journal.gate.set()
     await commits.close()
     journal.close()
@@ -162,4 +172,56 @@ async def test_whatever_is_raised_the_requests_are_answered(journal: Slow, error
     assert await submit(commits, b"a") is False
     await commits.close()
     assert noted.failures == [(1, True)]
+    journal.close()
+
+
+async def thread_of_a_sync(journal: Slow, commits: Commits) -> str:
+    found: list[str] = []
+    append = journal.append
+
+    def watched(seq: int, events: int, payload: bytes) -> None:
+        found.append(threading.current_thread().name)
+        append(seq, events, payload)
+
+    journal.append = watched  # type: ignore[method-assign]
+    assert await submit(commits, b"x")
+    journal.append = append  # type: ignore[method-assign]
+    return "thread" if found == ["journal"] else "loop"
+
+
+async def test_a_quick_disk_is_written_to_on_the_loop_and_a_slow_one_is_not(
+    journal: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("onebyone.edge.commits.SLOW_SECONDS", 10.0)
+    commits = Noted().commits(journal)
+    assert await thread_of_a_sync(journal, commits) == "thread"
+    for _ in range(QUICK_SYNCS):
+        await submit(commits, b"x")
+    assert await thread_of_a_sync(journal, commits) == "loop"
+    monkeypatch.setattr("onebyone.edge.commits.SLOW_SECONDS", -1.0)
+    await submit(commits, b"slow")
+    for _ in range(QUICK_SYNCS):
+        assert await thread_of_a_sync(journal, commits) == "thread"
+    monkeypatch.setattr("onebyone.edge.commits.SLOW_SECONDS", 10.0)
+    for _ in range(QUICK_SYNCS):
+        await submit(commits, b"x")
+    assert await thread_of_a_sync(journal, commits) == "loop"
+    await commits.close()
+    assert journal.bounds() == (1, 4 * QUICK_SYNCS + 4 - QUICK_SYNCS)
+    journal.close()
+
+
+async def test_a_refusal_on_the_loop_is_a_refusal(journal: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onebyone.edge.commits.SLOW_SECONDS", 10.0)
+    noted = Noted()
+    commits = noted.commits(journal)
+    for _ in range(QUICK_SYNCS + 1):
+        assert await submit(commits, b"x")
+    journal.fault = fault(sqlite3.SQLITE_FULL, "SQLITE_FULL")
+    assert await submit(commits, b"lost") is False
+    journal.fault = None
+    assert await submit(commits, b"kept") is True
+    await commits.close()
+    assert noted.failures == [(1, False)]
+    assert journal.bounds() == (1, QUICK_SYNCS + 2)
     journal.close()

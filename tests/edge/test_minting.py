@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from onebyone import events
+from onebyone.clock import now_ms
 from onebyone.edge import minting
 from onebyone.edge.minting import Mint
 from onebyone.events import Terms
 from tests.edge.edge_process import tracker
 
 
+def number(mint: Mint) -> int:
+    return events.decode(mint.line(minting.as_of(tracker("imp", 1)), b""))["id"]
+
+
 def test_ids_are_positive_distinct_and_below_63_bit() -> None:
     mints = [Mint() for _ in range(50)]
-    ids = [mint.event_id() for mint in mints for _ in range(200)]
+    ids = [number(mint) for mint in mints for _ in range(200)]
     assert len(set(ids)) == len(ids)
-    assert all(0 < number < 2**63 for number in ids)
+    assert all(0 < found < 2**63 for found in ids)
 
 
 def test_a_used_up_count_draws_a_new_prefix() -> None:
     mint = Mint()
-    first = mint.event_id()
+    first = number(mint)
     mint._ids = iter(range(0))
-    assert mint.event_id() >> 24 != first >> 24
+    assert number(mint) >> 24 != first >> 24
 
 
 def test_a_line_is_a_version_1_event() -> None:
+    before = now_ms()
     record = tracker("clk", 9, terms=Terms(pricing_type="cpc", revenue_value=5))
-    event = events.decode(minting.line(77, 1234, minting.as_of(record), b',"ua":"a\\"b","flags":["x"]'))
-    assert (event["id"], event["ts"], event["kind"], event["tracker_id"]) == (77, 1234, "clk", 9)
+    event = events.decode(Mint().line(minting.as_of(record), b',"ua":"a\\"b","flags":["x"]'))
+    assert (event["v"], event["kind"], event["tracker_id"], event["tag_id"]) == (1, "clk", 9, 23)
+    assert before <= event["ts"] <= now_ms()
     assert (event["ua"], event["flags"], event["terms"]) == ('a"b', ["x"], {"pricing_type": "cpc", "revenue_value": 5})
-    assert events.decode(minting.line(77, 1234, minting.as_of(record), b""))["tag_id"] == 23

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from onebyone.edge import visitor
+from onebyone.edge import query, visitor
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
@@ -58,7 +58,7 @@ def test_addresses_are_truncated(address: str, kept: str | None) -> None:
     ],
 )
 def test_prefetch(name: bytes, value: bytes, skipped: bool) -> None:
-    assert visitor.is_prefetch({name: value}) is skipped
+    assert visitor.read({name: value}).prefetch is skipped
 
 
 @pytest.mark.parametrize(
@@ -73,10 +73,10 @@ def test_prefetch(name: bytes, value: bytes, skipped: bool) -> None:
     ids=["cut", "cut inside a character", "whole", "not UTF-8", "torn by the client"],
 )
 def test_text(value: bytes, limit: int, kept: str) -> None:
-    assert visitor.text(value, limit) == kept
+    assert query.text(value, limit) == kept
 
 
-@pytest.mark.parametrize(("header", "field", "limit"), [(b"user-agent", "ua", 512), (b"referer", "ref", 1024)])
-def test_a_header_is_not_cut_through_a_character(header: bytes, field: str, limit: int) -> None:
-    value = b"a" * (limit - 1) + "é".encode()
-    assert visitor.facts({}, {header: value}, "") == f',"{field}":"{"a" * (limit - 1)}"'.encode()
+def test_a_header_is_not_cut_through_a_character() -> None:
+    agent, page = (b"a" * (limit - 1) + "é".encode() for limit in (512, 1024))
+    assert visitor.read({b"user-agent": agent}).agent == b',"ua":"%b"' % (b"a" * 511)
+    assert visitor.referrer(page) == b',"ref":"%b"' % (b"a" * 1023)

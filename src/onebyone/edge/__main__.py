@@ -13,6 +13,7 @@ from onebyone.edge import first_journal, metrics, operator
 from onebyone.edge.app import Edge
 from onebyone.edge.commits import Commits
 from onebyone.edge.fast_way import FastWay
+from onebyone.edge.idle import Idle
 from onebyone.edge.journal import Journal
 from onebyone.edge.knowledge import Knowledge
 from onebyone.edge.operator import Health
@@ -73,7 +74,7 @@ async def main(settings: Settings) -> int:
     deadline = asyncio.get_running_loop().time() + START_SECONDS
     for event in (begun, knowledge.usable):
         await lifeline.until(event, max(0.0, deadline - asyncio.get_running_loop().time()))
-    http = partial(FastWay, edge) if settings.edge_http == "fast" else None
+    http = partial(FastWay, edge, Idle(asyncio.get_running_loop())) if settings.edge_http == "fast" else None
     notice = partial(lifeline.notice, settings.drain_seconds)
     await web_server.serve(edge, role.listener(), lifeline.stopping, notice, serving.set, http)
     await beginning

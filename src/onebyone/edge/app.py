@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from onebyone.edge import answers, metrics, visitor
-from onebyone.edge.answers import Answer, Header
+from onebyone.edge import answers, metrics, query, visitor
+from onebyone.edge.answers import Header
 from onebyone.edge.commits import Commits
-from onebyone.edge.decision import HEADERS, PATHS, Cold, Decision, Decisions, Found, Kind, Request
+from onebyone.edge.decision import HEADERS, PATHS, Cold, Decision, Decisions, Found, Kind
 from onebyone.edge.lookup import ConfigurationUnavailable, Lookups
+from onebyone.edge.query import Tag
 from onebyone.edge.reasons import Reason
+from onebyone.edge.visitor import Visitor
+from onebyone.edge.wire import Wire
 from onebyone.settings import Network, Settings
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class _Request(NamedTuple):
+    """The arguments of `Decisions.decide`."""
+
+    kind: Kind
+    tag: Tag
+    sender: Visitor
+    referrer: bytes
+    network: bytes
+    method: str
+
+
+class _Waiter:
+    """A request that waits for the disk. Its client may go away; the others of its batch must not notice."""
+
+    def __init__(self) -> None:
+        self.future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def settled(self, recorded: bool) -> None:
+        if not self.future.done():
+            self.future.set_result(recorded)
 
 
 class Edge:
@@ -31,6 +57,7 @@ class Edge:
         """Set once the process is to stop: connections are closed with their next answer."""
         self._operator = operator
         self._members = lookups.members
+        self.wire = Wire(self.verdict)
         self._ignored = {
             (kind, reason): metrics.IGNORED.labels(kind, reason) for kind in ("imp", "clk") for reason in Reason
         }
@@ -40,47 +67,56 @@ class Edge:
         if kind is None:
             await self._operator(scope, receive, send)
             return
-        answer, reason = await self._record(await self._decide(_request(kind, scope, self.proxies)))
-        headers = [*answer.headers, self.verdict(kind, reason)]
+        decision = await self._record(*await self._decide(_request(kind, scope, self.proxies)))
+        answer = decision.answer
+        headers = [*answer.headers, self.verdict(decision)]
         if self.draining:
             headers.append(answers.CLOSE)
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
 
-    def verdict(self, kind: Kind, reason: Reason | None) -> Header:
+    def verdict(self, decision: Decision) -> Header:
         """The `X-OneByOne` of an answer that is about to be given; what was not counted is counted as such."""
-        if reason is None:
+        if decision.reason is None:
             return answers.RECORDED
-        self._ignored[kind, reason].inc()
-        return answers.IGNORED[reason]
+        self._ignored[decision.kind, decision.reason].inc()
+        return answers.IGNORED[decision.reason]
 
-    async def _decide(self, request: Request) -> Decision:
+    async def _decide(self, request: _Request) -> tuple[Decision, bytes | None]:
         found: Found = {}
         while True:
             try:
-                return self.decisions.decide(request, found)
+                return self.decisions.decide(*request, found)
             except Cold as cold:
                 try:
                     found[cold.lookup, cold.record_id] = await cold.lookup.find(cold.record_id)
                 except ConfigurationUnavailable:
                     if cold.lookup is not self._members:
-                        return self.decisions.without_configuration(request)
+                        return self.decisions.without_configuration(request.kind, request.tag, request.sender), None
                     # Nobody says that the `redir` is approved; the tracker is known and its event counts.
                     found[cold.lookup, cold.record_id] = None
 
-    async def _record(self, decision: Decision) -> tuple[Answer, Reason | None]:
-        if decision.line is None or decision.lost is None:
-            return decision.answer, decision.reason
-        recorded = self.commits.submit(decision.line)
-        if recorded is None:
-            return decision.lost, Reason.OVERLOAD
-        if self.wait_for_disk and not await recorded:
-            return decision.lost, Reason.JOURNAL
-        return decision.answer, None
+    async def _record(self, decision: Decision, line: bytes | None) -> Decision:
+        if line is None:
+            return decision
+        waiter = _Waiter() if self.wait_for_disk else None
+        if not self.commits.add(line, waiter):
+            return decision.unless(Reason.OVERLOAD)
+        if waiter is not None and not await waiter.future:
+            return decision.unless(Reason.JOURNAL)
+        return decision
 
 
-def _request(kind: Kind, scope: Scope, proxies: tuple[Network, ...]) -> Request:
+def _request(kind: Kind, scope: Scope, proxies: tuple[Network, ...]) -> _Request:
     peer = scope["client"][0] if scope["client"] else ""
     address = visitor.client_address(peer, scope["headers"], proxies)
     headers = {name: value for name, value in scope["headers"] if name in HEADERS}
-    return Request(kind, scope["method"], scope["query_string"], headers, address)
+    referrer = headers.get(b"referer")
+    return _Request(
+        kind,
+        query.read(scope["query_string"]),
+        visitor.read(headers),
+        b"" if referrer is None else visitor.referrer(referrer),
+        visitor.network(address),
+        scope["method"],
+    )

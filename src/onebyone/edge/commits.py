@@ -1,7 +1,11 @@
 """Group commit: all requests that wait share one sync.
 
-While a batch is on its way to the disk the next one gathers; a lone request finds the disk idle and does not wait for
-a timer. The journal's seq has no holes: it moves only when a batch is on disk.
+All that one turn of the loop has read goes to the disk together at its end; a lone request finds the disk idle and does
+not wait for a timer. The journal's seq has no holes: it moves only when a batch is on disk.
+
+A disk that has lately been quick is written to on the loop's own thread: handing a batch to another thread and back,
+under an interpreter lock that both need, costs more than the write itself. After one slow sync a thread of its own
+writes, and the next batch gathers meanwhile, until the disk has been quick for a while.
 """
 
 from __future__ import annotations
@@ -10,7 +14,9 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
+from typing import Protocol
 
 import structlog
 
@@ -20,7 +26,18 @@ from onebyone.edge.journal import Journal
 BATCH_EVENTS = 500
 """Events of one batch at most: a stream entry stays under two megabytes, unpacked."""
 
-Waiter = Callable[[bool], None]
+SLOW_SECONDS = 0.02
+"""A sync that takes longer is slow: nobody but its own requests may wait for the next one."""
+QUICK_SYNCS = 20
+"""So many in a row that are not slow, and the disk is quick again."""
+
+
+class Waiter(Protocol):
+    """Who waits for an event to be on disk."""
+
+    def settled(self, recorded: bool) -> None:
+        """The event is on disk, or the disk refused it. Called on the loop's thread."""
+
 
 _log = structlog.get_logger()
 
@@ -47,6 +64,8 @@ class Commits:
         self._loop = asyncio.get_running_loop()
         self._lines: list[bytes] = []
         self._waiters: list[Waiter | None] = []
+        self._fatal = False
+        self._quick = 0
         self._busy = False
         self._refusing = False
         self._idle = asyncio.Event()
@@ -64,17 +83,6 @@ class Commits:
     def recording(self) -> bool:
         """Whether there is a journal, and it took the last batch."""
         return self._journal is not None and not self._refusing
-
-    def submit(self, line: bytes) -> asyncio.Future[bool] | None:
-        """Queues one event; the future says whether it is on disk. None: too many wait already."""
-        future: asyncio.Future[bool] = self._loop.create_future()
-
-        def settle(recorded: bool) -> None:
-            # A request whose client went away is cancelled; the others of its batch must not notice.
-            if not future.done():
-                future.set_result(recorded)
-
-        return future if self.add(line, settle) else None
 
     def add(self, line: bytes, waiter: Waiter | None) -> bool:
         """Queues one event and tells the waiter, on the loop, whether it is on disk. False: too many wait already."""
@@ -96,20 +104,29 @@ class Commits:
         await asyncio.to_thread(self._thread.join)
 
     def _next(self) -> None:
-        lines, self._lines = self._lines[:BATCH_EVENTS], self._lines[BATCH_EVENTS:]
-        waiters, self._waiters = self._waiters[:BATCH_EVENTS], self._waiters[BATCH_EVENTS:]
-        self._work.put((lines, waiters))
+        if len(self._lines) <= BATCH_EVENTS:
+            lines, self._lines = self._lines, []
+            waiters, self._waiters = self._waiters, []
+        else:
+            lines, self._lines = self._lines[:BATCH_EVENTS], self._lines[BATCH_EVENTS:]
+            waiters, self._waiters = self._waiters[:BATCH_EVENTS], self._waiters[BATCH_EVENTS:]
+        if self._quick >= QUICK_SYNCS:
+            self._done(waiters, self._write(lines))
+        else:
+            self._work.put((lines, waiters))
 
-    def _done(self, waiters: list[Waiter | None], failure: tuple[str, bool] | None) -> None:
+    def _done(self, waiters: list[Waiter | None], failure: str | None) -> None:
         if failure is None:
             self._on_batch(len(waiters))
         else:
-            self._on_failure(len(waiters), failure[1])
-        self._tell(len(waiters), failure)
+            self._on_failure(len(waiters), self._fatal)
+        if self._refusing or failure is not None:
+            self._tell(len(waiters), failure)
+        recorded = failure is None
         for waiter in waiters:
             if waiter is not None:
                 try:
-                    waiter(failure is None)
+                    waiter.settled(recorded)
                 except Exception:
                     # Whatever is wrong with one connection, the others of its batch get their answer.
                     _log.exception("a waiter failed")
@@ -120,32 +137,35 @@ class Commits:
             self._busy = False
             self._idle.set()
 
-    def _tell(self, events: int, failure: tuple[str, bool] | None) -> None:
+    def _tell(self, events: int, failure: str | None) -> None:
         # At the beginning and at the end: a full disk refuses hundreds in a second, and the log may be on it too.
-        if failure is None and self._refusing:
+        if failure is None:
             _log.info("journal takes batches again")
-        elif failure is not None and not self._refusing:
-            _log.error("journal refused a batch", events=events, error=failure[0], fatal=failure[1])
+        elif not self._refusing:
+            _log.error("journal refused a batch", events=events, error=failure, fatal=self._fatal)
         self._refusing = failure is not None
 
     def _run(self) -> None:
-        fatal = False
         while (work := self._work.get()) is not None:
             lines, waiters = work
-            journal = self._journal
-            failure: tuple[str, bool] | None = None
-            if fatal:
-                failure = ("journal failed before", True)
-            elif journal is None:
-                failure = ("there is no journal yet", False)
-            else:
-                try:
-                    journal.append(self._seq + 1, len(lines), batches.pack(lines))
-                    self._seq += 1
-                except Exception as error:
-                    # A full disk may have room again; after any other fault (a failed sync above all) what the
-                    # kernel still holds cannot be believed, and the process must go. The requests that wait are
-                    # answered in any case.
-                    fatal = getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL
-                    failure = (f"{getattr(error, 'sqlite_errorname', '')} {error!r}", fatal)
-            self._loop.call_soon_threadsafe(self._done, waiters, failure)
+            self._loop.call_soon_threadsafe(self._done, waiters, self._write(lines))
+
+    def _write(self, lines: list[bytes]) -> str | None:
+        """Writes one batch and syncs it, on whichever thread has its turn; what went wrong, if anything did."""
+        journal = self._journal
+        if journal is None:
+            return "there is no journal yet"
+        if self._fatal:
+            return "journal failed before"
+        began = time.monotonic()
+        try:
+            journal.append(self._seq + 1, len(lines), batches.pack(lines))
+        except Exception as error:
+            # A full disk may have room again; after any other fault (a failed sync above all) what the kernel still
+            # holds cannot be believed, and the process must go. The requests that wait are answered in any case.
+            self._fatal = getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL
+            self._quick = 0
+            return f"{getattr(error, 'sqlite_errorname', '')} {error!r}"
+        self._seq += 1
+        self._quick = self._quick + 1 if time.monotonic() - began < SLOW_SECONDS else 0
+        return None

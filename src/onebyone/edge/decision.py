@@ -1,4 +1,4 @@
-"""The hot path's decision: what one request to `/imptr`, `/clktr` or `/clktrb` gets, from query string to event line.
+"""The hot path's decision: what one request to `/imptr`, `/clktr` or `/clktrb` gets, from the tag to the event line.
 
 Read `Decisions.decide` from top to bottom: each line is a row of the edge contract. It never waits: both ways into the
 edge (`app.py` over ASGI, `fast_way.py` without) call it, and when it needs a record that is not in memory it raises
@@ -7,17 +7,17 @@ edge (`app.py` over ASGI, `fast_way.py` without) call it, and when it needs a re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, TypeVar
 
 import structlog
 
-from onebyone.clock import now_ms
-from onebyone.edge import answers, metrics, minting, query, targets, visitor
+from onebyone.edge import answers, metrics, minting, targets, visitor
 from onebyone.edge.answers import Answer
 from onebyone.edge.lookup import Lookup, Lookups, Tracker
+from onebyone.edge.query import Tag
 from onebyone.edge.reasons import Reason
+from onebyone.edge.visitor import Visitor
 from onebyone.money import ANCOST_MAX_MICROS, parse_ancost
 
 Kind = Literal["imp", "clk"]
@@ -27,11 +27,9 @@ Found = dict[tuple[Lookup[Any], int], Any]
 
 PATHS: dict[str, Kind] = {"/imptr": "imp", "/clktr": "clk", "/clktrb": "clk"}
 
-HEADERS = frozenset((b"sec-fetch-dest", b"x-forwarded-for", *visitor.PURPOSES, *visitor.HEADERS))
-"""The request headers that an answer or an event may depend on; a decision sees no other."""
+HEADERS = frozenset((b"referer", b"x-forwarded-for", *visitor.HEADERS))
+"""The request headers that an answer or an event may depend on; neither sees another."""
 
-_GIF = answers.GIF, answers.GIF_UNAVAILABLE
-_SCRIPT = answers.SCRIPT, answers.SCRIPT_UNAVAILABLE
 _NOTHING: Found = {}
 _log = structlog.get_logger()
 
@@ -45,26 +43,28 @@ class Cold(Exception):
         self.record_id = record_id
 
 
-class Request(NamedTuple):
-    """What a decision looks at."""
+class Decision:
+    """What to answer, and as what it counts. Compared by identity: the usual ones are made once and rendered once."""
 
-    kind: Kind
-    method: str
-    query: bytes
-    headers: Mapping[bytes, bytes]
-    """Those of `HEADERS`, by lower-case name; of a repeated header the last."""
-    address: str
-    """The client's, by `visitor.client_address`."""
+    __slots__ = ("answer", "kind", "lost", "reason")
+
+    def __init__(self, kind: Kind, answer: Answer, reason: Reason | None, lost: Answer | None = None) -> None:
+        self.kind = kind
+        self.answer = answer
+        self.reason = reason
+        """Why nothing is counted; None: the event is recorded once its line is on disk."""
+        self.lost = lost or answer
+        """The answer if the line could not be written: an impression says so by its status, a person who clicked
+        lands."""
+
+    def unless(self, reason: Reason) -> Decision:
+        """The decision after all, when the line could not be written."""
+        return Decision(self.kind, self.lost, reason)
 
 
-class Decision(NamedTuple):
-    """What to answer. With a `line`, only once that is on disk; else `reason` says why nothing is counted."""
-
-    answer: Answer
-    reason: Reason | None
-    line: bytes | None = None
-    lost: Answer | None = None
-    """The answer if `line` could not be written: an impression says so by its status, a person who clicked lands."""
+_GIF = Decision("imp", answers.GIF, None, answers.GIF_UNAVAILABLE)
+_SCRIPT = Decision("imp", answers.SCRIPT, None, answers.SCRIPT_UNAVAILABLE)
+_NO_DESTINATION = Decision("clk", answers.NO_DESTINATION, None)
 
 
 class Decisions:
@@ -75,60 +75,66 @@ class Decisions:
         self._mint = minting.Mint()
         self._any_seen: set[tuple[int, str | None]] = set()
 
-    def decide(self, request: Request, found: Found = _NOTHING) -> Decision:
-        """The decision by what is in memory and what was `found`. Raises `Cold`."""
-        kind, method, raw, headers, address = request
+    def decide(
+        self,
+        kind: Kind,
+        tag: Tag,
+        sender: Visitor,
+        referrer: bytes,
+        network: bytes,
+        method: str = "GET",
+        found: Found = _NOTHING,
+    ) -> tuple[Decision, bytes | None]:
+        """The decision by what is in memory and what was `found`, and the event line that must be on disk before it
+        holds. `referrer` and `network` are JSON members of that line. Raises `Cold`."""
         if method != "GET" and method != "HEAD":
-            return Decision(answers.METHOD, Reason.METHOD)
-        asked = query.parse(raw)
-        pixel, unavailable = _SCRIPT if _wants_script(asked, headers) else _GIF
-        number = query.tracker_id(asked)
+            return Decision(kind, answers.METHOD, Reason.METHOD), None
+        number, script, cachebuster, ancost, signals, redir, macro_left = tag
+        pixel = _SCRIPT if (sender.script if script is None else script) else _GIF
         if number is None:
-            return Decision(pixel if kind == "imp" else answers.NOT_FOUND, Reason.BAD_ID)
-        tracker = _record(self._lookups.impressions if kind == "imp" else self._lookups.clicks, number, found)
-        if tracker is None:
-            return Decision(pixel if kind == "imp" else answers.NOT_FOUND, Reason.UNKNOWN_ID)
-        answer, refused = self._target(kind, pixel, asked, tracker, found)
-        if not tracker.record.active:
-            return Decision(answer, Reason.INACTIVE)
-        if method == "HEAD":
-            return Decision(answer, Reason.HEAD)
-        if visitor.is_prefetch(headers):
-            return Decision(answer, Reason.PREFETCH)
-        facts = visitor.facts(asked.values, headers, address) + _oddities(asked, refused)
-        line = minting.line(self._mint.event_id(), now_ms(), tracker.fragment, facts)
-        return Decision(answer, None, line, unavailable if kind == "imp" else answer)
-
-    def without_configuration(self, request: Request) -> Decision:
-        """The decision when the cache server cannot be asked for what `decide` needs."""
-        asked = query.parse(request.query)
-        if request.kind == "imp":
-            _, unavailable = _SCRIPT if _wants_script(asked, request.headers) else _GIF
-            return Decision(unavailable, Reason.CONFIG)
-        location = targets.to_location(asked.redir) if asked.redir is not None else None
-        answer = answers.TRY_AGAIN if location is None else answers.notice(location, status=503)
-        return Decision(answer, Reason.CONFIG)
-
-    def _target(
-        self, kind: Kind, pixel: Answer, asked: query.Query, tracker: Tracker, found: Found
-    ) -> tuple[Answer, bool]:
-        """The answer of a known tracker, and whether a `redir` was refused: `redir`, else `click_url`, else a page."""
-        location: bytes | None = None
-        refused = asked.redir is not None
-        if asked.redir is not None:
-            location = targets.to_location(asked.redir)
+            return Decision(kind, pixel.answer if kind == "imp" else answers.NOT_FOUND, Reason.BAD_ID), None
+        lookup = self._lookups.impressions if kind == "imp" else self._lookups.clicks
+        tracker = lookup.get(number)
+        if tracker is None and (tracker := _waited(lookup, number, found)) is None:
+            return Decision(kind, pixel.answer if kind == "imp" else answers.NOT_FOUND, Reason.UNKNOWN_ID), None
+        refused = False
+        decision = pixel
+        if redir is not None:
+            location = targets.to_location(redir)
             if location is not None and self._approved(location, tracker, found):
-                return answers.redirect(location), False
-            metrics.REDIRECTS_REFUSED.inc()
+                decision = Decision(kind, answers.redirect(location), None)
+            else:
+                metrics.REDIRECTS_REFUSED.inc()
+                refused = True
+                if kind == "clk":
+                    decision = _landing(tracker, location)
+        elif kind == "clk":
+            decision = _landing(tracker, None)
+        if not tracker.record.active:
+            return Decision(kind, decision.answer, Reason.INACTIVE), None
+        if method == "HEAD":
+            return Decision(kind, decision.answer, Reason.HEAD), None
+        if sender.prefetch:
+            return Decision(kind, decision.answer, Reason.PREFETCH), None
+        facts = network + sender.agent + referrer + cachebuster
+        if signals or sender.gpc:
+            facts += visitor.privacy(signals, sender.gpc)
+        if ancost is not None or macro_left or refused:
+            facts += _oddities(ancost, macro_left, refused)
+        return decision, self._mint.line(tracker.fragment, facts)
+
+    def without_configuration(self, kind: Kind, tag: Tag, sender: Visitor) -> Decision:
+        """The decision when the cache server cannot be asked for what `decide` needs."""
         if kind == "imp":
-            return pixel, refused
-        if tracker.record.click_url is not None:
-            return answers.redirect(tracker.record.click_url.encode()), refused
-        return (answers.NO_DESTINATION if location is None else answers.notice(location)), refused
+            pixel = _SCRIPT if (sender.script if tag.script is None else tag.script) else _GIF
+            return pixel.unless(Reason.CONFIG)
+        location = targets.to_location(tag.redir) if tag.redir is not None else None
+        answer = answers.TRY_AGAIN if location is None else answers.notice(location, status=503)
+        return Decision(kind, answer, Reason.CONFIG)
 
     def _approved(self, location: bytes, tracker: Tracker, found: Found) -> bool:
         number = tracker.record.member_id
-        member = _record(self._lookups.members, number, found)
+        member = self._lookups.members.get(number) or _waited(self._lookups.members, number, found)
         if member is None or not targets.approved(location, member):
             return False
         if member.redirect_policy == "any":
@@ -143,10 +149,7 @@ class Decisions:
             _log.warning("redirect by policy any", member_id=member_id, host=host)
 
 
-def _record(lookup: Lookup[Record], record_id: int, found: Found) -> Record | None:
-    record = lookup.get(record_id)
-    if record is not None:
-        return record
+def _waited(lookup: Lookup[Record], record_id: int, found: Found) -> Record | None:
     try:
         waited: Record | None = found[lookup, record_id]
     except KeyError:
@@ -154,20 +157,25 @@ def _record(lookup: Lookup[Record], record_id: int, found: Found) -> Record | No
     return waited
 
 
-def _wants_script(asked: query.Query, headers: Mapping[bytes, bytes]) -> bool:
-    kind = asked.values.get(b"t")
-    return kind == b"1" or (kind is None and headers.get(b"sec-fetch-dest") == b"script")
+def _landing(tracker: Tracker, refused: bytes | None) -> Decision:
+    """Where a click leads without an approved `redir`: the tracker's page, else a notice of the refused target, else a
+    page that says that there is none."""
+    if tracker.record.click_url is not None:
+        return _to_page(tracker.record.click_url)
+    return _NO_DESTINATION if refused is None else Decision("clk", answers.notice(refused), None)
 
 
-def _oddities(asked: query.Query, refused: bool) -> bytes:
+@lru_cache(maxsize=4096)
+def _to_page(url: str) -> Decision:
+    return Decision("clk", answers.redirect(url.encode()), None)
+
+
+def _oddities(ancost: bytes | None, macro_left: bool, refused: bool) -> bytes:
     """The part of an event line with the cost given in the tag, and with the flags."""
     found = b""
-    if not (asked.macro_left or refused or b"ancost" in asked.values):
-        return found
-    flags = ['"macro_unreplaced"'] if asked.macro_left else []
-    cost = asked.values.get(b"ancost")
-    if cost is not None:
-        found = _ancost(cost[:_ANCOST_LENGTH])
+    flags = ['"macro_unreplaced"'] if macro_left else []
+    if ancost is not None:
+        found = _ancost(ancost[:_ANCOST_LENGTH])
         if not found:
             flags.append('"ancost_invalid"')
     if refused:

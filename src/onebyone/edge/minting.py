@@ -7,6 +7,7 @@ whenever the count is used up, so no coordination is needed; counting does not r
 from __future__ import annotations
 
 import secrets
+from time import time_ns
 from typing import Any
 
 import orjson
@@ -17,17 +18,22 @@ from onebyone.events import AS_OF, VERSION
 _COUNT_BITS = 24
 _COUNT_END = 1 << _COUNT_BITS
 _PREFIX_BITS = 63 - _COUNT_BITS
+_LINE = b'{"v":' + str(VERSION).encode() + b',"id":%d,"ts":%d,%b%b}'
 
 
 class Mint:
-    """Event ids of one process."""
+    """Event lines of one process."""
 
     def __init__(self) -> None:
         self._ids = iter(range(0))
 
-    def event_id(self) -> int:
-        """The next id, 1 to 2**63 - 1."""
-        return next(self._ids, 0) or self._renew()
+    def line(self, fragment: bytes, facts: bytes) -> bytes:
+        """The line of an event that is received now: the tracker's fragment (`as_of`) and the request's facts.
+
+        `facts` are JSON members, each with a comma in front.
+        """
+        number = next(self._ids, 0) or self._renew()
+        return _LINE % (number, time_ns() // 1_000_000, fragment, facts)
 
     def _renew(self) -> int:
         first = (secrets.randbelow((1 << _PREFIX_BITS) - 1) + 1) << _COUNT_BITS
@@ -43,11 +49,3 @@ def as_of(tracker: TrackerRecord) -> bytes:
     if tracker.terms:
         fields["terms"] = tracker.terms
     return orjson.dumps(fields)[1:-1]
-
-
-def line(event_id: int, ts: int, fragment: bytes, facts: bytes) -> bytes:
-    """One event line: version, id, receive time (ms), the tracker's fragment and the request's facts.
-
-    `facts` are JSON members, each with a comma in front.
-    """
-    return b'{"v":%d,"id":%d,"ts":%d,%b%b}' % (VERSION, event_id, ts, fragment, facts)

@@ -2,13 +2,26 @@
 
 Names are lower case, the first of repeated parameters wins. `redir` swallows the raw rest of the query when that
 begins like a URL; else it is one percent-encoded value like any other.
+
+Nearly all requests carry the parameters that the tag generator writes, in its order and with nothing to decode; one
+regular expression, `USUAL`, reads those in a fraction of the time.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
+
+import orjson
+
+from onebyone.events import CONSENT
+
+USUAL = rb"id=([1-9][0-9]{0,17})(?:&t=([0-9]))?(?:&cachebuster=([0-9A-Za-z]{1,64}))?(?:&ancost=([0-9.]{1,15}))?"
+"""The usual query string: the groups are the values of `Tag` of the same names."""
+CACHEBUSTER_MAX = 64
+CONSENT_MAX = 2048
 
 _ABSOLUTE = re.compile(rb"https?://", re.IGNORECASE)
 _MACRO = re.compile(rb"\[.*\]|\$\{.*\}|%%.*%%|\{.*\}", re.DOTALL)
@@ -70,10 +83,59 @@ def parse(raw: bytes) -> Query:
     return Query(values, redir, macro_left)
 
 
-def tracker_id(query: Query) -> int | None:
-    """The tracker's id: ASCII digits, 1 to 2**63 - 1; None when it is absent or anything else."""
-    text = query.values.get(b"id", b"")
-    if len(text) > 19 or not text.isdigit():
+class Tag(NamedTuple):
+    """What the edge reads of a query string."""
+
+    tracker_id: int | None
+    """1 to 2**63 - 1; None when it is absent or anything but ASCII digits."""
+    script: bool | None
+    """Whether `t` asks for a script; None: it says nothing."""
+    cachebuster: bytes
+    """As a JSON member of an event line with a comma in front; nothing when it is absent."""
+    ancost: bytes | None
+    signals: Mapping[str, str]
+    """Privacy signals, by the names of `events.CONSENT`."""
+    redir: bytes | None
+    macro_left: bool
+
+
+NO_SIGNALS: Mapping[str, str] = {}
+_SIGNALS = tuple((name.encode(), name) for name in CONSENT)
+_SIGNAL_NAMES = frozenset(raw for raw, _ in _SIGNALS)
+
+
+def read(raw: bytes) -> Tag:
+    """The tag of any query string; never fails."""
+    values, redir, macro_left = parse(raw)
+    kind, cachebuster = values.get(b"t"), values.get(b"cachebuster")
+    signals = NO_SIGNALS
+    if not _SIGNAL_NAMES.isdisjoint(values):
+        signals = {name: text(values[raw], CONSENT_MAX) for raw, name in _SIGNALS if raw in values}
+    return Tag(
+        _tracker_id(values.get(b"id", b"")),
+        None if kind is None else kind == b"1",
+        b"" if cachebuster is None else b',"cb":' + orjson.dumps(text(cachebuster, CACHEBUSTER_MAX)),
+        values.get(b"ancost"),
+        signals,
+        redir,
+        macro_left,
+    )
+
+
+def text(value: bytes, limit: int) -> str:
+    """At most `limit` bytes of a header or parameter as text; bytes that are not UTF-8 read as Latin-1."""
+    kept = value[:limit]
+    try:
+        return kept.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if len(value) > limit and error.reason == "unexpected end of data":
+            # The cut went through a character.
+            return kept[: error.start].decode("utf-8")
+        return kept.decode("latin-1")
+
+
+def _tracker_id(digits: bytes) -> int | None:
+    if len(digits) > 19 or not digits.isdigit():
         return None
-    number = int(text)
+    number = int(digits)
     return number if 0 < number < 2**63 else None

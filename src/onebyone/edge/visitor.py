@@ -4,49 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Any
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any, NamedTuple
 
 import orjson
 
-from onebyone.events import CONSENT
+from onebyone.edge.query import text
 from onebyone.settings import Network
 
 AGENT_MAX = 512
 REFERRER_MAX = 1024
-CONSENT_MAX = 2048
-CACHEBUSTER_MAX = 64
 
-_CONSENT = tuple((name.encode(), name) for name in CONSENT)
-_SIGNALS = frozenset(raw for raw, _ in _CONSENT)
-HEADERS = frozenset((b"user-agent", b"referer", b"sec-gpc"))
-"""Headers that `facts` reads."""
 PURPOSES = frozenset((b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"))
+HEADERS = frozenset((b"user-agent", b"sec-gpc", b"sec-fetch-dest", *PURPOSES))
+"""Headers that `read` looks at."""
 _SKIPPED_PURPOSE = (b"prefetch", b"prerender", b"preview")
 
-Headers = Mapping[bytes, bytes]
+
+class Visitor(NamedTuple):
+    """What a request's headers say, but for where it comes from: the same for many requests of one browser."""
+
+    agent: bytes
+    """As a JSON member of an event line with a comma in front; nothing when it is absent."""
+    script: bool
+    """The page runs what it gets as a script."""
+    prefetch: bool
+    """Nobody looks at this yet, says the browser."""
+    gpc: bool
+    """Global Privacy Control."""
 
 
-def text(value: bytes, limit: int) -> str:
-    """At most `limit` bytes of a header or parameter as text; bytes that are not UTF-8 read as Latin-1."""
-    kept = value[:limit]
-    try:
-        return kept.decode("utf-8")
-    except UnicodeDecodeError as error:
-        if len(value) > limit and error.reason == "unexpected end of data":
-            # The cut went through a character.
-            return kept[: error.start].decode("utf-8")
-        return kept.decode("latin-1")
+def read(headers: Mapping[bytes, bytes]) -> Visitor:
+    """The visitor of `HEADERS`, by lower-case name."""
+    agent = headers.get(b"user-agent")
+    return Visitor(
+        b"" if agent is None else _agent(agent[: AGENT_MAX + 1]),
+        headers.get(b"sec-fetch-dest") == b"script",
+        any(headers[name].lower().startswith(_SKIPPED_PURPOSE) for name in PURPOSES if name in headers),
+        headers.get(b"sec-gpc") == b"1",
+    )
 
 
-@lru_cache(maxsize=16384)
 def truncate(address: str) -> str | None:
     """The network of an address, /24 or /48, as text; None when it is no address."""
     parsed = _parse(address)
     if parsed is None:
         return None
-    prefix = 24 if parsed.version == 4 else 48
-    return str(ip_network((parsed, prefix), strict=False).network_address)
+    kept = 3 if parsed.version == 4 else 6
+    return str(type(parsed)(parsed.packed[:kept].ljust(len(parsed.packed), b"\0")))
 
 
 def _parse(address: str) -> IPv4Address | IPv6Address | None:
@@ -81,56 +86,28 @@ def client_address(peer: str, headers: Iterable[tuple[bytes, bytes]], trusted: t
     return address
 
 
-def is_prefetch(headers: Headers) -> bool:
-    """Whether the browser says that nobody looks at this yet."""
-    if PURPOSES.isdisjoint(headers):
-        return False
-    return any(headers[name].lower().startswith(_SKIPPED_PURPOSE) for name in PURPOSES if name in headers)
-
-
-def facts(values: Mapping[bytes, bytes], headers: Headers, address: str) -> bytes:
-    """The event fields that say who asked (`events.Event`) as JSON members, each with a comma in front.
-
-    An absent fact is an absent field. The texts of one agent or page come again and again, so they are encoded once;
-    one byte more than is kept shows that something was cut.
-    """
-    found = _network(address)
-    if (agent := headers.get(b"user-agent")) is not None:
-        found += _agent(agent[: AGENT_MAX + 1])
-    if (referrer := headers.get(b"referer")) is not None:
-        found += _referrer(referrer[: REFERRER_MAX + 1])
-    if (cachebuster := values.get(b"cachebuster")) is not None:
-        if cachebuster.isalnum() and len(cachebuster) <= CACHEBUSTER_MAX:
-            found += b',"cb":"%b"' % cachebuster
-        else:
-            found += b',"cb":%b' % orjson.dumps(text(cachebuster, CACHEBUSTER_MAX))
-    if b"sec-gpc" in headers or not _SIGNALS.isdisjoint(values):
-        found += _privacy(values, headers)
-    return found
-
-
 @lru_cache(maxsize=16384)
-def _network(address: str) -> bytes:
-    network = truncate(address)
-    return b"" if network is None else b',"ip":"%b"' % network.encode()
+def network(address: str) -> bytes:
+    """The truncated address as a JSON member of an event line with a comma in front; nothing when it is none."""
+    kept = truncate(address)
+    return b"" if kept is None else b',"ip":"%b"' % kept.encode()
 
 
 @lru_cache(maxsize=8192)
 def _agent(value: bytes) -> bytes:
+    # One byte more than is kept shows that something was cut.
     return b',"ua":' + orjson.dumps(text(value, AGENT_MAX))
 
 
-@lru_cache(maxsize=4096)
-def _referrer(value: bytes) -> bytes:
+def referrer(value: bytes) -> bytes:
+    """The page as a JSON member of an event line with a comma in front."""
     return b',"ref":' + orjson.dumps(text(value, REFERRER_MAX))
 
 
-def _privacy(values: Mapping[bytes, bytes], headers: Headers) -> bytes:
-    found: dict[str, Any] = {}
-    for raw, name in _CONSENT:
-        if raw in values:
-            found[name] = text(values[raw], CONSENT_MAX)
-    if headers.get(b"sec-gpc") == b"1":
+def privacy(signals: Mapping[str, str], gpc: bool) -> bytes:
+    """The signals, and what follows from them, as JSON members of an event line, each with a comma in front."""
+    found: dict[str, Any] = dict(signals)
+    if gpc:
         found["gpc"] = 1
     if _opted_out(found):
         found["user_id"] = -1
