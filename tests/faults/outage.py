@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 
 from tests.edge.edge_process import EdgeProcess, Publisher, tracker
-from tests.faults.backlog import resident
+from tests.faults.backlog import first_answer, resident
 from tests.support.valkey import start_valkey
 
 BROWSERS = Path(__file__).parents[2] / "loadtests" / "browsers.lua"
@@ -30,15 +30,6 @@ def recorded(edge: EdgeProcess) -> int:
     page = httpx.get(f"{edge.url}/metrics", timeout=30).text
     found = re.search(r"^onebyone_edge_recorded_total (\S+)", page, re.MULTILINE)
     return int(float(found[1])) if found else 0
-
-
-def first_answer(edge: EdgeProcess) -> float:
-    """Starts the process; seconds until a request that waited for it was answered `recorded`."""
-    began = time.monotonic()
-    edge.start(wait=False)
-    if edge.get("/imptr?id=1").headers["x-onebyone"] != "recorded":
-        raise SystemExit("the first answer is a refusal")
-    return time.monotonic() - began
 
 
 def main() -> None:
@@ -80,10 +71,8 @@ def main() -> None:
         sink = httpx.get(f"{edge.url}/sinkz", timeout=30).json()
         print(f"waiting for the stream server: {sink['unshipped_batches']:,} batches")
         edge.kill()
-        again = first_answer(edge)
         print(
-            f"first answer after SIGKILL and a new start: {again:.2f} s;"
-            f" after the first start, with no journal: {fresh:.2f} s"
+            f"first answer after SIGKILL and a new start: {first_answer(edge)}; of a start without a journal: {fresh}"
         )
         edge.kill()
         edge.listener.close()
