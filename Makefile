@@ -22,7 +22,7 @@ install_into = UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(1)
 install = $(call install_into,$(BIN)/python,$(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-postgres clients lint types bench bench-compare bench-api loadtest storm faults lock clean
+.PHONY: help run demo test test-postgres clients lint types bench bench-compare bench-api loadtest storm faults outage catch-up lock clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,12 @@ storm: $(VENV)/.dev ## Kill edge, counter and Valkey in mid-traffic, then compar
 
 faults: $(VENV)/.dev ## Run every fault experiment and print the table of what was lost, doubled and refused.
 	$(BIN)/python -m pytest -q -m "faults or not faults" tests/faults $(PYTEST_ARGS)
+
+outage: $(VENV)/.dev ## Print an edge's memory and disk while five million events wait for the stream server (ARGS="--events 1000000").
+	$(BIN)/python -m tests.faults.outage $(ARGS)
+
+catch-up: $(VENV)/.dev ## Print how fast the counter takes a full stream, and where its time goes (ARGS="--profile").
+	$(BIN)/python -m tests.faults.catch_up $(ARGS)
 
 lock: $(VENV)/.dev ## Write the lock files again from pyproject.toml.
 	$(LOCK) --extra embedded --output-file requirements.lock pyproject.toml

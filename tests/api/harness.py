@@ -14,6 +14,7 @@ from onebyone.api import operator, passwords
 from onebyone.api.app import Api
 from onebyone.api.bootstrap import add_member, add_user, bootstrap
 from onebyone.api.context import ApiContext
+from onebyone.api.reports.runs import Runs
 from onebyone.api.sink import SinkMeter
 from onebyone.api.store import schema
 from onebyone.clock import now_ms
@@ -135,6 +136,7 @@ class Harness(Client):
     context: ApiContext = field(kw_only=True)
     clock: Clock = field(kw_only=True)
     wakes: Wakes = field(kw_only=True)
+    reports: Runs = field(kw_only=True)
 
     async def login(self, username: str, password: str) -> Client:
         """Another user's view."""
@@ -173,6 +175,6 @@ async def start(url: str) -> Harness:
     sink = SinkMeter(context.settings, context.report_store)
     app = Api(context, operator.application(context.settings, lambda: {"configuration": True}, sink.measure))
     http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.test")
-    harness = Harness(http, store=store, context=context, clock=clock, wakes=wakes)
+    harness = Harness(http, store=store, context=context, clock=clock, wakes=wakes, reports=app.reports)
     harness.token = (await harness.login("admin", PASSWORD)).token
     return harness

@@ -22,6 +22,7 @@ from onebyone.api.errors import ApiError
 from onebyone.api.fields import MAX_ID
 from onebyone.api.limits import ObjectLimits
 from onebyone.api.lookup import Lookup
+from onebyone.api.reports.runs import Runs
 from onebyone.api.reports.service import services as report_services
 from onebyone.api.request import ApiRequest, Handler
 from onebyone.api.service import Service
@@ -45,12 +46,13 @@ class Api:
         self._sessions = Sessions(context)
         self._usage = UsageCounter(context.settings, context.cache)
         self._entities = frozenset(entity.service for entity in ENTITIES)
+        self.reports = Runs(context)
         self._handlers: dict[str, Handler] = {
             **{entity.service: Service(context, entity) for entity in ENTITIES},
             "object-limit": ObjectLimits(context, {entity.service: entity for entity in ENTITIES}),
             "lookup": Lookup(context),
             **catalogue.services(context),
-            **report_services(context),
+            **report_services(context, self.reports),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

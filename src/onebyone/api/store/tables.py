@@ -246,6 +246,7 @@ report = Table(
     Column("created_on", TIMESTAMP, nullable=False, index=True),
     Column("request", sql.Document, nullable=False),
     Column("status", String(16), nullable=False),
+    Column("leased_ms", BigInteger, nullable=False),
     Column("error", Text),
     Column("header_info", Text),
     Column("row_count", Integer),
