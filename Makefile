@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 PYTEST_ARGS ?=
+REPEATS ?= 3
+FAULT_WORKERS ?= 4
 
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
@@ -54,8 +56,9 @@ loadtest: $(VENV)/.dev ## Load a product of its own with locust and compare reco
 storm: $(VENV)/.dev ## Kill edge, counter and Valkey in mid-traffic, then compare every answer with the report.
 	$(BIN)/python -m tests.faults.kill_storm $(ARGS)
 
-faults: $(VENV)/.dev ## Run every fault experiment and print the table of what was lost, doubled and refused.
-	$(BIN)/python -m pytest -q -m "faults or not faults" tests/faults $(PYTEST_ARGS)
+faults: $(VENV)/.dev ## Run every fault experiment 3 times; print what was lost, doubled and refused (REPEATS=1, FAULT_WORKERS=2).
+	@ONEBYONE_FAULT_REPEATS=$(REPEATS) ONEBYONE_FAULT_RESULTS=fault-results \
+		$(BIN)/python -m pytest -q -n $(FAULT_WORKERS) --maxschedchunk 1 -m fault tests/faults $(PYTEST_ARGS)
 
 lock: $(VENV)/.dev ## Write the lock files again from pyproject.toml.
 	$(LOCK) --extra embedded --output-file requirements.lock pyproject.toml

@@ -4,54 +4,31 @@ An answer `recorded` is an obligation. Once the fault is over:
 C  conservation: each obligation is in the archive exactly once
 I  integrity: nothing is there that was not sent, and each event is what was sent (kind, tracker, cost)
 L  liveness: a new event passes
-R  report totals equal the archived events
+R  agreement: report totals equal the archived events
 """
 
 from __future__ import annotations
 
 import contextlib
 import random
-import sqlite3
 import time
 from collections import Counter
-from collections.abc import Set
-from dataclasses import dataclass
+from collections.abc import Callable, Set
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any
 
 import httpx
-import orjson
 
-from onebyone import batches
+from tests.faults.archive import Archive, Found
 from tests.faults.kill_storm import make_trackers
+from tests.faults.verdicts import Fault, Verdict
 from tests.support.product import Product
 from tests.support.traffic import Traffic
 from tests.support.waiting import wait_until
 
 RATE = 120.0
 """Impressions a second; clicks are a quarter of it."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One row of the table."""
-
-    fault: str
-    seed: int
-    obligations: int
-    lost: int
-    doubled: int
-    invented: int
-    altered: int
-    refused: int
-    unanswered: int
-    seconds: float
-    """From the end of the fault until every obligation and a new event were counted."""
-
-
-VERDICTS: list[Verdict] = []
-"""Of all experiments of this run, for the table at the end."""
+CLICKS = 0.25
 
 
 def cost_of(name: str) -> int:
@@ -60,29 +37,56 @@ def cost_of(name: str) -> int:
 
 
 class Oracle:
-    """Sends from `with` on; `settle` ends the load and checks."""
+    """Sends from `with` on; `settle` ends the load and checks. `clients`: how many may wait for an answer at once."""
 
-    def __init__(self, product: Product, fault: str, seed: int) -> None:
+    def __init__(
+        self,
+        product: Product,
+        fault: Fault,
+        generator: random.Random,
+        note: Callable[[Verdict], None],
+        *,
+        rate: float = RATE,
+        clients: int = 8,
+    ) -> None:
         self.product = product
         self.fault = fault
-        self.seed = seed
-        self.random = random.Random(seed)
+        self.random = generator
+        self._note = note
+        self._rate = rate
         self._client = product.client()
+        self.archive = Archive(product)
         self.trackers = dict(zip("ic", make_trackers(self._client), strict=True))
         self._traffic = {
-            prefix: Traffic(product.edge_url, self.path, clients=clients, prefix=prefix)
-            for prefix, clients in (("i", 4), ("c", 2))
+            prefix: Traffic(product.edge_url, self.path, clients=number, prefix=prefix)
+            for prefix, number in (("i", clients), ("c", max(1, clients // 4)))
         }
-        wait_until(lambda: all(self._live(prefix) for prefix in "ic"), "trackers are live", every=0.1)
+        wait_until(lambda: all(self.says(f"{prefix}0", "ignored; reason=head") for prefix in "ic"), "trackers are live")
 
     def path(self, name: str) -> str:
         """The path of the request of this name; its first letter is its kind."""
         page = {"i": "imptr", "c": "clktr"}[name[0]]
         return f"/{page}?id={self.trackers[name[0]]}&cachebuster={name}&ancost={cost_of(name) / 1e6:.6f}"
 
+    def says(self, name: str, text: str) -> bool:
+        """Whether the edge says this to a HEAD, which is never counted."""
+        answer = httpx.head(self.product.edge_url + self.path(name), timeout=20)
+        return bool(answer.headers.get("x-onebyone") == text)
+
+    def seconds_to_answer(self, since: float, share: float = 0.9) -> float:
+        """What so many of the requests answered since then (monotonic) took at most."""
+        took = sorted(
+            seconds
+            for traffic in self._traffic.values()
+            for when, seconds in list(traffic.answers.took)
+            if when > since
+        )
+        assert len(took) > 20, f"only {len(took)} answers"
+        return took[int(len(took) * share)]
+
     def __enter__(self) -> Oracle:
-        self._traffic["i"].start(rate=RATE)
-        self._traffic["c"].start(rate=RATE / 4)
+        self._traffic["i"].start(rate=self._rate)
+        self._traffic["c"].start(rate=self._rate * CLICKS)
         time.sleep(0.5)
         return self
 
@@ -94,75 +98,60 @@ class Oracle:
         self,
         *,
         also: Set[str] = frozenset(),
-        refusals: bool = True,
+        owed: Set[str] = frozenset(),
         doubtful: bool = False,
-        seconds: float = 60.0,
+        seconds: float = 90.0,
     ) -> Verdict:
-        """Goes on for a moment, then checks. `also` names requests in doubt that others have sent.
+        """Goes on for a moment, then checks.
 
-        `refusals`: there may be any. `doubtful`: what a failed sync refused may be on disk all the same.
+        `also` names requests in doubt that others have sent, `owed` further obligations. `doubtful`: what a failed sync
+        refused may be on disk all the same.
         """
         over = time.monotonic()
         time.sleep(1.0)
         for traffic in self._traffic.values():
             traffic.stop()
         answers = [traffic.answers for traffic in self._traffic.values()]
-        recorded = set[str]().union(*(answer.recorded for answer in answers))
+        recorded = set(owed).union(*(answer.recorded for answer in answers))
         refused = set[str]().union(*(answer.refused for answer in answers))
-        in_doubt = set(also).union(*(answer.in_doubt for answer in answers))
-        allowed = recorded | in_doubt | (refused if doubtful else set())
+        in_doubt = set[str]().union(*(answer.in_doubt for answer in answers))
         self.product.wait_ready()
-        fresh = f"i{10**9 + self.seed}"
+        fresh = f"i{10**9 + self.random.randrange(10**6)}"
         wait_until(lambda: self._fire(fresh), "a new event is recorded")
         recorded.add(fresh)
-        allowed.add(fresh)
+        allowed = recorded | in_doubt | also | (refused if doubtful else set())
         with contextlib.suppress(AssertionError):
-            wait_until(lambda: recorded <= set(self.counted()), "all is counted", seconds, every=0.25)
+            wait_until(lambda: self.archive.holds(recorded), "all is counted", seconds, every=0.2)
         took = time.monotonic() - over
         time.sleep(0.5)
-        counted = self.counted()
+        counted = self.archive.read()
         verdict = Verdict(
-            self.fault,
-            self.seed,
-            len(recorded),
+            obligations=len(recorded),
             lost=len(recorded - set(counted)),
             doubled=sum(len(found) > 1 for found in counted.values()),
             invented=len(set(counted) - allowed),
             altered=sum(not self._as_sent(name, event) for name, found in counted.items() for event in found),
-            refused=len(refused),
+            refused=dict(sum((answer.reasons for answer in answers), Counter[str]())),
             unanswered=len(in_doubt),
             seconds=took,
         )
-        VERDICTS.append(verdict)
+        self._note(verdict)
         print(verdict)
         assert (verdict.lost, verdict.doubled, verdict.invented, verdict.altered) == (0, 0, 0, 0), verdict
-        assert refusals or (verdict.refused, len(in_doubt - also)) == (0, 0), verdict
+        assert set(verdict.refused) <= set(self.fault.refused), f"refused, and may not be: {verdict}"
+        assert self.fault.broken or not verdict.unanswered, f"a connection broke, and may not: {verdict}"
         assert verdict.obligations > 30
         self._agree(counted)
         return verdict
 
-    def counted(self) -> dict[str, list[dict[str, Any]]]:
-        """Archived events by cachebuster."""
-        found: dict[str, list[dict[str, Any]]] = {}
-        with contextlib.closing(sqlite3.connect(self.product.data_dir / "reports.sqlite3", timeout=30)) as store:
-            for (payload,) in store.execute("SELECT payload FROM archive"):
-                for line in batches.unpack(payload):
-                    with contextlib.suppress(orjson.JSONDecodeError):
-                        event = orjson.loads(line)
-                        # What an experiment has slipped into the stream has no name.
-                        if "cb" in event:
-                            found.setdefault(event["cb"], []).append(event)
-        return found
-
-    def _as_sent(self, name: str, event: dict[str, Any]) -> bool:
+    def _as_sent(self, name: str, event: Found) -> bool:
         kind = {"i": "imp", "c": "clk"}[name[0]]
-        sent = (kind, self.trackers[name[0]], cost_of(name))
-        return (event["kind"], event["tracker_id"], event["ancost"]) == sent and 0 < event["id"] < 2**63
+        return event[1:] == (kind, self.trackers[name[0]], cost_of(name)) and 0 < event.id < 2**63
 
-    def _agree(self, counted: dict[str, list[dict[str, Any]]]) -> None:
+    def _agree(self, counted: dict[str, list[Found]]) -> None:
         events = [event for found in counted.values() for event in found]
-        assert len({event["id"] for event in events}) == len(events)
-        kinds = Counter(event["kind"] for event in events)
+        assert len({event.id for event in events}) == len(events)
+        kinds = Counter(event.kind for event in events)
         now = datetime.now(UTC)
         window = {
             "start_date": (now - timedelta(hours=22)).strftime("%Y-%m-%d %H:00:00"),
@@ -182,21 +171,3 @@ class Oracle:
     def _fire(self, name: str) -> bool:
         answer = httpx.get(self.product.edge_url + self.path(name), timeout=20)
         return bool(answer.headers.get("x-onebyone") == "recorded")
-
-    def _live(self, prefix: str) -> bool:
-        answer = httpx.head(self.product.edge_url + self.path(f"{prefix}0"), timeout=20)
-        return answer.headers["x-onebyone"] == "ignored; reason=head"
-
-
-def table(verdicts: list[Verdict]) -> list[str]:
-    """The verdicts for people."""
-    head = (
-        f"{'fault':52} {'seed':>7} {'obligations':>11} {'lost':>5} {'doubled':>7} {'refused':>7} "
-        f"{'unanswered':>10} {'recovered':>10}"
-    )
-    rows = [
-        f"{one.fault:52} {one.seed:7} {one.obligations:11} {one.lost:5} {one.doubled:7} {one.refused:7} "
-        f"{one.unanswered:10} {one.seconds:8.1f} s"
-        for one in sorted(verdicts, key=lambda one: one.fault)
-    ]
-    return [head, *rows]

@@ -1,0 +1,78 @@
+"""The disk of the journals full, failing, gone with what was not synced, and slow."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import Experiment
+from tests.faults.means import disks
+from tests.faults.means.syscalls import injected
+from tests.faults.verdicts import fault
+from tests.support.product import alive
+from tests.support.waiting import wait_until
+
+slow = pytest.mark.faults
+pytestmark = pytest.mark.timeout(400)
+
+
+@fault(11, "disk of the journals full, 3 s", means="tmpfs of 6 MB, filled to the last block", refused=("journal",))
+def test_the_journals_disk_is_full(experiment: Experiment, tmp_path: Path) -> None:
+    with disks.small(tmp_path / "data" / "journal", 6) as folder, experiment() as oracle:
+        time.sleep(oracle.random.uniform(0, 0.5))
+        with disks.filled(folder):
+            time.sleep(3)
+        assert oracle.settle().refused.get("journal", 0) > 0
+
+
+@slow
+@fault(
+    12,
+    "fsync fails at one edge",
+    means="EIO injected into fsync and fdatasync by strace",
+    refused=("journal",),
+    broken=True,
+)
+def test_a_sync_fails(experiment: Experiment) -> None:
+    with experiment() as oracle:
+        pid = oracle.random.choice(oracle.product.pids("edge"))
+        with injected([pid], "fsync,fdatasync:error=EIO"):
+            wait_until(lambda: not alive(pid), "it goes down rather than believe a failed sync")
+        oracle.settle(doubtful=True)
+
+
+@fault(
+    12,
+    "disk of the journals loses power",
+    means="ext4 on a loop device, EXT4_IOC_SHUTDOWN without flush: EIO, unsynced data gone; mounted again",
+    refused=("journal",),
+    broken=True,
+)
+def test_the_journals_disk_loses_power(experiment: Experiment, tmp_path: Path) -> None:
+    disk = disks.LoopDisk(tmp_path / "disk", tmp_path / "data" / "journal", 64)
+    try:
+        with experiment() as oracle:
+            time.sleep(oracle.random.uniform(0, 1))
+            edges = oracle.product.pids("edge")
+            disk.lose_power()
+            wait_until(lambda: not any(alive(pid) for pid in edges), "no edge goes on on a disk that is gone")
+            oracle.product.terminate()
+            disk.unmount()
+            disk.mount()
+            oracle.product.start()
+            oracle.settle(doubtful=True)
+    finally:
+        disk.remove()
+
+
+@slow
+@fault(13, "each fsync of the edges takes 200 ms, 5 s", means="delay injected into fsync and fdatasync by strace")
+def test_the_disk_is_slow(experiment: Experiment) -> None:
+    # So many clients that a constant rate does not wait for the answers.
+    with experiment(clients=80) as oracle:
+        time.sleep(1)
+        with injected(oracle.product.pids("edge"), "fsync,fdatasync:delay_enter=200000"):
+            time.sleep(5)
+        oracle.settle()

@@ -1,0 +1,180 @@
+"""Edge processes that are killed, replaced, told to stop, left alone by their clients, and out of descriptors."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.faults.conftest import Experiment
+from tests.faults.means import processes
+from tests.faults.means.proxy import reset
+from tests.faults.oracle import Oracle
+from tests.faults.verdicts import fault
+from tests.support.product import alive
+from tests.support.waiting import wait_until
+
+slow = pytest.mark.faults
+pytestmark = pytest.mark.timeout(400)
+
+
+@fault(1, "kill -9 of one edge, 10 times", means="SIGKILL at random moments", broken=True)
+def test_one_edge_is_killed_again_and_again(experiment: Experiment) -> None:
+    with experiment() as oracle:
+        _kill_one_edge(oracle, 10)
+        oracle.settle()
+
+
+@slow
+@fault(1, "kill -9 of one edge, 50 times", means="SIGKILL at random moments, while others start", broken=True)
+def test_one_edge_is_killed_fifty_times(experiment: Experiment) -> None:
+    with experiment() as oracle:
+        _kill_one_edge(oracle, 50)
+        oracle.settle()
+
+
+@slow
+@fault(2, "kill -9 of all edges at once, 4 times", means="SIGKILL", broken=True)
+def test_all_edges_are_killed_at_once(experiment: Experiment) -> None:
+    with experiment() as oracle:
+        for _ in range(4):
+            time.sleep(oracle.random.uniform(0.2, 2))
+            processes.kill(oracle.product, "edge")
+        oracle.settle()
+
+
+@slow
+@fault(19, "rolling restart under load, twice", means="SIGHUP to the supervisor")
+def test_every_process_is_replaced_under_load(experiment: Experiment) -> None:
+    with experiment(drain_seconds=1) as oracle:
+        for times in (1, 2):
+            os.kill(oracle.product.pid, signal.SIGHUP)
+            wait_until(lambda times=times: _logged(oracle, "rolling restart done") == times, "done", 120)  # type: ignore[misc]
+        oracle.settle()
+
+
+@fault(19, "one edge after the other told to stop, 4 times", means="SIGTERM to the process, not-ready first")
+def test_edges_drain_under_load(experiment: Experiment) -> None:
+    with experiment(drain_seconds=0.5) as oracle:
+        for _ in range(4):
+            pids = wait_until(lambda: _all_edges(oracle), "both edges run")
+            one = oracle.random.choice(pids)
+            os.kill(one, signal.SIGTERM)
+            wait_until(lambda one=one: not alive(one), "it has drained", 60)  # type: ignore[misc]
+            wait_until(lambda one=one: _successor_is_ready(oracle, one), "another one is ready", 60)  # type: ignore[misc]
+        oracle.settle()
+
+
+@slow
+@fault(20, "told to stop twice while trackers change", means="SIGTERM, and again after 0.2 s", broken=True)
+def test_told_twice_to_stop_while_the_configuration_changes(experiment: Experiment) -> None:
+    with experiment() as oracle:
+        over = threading.Event()
+        changing = threading.Thread(target=_change_trackers, args=(oracle, over), daemon=True)
+        changing.start()
+        time.sleep(oracle.random.uniform(0.5, 1.5))
+        os.kill(oracle.product.pid, signal.SIGTERM)
+        time.sleep(0.2)
+        oracle.product.terminate(seconds=30)
+        over.set()
+        changing.join()
+        oracle.product.start()
+        oracle.settle()
+
+
+@slow
+@fault(25, "clients reset in mid-request, 1000 times", means="SO_LINGER 0, closed at random moments")
+def test_clients_reset_their_connections(experiment: Experiment) -> None:
+    with experiment() as oracle:
+        at = urlsplit(oracle.product.edge_url)
+        names = {f"i{number}" for number in range(10**7, 10**7 + 1000)}
+        for name in sorted(names):
+            request = f"GET {oracle.path(name)} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+            reset((str(at.hostname), int(at.port or 0)), request, oracle.random.uniform(0, 0.004))
+        oracle.settle(also=names)
+
+
+@slow
+@fault(27, "10,000 connections without a request", means="idle sockets, a third with half a request line")
+def test_ten_thousand_idle_connections(experiment: Experiment) -> None:
+    with experiment() as oracle:
+        held = _idle(oracle, 10_000)
+        try:
+            assert httpx.get(f"{oracle.product.edge_url}/livez", timeout=20).status_code == 200
+            time.sleep(3)
+            assert httpx.get(f"{oracle.product.edge_url}/readyz", timeout=20).status_code == 200
+            wait_until(lambda: all(_closed(one) for one in held), "their heads are late, and they are closed", 90)
+        finally:
+            for one in held:
+                one.close()
+        oracle.settle()
+
+
+@fault(27, "no descriptor left at the edges, 3 s", means="RLIMIT_NOFILE lowered on running processes, idle sockets")
+def test_no_descriptors_are_left(experiment: Experiment) -> None:
+    with experiment() as oracle:
+        held: list[socket.socket] = []
+        with processes.few_descriptors(oracle.product.pids("edge"), 20):
+            held += _idle(oracle, 200)
+            time.sleep(3)
+            for one in held:
+                one.close()
+        oracle.settle()
+
+
+def _kill_one_edge(oracle: Oracle, times: int) -> None:
+    for _ in range(times):
+        time.sleep(oracle.random.uniform(0, 0.5))
+        pids = wait_until(lambda: oracle.product.pids("edge"), "an edge runs", every=0.02)
+        os.kill(oracle.random.choice(pids), signal.SIGKILL)
+
+
+def _all_edges(oracle: Oracle) -> list[int]:
+    pids = oracle.product.pids("edge")
+    return pids if len(pids) == 2 else []
+
+
+def _successor_is_ready(oracle: Oracle, one: int) -> bool:
+    return one not in (pids := _all_edges(oracle)) and bool(pids) and _logged(oracle, "process restarted") > 0
+
+
+def _logged(oracle: Oracle, event: str) -> int:
+    return oracle.product.stderr.read_text().count(event)
+
+
+def _change_trackers(oracle: Oracle, over: threading.Event) -> None:
+    client = oracle.product.client()
+    number = 0
+    while not over.is_set():
+        number += 1
+        try:
+            client.put("clicktracker", oracle.trackers["c"], {"name": f"Storm {number}"})
+        except (httpx.HTTPError, AssertionError):
+            over.wait(0.05)
+
+
+def _idle(oracle: Oracle, number: int) -> list[socket.socket]:
+    at = urlsplit(oracle.product.edge_url)
+    held = []
+    for count in range(number):
+        one = socket.create_connection((str(at.hostname), int(at.port or 0)), timeout=20)
+        one.setblocking(False)
+        if count % 3 == 0:
+            one.send(b"GET /imptr?id=")
+        held.append(one)
+    return held
+
+
+def _closed(one: socket.socket) -> bool:
+    try:
+        return one.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
