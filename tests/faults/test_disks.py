@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.faults.conftest import Experiment
 from tests.faults.means import disks
 from tests.faults.means.syscalls import injected
+from tests.faults.oracle import Oracle
 from tests.faults.verdicts import fault
 from tests.support.product import alive
 from tests.support.waiting import wait_until
@@ -39,8 +42,18 @@ def test_a_sync_fails(experiment: Experiment) -> None:
     with experiment() as oracle:
         pid = oracle.random.choice(oracle.product.pids("edge"))
         with injected([pid], "fsync,fdatasync:error=EIO"):
-            wait_until(lambda: not alive(pid), "it goes down rather than believe a failed sync")
-        oracle.settle(doubtful=True)
+            # New connections, because those of the load may all be the other edge's.
+            also = set[str]()
+            wait_until(lambda: not alive(pid) or _knock(oracle, also), "it goes down rather than believe a failed sync")
+        oracle.settle(also=also, doubtful=True)
+
+
+def _knock(oracle: Oracle, also: set[str]) -> bool:
+    name = f"i{10**7 + len(also)}"
+    also.add(name)
+    with contextlib.suppress(httpx.HTTPError):
+        httpx.get(oracle.product.edge_url + oracle.path(name), timeout=20)
+    return False
 
 
 @fault(

@@ -78,6 +78,7 @@ def test_the_memory_of_the_stream_server_is_full(experiment: Experiment) -> None
         oracle.settle()
 
 
+@slow
 @fault(6, "stream server that may evict", means="started with maxmemory-policy allkeys-lru; noeviction afterwards")
 def test_an_evicting_stream_server_is_refused(experiment: Experiment, stream: ValkeyProcess) -> None:
     with stream.client() as client:

@@ -54,6 +54,13 @@ def descriptors(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
+def started(pid: int) -> int:
+    """When a process was started, in ticks since the boot; 0 when it is gone."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    return 0
+
+
 def threads(pid: int) -> int:
     """Threads of a process."""
     return len(list(Path(f"/proc/{pid}/task").iterdir()))
