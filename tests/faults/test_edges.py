@@ -112,6 +112,7 @@ def test_clients_reset_their_connections(experiment: Experiment) -> None:
 @slow
 @fault(27, "10,000 connections without a request", means="idle sockets, a third with half a request line")
 def test_ten_thousand_idle_connections(experiment: Experiment) -> None:
+    processes.need_descriptors(12_000)
     with experiment() as oracle:
         held = _idle(oracle, 10_000)
         try:

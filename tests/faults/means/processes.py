@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis
 
 from tests.support.product import Product
@@ -70,6 +71,15 @@ def resident_mb(pid: int) -> int:
     """Megabytes of a process in memory."""
     (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
     return int(line.split()[1]) // 1024
+
+
+def need_descriptors(number: int) -> None:
+    """Lets this process, and those that it starts, open so many files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < number <= hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (number, hard))
+    elif hard < number:
+        pytest.skip(f"no process here may open more than {hard} files")
 
 
 @contextlib.contextmanager
