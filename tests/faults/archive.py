@@ -44,9 +44,9 @@ class Archive:
                     found.setdefault(event["cb"], []).append(what)
         return found
 
-    def lines(self) -> Iterator[bytes]:
-        """Each archived event as it was minted."""
-        for payload in asyncio.run(self._payloads()):
+    def lines(self, most: int | None = None) -> Iterator[bytes]:
+        """The events of all batches, or of so many, as they were minted."""
+        for payload in asyncio.run(self._payloads(most)):
             yield from batches.unpack(payload)
 
     def events(self) -> int:
@@ -68,11 +68,11 @@ class Archive:
         """The position of each shard."""
         return asyncio.run(self._positions())
 
-    async def _payloads(self) -> list[bytes]:
+    async def _payloads(self, most: int | None) -> list[bytes]:
         engine = sql.create_engine(self.url)
         try:
             async with sql.reading(engine) as connection:
-                return list((await connection.execute(select(archive.c.payload))).scalars())
+                return list((await connection.execute(select(archive.c.payload).limit(most))).scalars())
         finally:
             await engine.dispose()
 

@@ -1,7 +1,7 @@
-"""Experiments: a product of its own under load for each repeat, seeds that can be given again, the table at the end.
+"""Experiments: a product of its own under load for each, seeds that can be given again, the table at the end.
 
-`ONEBYONE_FAULT_REPEATS` is how often each runs (1), `ONEBYONE_FAULT_SEED` repeats the random choices of an earlier run,
-`ONEBYONE_FAULT_RESULTS` is a folder for the table as Markdown and JSON.
+`ONEBYONE_FAULT_REPEATS` is how often each fault is made (1), `ONEBYONE_FAULT_SEED` repeats the random choices of an
+earlier run, `ONEBYONE_FAULT_RESULTS` is a folder for the table as Markdown and JSON.
 """
 
 from __future__ import annotations
@@ -36,16 +36,10 @@ class Experiment(Protocol):
     ) -> AbstractContextManager[Oracle]: ...
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """As many runs as are asked for."""
-    if "repeat" in metafunc.fixturenames:
-        metafunc.parametrize("repeat", range(1, 1 + int(os.environ.get("ONEBYONE_FAULT_REPEATS", "1"))))
-
-
 @pytest.fixture
-def chance(request: pytest.FixtureRequest, repeat: int) -> random.Random:
+def chance(request: pytest.FixtureRequest) -> random.Random:
     """The random choices of this run."""
-    return random.Random(f"{SEED} {request.node.name} {repeat}")
+    return random.Random(f"{SEED} {request.node.name}")
 
 
 @pytest.fixture
@@ -62,14 +56,15 @@ def experiment(request: pytest.FixtureRequest, tmp_path: Path, chance: random.Ra
     def begin(*, rate: float = RATE, clients: int = 8, **settings: object) -> Iterator[Oracle]:
         print(f"ONEBYONE_FAULT_SEED={SEED}")
         product = start_product(tmp_path / "data", **({"workers": 2} | settings))
-        try:
-            with Oracle(product, about, chance, note, rate=rate, clients=clients) as oracle:
+        with contextlib.ExitStack() as stack:
+            stack.callback(product.stop)
+            oracle = Oracle(product, about, chance, note, rate=rate, clients=clients)
+            stack.callback(oracle.stop)
+            try:
                 yield oracle
-        except BaseException:
-            print(product.output())
-            raise
-        finally:
-            product.stop()
+            except BaseException:
+                print(product.output())
+                raise
 
     return begin
 

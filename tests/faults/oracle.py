@@ -10,12 +10,12 @@ R  agreement: report totals equal the archived events
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
 
 import httpx
 
@@ -26,7 +26,7 @@ from tests.support.product import Product
 from tests.support.traffic import Traffic
 from tests.support.waiting import wait_until
 
-RATE = 120.0
+RATE = 60.0
 """Impressions a second; clicks are a quarter of it."""
 CLICKS = 0.25
 
@@ -37,7 +37,7 @@ def cost_of(name: str) -> int:
 
 
 class Oracle:
-    """Sends from `with` on; `settle` ends the load and checks. `clients`: how many may wait for an answer at once."""
+    """Sends while `rounds` goes on, and checks after each. `clients`: how many may wait for an answer at once."""
 
     def __init__(
         self,
@@ -52,15 +52,20 @@ class Oracle:
         self.product = product
         self.fault = fault
         self.random = generator
+        self.owed: set[str] = set()
+        """Further obligations, which an experiment has made by itself."""
+        self.also: set[str] = set()
+        """Requests in doubt that an experiment has sent by itself."""
+        self.archive = Archive(product)
         self._note = note
         self._rate = rate
-        self._client = product.client()
-        self.archive = Archive(product)
-        self.trackers = dict(zip("ic", make_trackers(self._client), strict=True))
-        self._traffic = {
-            prefix: Traffic(product.edge_url, self.path, clients=number, prefix=prefix)
-            for prefix, number in (("i", clients), ("c", max(1, clients // 4)))
-        }
+        self._clients = clients
+        self._traffic: list[Traffic] = []
+        self._recorded = 0
+        self.verdicts: list[Verdict] = []
+        """One a round."""
+        self.client = product.client()
+        self.trackers = dict(zip("ic", make_trackers(self.client), strict=True))
         wait_until(lambda: all(self.says(f"{prefix}0", "ignored; reason=head") for prefix in "ic"), "trackers are live")
 
     def path(self, name: str) -> str:
@@ -76,73 +81,76 @@ class Oracle:
     def seconds_to_answer(self, since: float, share: float = 0.9) -> float:
         """What so many of the requests answered since then (monotonic) took at most."""
         took = sorted(
-            seconds
-            for traffic in self._traffic.values()
-            for when, seconds in list(traffic.answers.took)
-            if when > since
+            seconds for traffic in self._traffic for when, seconds in list(traffic.answers.took) if when > since
         )
         assert len(took) > 20, f"only {len(took)} answers"
         return took[int(len(took) * share)]
 
-    def __enter__(self) -> Oracle:
-        self._traffic["i"].start(rate=self._rate)
-        self._traffic["c"].start(rate=self._rate * CLICKS)
-        time.sleep(0.5)
-        return self
+    def rounds(self, *, doubtful: bool = False, seconds: float = 90.0) -> Iterator[int]:
+        """The repeats of an experiment on one product: load, the loop's body makes the fault, then the account of all.
 
-    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
-        for traffic in self._traffic.values():
-            traffic.stop()
-
-    def settle(
-        self,
-        *,
-        also: Set[str] = frozenset(),
-        owed: Set[str] = frozenset(),
-        doubtful: bool = False,
-        seconds: float = 90.0,
-    ) -> Verdict:
-        """Goes on for a moment, then checks.
-
-        `also` names requests in doubt that others have sent, `owed` further obligations. `doubtful`: what a failed sync
-        refused may be on disk all the same.
+        `doubtful`: what a failed sync refused may be on disk all the same.
         """
-        over = time.monotonic()
-        time.sleep(1.0)
-        for traffic in self._traffic.values():
+        for number in range(1, 1 + int(os.environ.get("ONEBYONE_FAULT_REPEATS", "1"))):
+            self._begin(number)
+            try:
+                time.sleep(0.5)
+                yield number
+                over = time.monotonic()
+                time.sleep(1.0)
+            finally:
+                self.stop()
+            self._settle(over, doubtful, seconds)
+
+    def stop(self) -> None:
+        """Ends the load."""
+        for traffic in self._traffic:
             traffic.stop()
-        answers = [traffic.answers for traffic in self._traffic.values()]
-        recorded = set(owed).union(*(answer.recorded for answer in answers))
+
+    def _begin(self, number: int) -> None:
+        for prefix, clients, rate in (
+            ("i", self._clients, self._rate),
+            ("c", max(1, self._clients // 4), self._rate * CLICKS),
+        ):
+            traffic = Traffic(self.product.edge_url, self.path, clients, prefix, first=number * 10**6)
+            self._traffic.append(traffic)
+            traffic.start(rate=rate)
+
+    def _settle(self, over: float, doubtful: bool, seconds: float) -> None:
+        self.product.wait_ready()
+        fresh = f"i{10**9 + len(self.owed)}"
+        wait_until(lambda: self._fire(fresh), "a new event is recorded")
+        self.owed.add(fresh)
+        answers = [traffic.answers for traffic in self._traffic]
+        recorded = self.owed.union(*(answer.recorded for answer in answers))
         refused = set[str]().union(*(answer.refused for answer in answers))
         in_doubt = set[str]().union(*(answer.in_doubt for answer in answers))
-        self.product.wait_ready()
-        fresh = f"i{10**9 + self.random.randrange(10**6)}"
-        wait_until(lambda: self._fire(fresh), "a new event is recorded")
-        recorded.add(fresh)
-        allowed = recorded | in_doubt | also | (refused if doubtful else set())
+        allowed = recorded | in_doubt | self.also | (refused if doubtful else set())
         with contextlib.suppress(AssertionError):
-            wait_until(lambda: self.archive.holds(recorded), "all is counted", seconds, every=0.2)
+            wait_until(lambda: self.archive.holds(recorded), "all is counted", seconds, every=0.3)
         took = time.monotonic() - over
         time.sleep(0.5)
         counted = self.archive.read()
+        newest = answers[-2:]
         verdict = Verdict(
-            obligations=len(recorded),
+            obligations=len(recorded) - self._recorded,
             lost=len(recorded - set(counted)),
             doubled=sum(len(found) > 1 for found in counted.values()),
             invented=len(set(counted) - allowed),
             altered=sum(not self._as_sent(name, event) for name, found in counted.items() for event in found),
-            refused=dict(sum((answer.reasons for answer in answers), Counter[str]())),
-            unanswered=len(in_doubt),
+            refused=dict(sum((answer.reasons for answer in newest), Counter[str]())),
+            unanswered=sum(len(answer.in_doubt) for answer in newest),
             seconds=took,
         )
+        self._recorded = len(recorded)
         self._note(verdict)
+        self.verdicts.append(verdict)
         print(verdict)
         assert (verdict.lost, verdict.doubled, verdict.invented, verdict.altered) == (0, 0, 0, 0), verdict
         assert set(verdict.refused) <= set(self.fault.refused), f"refused, and may not be: {verdict}"
         assert self.fault.broken or not verdict.unanswered, f"a connection broke, and may not: {verdict}"
-        assert verdict.obligations > 30
+        assert verdict.obligations > 20
         self._agree(counted)
-        return verdict
 
     def _as_sent(self, name: str, event: Found) -> bool:
         kind = {"i": "imp", "c": "clk"}[name[0]]
@@ -159,13 +167,12 @@ class Oracle:
             "timezone": "UTC",
         }
         columns = ["external_impression", "external_click"]
-        client = self.product.client()
-        (totals,) = client.run_report({"report_type": "network_analytics", "columns": columns, **window})
+        (totals,) = self.client.run_report({"report_type": "network_analytics", "columns": columns, **window})
         assert {name: int(value) for name, value in totals.items()} == {
             "external_impression": kinds["imp"],
             "external_click": kinds["clk"],
         }
-        feed = client.run_report({"report_type": "clicktrackers", "columns": ["auction_id"], **window})
+        feed = self.client.run_report({"report_type": "clicktrackers", "columns": ["auction_id"], **window})
         assert len({row["auction_id"] for row in feed}) == kinds["clk"]
 
     def _fire(self, name: str) -> bool:

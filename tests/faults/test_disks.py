@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import time
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.faults.conftest import Experiment
-from tests.faults.means import disks
+from tests.faults.means import disks, processes
 from tests.faults.means.syscalls import injected
 from tests.faults.oracle import Oracle
 from tests.faults.verdicts import fault
@@ -18,16 +19,17 @@ from tests.support.product import alive
 from tests.support.waiting import wait_until
 
 slow = pytest.mark.faults
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(1200)
 
 
 @fault(11, "disk of the journals full, 3 s", means="tmpfs of 6 MB, filled to the last block", refused=("journal",))
 def test_the_journals_disk_is_full(experiment: Experiment, tmp_path: Path) -> None:
     with disks.small(tmp_path / "data" / "journal", 6) as folder, experiment() as oracle:
-        time.sleep(oracle.random.uniform(0, 0.5))
-        with disks.filled(folder):
-            time.sleep(3)
-        assert oracle.settle().refused.get("journal", 0) > 0
+        for _ in oracle.rounds():
+            time.sleep(oracle.random.uniform(0, 0.5))
+            with disks.filled(folder):
+                time.sleep(3)
+        assert all(verdict.refused["journal"] > 0 for verdict in oracle.verdicts)
 
 
 @slow
@@ -40,17 +42,18 @@ def test_the_journals_disk_is_full(experiment: Experiment, tmp_path: Path) -> No
 )
 def test_a_sync_fails(experiment: Experiment) -> None:
     with experiment() as oracle:
-        pid = oracle.random.choice(oracle.product.pids("edge"))
-        with injected([pid], "fsync,fdatasync:error=EIO"):
-            # New connections, because those of the load may all be the other edge's.
-            also = set[str]()
-            wait_until(lambda: not alive(pid) or _knock(oracle, also), "it goes down rather than believe a failed sync")
-        oracle.settle(also=also, doubtful=True)
+        for _ in oracle.rounds(doubtful=True):
+            pid = oracle.random.choice(wait_until(lambda: oracle.product.pids("edge"), "an edge runs"))
+            with injected([pid], "fsync,fdatasync:error=EIO"):
+                # New connections, because those of the load may all be the other edge's.
+                wait_until(partial(_has_gone, oracle, pid), "it goes down rather than believe a failed sync", 60)
 
 
-def _knock(oracle: Oracle, also: set[str]) -> bool:
-    name = f"i{10**7 + len(also)}"
-    also.add(name)
+def _has_gone(oracle: Oracle, pid: int) -> bool:
+    if not alive(pid):
+        return True
+    name = f"i{10**7 + len(oracle.also)}"
+    oracle.also.add(name)
     with contextlib.suppress(httpx.HTTPError):
         httpx.get(oracle.product.edge_url + oracle.path(name), timeout=20)
     return False
@@ -67,15 +70,15 @@ def test_the_journals_disk_loses_power(experiment: Experiment, tmp_path: Path) -
     disk = disks.LoopDisk(tmp_path / "disk", tmp_path / "data" / "journal", 64)
     try:
         with experiment() as oracle:
-            time.sleep(oracle.random.uniform(0, 1))
-            edges = oracle.product.pids("edge")
-            disk.lose_power()
-            wait_until(lambda: not any(alive(pid) for pid in edges), "no edge goes on on a disk that is gone")
-            oracle.product.terminate()
-            disk.unmount()
-            disk.mount()
-            oracle.product.start()
-            oracle.settle(doubtful=True)
+            for _ in oracle.rounds(doubtful=True):
+                time.sleep(oracle.random.uniform(0, 1))
+                edges = oracle.product.pids("edge")
+                disk.lose_power()
+                processes.wait_gone(edges, "no edge goes on on a disk that is gone")
+                oracle.product.terminate()
+                disk.unmount()
+                disk.mount()
+                oracle.product.start()
     finally:
         disk.remove()
 
@@ -85,7 +88,7 @@ def test_the_journals_disk_loses_power(experiment: Experiment, tmp_path: Path) -
 def test_the_disk_is_slow(experiment: Experiment) -> None:
     # So many clients that a constant rate does not wait for the answers.
     with experiment(clients=80) as oracle:
-        time.sleep(1)
-        with injected(oracle.product.pids("edge"), "fsync,fdatasync:delay_enter=200000"):
-            time.sleep(5)
-        oracle.settle()
+        for _ in oracle.rounds():
+            time.sleep(1)
+            with injected(oracle.product.pids("edge"), "fsync,fdatasync:delay_enter=200000"):
+                time.sleep(5)

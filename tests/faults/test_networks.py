@@ -21,7 +21,7 @@ from tests.support.postgres import PostgresServer, binaries
 from tests.support.valkey import ValkeyProcess, start_valkey
 
 slow = pytest.mark.faults
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(1200)
 
 WIRE = "network namespace, packets dropped between two TUN devices"
 
@@ -56,8 +56,6 @@ def _cut(wire: Wire, oracle: Oracle) -> None:
     wire.heal()
     grown = [(files - was, more - had) for (files, more), (was, had) in zip(after, before, strict=True)]
     assert all(files <= 16 and more <= 4 for files, more in grown), grown
-    # TCP by itself would pause for as long again as the wire was cut.
-    assert oracle.settle().seconds < 30
 
 
 def _one_way(wire: Wire, oracle: Oracle) -> None:
@@ -67,7 +65,6 @@ def _one_way(wire: Wire, oracle: Oracle) -> None:
         time.sleep(10)
         wire.heal()
         time.sleep(2)
-    oracle.settle()
 
 
 def _bad(wire: Wire, oracle: Oracle) -> None:
@@ -75,7 +72,6 @@ def _bad(wire: Wire, oracle: Oracle) -> None:
     wire.there.delay = wire.back.delay = 0.15
     time.sleep(15)
     wire.heal()
-    oracle.settle()
 
 
 HOW: dict[str, Callable[[Wire, Oracle], None]] = {
@@ -97,16 +93,19 @@ def test_the_network_fails(
     experiment: Experiment, tmp_path: Path, chance: random.Random, server: str, how: str
 ) -> None:
     with wired(server, tmp_path, chance) as (wire, settings), experiment(**settings) as oracle:
-        HOW[how](wire, oracle)
+        for _ in oracle.rounds():
+            HOW[how](wire, oracle)
+        # TCP by itself would pause for as long again as the wire was cut.
+        assert all(verdict.seconds < 30 for verdict in oracle.verdicts)
 
 
 @fault(23, "network to the stream server cut for 8 s", means=WIRE)
 def test_the_network_is_cut(experiment: Experiment, tmp_path: Path, chance: random.Random) -> None:
     with wired("stream", tmp_path, chance) as (wire, settings), experiment(**settings) as oracle:
-        wire.cut()
-        time.sleep(8)
-        wire.heal()
-        oracle.settle()
+        for _ in oracle.rounds():
+            wire.cut()
+            time.sleep(8)
+            wire.heal()
 
 
 @slow
@@ -115,9 +114,9 @@ def test_connections_are_reset(experiment: Experiment, stream: ValkeyProcess) ->
     proxy = Proxy(stream.socket_path)
     try:
         with experiment(stream_url=proxy.url) as oracle:
-            for _ in range(20):
-                proxy.cut()
-                time.sleep(oracle.random.uniform(0, 0.4))
-            oracle.settle()
+            for _ in oracle.rounds():
+                for _ in range(20):
+                    proxy.cut()
+                    time.sleep(oracle.random.uniform(0, 0.4))
     finally:
         proxy.close()

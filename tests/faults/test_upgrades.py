@@ -24,7 +24,7 @@ from tests.faults.oracle import Oracle, cost_of
 from tests.faults.verdicts import fault
 
 slow = pytest.mark.faults
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(1200)
 
 FORMATS = Path(__file__).with_name("formats")
 BATCHES = 20
@@ -36,17 +36,16 @@ EVENTS = 50
 )
 def test_older_formats_are_read(experiment: Experiment, tmp_path: Path) -> None:
     with experiment() as oracle:
-        owed: set[str] = set()
-        for path in sorted(FORMATS.glob("*.json")):
-            form = json.loads(path.read_text())
-            for number in range(2):
-                producer = batches.new_producer()
-                payloads = [_payload(oracle, form, owed) for _ in range(BATCHES)]
-                if number == 0:
-                    _journal(oracle, form, producer, payloads, tmp_path)
-                else:
-                    _entries(oracle, form, producer, payloads)
-        oracle.settle(owed=owed)
+        for _ in oracle.rounds():
+            for path in sorted(FORMATS.glob("*.json")):
+                form = json.loads(path.read_text())
+                for number in range(2):
+                    producer = batches.new_producer()
+                    payloads = [_payload(oracle, form) for _ in range(BATCHES)]
+                    if number == 0:
+                        _journal(oracle, form, producer, payloads, tmp_path)
+                    else:
+                        _entries(oracle, form, producer, payloads)
 
 
 @slow
@@ -66,37 +65,40 @@ def test_up_and_back_and_up(experiment: Experiment, tmp_path: Path) -> None:
     with experiment() as oracle:
         product = oracle.product
         mine = product.environment
-        product.terminate()
-        product.environment = mine | {"PYTHONPATH": str(newer)}
-        product.start()
-        time.sleep(oracle.random.uniform(1, 2))
-        product.kill()
-        product.environment = mine
-        product.start()
-        time.sleep(oracle.random.uniform(1, 2))
-        product.terminate()
-        with contextlib.closing(sqlite3.connect(product.data_dir / "reports.sqlite3", timeout=30)) as store:
-            assert store.execute("SELECT count(*) FROM dead_letters WHERE reason = 'unknown_version'").fetchone()[0] > 0
-        product.environment = mine | {"PYTHONPATH": str(newer)}
-        product.start()
-        ended = subprocess.run(
-            [sys.executable, "-m", "onebyone", "dead-letters", "replay"],
-            env=product.full_environment(),
-            capture_output=True,
-            text=True,
-        )
-        assert ended.returncode == 0, ended.stderr
-        oracle.settle()
+        for _ in oracle.rounds():
+            product.terminate()
+            product.environment = mine | {"PYTHONPATH": str(newer)}
+            product.start()
+            time.sleep(oracle.random.uniform(1, 2))
+            product.kill()
+            product.environment = mine
+            product.start()
+            time.sleep(oracle.random.uniform(1, 2))
+            product.terminate()
+            with contextlib.closing(sqlite3.connect(product.data_dir / "reports.sqlite3", timeout=30)) as store:
+                assert (
+                    store.execute("SELECT count(*) FROM dead_letters WHERE reason = 'unknown_version'").fetchone()[0]
+                    > 0
+                )
+            product.environment = mine | {"PYTHONPATH": str(newer)}
+            product.start()
+            ended = subprocess.run(
+                [sys.executable, "-m", "onebyone", "dead-letters", "replay"],
+                env=product.full_environment(),
+                capture_output=True,
+                text=True,
+            )
+            assert ended.returncode == 0, ended.stderr
 
 
-def _payload(oracle: Oracle, form: dict[str, Any], owed: set[str]) -> bytes:
+def _payload(oracle: Oracle, form: dict[str, Any]) -> bytes:
     lines = []
     for number in range(EVENTS):
-        name = f"i{3 * 10**9 + len(owed)}"
-        owed.add(name)
+        name = f"i{3 * 10**9 + len(oracle.owed)}"
+        oracle.owed.add(name)
         line = form["events"][number % len(form["events"])]
         for word, value in {
-            "ID": 2**61 + len(owed),
+            "ID": 2**61 + len(oracle.owed),
             "TIME": now_ms(),
             "TRACKER": oracle.trackers["i"],
             "COST": cost_of(name),

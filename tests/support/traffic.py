@@ -34,13 +34,16 @@ class Answers:
 class Traffic:
     """Sends requests from some threads, each on a keep-alive connection that is made anew when it breaks."""
 
-    def __init__(self, url: str, path: Callable[[str], str], clients: int = 4, prefix: str = "t") -> None:
-        """`path` makes the path of a request from its distinct cachebuster."""
+    def __init__(
+        self, url: str, path: Callable[[str], str], clients: int = 4, prefix: str = "t", first: int = 0
+    ) -> None:
+        """`path` makes the path of a request from its cachebuster: the prefix and a number, from `first` on."""
         self._address = urlsplit(url)
         self._path = path
         self._clients = clients
         self._prefix = prefix
-        self._numbers = itertools.count()
+        self._first = first
+        self._numbers = itertools.count(first)
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._limit = 0
@@ -79,10 +82,11 @@ class Traffic:
     def _names(self) -> Iterator[str]:
         while not self._stopping.is_set():
             number = next(self._numbers)
-            if number >= self._limit:
+            nth = number - self._first
+            if nth >= self._limit:
                 return
             if self._every:
-                self._stopping.wait(max(0.0, self._began + number * self._every - time.monotonic()))
+                self._stopping.wait(max(0.0, self._began + nth * self._every - time.monotonic()))
             yield f"{self._prefix}{number}"
 
     def _client(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 
-from tests.support.product import Product
+from tests.support.product import Product, alive
 from tests.support.waiting import wait_until
 
 
@@ -22,6 +22,11 @@ def kill(product: Product, role: str, count: int | None = None) -> None:
     for pid in wait_until(lambda: product.pids(role), f"{role} runs", every=0.02)[:count]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def wait_gone(pids: list[int], why: str) -> None:
+    """Until none of these processes runs."""
+    wait_until(lambda: not any(alive(pid) for pid in pids), why, 60)
 
 
 @contextlib.contextmanager
