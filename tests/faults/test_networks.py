@@ -38,7 +38,7 @@ def wired(server: str, tmp_path: Path, chance: random.Random) -> Iterator[tuple[
                 pytest.skip("no PostgreSQL server programs under /usr/lib/postgresql")
             postgres = wire.far(lambda: PostgresServer(programs, wire.host))
             stack.callback(postgres.stop)
-            yield wire, {"database_url": postgres.fresh_database()}
+            yield wire, {"database_url": postgres.fresh_database().replace("127.0.0.1", wire.host)}
         else:
             options = ("--port", "6379", "--bind", wire.host, "--protected-mode", "no")
             valkey = wire.far(lambda: start_valkey(tmp_path / server, *options))

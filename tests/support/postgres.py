@@ -45,15 +45,7 @@ class PostgresServer:
         """SQLAlchemy URL of a new, empty database."""
         name = f"test_{next(self._numbers)}"
         self._run("psql", *self._connection(), "-d", "postgres", "-q", "-c", f"CREATE DATABASE {name}")
-        return f"postgresql+asyncpg://onebyone@{self._host}:{self.port}/{name}"
-
-    def start(self) -> None:
-        """Starts it, also again after `crash`."""
-        self._control("-l", str(self._folder / "log"), "-o", self._options(), "start")
-
-    def crash(self) -> None:
-        """Its processes end at once, without a checkpoint; the next start recovers."""
-        self._control("-m", "immediate", "stop")
+        return f"postgresql+asyncpg://onebyone@127.0.0.1:{self.port}/{name}"
 
     def stop(self) -> None:
         """Stops the server, if it runs, and removes its data."""
@@ -64,11 +56,19 @@ class PostgresServer:
     def _options(self) -> str:
         return f"-p {self.port} -h {self._host} -k {self._folder} {_SERVER_OPTIONS}"
 
-    def _control(self, *arguments: str) -> None:
-        self._run("pg_ctl", "-D", str(self._data), "-w", *arguments)
-
     def _connection(self) -> tuple[str, ...]:
         return ("-h", str(self._folder), "-p", str(self.port), "-U", "onebyone")
+
+    def start(self) -> None:
+        """Starts it, also again after `crash`."""
+        self._control("-l", str(self._folder / "log"), "-o", self._options(), "start")
+
+    def crash(self) -> None:
+        """Its processes end at once, without a checkpoint; the next start recovers."""
+        self._control("-m", "immediate", "stop")
+
+    def _control(self, *arguments: str) -> None:
+        self._run("pg_ctl", "-D", str(self._data), "-w", *arguments)
 
     def _run(self, program: str, *arguments: str) -> None:
         # pg_ctl's server would inherit a pipe and keep it open, so output goes to a file.
