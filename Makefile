@@ -5,7 +5,7 @@ VENV ?= .venv
 ARGS ?=
 PYTEST_ARGS ?=
 REPEATS ?= 3
-FAULT_WORKERS ?= 4
+FAULT_WORKERS ?= 6
 
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
