@@ -5,6 +5,8 @@ VENV ?= .venv
 CLIENTS := .clients
 ARGS ?=
 PYTEST_ARGS ?=
+REPEATS ?= 3
+FAULT_WORKERS ?= 6
 
 BIN := $(VENV)/bin
 # Most tests wait for processes that they started, so more of them run at once than a small machine has cores.
@@ -66,8 +68,9 @@ loadtest: $(VENV)/.dev ## Load a product of its own with locust and compare reco
 storm: $(VENV)/.dev ## Kill edge, counter and Valkey in mid-traffic, then compare every answer with the report.
 	$(BIN)/python -m tests.faults.kill_storm $(ARGS)
 
-faults: $(VENV)/.dev ## Run every fault experiment and print the table of what was lost, doubled and refused.
-	$(BIN)/python -m pytest -q -m "faults or not faults" tests/faults $(PYTEST_ARGS)
+faults: $(VENV)/.dev ## Run every fault experiment 3 times; print what was lost, doubled and refused (REPEATS=1, FAULT_WORKERS=2).
+	@ONEBYONE_FAULT_REPEATS=$(REPEATS) ONEBYONE_FAULT_RESULTS=fault-results \
+		$(BIN)/python -m pytest -q -n $(FAULT_WORKERS) --maxschedchunk 1 -m fault tests/faults $(PYTEST_ARGS)
 
 outage: $(VENV)/.dev ## Print an edge's memory and disk while five million events wait for the stream server (ARGS="--events 1000000").
 	$(BIN)/python -m tests.faults.outage $(ARGS)

@@ -17,7 +17,8 @@ from pathlib import Path
 import httpx
 
 from tests.edge.edge_process import EdgeProcess, Publisher, tracker
-from tests.faults.backlog import first_answer, resident
+from tests.faults.backlog import first_answer
+from tests.faults.means.processes import resident_mb
 from tests.support.valkey import start_valkey
 
 BROWSERS = Path(__file__).parents[2] / "loadtests" / "browsers.lua"
@@ -59,7 +60,7 @@ def main() -> None:
                 size = sum(path.stat().st_size for path in (folder / "data" / "journal").iterdir())
                 seconds = time.monotonic() - began
                 print(
-                    f"{events:>9,} {resident(edge.process.pid):>5} MB {size:>11,} {size / max(events, 1):>8.1f}"
+                    f"{events:>9,} {resident_mb(edge.process.pid):>5} MB {size:>11,} {size / max(events, 1):>8.1f}"
                     f" {events / seconds:>9,.0f}",
                     flush=True,
                 )
