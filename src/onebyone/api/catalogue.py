@@ -29,7 +29,7 @@ CURRENCIES: Rows = [
     }
     for currency in sorted(Currency, key=lambda currency: str(currency.code))
 ]
-_LABELS: Rows = [
+LABEL_ROWS: Rows = [
     {
         "id": label.id,
         "name": label.name,
@@ -48,7 +48,7 @@ def services() -> dict[str, Handler]:
     """Handlers by service name. No ad servers are known here: pixels may name any id."""
     return {
         "currency": _Catalogue("currency", "currencies", "code", CURRENCIES),
-        "label": _Catalogue("label", "labels", "id", _LABELS),
+        "label": _Catalogue("label", "labels", "id", LABEL_ROWS),
         "adserver": _Catalogue("adserver", "adservers", "id", ()),
     }
 
