@@ -18,7 +18,7 @@ install = UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(BIN)/py
 	{ echo "uv could not install; trying pip with the same lock file"; $(BIN)/python -m pip install --quiet --disable-pip-version-check $(1); }
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint types bench bench-compare loadtest storm faults lock clean
+.PHONY: help run demo test lint types bench bench-compare loadtest storm faults contract lock clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ storm: $(VENV)/.dev ## Kill edge, counter and Valkey in mid-traffic, then compar
 
 faults: $(VENV)/.dev ## Run every fault experiment and print the table of what was lost, doubled and refused.
 	$(BIN)/python -m pytest -q -m "faults or not faults" tests/faults $(PYTEST_ARGS)
+
+contract: $(VENV)/.dev ## Send generated requests to a running API for ten minutes and hold every answer against /openapi.json.
+	$(BIN)/python -m tests.api.contract_run $(ARGS)
 
 lock: $(VENV)/.dev ## Write the lock files again from pyproject.toml.
 	$(LOCK) --extra embedded --output-file requirements.lock pyproject.toml

@@ -95,7 +95,6 @@ class Api:
         told.method = request.method if request.method in _METHODS else "other"
         known = service == "auth" or service in self._handlers
         told.service = service if known else None
-        query = _query(request)
         if service == "auth":
             return await self._login(request)
         token, by_cookie = _token(request.headers)
@@ -108,6 +107,7 @@ class Api:
         refuse_excess(told.usage, caller.user_id, write=write, now_ms=now)
         if not known:
             raise ApiError("SYNTAX", f"unknown service: {service[:100]!r}")
+        query = _query(request)
         body = await _body(request) if request.method in ("POST", "PUT") else None
         headers = dict(request.headers)
         call = ApiRequest(request.method, service, query, body, caller, headers, meta)

@@ -7,6 +7,7 @@ from functools import cache
 import orjson
 
 from onebyone import __version__
+from onebyone.api import fields
 from onebyone.api.catalogue import CURRENCIES
 from onebyone.api.entities import ENTITIES
 from onebyone.api.openapi import envelopes, health, nested, objects, parameters, reference, reports, services
@@ -35,9 +36,9 @@ _COMMON: dict[str, Schema] = {
     },
     "TimeZone": {
         "type": "string",
-        "description": "A name of the IANA time zone database whose offset is of whole hours.",
-        "maxLength": 64,
-        "examples": ["EST5EDT", "UTC", "Europe/Berlin"],
+        "description": "A name of the IANA time zone database.",
+        "enum": sorted(fields.zones()),
+        "examples": ["EST5EDT"],
     },
     "FieldMeta": services.FIELD_META,
 }

@@ -17,9 +17,11 @@ from onebyone.api.fields import DATE
 
 Schema = dict[str, Any]
 
+DAY = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?"
 MOMENT: Schema = {
     "type": "string",
-    "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}$",
+    "pattern": f"^{DAY} ([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$",
     "examples": ["2026-03-01 10:00:00"],
 }
 """UTC, or wall clock where the object has a time zone."""

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from onebyone.api import addressing, filters, query, shapes
 from onebyone.api.entity import Entity
-from onebyone.api.openapi.fields import Schema
+from onebyone.api.fields import MAX_ID
+from onebyone.api.openapi.fields import CLOCK, DAY, Schema
 
 _NUMBER = "-?[0-9]{1,15}([.][0-9]{1,15})?"
 _ONE: dict[str, str] = {
-    "int": "-?[0-9]{1,19}",
+    "int": "-?[0-9]{1,18}",
     "boolean": "(true|false|0|1)",
-    "date": "[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}:[0-9]{2}(:[0-9]{2})?)?",
+    "date": f"{DAY}([ T]{CLOCK})?",
     "money": _NUMBER,
     "double": _NUMBER,
 }
-_OWNER: Schema = {"type": "integer", "minimum": 1}
+_OWNER: Schema = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 _FLAG: Schema = {"type": "string", "enum": ["true", "false"]}
-_NAMES = "[a-z0-9_]+"
-_ORDER = f"{_NAMES}([.](asc|desc))?"
 
 
 def _component(word: str, ending: str) -> str:
@@ -38,22 +39,14 @@ def parameter(name: str, description: str, schema: Schema, *, required: bool = F
 
 COMPONENTS: dict[str, Schema] = {
     "start_element": parameter(
-        "start_element", "Objects to leave out; past the end the list is empty.", {"type": "integer", "minimum": 0}
+        "start_element",
+        "Objects to leave out; past the end the list is empty.",
+        {"type": "integer", "minimum": 0, "maximum": MAX_ID},
     ),
     "num_elements": parameter(
         "num_elements",
         f"Objects in the answer; {query.PAGE} at most and by default.",
-        {"type": "integer", "minimum": 1, "default": query.PAGE},
-    ),
-    "sort": parameter(
-        "sort",
-        "Fields to sort by, the first one first; those that `filter` has.",
-        {"type": "string", "pattern": f"^{_ORDER}(,{_ORDER})*$", "examples": ["name.asc,id.desc"]},
-    ),
-    "fields": parameter(
-        "fields",
-        "Only these fields of each object.",
-        {"type": "string", "pattern": f"^{_NAMES}(,{_NAMES})*$", "examples": ["id,name"]},
+        {"type": "integer", "minimum": 1, "maximum": MAX_ID, "default": query.PAGE},
     ),
     "add_mappings": parameter("add_mappings", "`false`: only fields that nest nothing.", _FLAG),
     "search": parameter("search", "A part of the id or of the name, whatever its case.", {"type": "string"}),
@@ -75,7 +68,9 @@ def of_read(entity: Entity) -> list[Schema]:
     """Parameters of GET."""
     found = [
         _ids("One id is one object, several are a list; without it, all objects."),
-        *map(ref, ("start_element", "num_elements", "sort", "fields", "add_mappings", "search")),
+        *map(ref, ("start_element", "num_elements", "add_mappings", "search")),
+        _listed("sort", "Fields to sort by, the first one first.", filters.of_entity(entity), "([.](asc|desc))?"),
+        _listed("fields", "Only these fields of each object.", entity.output, ""),
         *(parameter(flag, f"`true`: show `{name}` too.", _FLAG) for name, flag in entity.optional.items()),
     ]
     if entity.service == "user":
@@ -95,6 +90,12 @@ def of_write(entity: Entity, *, several: bool) -> list[Schema]:
         found.append(ref("code"))
     found += _owners(entity)
     return found if several else [*found, ref("append")]
+
+
+def _listed(name: str, description: str, names: Iterable[str], ending: str) -> Schema:
+    """Names of fields with commas between them."""
+    one = f"({'|'.join(names)}){ending}"
+    return parameter(name, description, {"type": "string", "pattern": f"^{one}(,{one})*$"})
 
 
 def _owners(entity: Entity) -> list[Schema]:

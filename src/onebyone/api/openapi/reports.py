@@ -17,7 +17,7 @@ from onebyone.api.reports.window import INTERVALS
 _ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 _HOUR: Schema = {
     "type": "string",
-    "pattern": "^20[0-9]{2}-[0-9]{2}-[0-9]{2}( [0-9]{2}:00(:00)?)?$",
+    "pattern": "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])( ([01][0-9]|2[0-3]):00(:00)?)?$",
     "examples": ["2026-03-01", "2026-03-01 10:00:00"],
 }
 _INTEGERS: Schema = {
