@@ -38,9 +38,9 @@ UNSHOWN = {"user": {"password"}}
 KEPT = {
     "user": ("user_type", "advertiser_id", "publisher_id", "state"),
     "line-item": ("line_item_subtype",),
-    "publisher": ("default_site_id", "base_payment_rule_id"),
+    "publisher": ("default_site_id", "base_payment_rule_id", "is_oo"),
 }
-"""Fields that stay as the example has them: they decide which others there may be, or are the server's at first."""
+"""Fields that stay as the example has them: they decide which others there may be, or the server decides them."""
 _numbers = count(1)
 
 
