@@ -24,7 +24,8 @@ install_into = UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(1)
 install = $(call install_into,$(BIN)/python,$(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-postgres clients lint types bench bench-compare bench-api loadtest storm faults outage catch-up lock clean
+.PHONY: help run demo test test-postgres clients lint types bench bench-compare bench-api loadtest storm faults outage catch-up contract
+.PHONY: lock clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +78,9 @@ outage: $(VENV)/.dev ## Print an edge's memory and disk while five million event
 
 catch-up: $(VENV)/.dev ## Print how fast the counter takes a full stream, and where its time goes (ARGS="--profile").
 	$(BIN)/python -m tests.faults.catch_up $(ARGS)
+
+contract: $(VENV)/.dev ## Send generated requests to a running API for ten minutes and hold every answer against /openapi.json.
+	$(BIN)/python -m tests.api.contract_run $(ARGS)
 
 lock: $(VENV)/.dev ## Write the lock files again from pyproject.toml.
 	$(LOCK) --extra embedded --output-file requirements.lock pyproject.toml

@@ -111,7 +111,7 @@ def test_api_endpoints() -> None:
         *report_services(cast(ApiContext, None), cast(Runs, None)),
     ]
     paths = ["/auth", *(f"/{name}" for name in services)]
-    paths += [route.path for route in operator.routes if isinstance(route, Route)]
+    paths += [*(route.path for route in operator.routes if isinstance(route, Route)), "/openapi.json", "/docs"]
     assert [row.split("`")[1] for row in endpoint_rows("Config API")] == paths
 
 

@@ -20,6 +20,7 @@ from onebyone.api.store import schema
 from onebyone.clock import now_ms
 from onebyone.report_store import schema as report_schema
 from onebyone.settings import Settings
+from tests.api import contract
 
 Json = dict[str, Any]
 PASSWORD = "Correct-horse-1"
@@ -108,7 +109,8 @@ class Client:
 
 
 def response_of(answer: httpx.Response) -> Json:
-    """The `response` object of an answer whose envelope and headers are checked."""
+    """The `response` object of an answer whose envelope, headers and schema are checked."""
+    contract.check(answer)
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert int(answer.headers["x-ratelimit-read"]) > 0

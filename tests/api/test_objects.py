@@ -55,6 +55,9 @@ async def test_publisher_gets_children_and_documented_defaults(api: Harness) -> 
 
 @ENGINES
 async def test_publisher_without_default_placement(api: Harness) -> None:
+    given: Json = {"publisher": {"name": "Q", "default_site_id": 1}}
+    warned = (await api.call("POST", "publisher", given))["dbg_info"]["warnings"]
+    assert warned == ["default_site_id: not used, a new publisher gets its own"]
     publisher = await api.create("publisher", {"name": "P"}, create_default_placement="false")
     assert (publisher["default_site_id"], publisher["placements"]) == (None, None)
     assert publisher["base_payment_rule_id"]

@@ -218,6 +218,8 @@ async def test_all_faults_of_a_body_at_once(api: Harness, service: str) -> None:
         ("click_url", "//example.com/"),
         ("click_url", "https://example.com/" + "a" * 2000),
         ("click_url", 5),
+        ("click_url", False),
+        ("click_url", []),
     ],
 )
 async def test_bad_values(api: Harness, field: str, value: Any) -> None:

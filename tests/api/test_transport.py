@@ -182,6 +182,12 @@ async def test_requests_that_are_none(api: Harness, method: str, path: str, erro
     assert (answer.status_code, response_of(answer)["error_id"]) == (200, error_id)
 
 
+@pytest.mark.parametrize("path", ["/imptracker?name=%00", "/nothing?%00=1", "/imptracker/meta?%00"])
+async def test_a_stranger_learns_nothing_from_a_bad_query(api: Harness, path: str) -> None:
+    answer = await api.http.get(path)
+    assert (answer.status_code, response_of(answer)["error_id"]) == (401, "NOAUTH")
+
+
 async def test_a_fault_of_the_server_shows_nothing_of_it(api: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(*_: object) -> None:
         raise RuntimeError("secret detail")

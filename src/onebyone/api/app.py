@@ -22,14 +22,14 @@ from onebyone.api.errors import ApiError
 from onebyone.api.fields import MAX_ID
 from onebyone.api.limits import ObjectLimits
 from onebyone.api.lookup import Lookup
+from onebyone.api.openapi.pages import Pages
 from onebyone.api.reports.runs import Runs
 from onebyone.api.reports.service import services as report_services
 from onebyone.api.request import ApiRequest, Handler
 from onebyone.api.service import Service
-from onebyone.api.sessions import Sessions
+from onebyone.api.sessions import COOKIE, Sessions
 from onebyone.api.usage import UsageCounter, refuse_excess
 
-COOKIE = "HBFAPI_SESSID"
 OPERATOR_PATHS = ("/readyz", "/livez", "/sinkz", "/metrics")
 
 _VERSION = re.compile(r"/(current|v[0-9]+\.[0-9]+)(?=/)")
@@ -43,6 +43,7 @@ class Api:
     def __init__(self, context: ApiContext, operator: ASGIApp) -> None:
         self._context = context
         self._operator = operator
+        self._pages = Pages()
         self._sessions = Sessions(context)
         self._usage = UsageCounter(context.settings, context.cache)
         self._entities = frozenset(entity.service for entity in ENTITIES)
@@ -61,6 +62,9 @@ class Api:
             return
         if scope["path"] in OPERATOR_PATHS:
             await self._operator(scope, receive, send)
+            return
+        if scope["path"] in self._pages:
+            await self._pages(scope, receive, send)
             return
         started = time.perf_counter()
         told = exchange.begin()
@@ -91,7 +95,6 @@ class Api:
         told.method = request.method if request.method in _METHODS else "other"
         known = service == "auth" or service in self._handlers
         told.service = service if known else None
-        query = _query(request)
         if service == "auth":
             return await self._login(request)
         token, by_cookie = _token(request.headers)
@@ -104,6 +107,7 @@ class Api:
         refuse_excess(told.usage, caller.user_id, write=write, now_ms=now)
         if not known:
             raise ApiError("SYNTAX", f"unknown service: {service[:100]!r}")
+        query = _query(request)
         sent = await body.read(request) if request.method in ("GET", "POST", "PUT") else None
         if request.method == "GET":
             query = parameters.joined(query, sent)

@@ -97,12 +97,13 @@ def loose_timestamp(value: str) -> str:
 
 
 @cache
-def _zones() -> frozenset[str]:
+def zones() -> frozenset[str]:
+    """Names of the time zones that objects may have."""
     return frozenset(available_timezones() - _REFUSED_ZONES)
 
 
 def _zone(value: str) -> str:
-    if value not in _zones():
+    if value not in zones():
         raise ValueError("not a known time zone")
     return value
 

@@ -21,6 +21,8 @@ from onebyone.api.request import Caller
 from onebyone.api.store import tables
 from onebyone.api.usage import exceeded
 
+COOKIE = "HBFAPI_SESSID"
+"""The cookie that carries a token."""
 IDLE_MS = 2 * 3_600_000
 _log = structlog.get_logger()
 

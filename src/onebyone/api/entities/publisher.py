@@ -12,6 +12,7 @@ from onebyone.api import labels
 from onebyone.api.entities.payment_rule import base_rule
 from onebyone.api.entities.site import placements_of
 from onebyone.api.entity import Entity, Values
+from onebyone.api.exchange import warn
 from onebyone.api.fields import (
     Body,
     Boolean,
@@ -104,6 +105,7 @@ class _PublisherBody(Body):
     use_anx_auction_logic: Boolean = False
 
 
+_OF_ITS_OWN = ("default_site_id", "base_payment_rule_id")
 _FIELDS = tuple(_PublisherBody.model_fields)
 _READ_ONLY = {
     "is_rtb": False,
@@ -190,7 +192,9 @@ class Publisher(Entity):
             exposed = work.now
         values["reselling_exposed_on"] = exposed
         if stored is None:
-            values["default_site_id"] = values["base_payment_rule_id"] = None
+            for field in (name for name in _OF_ITS_OWN if values[name] is not None):
+                warn(f"{field}: not used, a new publisher gets its own")
+            values |= dict.fromkeys(_OF_ITS_OWN)
             return
         if values["base_payment_rule_id"] is None:
             values["base_payment_rule_id"] = stored["base_payment_rule_id"]
@@ -211,7 +215,7 @@ class Publisher(Entity):
         await work.update(self.table, row["id"], links)
 
     async def modified(self, work: Work, before: Values, after: Values) -> None:
-        if any(before[field] != after[field] for field in ("default_site_id", "base_payment_rule_id")):
+        if any(before[field] != after[field] for field in _OF_ITS_OWN):
             await work.trackers_changed("publisher_id", before["id"])
 
     async def delete(self, work: Work, ids: Sequence[int]) -> None:
