@@ -95,7 +95,7 @@ def endpoint_rows(heading: str) -> list[str]:
 
 
 def test_edge_endpoints() -> None:
-    operator = edge_operator.application(Settings(), dict, Mock())
+    operator = edge_operator.application(Settings(), Mock(), Mock())
     paths = [*PATHS, *(route.path for route in operator.routes if isinstance(route, Route))]
     assert [row.split("`")[1] for row in endpoint_rows("Edge")] == paths
 

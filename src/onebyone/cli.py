@@ -183,6 +183,30 @@ def replay_letters(data_dir: DataDir = "", reason: Reason = "", limit: Limit = 0
     raise typer.Exit(letter_commands.replay(settings, reason or None, limit or None))
 
 
+missing = typer.Typer(help="Batches that later ones wait for: lists them, or gives them up.", no_args_is_help=True)
+app.add_typer(missing, name="missing")
+
+
+@missing.command("list")
+def list_missing(data_dir: DataDir = "") -> None:
+    """Prints the producers of which a batch is missing, one JSON line each."""
+    settings = _settings(data_dir=data_dir)
+    from onebyone.counter import missing_commands
+
+    raise typer.Exit(missing_commands.show(settings))
+
+
+@missing.command("give-up")
+def give_up_missing(
+    producers: Annotated[list[str], typer.Argument(help="As `missing list` names them.")], data_dir: DataDir = ""
+) -> None:
+    """Declares the missing batches of producers lost, where their edge's disk is gone for good; counting goes on."""
+    settings = _settings(data_dir=data_dir)
+    from onebyone.counter import missing_commands
+
+    raise typer.Exit(missing_commands.give_up(settings, producers))
+
+
 @app.command()
 def version() -> None:
     """Prints the version."""

@@ -29,7 +29,7 @@ def page(extra_dirs: Sequence[Path] = ()) -> bytes:
     """Metrics in the Prometheus text format.
 
     With `PROMETHEUS_MULTIPROC_DIR`: of all processes that share it; without: of this process. `extra_dirs` are such
-    folders of other roles (the counter's is `<data_dir>/run/metrics-counter`); one that does not exist is empty.
+    folders of other roles (`metrics_folder.existing`); one that does not exist is empty.
     """
     own = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     folders = [Path(own), *extra_dirs] if own else list(extra_dirs)

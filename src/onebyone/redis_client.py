@@ -6,9 +6,10 @@ that the caller sees, and whoever repeats a write must be safe to repeat it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import hiredis
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
@@ -58,3 +59,24 @@ def connect_blocking(
         protocol=2,
         redis_connect_func=on_connect,
     )
+
+
+def transaction(client: redis.Redis, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """Runs the commands, all or none, in one round trip, and gives their raw replies.
+
+    A pipeline of redis-py does the same and costs twice as much CPU. Raises what redis-py raises; the connection is
+    then closed, because replies may still be on their way.
+    """
+    packed = [hiredis.pack_command(command) for command in (("MULTI",), *commands, ("EXEC",))]
+    connection: Any = client.connection_pool.get_connection()
+    try:
+        connection.send_packed_command([b"".join(packed)])
+        for _ in packed[1:]:
+            connection.read_response()
+        replies: list[Any] = connection.read_response()
+        return replies
+    except BaseException:
+        connection.disconnect()
+        raise
+    finally:
+        client.connection_pool.release(connection)

@@ -50,6 +50,8 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(Path("onebyone-data"))
     """Folder of everything kept on disk: journals, SQLite files, embedded Valkey."""
+    metrics_dir: str = Field("")
+    """Folder of the processes' metric files; default: /dev/shm, XDG_RUNTIME_DIR or data dir, the first with room."""
     host: str = Field("127.0.0.1")
     """Address that edge and API listen on."""
     edge_port: int = Field(8080, ge=0, le=65535)
@@ -100,6 +102,8 @@ class Settings(BaseSettings):
     """How long a committed batch stays in the journal, for a report store that goes back in time."""
     tracker_cache: int = Field(200_000, ge=1)
     """Trackers that one edge process keeps in memory."""
+    last_known_records: int = Field(200_000, ge=0)
+    """Trackers and members that edges keep on disk, to start without the cache server; 0: none."""
     trusted_proxies: Networks = Field("")
     """Comma list of networks whose `X-Forwarded-For` is believed."""
     metrics_from: Networks = Field("127.0.0.0/8,::1/128")
@@ -134,6 +138,11 @@ class Settings(BaseSettings):
     def journal_dir(self) -> Path:
         """Where edge processes keep their journals."""
         return self.data_dir / "journal"
+
+    @cached_property
+    def last_known_file(self) -> Path:
+        """Where edge processes keep the configuration as last known."""
+        return self.data_dir / "last-known.sqlite3"
 
     @cached_property
     def proxy_networks(self) -> tuple[Network, ...]:

@@ -75,15 +75,15 @@ def test_the_overlap_is_kept(tmp_path: Path) -> None:
 
 def test_a_journal_of_a_living_process_is_not_abandoned(tmp_path: Path) -> None:
     made = filled(tmp_path, 1)
-    assert list(Journal.abandoned(tmp_path)) == []
+    assert list(Journal.abandoned(tmp_path, set())) == []
     made.close()
 
 
 def test_an_abandoned_journal_is_adopted_once_with_all_it_holds(tmp_path: Path) -> None:
     filled(tmp_path, 3).close()
-    (adopted,) = Journal.abandoned(tmp_path)
+    (adopted,) = Journal.abandoned(tmp_path, set())
     assert (adopted.producer, adopted.shard, adopted.bounds()) == ("00000000000000aa", 3, (1, 3))
-    assert list(Journal.abandoned(tmp_path)) == []
+    assert list(Journal.abandoned(tmp_path, set())) == []
     adopted.delete()
     assert list(tmp_path.iterdir()) == []
 
@@ -92,7 +92,7 @@ def test_leftovers_without_a_commit_are_cleared_away(tmp_path: Path) -> None:
     (tmp_path / "00000000000000bb.lock").touch()
     (tmp_path / "00000000000000cc.lock").touch()
     (tmp_path / "00000000000000cc.sqlite3").touch()
-    assert list(Journal.abandoned(tmp_path)) == []
+    assert list(Journal.abandoned(tmp_path, set())) == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -101,7 +101,7 @@ def test_a_broken_file_is_set_aside_whole_and_the_others_go_on(tmp_path: Path) -
     (tmp_path / "0000000000000001.lock").touch()
     (tmp_path / "0000000000000001.sqlite3").write_bytes(b"not a database" * 1000)
     (tmp_path / "0000000000000001.sqlite3-wal").write_bytes(b"something to rescue")
-    (adopted,) = Journal.abandoned(tmp_path)
+    (adopted,) = Journal.abandoned(tmp_path, set())
     assert adopted.producer == "00000000000000aa"
     adopted.close()
     assert (tmp_path / "0000000000000001.sqlite3.corrupt").exists()
@@ -131,9 +131,9 @@ def test_a_file_that_cannot_be_opened_now_waits_untouched(
 
     with monkeypatch.context() as patched:
         patched.setattr(journal, "_has_schema", refuse)
-        assert list(Journal.abandoned(tmp_path)) == []
+        assert list(Journal.abandoned(tmp_path, set())) == []
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-    (adopted,) = Journal.abandoned(tmp_path)
+    (adopted,) = Journal.abandoned(tmp_path, set())
     assert adopted.bounds() == (1, 3)
     adopted.close()
 
@@ -141,7 +141,7 @@ def test_a_file_that_cannot_be_opened_now_waits_untouched(
 def test_a_journal_without_its_lock_file_is_adopted(tmp_path: Path) -> None:
     filled(tmp_path, 2).close()
     (tmp_path / "00000000000000aa.lock").unlink()
-    (adopted,) = Journal.abandoned(tmp_path)
+    (adopted,) = Journal.abandoned(tmp_path, set())
     assert adopted.bounds() == (1, 2)
     adopted.close()
 
@@ -151,7 +151,7 @@ def test_a_new_journal_keeps_its_lock_while_siblings_look_for_abandoned_ones(tmp
 
     def scan() -> None:
         while not stopping.is_set():
-            for found in Journal.abandoned(tmp_path):
+            for found in Journal.abandoned(tmp_path, set()):
                 found.close()
 
     scanner = threading.Thread(target=scan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from pathlib import Path
@@ -19,6 +20,17 @@ from tests.support.waiting import wait_until
 
 def impressions(edge: EdgeProcess) -> Traffic:
     return Traffic(edge.url, lambda name: f"/imptr?id=1&cachebuster={name}")
+
+
+def fill(folder: Path) -> Path:
+    """A file that takes all the room of a file system, to the last byte."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        for size in (65536, 4096, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(b"\0" * size)
+    return ballast
 
 
 def assert_conserved(client: redis.Redis, answers: Answers) -> None:
@@ -189,19 +201,46 @@ def test_requests_under_way_at_sigterm_are_answered(
     assert_conserved(valkey.client(), answers)
 
 
+def test_an_edge_that_starts_on_a_full_disk_refuses_until_there_is_room(
+    valkey: ValkeyProcess, publisher: Publisher, small_disk: Path
+) -> None:
+    publisher.publish(tracker("imp", 1), tracker("clk", 1, click_url="https://landing.example/"))
+    edge = EdgeProcess(small_disk / "data", valkey.url)
+    edge.start()
+    assert edge.get("/imptr?id=1&cachebuster=before").headers["x-onebyone"] == "recorded"
+    edge.stop()
+    ballast = fill(small_disk)
+    edge.start(wait=False)
+    ready = wait_until(lambda: edge.get("/readyz"), "it listens")
+    assert (ready.status_code, ready.json()["checks"]["journal"]) == (503, False)
+    sink = edge.get("/sinkz")
+    assert (sink.status_code, sink.json()["journal_takes_events"]) == (503, False)
+    impression = edge.get("/imptr?id=1&t=2&cachebuster=refused")
+    assert (impression.status_code, len(impression.content)) == (503, 43)
+    click = edge.get("/clktr?id=1&cachebuster=refused")
+    assert (click.status_code, click.headers["location"]) == (302, "https://landing.example/")
+    assert impression.headers["x-onebyone"] == click.headers["x-onebyone"] == "ignored; reason=journal"
+    assert edge.process is not None
+    pid = edge.process.pid
+    # Nothing is left of the names that were tried, so that trying again and again never fills the disk by itself.
+    assert len(list((small_disk / "data" / "journal").glob("*.lock"))) <= 2
+    ballast.unlink()
+    wait_until(lambda: edge.get("/imptr?id=1&cachebuster=after").headers["x-onebyone"] == "recorded", "recording")
+    wait_until(lambda: edge.get("/sinkz").status_code == edge.get("/readyz").status_code == 200, "all is well")
+    assert edge.process.pid == pid
+    wait_until(lambda: {"before", "after"} <= {event["cb"] for event in shipped(valkey.client())}, "both are shipped")
+    assert "refused" not in {event["cb"] for event in shipped(valkey.client())}
+    assert edge.stop() == 0
+    edge.listener.close()
+
+
 def test_a_full_disk_is_said_and_ends_with_the_fullness(
     valkey: ValkeyProcess, publisher: Publisher, tmp_path: Path, small_disk: Path
 ) -> None:
     publisher.publish(tracker("imp", 1), tracker("clk", 1, click_url="https://landing.example/"))
     edge = EdgeProcess(small_disk / "data", valkey.url)
     edge.start()
-    ballast = small_disk / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(b"\0" * 65536)
-        except OSError:
-            pass
+    ballast = fill(small_disk)
     wait_until(lambda: edge.get("/imptr?id=1").status_code == 503, "the full disk is noticed", every=0)
     impression = edge.get("/imptr?id=1&t=2")
     click = edge.get("/clktr?id=1")

@@ -47,11 +47,15 @@ async def look(connection: AsyncConnection) -> list[Finding]:
             f"`onebyone dead-letters list --reason {reason}`; after an upgrade or repair `onebyone dead-letters replay`"
         )
         found.append(Finding(SUBJECT, f"{number} dead letters with reason {reason}", remedy))
-    late = select(func.count()).select_from(producers).where(producers.c.seen > producers.c.seq)
-    waiting = (await connection.execute(late)).scalar_one()
+    late = select(producers.c.producer).where(producers.c.seen > producers.c.seq).order_by(producers.c.producer)
+    waiting = (await connection.execute(late)).scalars().all()
     if waiting:
-        remedy = "start the edge whose data dir has their journals; it ships what is missing"
-        found.append(Finding(SUBJECT, f"{waiting} producers wait for a batch that is missing", remedy))
+        remedy = (
+            "start the edge whose data dir has their journals: it ships what is missing; where that disk is gone, "
+            "`onebyone missing list`, then `onebyone missing give-up PRODUCER`: the loss is recorded, counting goes on"
+        )
+        names = ", ".join(waiting[:3])
+        found.append(Finding(SUBJECT, f"{len(waiting)} producers wait for a batch that is missing: {names}", remedy))
     return found or [Finding(SUBJECT, "no losses, no dead letters, nothing waits for a missing batch")]
 
 

@@ -62,6 +62,11 @@ class Ledger:
         async with sql.reading(self._engine) as connection:
             return {row.producer: row.seq for row in await connection.execute(query)}
 
+    async def was_moved(self) -> bool:
+        """Whether a producer that waits here does not wait in SQL any more."""
+        known = await self.progress_of(sorted(self.waiting))
+        return any(seq != self.committed.get(name, seq) for name, seq in known.items())
+
     async def know(self, names: Iterable[str]) -> None:
         """Reads the progress of producers that are not held yet."""
         self.committed.update(await self.progress_of([name for name in names if name not in self.committed]))

@@ -196,6 +196,10 @@ class Shard:
             await self._stream.publish(self._untold)
             self._untold = {}
             if self._ledger.waiting and time.monotonic() - self._asked >= ASK_SECONDS:
+                if await self._ledger.was_moved():
+                    # What was missing was given up by the operator.
+                    self._loaded = False
+                    return
                 await self._stream.ask_again(sorted(self._ledger.waiting))
                 self._asked = time.monotonic()
                 metrics.RESENDS.inc(len(self._ledger.waiting))

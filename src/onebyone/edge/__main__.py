@@ -6,37 +6,32 @@ import asyncio
 import sys
 from functools import partial
 
-import structlog
 import uvloop
 
-from onebyone import logs, redis_client, role, web_server
-from onebyone.edge import journal, metrics, operator
+from onebyone import logs, role, web_server
+from onebyone.edge import first_journal, metrics, operator
 from onebyone.edge.app import Edge
 from onebyone.edge.commits import Commits
 from onebyone.edge.fast_way import FastWay
 from onebyone.edge.idle import Idle
-from onebyone.edge.lookup import Lookups
+from onebyone.edge.journal import Journal
+from onebyone.edge.knowledge import Knowledge
+from onebyone.edge.operator import Health
 from onebyone.edge.shipper import Shipper
-from onebyone.edge.watcher import Watcher
 from onebyone.settings import Settings
 
-START_SECONDS = 3.0
-"""How long a new process waits for the configuration before it takes connections; its siblings take them meanwhile."""
-LOOKUP_SECONDS = 1.0
-"""The longest that a request waits for the cache server before it is answered by what is known."""
+START_SECONDS = 3.5
+"""How long a new process waits for journal and configuration before it takes connections; its siblings take them
+meanwhile."""
 SHIP_SECONDS = 5.0
 """At the end, how long to go on shipping; what is left waits in the journal for a successor."""
-
-_log = structlog.get_logger()
 
 
 async def main(settings: Settings) -> int:
     """Runs one edge process until it is told to stop; the exit code."""
     lifeline = role.Lifeline()
-    own = journal.new(settings.journal_dir, settings.shards)
-    shipper = Shipper(settings.stream_url, settings.journal_dir, own, settings.journal_overlap_seconds)
-    failed = asyncio.Event()
-    serving = asyncio.Event()
+    shipper = Shipper(settings.stream_url, settings.journal_dir, settings.journal_overlap_seconds)
+    begun, failed, serving = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def on_batch(events: int) -> None:
         metrics.RECORDED.inc(events)
@@ -51,41 +46,48 @@ async def main(settings: Settings) -> int:
             failed.set()
             lifeline.stopping.set()
 
-    commits = Commits(own, settings.pending_events, on_batch, on_failure)
-    lookups = Lookups(redis_client.connect(settings.cache_url, reply_seconds=LOOKUP_SECONDS), settings.tracker_cache)
-    watcher = Watcher(redis_client.connect(settings.cache_url), lookups)
+    def begin(own: Journal) -> None:
+        commits.open(own)
+        shipper.own(own)
+        begun.set()
 
-    def checks() -> dict[str, bool]:
-        return {
-            "configuration": watcher.complete.is_set(),
-            "journal": not failed.is_set(),
+    commits = Commits(None, settings.pending_events, on_batch, on_failure)
+    knowledge = Knowledge(settings)
+
+    def health() -> Health:
+        checks = {
+            "configuration": knowledge.usable.is_set(),
+            "journal": begun.is_set() and not failed.is_set(),
             "running": lifeline.retiring or not lifeline.stopping.is_set(),
         }
+        return Health(checks, commits.recording, knowledge.age_seconds())
 
-    edge = Edge(settings, lookups, commits, operator.application(settings, checks, lambda: shipper.backlog))
+    edge = Edge(settings, knowledge.lookups, commits, operator.application(settings, health, lambda: shipper.backlog))
+    beginning = asyncio.create_task(first_journal.make(settings, begin, lifeline.stopping))
     shipper.start()
-    watching = asyncio.create_task(watcher.run())
+    knowledge.start()
     tasks = [
-        asyncio.create_task(_announce(lifeline, watcher, serving)),
+        asyncio.create_task(_announce(lifeline, serving, begun, knowledge.usable)),
         asyncio.create_task(_drain(lifeline, edge)),
-        asyncio.create_task(_measure(shipper, lookups)),
+        asyncio.create_task(_measure(shipper, knowledge)),
     ]
-    await lifeline.until(watcher.complete, START_SECONDS)
+    deadline = asyncio.get_running_loop().time() + START_SECONDS
+    for event in (begun, knowledge.usable):
+        await lifeline.until(event, max(0.0, deadline - asyncio.get_running_loop().time()))
     http = partial(FastWay, edge, Idle(asyncio.get_running_loop())) if settings.edge_http == "fast" else None
     notice = partial(lifeline.notice, settings.drain_seconds)
     await web_server.serve(edge, role.listener(), lifeline.stopping, notice, serving.set, http)
+    await beginning
     await commits.close()
-    await asyncio.to_thread(shipper.stop, SHIP_SECONDS)
-    watcher.stop()
-    await asyncio.wait({watching}, timeout=redis_client.REPLY_SECONDS)
+    await asyncio.gather(asyncio.to_thread(shipper.stop, SHIP_SECONDS), knowledge.stop())
     for task in tasks:
         task.cancel()
     return 1 if failed.is_set() else 0
 
 
-async def _announce(lifeline: role.Lifeline, watcher: Watcher, serving: asyncio.Event) -> None:
-    await serving.wait()
-    await watcher.complete.wait()
+async def _announce(lifeline: role.Lifeline, *needed: asyncio.Event) -> None:
+    for event in needed:
+        await event.wait()
     lifeline.ready()
 
 
@@ -94,13 +96,15 @@ async def _drain(lifeline: role.Lifeline, edge: Edge) -> None:
     edge.draining = True
 
 
-async def _measure(shipper: Shipper, lookups: Lookups) -> None:
+async def _measure(shipper: Shipper, knowledge: Knowledge) -> None:
     while True:
         backlog = shipper.backlog
         metrics.UNSHIPPED.set(backlog.batches)
         metrics.OLDEST.set(backlog.oldest_ms / 1000)
         metrics.JOURNAL_BYTES.set(backlog.journal_bytes)
-        metrics.TRACKERS.set(len(lookups.impressions) + len(lookups.clicks))
+        metrics.TRACKERS.set(len(knowledge.lookups.impressions) + len(knowledge.lookups.clicks))
+        metrics.CONFIGURATION_AGE.set(knowledge.age_seconds() or 0)
+        metrics.LAST_KNOWN.set(knowledge.records_on_disk)
         await asyncio.sleep(1)
 
 

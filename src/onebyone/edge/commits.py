@@ -47,28 +47,42 @@ class Commits:
 
     def __init__(
         self,
-        journal: Journal,
+        journal: Journal | None,
         pending_events: int,
         on_batch: Callable[[int], None],
         on_failure: Callable[[int, bool], None],
     ) -> None:
-        """On the loop: `on_batch(events)` after each sync, `on_failure(events, fatal)` when the disk refused one."""
+        """On the loop: `on_batch(events)` after each sync, `on_failure(events, fatal)` when the disk refused one.
+
+        Without a journal everything is refused until `open`.
+        """
         self._journal = journal
+        self._seq = 0 if journal is None else journal.bounds()[1]
         self._limit = pending_events
         self._on_batch = on_batch
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
         self._lines: list[bytes] = []
         self._waiters: list[Waiter | None] = []
-        self._seq = journal.bounds()[1]
         self._fatal = False
         self._quick = 0
         self._busy = False
+        self._refusing = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._work: queue.SimpleQueue[tuple[list[bytes], list[Waiter | None]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
+
+    def open(self, journal: Journal) -> None:
+        """The journal that could not be made before: what comes from now on goes there."""
+        self._seq = journal.bounds()[1]
+        self._journal = journal
+
+    @property
+    def recording(self) -> bool:
+        """Whether there is a journal, and it took the last batch."""
+        return self._journal is not None and not self._refusing
 
     def add(self, line: bytes, waiter: Waiter | None) -> bool:
         """Queues one event and tells the waiter, on the loop, whether it is on disk. False: too many wait already."""
@@ -105,8 +119,9 @@ class Commits:
         if failure is None:
             self._on_batch(len(waiters))
         else:
-            _log.error("journal refused a batch", events=len(waiters), error=failure, fatal=self._fatal)
             self._on_failure(len(waiters), self._fatal)
+        if self._refusing or failure is not None:
+            self._tell(len(waiters), failure)
         recorded = failure is None
         for waiter in waiters:
             if waiter is not None:
@@ -122,6 +137,14 @@ class Commits:
             self._busy = False
             self._idle.set()
 
+    def _tell(self, events: int, failure: str | None) -> None:
+        # At the beginning and at the end: a full disk refuses hundreds in a second, and the log may be on it too.
+        if failure is None:
+            _log.info("journal takes batches again")
+        elif not self._refusing:
+            _log.error("journal refused a batch", events=events, error=failure, fatal=self._fatal)
+        self._refusing = failure is not None
+
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
             lines, waiters = work
@@ -129,11 +152,14 @@ class Commits:
 
     def _write(self, lines: list[bytes]) -> str | None:
         """Writes one batch and syncs it, on whichever thread has its turn; what went wrong, if anything did."""
+        journal = self._journal
+        if journal is None:
+            return "there is no journal yet"
         if self._fatal:
             return "journal failed before"
         began = time.monotonic()
         try:
-            self._journal.append(self._seq + 1, len(lines), batches.pack(lines))
+            journal.append(self._seq + 1, len(lines), batches.pack(lines))
         except Exception as error:
             # A full disk may have room again; after any other fault (a failed sync above all) what the kernel still
             # holds cannot be believed, and the process must go. The requests that wait are answered in any case.

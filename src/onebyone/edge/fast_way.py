@@ -152,7 +152,7 @@ def read(data: bytes) -> Plain | None:
     if kind is None:
         return None
     start = match.end()
-    at = data.find(b"\r\nReferer: ", start)
+    at = data.rfind(b"\r\nReferer: ", start)
     try:
         if at < 0:
             sender, referrer, forwarded, close = _blocks[data[start:-2]]

@@ -87,17 +87,28 @@ class Journal:
 
     @classmethod
     def create(cls, directory: Path, producer: str, shard: int) -> Journal:
-        """A new producer's empty journal, on disk with its folder entry."""
+        """A new producer's empty journal, on disk with its folder entry. Raises OSError or `sqlite3.Error`."""
         directory.mkdir(parents=True, exist_ok=True)
-        journal = cls(directory, producer, _own_lock(directory / f"{producer}.lock"))
-        journal._writer.executescript(_SCHEMA)
-        journal._writer.execute("INSERT INTO meta (shard) VALUES (?)", (shard,))
-        _sync_directory(directory)
+        path = directory / f"{producer}.lock"
+        lock = _own_lock(path)
+        try:
+            journal = cls(directory, producer, lock)
+            journal._writer.executescript(_SCHEMA)
+            journal._writer.execute("INSERT INTO meta (shard) VALUES (?)", (shard,))
+            _sync_directory(directory)
+        except BaseException:
+            # No room: whoever tries again takes another name, and nothing must be left of this one.
+            _unlink(directory / f"{producer}.sqlite3", path)
+            lock.release()
+            raise
         return journal
 
     @classmethod
-    def abandoned(cls, directory: Path) -> Iterator[Journal]:
-        """The journals of dead processes, each now owned by the caller."""
+    def abandoned(cls, directory: Path, unopened: set[str]) -> Iterator[Journal]:
+        """The journals of dead processes, each now owned by the caller.
+
+        `unopened` are producers whose file could not be opened before, which is logged once.
+        """
         producers = {path.stem for pattern in ("*.lock", "*.sqlite3") for path in directory.glob(pattern)}
         for producer in sorted(producers):
             path, database = directory / f"{producer}.lock", directory / f"{producer}.sqlite3"
@@ -107,12 +118,15 @@ class Journal:
                 continue
             try:
                 if database.exists() and _has_schema(database):
+                    unopened.discard(producer)
                     yield cls(directory, producer, lock)
                     continue
             except sqlite3.Error as error:
                 if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _BROKEN:
                     # No room, no descriptors, no memory: nothing is wrong with the file, its time will come.
-                    _log.warning("journal cannot be opened now", path=str(database), error=repr(error))
+                    if producer not in unopened:
+                        _log.warning("journal cannot be opened now", path=str(database), error=repr(error))
+                    unopened.add(producer)
                     lock.release()
                     continue
                 # Out of the way, so that one broken file never holds up the others, but kept for a rescue by hand.

@@ -17,7 +17,8 @@ import structlog
 
 from onebyone import keys
 from onebyone.configuration import MemberRecord, TrackerRecord
-from onebyone.edge import minting
+from onebyone.edge import metrics, minting
+from onebyone.edge.last_known import LastKnown
 from onebyone.redis_client import Unavailable
 
 UNKNOWN_SECONDS = 1.0
@@ -49,9 +50,15 @@ class Lookup(Generic[Record]):
     """Records of one sort by id."""
 
     def __init__(
-        self, client: redis.asyncio.Redis, key: Callable[[int], str], decode: Callable[[bytes], Record], limit: int
+        self,
+        client: redis.asyncio.Redis,
+        key: Callable[[int], str],
+        decode: Callable[[bytes], Record],
+        limit: int,
+        last_known: LastKnown | None,
     ) -> None:
         self._client = client
+        self._last_known = last_known
         self._key = key
         self._decode = decode
         self._limit = limit
@@ -79,8 +86,10 @@ class Lookup(Generic[Record]):
         if self._unknown.get(record_id, 0.0) > now:
             return None
         held = self._entries.get(record_id)
-        if held is not None and now < self._retry_at:
-            return held.record
+        if now < self._retry_at:
+            held = held or await self._recall(record_id)
+            if held is not None:
+                return held.record
         flight = self._flights.get(record_id)
         if flight is None:
             flight = asyncio.create_task(self._fetch(record_id, patient=held is None))
@@ -94,6 +103,22 @@ class Lookup(Generic[Record]):
                 return held.record
             raise
 
+    async def _recall(self, record_id: int) -> _Entry[Record] | None:
+        """The record as an earlier process knew it: from now on held, and looked up again once the server answers."""
+        if self._last_known is None:
+            return None
+        text = await asyncio.to_thread(self._last_known.recall, self._key(record_id))
+        if text is None:
+            return None
+        try:
+            entry = _Entry(self._decode(text), -1)
+        except (ValueError, TypeError, KeyError) as error:
+            _log.error("unreadable record on disk", key=self._key(record_id), error=repr(error))
+            return None
+        metrics.RECALLED.inc()
+        # What was looked up in the meantime is newer.
+        return self._entries.get(record_id) or _bounded(self._entries, self._limit).setdefault(record_id, entry)
+
     async def _fetch(self, record_id: int, patient: bool) -> Record | None:
         while True:
             try:
@@ -104,6 +129,8 @@ class Lookup(Generic[Record]):
                 now = time.monotonic()
                 self._retry_at = now + RETRY_SECONDS
                 self._away_since = self._away_since or now
+                if patient and (recalled := await self._recall(record_id)) is not None:
+                    return recalled.record
                 if not patient or now - self._away_since >= PATIENCE_SECONDS:
                     raise
             await asyncio.sleep(PATIENCE_STEP_SECONDS)
@@ -130,6 +157,8 @@ class Lookup(Generic[Record]):
             _log.error("unreadable record in the cache", key=self._key(record_id), error=repr(error))
             raise ConfigurationUnavailable(f"unreadable record {self._key(record_id)}") from error
         # A change that was announced while the answer was on its way may be newer than the answer.
+        if self._last_known is not None:
+            self._last_known.note(self._key(record_id))
         fresh = announcements == self._announcements
         _bounded(self._entries, self._limit)[record_id] = _Entry(record, generation if fresh else -1)
         return record
@@ -178,10 +207,12 @@ class Tracker:
 class Lookups:
     """All that an edge process knows of the configuration."""
 
-    def __init__(self, client: redis.asyncio.Redis, trackers: int) -> None:
-        self.impressions = Lookup(client, lambda number: keys.tracker("imp", number), Tracker.decode, trackers)
-        self.clicks = Lookup(client, lambda number: keys.tracker("clk", number), Tracker.decode, trackers)
-        self.members = Lookup(client, keys.member, MemberRecord.decode, trackers)
+    def __init__(self, client: redis.asyncio.Redis, trackers: int, last_known: LastKnown | None) -> None:
+        self.impressions = Lookup(
+            client, lambda number: keys.tracker("imp", number), Tracker.decode, trackers, last_known
+        )
+        self.clicks = Lookup(client, lambda number: keys.tracker("clk", number), Tracker.decode, trackers, last_known)
+        self.members = Lookup(client, keys.member, MemberRecord.decode, trackers, last_known)
         self._by_prefix: dict[str, Lookup[Tracker] | Lookup[MemberRecord]] = {
             keys.tracker("imp", 0).rpartition(":")[0]: self.impressions,
             keys.tracker("clk", 0).rpartition(":")[0]: self.clicks,

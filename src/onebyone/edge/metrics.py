@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from onebyone.measures import Counter, Gauge, Histogram
 
 RECORDED = Counter("onebyone_edge_recorded", "Events on disk, answered or not.")
 IGNORED = Counter("onebyone_edge_ignored", "Requests that were not counted, by reason code.", ["kind", "reason"])
@@ -20,4 +20,15 @@ OLDEST = Gauge(
     "onebyone_edge_unshipped_oldest_seconds", "Age of the oldest unshipped batch.", multiprocess_mode="livemax"
 )
 JOURNAL_BYTES = Gauge("onebyone_edge_journal_bytes", "Journals on disk.", multiprocess_mode="livesum")
+CONFIGURATION_AGE = Gauge(
+    "onebyone_edge_configuration_age_seconds",
+    "Since the cache server last said that what the edge answers by is current.",
+    multiprocess_mode="livemax",
+)
+RECALLED = Counter(
+    "onebyone_edge_recalled", "Records taken from the disk, as last known, because the cache server could not be asked."
+)
+LAST_KNOWN = Gauge(
+    "onebyone_edge_last_known_records", "Trackers and members kept on disk as last known.", multiprocess_mode="livemax"
+)
 TRACKERS = Gauge("onebyone_edge_trackers_cached", "Trackers held in memory.", multiprocess_mode="livesum")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import orjson
 from starlette.applications import Starlette
@@ -22,17 +23,27 @@ SINK_SECONDS = 10.0
 _NO_STORE = {"cache-control": "no-store"}
 
 
-def application(settings: Settings, checks: Callable[[], dict[str, bool]], backlog: Callable[[], Backlog]) -> Starlette:
-    """`/readyz`, `/livez`, `/sinkz` and `/metrics`.
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How one process is."""
 
-    `checks` names what must hold before this process may get traffic, `backlog` is what it still has to ship.
-    """
+    checks: dict[str, bool]
+    """What must hold before it may get traffic."""
+    recording: bool
+    """Whether its journal takes events."""
+    configuration_seconds: float | None
+    """Since the cache server last said that what it answers by is current; None: it has nothing to answer by."""
+
+
+def application(settings: Settings, health: Callable[[], Health], backlog: Callable[[], Backlog]) -> Starlette:
+    """`/readyz`, `/livez`, `/sinkz` and `/metrics`; `backlog` is what this process still has to ship."""
 
     async def readyz(_: Request) -> Response:
-        found = checks()
-        ready = all(found.values())
+        found = health()
+        ready = all(found.checks.values())
+        about = {"ready": ready, "checks": found.checks, "configuration_seconds": found.configuration_seconds}
         return Response(
-            orjson.dumps({"ready": ready, "checks": found}),
+            orjson.dumps(about),
             status_code=200 if ready else 503,
             media_type="application/json",
             headers=_NO_STORE,
@@ -49,7 +60,7 @@ def application(settings: Settings, checks: Callable[[], dict[str, bool]], backl
         return PlainTextResponse("not for this address\n", status_code=403)
 
     async def sinkz(request: Request) -> Response:
-        return refused(request) or _sink(backlog())
+        return refused(request) or _sink(backlog(), health().recording)
 
     async def metrics(request: Request) -> Response:
         return refused(request) or Response(metrics_page.page(), media_type=metrics_page.CONTENT_TYPE)
@@ -58,11 +69,12 @@ def application(settings: Settings, checks: Callable[[], dict[str, bool]], backl
     return Starlette(routes=[Route(path, endpoint) for path, endpoint in paths.items()])
 
 
-def _sink(backlog: Backlog) -> Response:
-    healthy = backlog.taking and backlog.oldest_ms <= SINK_SECONDS * 1000
+def _sink(backlog: Backlog, recording: bool) -> Response:
+    healthy = recording and backlog.taking and backlog.oldest_ms <= SINK_SECONDS * 1000
     about = {
         "healthy": healthy,
         "process": os.getpid(),
+        "journal_takes_events": recording,
         "stream_takes_events": backlog.taking,
         "unshipped_batches": backlog.batches,
         "oldest_unshipped_seconds": backlog.oldest_ms / 1000,

@@ -8,12 +8,13 @@ nothing: the counter counts a (`producer`, `seq`) once.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from itertools import chain
+from typing import cast
 
 import redis
 import structlog
 
-from onebyone import batches, keys
+from onebyone import batches, keys, redis_client
 from onebyone.edge.journal import Journal
 
 _log = structlog.get_logger()
@@ -83,11 +84,11 @@ class Shipment:
             return 0
         kept_from = self.journal.bounds()[0]
         # One transaction: a refusal in the middle (out of memory) must not leave a hole before later batches.
-        pipe = client.pipeline(transaction=True)
+        commands = []
         for row in rows:
-            batch = batches.Batch(self.journal.producer, row.seq, row.events, row.payload, kept_from)
-            pipe.xadd(keys.events(self.shard), cast("dict[Any, Any]", batches.to_entry(batch)))
-        entries = cast("list[bytes]", pipe.execute())
+            entry = batches.to_entry(batches.Batch(self.journal.producer, row.seq, row.events, row.payload, kept_from))
+            commands.append(("XADD", keys.events(self.shard), "*", *chain.from_iterable(entry.items())))
+        entries = redis_client.transaction(client, commands)
         self.shipped = rows[-1].seq
         self._newest_entry = entries[-1]
         return len(rows)

@@ -40,7 +40,7 @@ class Backlog:
     uncounted_ms: int
     """Receive age of the oldest of them; 0 when there is none."""
     journals: int
-    """The own one and those adopted of dead processes."""
+    """The own one, if there is room for one, and those adopted of dead processes."""
     taking: bool
     """Whether the stream server took what was sent last, or answered when there was nothing to send."""
 
@@ -48,11 +48,13 @@ class Backlog:
 class Shipper:
     """Ships until `stop`; never gives up, never drops."""
 
-    def __init__(self, url: str, directory: Path, journal: Journal, overlap_seconds: float) -> None:
+    def __init__(self, url: str, directory: Path, overlap_seconds: float) -> None:
         self._directory = directory
         self._overlap_ms = int(overlap_seconds * 1000)
-        self._own = Shipment(journal)
-        self._shipments = [self._own]
+        self._begun: Journal | None = None
+        self._own: Shipment | None = None
+        self._shipments: list[Shipment] = []
+        self._unopened: set[str] = set()
         self._connections = 0
         self._checked = 0
         self._incarnations: dict[int, bytes] = {}
@@ -65,11 +67,16 @@ class Shipper:
         self._measured = 0.0
         self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
         self._taking = False
-        self.backlog = Backlog(0, 0, 0, 0, 0, 1, False)
+        self.backlog = Backlog(0, 0, 0, 0, 0, 0, False)
 
     def start(self) -> None:
-        """Begins to ship."""
+        """Begins to ship what dead processes left."""
         self._thread.start()
+
+    def own(self, journal: Journal) -> None:
+        """This process has its journal, which is closed with the others at the end."""
+        self._begun = journal
+        self._wake.set()
 
     def notify(self) -> None:
         """A batch was written."""
@@ -114,7 +121,10 @@ class Shipper:
     def _finished(self) -> bool:
         if not self._stopping.is_set():
             return False
-        return self._own.shipped >= self._own.journal.bounds()[1] or time.monotonic() >= self._deadline
+        self._take_own()
+        if self._own is None or time.monotonic() >= self._deadline:
+            return True
+        return self._own.shipped >= self._own.journal.bounds()[1]
 
     def _pause(self, seconds: float) -> None:
         if self._stopping.is_set():
@@ -123,7 +133,13 @@ class Shipper:
         else:
             self._stopping.wait(seconds)
 
+    def _take_own(self) -> None:
+        if self._own is None and self._begun is not None:
+            self._own = Shipment(self._begun)
+            self._shipments.insert(0, self._own)
+
     def _round(self) -> None:
+        self._take_own()
         now = time.monotonic()
         if now - self._measured >= POLL_SECONDS:
             self._measured = now
@@ -144,7 +160,7 @@ class Shipper:
                 break
 
     def _adopt(self) -> None:
-        for journal in Journal.abandoned(self._directory):
+        for journal in Journal.abandoned(self._directory, self._unopened):
             _log.info("adopted the journal of a dead process", producer=journal.producer)
             self._shipments.append(Shipment(journal))
 
@@ -174,9 +190,11 @@ class Shipper:
 
     def _forget(self) -> None:
         before = now_ms() - self._overlap_ms
-        self._own.journal.may_forget(self._own.committed, before)
-        for shipment in self._shipments[1:]:
+        for shipment in list(self._shipments):
             journal = shipment.journal
+            if shipment is self._own:
+                journal.may_forget(shipment.committed, before)
+                continue
             newest = journal.bounds()[1]
             if shipment.committed < newest:
                 continue

@@ -9,6 +9,7 @@ import redis.asyncio
 import structlog
 
 from onebyone import keys
+from onebyone.clock import now_ms
 from onebyone.configuration import Head
 from onebyone.edge.lookup import Lookups
 from onebyone.redis_client import Unavailable
@@ -30,6 +31,8 @@ class Watcher:
         self._stopping = False
         self.complete = asyncio.Event()
         """Set once the cache was seen complete: the edge can tell an unknown tracker from one not published yet."""
+        self.confirmed_ms = 0
+        """When the server was last seen complete, and every change of it known; 0: never."""
 
     async def run(self) -> None:
         """Follows until `stop`, then returns within `BLOCK_MS` when the server answers."""
@@ -80,8 +83,10 @@ class Watcher:
         text = cast("bytes | None", await self._client.get(keys.HEAD))
         if text is None:
             return None
+        head = Head.decode(text)
         self.complete.set()
-        return Head.decode(text)
+        self.confirmed_ms = now_ms()
+        return head
 
     async def _read(self, block: int | None) -> None:
         reply = await self._client.xread({keys.CHANGES: self._last}, count=1000, block=block)

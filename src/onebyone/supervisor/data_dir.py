@@ -2,7 +2,6 @@
 
 run/<role>.lock      locked (flock) by the supervisor and, by inheritance, by every child process of that role,
                      so the next start waits for children that outlive a killed supervisor; holds its process id
-run/metrics-<role>/  metric files of the role's processes, emptied at each start
 run/embedded-valkey  URL of the embedded server while it runs
 run/valkey-server    copy of the bundled program, only where that one is not executable
 valkey/              data of the embedded server
@@ -10,9 +9,9 @@ valkey/              data of the embedded server
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
-import shutil
 import time
 from pathlib import Path
 
@@ -20,6 +19,8 @@ from onebyone.supervisor.fault import StartFault
 
 ORPHAN_SECONDS = 15.0
 """How long to wait for processes that outlive a killed supervisor."""
+
+FULL_BYTES = 16_384
 
 
 class DataDir:
@@ -57,19 +58,15 @@ class DataDir:
                     f"data dir {self.path} is still in use by {role} processes that process {holder} left behind"
                 )
             time.sleep(0.05)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+        # A full disk takes no first byte; the lock holds without, and only nobody is told who has it.
+        with contextlib.suppress(OSError):
+            os.pwrite(descriptor, b"%-19d\n" % os.getpid(), 0)
         return descriptor
 
-    def fresh_metrics(self, role: str) -> Path:
-        """An empty folder for the metric files of a role."""
-        folder = self.run / f"metrics-{role}"
-        try:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise self._unusable(error) from None
-        return folder
+    def is_full(self) -> bool:
+        """Whether its disk has no room for as much as an empty file."""
+        about = os.statvfs(self.path)
+        return about.f_bavail * about.f_frsize < FULL_BYTES
 
     def _unusable(self, error: OSError) -> StartFault:
         return StartFault(f"data dir {self.path} cannot be used: {error.strerror} ({error.filename})")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from onebyone import logs
+from onebyone.metrics_folder import MetricsFolders
 from onebyone.settings import Settings
 from onebyone.supervisor import report, rolling
 from onebyone.supervisor.data_dir import DataDir
@@ -61,6 +62,7 @@ class _Run:
         self._data_dir = data_dir
         self._locks = locks
         self._embed = embed and not (settings.cache_url and settings.stream_url)
+        self._metrics = MetricsFolders(settings)
         self._valkey: EmbeddedValkey | None = None
         self._groups: list[list[Copy]] = []
 
@@ -98,7 +100,8 @@ class _Run:
                     members: list[Copy] = []
                     self._groups.append(members)
                     for role in group:
-                        started = copies(role, table, childs_environment, self._data_dir, self._locks.get(role.name))
+                        metrics = self._metrics.fresh(role.name)
+                        started = copies(role, table, childs_environment, metrics, self._locks.get(role.name))
                         members += started
                         beginning.create_task(_begin(role, started))
         except ExceptionGroup as faults:
@@ -118,6 +121,7 @@ class _Run:
         if self._valkey is not None:
             clean &= await self._valkey.stop(VALKEY_STOP_SECONDS, hurry, HURRIED_VALKEY_SECONDS)
             self._valkey.remove()
+        self._metrics.remove()
         return clean
 
 

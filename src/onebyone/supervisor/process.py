@@ -79,4 +79,5 @@ class ProcessTable:
 
 def environment(**settings: object) -> dict[str, str]:
     """This process's environment with `ONEBYONE_<NAME>` for each of the settings, named in lower case."""
-    return os.environ | {f"ONEBYONE_{name.upper()}": str(value) for name, value in settings.items()}
+    own = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}
+    return own | {f"ONEBYONE_{name.upper()}": str(value) for name, value in settings.items()}

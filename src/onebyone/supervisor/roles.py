@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onebyone.role import LIFELINE, LISTENER
-from onebyone.supervisor.data_dir import DataDir
 from onebyone.supervisor.keeper import Keeper
 from onebyone.supervisor.lifeline import Line
 from onebyone.supervisor.process import Process, ProcessTable
@@ -35,7 +34,8 @@ class Surroundings:
 
     table: ProcessTable
     environment: Mapping[str, str]
-    metrics: Path
+    metrics: Path | None
+    """Folder of their metric files; None: there is no room for one."""
     lock: int | None
 
 
@@ -70,11 +70,9 @@ class Copy(Keeper):
         handed_down = [line.descriptor]
         if self._around.lock is not None:
             handed_down.append(self._around.lock)
-        environment = {
-            **self._around.environment,
-            LIFELINE: str(line.descriptor),
-            "PROMETHEUS_MULTIPROC_DIR": str(self._around.metrics),
-        }
+        environment = {**self._around.environment, LIFELINE: str(line.descriptor)}
+        if self._around.metrics is not None:
+            environment["PROMETHEUS_MULTIPROC_DIR"] = str(self._around.metrics)
         if self._role.listener is not None:
             handed_down.append(self._role.listener.fileno())
             environment[LISTENER] = str(self._role.listener.fileno())
@@ -92,13 +90,14 @@ class Copy(Keeper):
         if self._line is not None:
             self._line.close()
             self._line = None
-        for gauge in self._around.metrics.glob(f"gauge_live*_{process.pid}.db"):
-            gauge.unlink(missing_ok=True)
+        if self._around.metrics is not None:
+            for gauge in self._around.metrics.glob(f"gauge_live*_{process.pid}.db"):
+                gauge.unlink(missing_ok=True)
 
 
 def copies(
-    role: Role, table: ProcessTable, environment: Mapping[str, str], data_dir: DataDir, lock: int | None
+    role: Role, table: ProcessTable, environment: Mapping[str, str], metrics: Path | None, lock: int | None
 ) -> list[Copy]:
     """The processes of a role, not started yet."""
-    around = Surroundings(table, environment, data_dir.fresh_metrics(role.name), lock)
+    around = Surroundings(table, environment, metrics, lock)
     return [Copy(role, number, around) for number in range(1, role.copies + 1)]

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -19,7 +20,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from onebyone.supervisor import report, socket_dir, valkey_binary
@@ -50,7 +51,8 @@ class EmbeddedValkey(Keeper):
         self.socket = socket_dir.socket_in(self._socket_dir)
         self.url = f"unix://{self.socket}"
         self._server_log = ServerLog(data_dir.valkey / "server.log")
-        self._data_dir.embedded_url.write_text(self.url + "\n")
+        with _full_disk_told("commands beside the product do not find its server"):
+            self._data_dir.embedded_url.write_text(self.url + "\n")
 
     async def launch(self) -> Process:
         """Starts the server and waits for its PONG; a damaged append-only file is moved aside once."""
@@ -59,10 +61,10 @@ class EmbeddedValkey(Keeper):
             self._move_aside()
             process = await self._run()
         if process.ended.is_set():
-            raise StartFault(
-                f"embedded {self._binary.version} ended with {process.end}: {self._server_log.last_words()}"
-            )
-        (self._data_dir.valkey / "server-version").write_text(self._binary.version + "\n")
+            reason = "the disk is full" if self._data_dir.is_full() else self._server_log.last_words()
+            raise StartFault(f"embedded {self._binary.version} ended with {process.end}: {reason}")
+        with _full_disk_told("the version of the server is not noted"):
+            (self._data_dir.valkey / "server-version").write_text(self._binary.version + "\n")
         self.ready.set()
         return process
 
@@ -155,6 +157,14 @@ class EmbeddedValkey(Keeper):
             return (self._data_dir.valkey / "server-version").read_text().strip()
         except OSError:
             return "unknown"
+
+
+@contextlib.contextmanager
+def _full_disk_told(consequence: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        report.warning(consequence, reason=str(error))
 
 
 def _earlier_socket(data_dir: DataDir) -> Path:

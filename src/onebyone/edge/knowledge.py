@@ -1,0 +1,77 @@
+"""What one edge process knows of the configuration: followed on the cache server, else as last known on disk."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from onebyone import redis_client
+from onebyone.clock import now_ms
+from onebyone.edge.last_known import LastKnown
+from onebyone.edge.lookup import Lookups
+from onebyone.edge.watcher import Watcher
+from onebyone.settings import Settings
+
+START_SECONDS = 3.0
+"""How long a new process waits for the cache server before it answers by what is on disk."""
+LOOKUP_SECONDS = 1.0
+"""The longest that a request waits for the cache server before it is answered by what is known."""
+
+_log = structlog.get_logger()
+
+
+class Knowledge:
+    """The records in memory, and those who keep them current."""
+
+    def __init__(self, settings: Settings) -> None:
+        url, kept = settings.cache_url, settings.last_known_records
+        self._last_known = LastKnown(settings.last_known_file, url, kept) if kept else None
+        client = redis_client.connect(url, reply_seconds=LOOKUP_SECONDS)
+        self.lookups = Lookups(client, settings.tracker_cache, self._last_known)
+        self._watcher = Watcher(redis_client.connect(url), self.lookups)
+        self._watching: asyncio.Task[None] | None = None
+        self._settling: asyncio.Task[None] | None = None
+        self._disk_ms = 0
+        self.usable = asyncio.Event()
+        """Set once there is a configuration to answer by."""
+
+    def start(self) -> None:
+        """Begins to follow what is published."""
+        self._watching = asyncio.create_task(self._watcher.run())
+        self._settling = asyncio.create_task(self._settle())
+        if self._last_known is not None:
+            self._last_known.start()
+
+    async def stop(self) -> None:
+        """Ends all of it in bounds, and keeps on disk what was learnt."""
+        self._watcher.stop()
+        if self._settling is not None:
+            self._settling.cancel()
+        if self._last_known is not None:
+            await asyncio.to_thread(self._last_known.stop)
+        if self._watching is not None:
+            await asyncio.wait({self._watching}, timeout=redis_client.REPLY_SECONDS)
+
+    def age_seconds(self) -> float | None:
+        """Since the cache server last said that what is known is current; None when nothing is known."""
+        confirmed = self._watcher.confirmed_ms or self._disk_ms
+        return max(0.0, (now_ms() - confirmed) / 1000) if confirmed else None
+
+    @property
+    def records_on_disk(self) -> int:
+        """Trackers and members kept on disk as last known."""
+        return 0 if self._last_known is None else self._last_known.records
+
+    async def _settle(self) -> None:
+        try:
+            await asyncio.wait_for(self._watcher.complete.wait(), START_SECONDS)
+        except TimeoutError:
+            state = None if self._last_known is None else await asyncio.to_thread(self._last_known.state)
+            if state is None:
+                await self._watcher.complete.wait()
+            else:
+                self._disk_ms = state.confirmed_ms
+                age = self.age_seconds()
+                _log.warning("no cache server, answering by what is on disk", head=state.head.encode(), seconds=age)
+        self.usable.set()

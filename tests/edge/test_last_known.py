@@ -1,0 +1,146 @@
+"""The last known configuration on disk: an edge that starts while the cache server is away answers by it."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+import httpx
+import pytest
+
+from onebyone import keys
+from onebyone.configuration import Head, MemberRecord
+from onebyone.edge.last_known import LastKnown
+from tests.edge.edge_process import EdgeProcess, Publisher, tracker
+from tests.support.valkey import ValkeyProcess
+from tests.support.waiting import wait_until
+
+OLD, NEW = "https://landing.example/old", "https://landing.example/new"
+
+
+def verdict(edge: EdgeProcess, path: str) -> str:
+    return str(edge.get(path).headers["x-onebyone"])
+
+
+def location(edge: EdgeProcess, number: int = 1) -> str | None:
+    found: str | None = edge.get(f"/clktr?id={number}").headers.get("location")
+    return found
+
+
+def on_disk(data_dir: Path) -> dict[str, bytes]:
+    path = data_dir / "last-known.sqlite3"
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path, timeout=20)) as file:
+        return dict(file.execute("SELECT key, text FROM records"))
+    return {}
+
+
+def test_an_edge_that_starts_without_the_cache_answers_by_what_is_on_disk(
+    edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess
+) -> None:
+    publisher.publish(MemberRecord(7, redirect_domains=("partner.example",)), tracker("imp", 1))
+    publisher.publish(tracker("clk", 1, click_url=OLD))
+    partner = "/clktr?id=1&redir=https://partner.example/x"
+    wait_until(lambda: edge.get(partner).status_code == 302, "the click tracker is live")
+    wait_until(lambda: verdict(edge, "/imptr?id=1") == "recorded", "the impression tracker is live")
+    wait_until(lambda: len(on_disk(edge.data_dir)) == 3, "trackers and member are on disk")
+    edge.kill()
+    valkey.kill()
+    edge.start()
+    about = httpx.get(f"{edge.url}/readyz").json()
+    assert about["checks"]["configuration"] is True
+    assert about["configuration_seconds"] > 0
+    assert verdict(edge, "/imptr?id=1") == "recorded"
+    click = edge.get(partner)
+    assert (click.headers["location"], click.headers["x-onebyone"]) == ("https://partner.example/x", "recorded")
+    assert location(edge) == OLD
+    unknown = edge.get("/imptr?id=2")
+    assert (unknown.status_code, unknown.headers["x-onebyone"]) == (503, "ignored; reason=config")
+    page = httpx.get(f"{edge.url}/metrics").text
+    assert "onebyone_edge_recalled_total 3.0" in page
+    valkey.start()
+    publisher.publish(tracker("clk", 1, click_url=NEW))
+    wait_until(lambda: location(edge) == NEW, "a live answer wins")
+    wait_until(lambda: httpx.get(f"{edge.url}/readyz").json()["configuration_seconds"] < 2, "all is current again")
+
+
+def test_what_changed_meanwhile_is_never_answered_from_disk(
+    edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess
+) -> None:
+    publisher.publish(tracker("clk", 1, click_url=OLD))
+    wait_until(lambda: location(edge) == OLD, "live")
+    edge.stop()
+    assert on_disk(edge.data_dir)
+    publisher.publish(tracker("clk", 1, click_url=NEW))
+    edge.start()
+    assert location(edge) == NEW
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["announced", "message lost"])
+def test_changes_reach_the_disk_although_nobody_asks(edge: EdgeProcess, publisher: Publisher, lost: bool) -> None:
+    publisher.publish(tracker("clk", 1, click_url=OLD), tracker("clk", 2, click_url=OLD))
+    wait_until(lambda: location(edge, 1) == location(edge, 2) == OLD, "live")
+    wait_until(lambda: len(on_disk(edge.data_dir)) == 2, "on disk")
+    changed = tracker("clk", 1, click_url=NEW)
+    if lost:
+        publisher.version += 1
+        publisher.client.set(keys.tracker("clk", 1), changed.encode())
+        publisher.client.delete(keys.tracker("clk", 2))
+        publisher.client.set(keys.HEAD, Head("store", publisher.version).encode())
+    else:
+        publisher.publish(changed, deleted=(keys.tracker("clk", 2),))
+    wait_until(lambda: on_disk(edge.data_dir) == {keys.tracker("clk", 1): changed.encode()}, "changed and deleted")
+
+
+def test_another_store_starts_anew(edge: EdgeProcess, publisher: Publisher) -> None:
+    publisher.publish(tracker("imp", 1), tracker("imp", 2))
+    wait_until(lambda: verdict(edge, "/imptr?id=1") == "recorded", "live")
+    wait_until(lambda: on_disk(edge.data_dir), "on disk")
+    publisher.client.set(keys.HEAD, Head("other", 1).encode())
+    assert verdict(edge, "/imptr?id=2") == "recorded"
+    wait_until(lambda: list(on_disk(edge.data_dir)) == [keys.tracker("imp", 2)], "only what the other store has")
+
+
+@pytest.mark.parametrize("damage", [b"rubbish" * 1000, b""], ids=["damaged", "empty"])
+def test_a_damaged_file_is_made_anew(
+    valkey: ValkeyProcess, publisher: Publisher, tmp_path: Path, damage: bytes
+) -> None:
+    publisher.publish(tracker("imp", 1))
+    path = tmp_path / "last-known.sqlite3"
+    path.write_bytes(damage)
+    kept = LastKnown(path, valkey.url, 8)
+    assert kept.state() is None
+    assert kept.recall(keys.tracker("imp", 1)) is None
+    kept.start()
+    kept.note(keys.tracker("imp", 1))
+    wait_until(lambda: on_disk(tmp_path), "kept again")
+    kept.stop()
+
+
+def test_nothing_is_kept_where_nobody_wants_it(valkey: ValkeyProcess, publisher: Publisher, tmp_path: Path) -> None:
+    publisher.publish(tracker("imp", 1))
+    edge = EdgeProcess(tmp_path, valkey.url, last_known_records="0")
+    edge.start()
+    assert verdict(edge, "/imptr?id=1") == "recorded"
+    assert edge.stop() == 0
+    assert not list(tmp_path.glob("last-known*"))
+    edge.listener.close()
+
+
+def test_no_more_records_are_kept_than_allowed(valkey: ValkeyProcess, publisher: Publisher, tmp_path: Path) -> None:
+    publisher.publish(*(tracker("imp", number) for number in range(1, 21)))
+    path = tmp_path / "last-known.sqlite3"
+    for start in (1, 11):
+        kept = LastKnown(path, valkey.url, 8)
+        kept.start()
+        for number in range(start, start + 10):
+            kept.note(keys.tracker("imp", number))
+        kept.stop()
+    assert set(on_disk(tmp_path)) == {keys.tracker("imp", number) for number in range(11, 19)}
+
+
+def test_a_drained_edge_leaves_what_it_learnt_last(edge: EdgeProcess, publisher: Publisher) -> None:
+    publisher.publish(tracker("imp", 1))
+    wait_until(lambda: verdict(edge, "/imptr?id=1") == "recorded", "live")
+    assert edge.stop() == 0
+    assert list(on_disk(edge.data_dir)) == [keys.tracker("imp", 1)]

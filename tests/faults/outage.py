@@ -1,0 +1,78 @@
+"""One edge process while the stream server is away: memory, and bytes on disk an event, as its journal grows.
+
+`python -m tests.faults.outage --events 5000000` prints a line each million. Needs wrk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+
+from tests.edge.edge_process import EdgeProcess, Publisher, tracker
+from tests.faults.backlog import resident
+from tests.support.valkey import start_valkey
+
+BROWSERS = Path(__file__).parents[2] / "loadtests" / "browsers.lua"
+SECONDS = 10
+"""Of one burst; the figures are read between two."""
+
+
+def recorded(edge: EdgeProcess) -> int:
+    """Events on disk, as the edge counts them."""
+    page = httpx.get(f"{edge.url}/metrics", timeout=30).text
+    found = re.search(r"^onebyone_edge_recorded_total (\S+)", page, re.MULTILINE)
+    return int(float(found[1])) if found else 0
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=5_000_000)
+    parser.add_argument("--connections", type=int, default=64)
+    arguments = parser.parse_args()
+    wrk = shutil.which("wrk")
+    if wrk is None:
+        parser.error("wrk is not installed")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        valkey = start_valkey(folder / "valkey")
+        Publisher(valkey).publish(tracker("imp", 1))
+        edge = EdgeProcess(folder / "data", valkey.url, stream_url=f"unix://{folder}/away")
+        edge.start()
+        assert edge.process is not None
+        command = [wrk, "-t1", f"-c{arguments.connections}", f"-d{SECONDS}s", "-s", str(BROWSERS), edge.url]
+        command += ["--", "/imptr?id=1&t=2&cachebuster=CB"]
+        began, step, told = time.monotonic(), arguments.events // 5, 0
+        print("   events   memory     journal  a event  a second")
+        while True:
+            events = recorded(edge)
+            if events >= told * step:
+                told += 1
+                size = sum(path.stat().st_size for path in (folder / "data" / "journal").iterdir())
+                seconds = time.monotonic() - began
+                print(
+                    f"{events:>9,} {resident(edge.process.pid):>5} MB {size:>11,} {size / max(events, 1):>8.1f}"
+                    f" {events / seconds:>9,.0f}",
+                    flush=True,
+                )
+            if events >= arguments.events:
+                break
+            output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            if "Non-2xx" in output:
+                raise SystemExit(output)
+        sink = httpx.get(f"{edge.url}/sinkz", timeout=30).json()
+        print(f"waiting for the stream server: {sink['unshipped_batches']:,} batches")
+        edge.kill()
+        edge.listener.close()
+        valkey.remove()
+
+
+if __name__ == "__main__":
+    main()

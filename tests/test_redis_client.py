@@ -1,0 +1,26 @@
+"""Redis transactions in one write."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from onebyone import redis_client
+from tests.support.valkey import ValkeyProcess
+
+
+def test_a_transaction_gives_the_replies_in_order(shared_valkey: ValkeyProcess) -> None:
+    client = redis_client.connect_blocking(shared_valkey.url)
+    commands = [("SET", "a", 1), ("GET", "a"), ("XADD", "s", "5-0", "z", b"\x00\xff")]
+    assert redis_client.transaction(client, commands) == [b"OK", b"1", b"5-0"]
+    client.close()
+
+
+def test_a_refused_transaction_leaves_nothing_and_the_client_goes_on(shared_valkey: ValkeyProcess) -> None:
+    connections: list[int] = []
+    client = redis_client.connect_blocking(shared_valkey.url, connected=lambda: connections.append(1))
+    with pytest.raises(redis.ResponseError):
+        redis_client.transaction(client, [("SET", "a", 1), ("SET", "a"), ("SET", "b", 1)])
+    assert redis_client.transaction(client, [("EXISTS", "a", "b")]) == [0]
+    assert len(connections) == 2
+    client.close()
