@@ -192,16 +192,18 @@ def _bounded(held: dict[int, Value], limit: int) -> dict[int, Value]:
 
 @dataclass(frozen=True, slots=True)
 class Tracker:
-    """A tracker record with its part of the event line already encoded."""
+    """What answers need of a tracker record, and its part of the event line, encoded: a process may hold many."""
 
-    record: TrackerRecord
+    member_id: int
+    active: bool
+    click_url: str | None
     fragment: bytes
 
     @classmethod
     def decode(cls, text: bytes) -> Tracker:
         """The tracker of a cached JSON."""
         record = TrackerRecord.decode(text)
-        return cls(record, minting.as_of(record))
+        return cls(record.member_id, record.active, record.click_url, minting.as_of(record))
 
 
 class Lookups:
