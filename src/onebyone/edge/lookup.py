@@ -128,10 +128,10 @@ class Lookup(Generic[Record]):
             except ConfigurationUnavailable:
                 now = time.monotonic()
                 self._retry_at = now + RETRY_SECONDS
-                self._away_since = self._away_since or now
+                away_since = self._away_since = self._away_since or now
                 if patient and (recalled := await self._recall(record_id)) is not None:
                     return recalled.record
-                if not patient or now - self._away_since >= PATIENCE_SECONDS:
+                if not patient or now - away_since >= PATIENCE_SECONDS:
                     raise
             await asyncio.sleep(PATIENCE_STEP_SECONDS)
 
