@@ -9,6 +9,7 @@ Prints tables; the values of all rounds are in `bench-results/latest.json`.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -73,6 +74,8 @@ def main() -> int:
     options = parser.parse_args()
     if options.compare:
         return compare()
+    # What was started is stopped, also when this is.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     run(options)
     return 0
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtests.bench import browsers, edges, peers, wrk
-from loadtests.bench.conditions import Conditions, Server
+from loadtests.bench.conditions import Conditions, Server, take_stream
 from loadtests.bench.rows import Column, Row, Table
 from tests.support.valkey import ValkeyProcess, start_valkey
 
@@ -113,6 +113,7 @@ def run(conditions: Conditions) -> list[Table]:
     try:
         with ExitStack() as stack:
             running = [(Row(one.name), started(stack, conditions, one)) for one in field]
+            take_stream(valkey)
             for number in range(conditions.rounds):
                 for row, server in running if number % 2 == 0 else running[::-1]:
                     conditions.round(row, server, valkey)

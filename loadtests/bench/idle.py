@@ -11,7 +11,7 @@ from loadtests.bench import browsers, edges, processes, wrk
 from loadtests.bench.conditions import Conditions, Server
 from loadtests.bench.rows import Column, Row, Table
 from tests.edge.edge_process import EdgeProcess
-from tests.support.valkey import start_valkey
+from tests.support.valkey import ValkeyProcess, start_valkey
 
 CONNECTIONS = 10_000
 _SPARE = 500
@@ -19,11 +19,15 @@ _SPARE = 500
 _STEP = 100
 """Connections that are opened at a time; the listener's queue holds more."""
 _SECONDS = 20.0
-ALONE, AMONG = "alone", "among idle connections"
+ROUNDS = 3
+"""At most, without and with them."""
+WAYS = ("fast", "asgi")
+"""A connection whose last request went the ASGI way keeps uvicorn's protocol and its parser."""
+_ALONE = "fast way, alone"
 COLUMNS = {
     "idle": (
         Column("us CPU", "micros", compared=True),
-        Column("x alone", "micros", 2, ALONE, compared=True),
+        Column("x first", "micros", 2, _ALONE, compared=True),
         Column("req/s", "rate", 0),
         Column("p50 ms", "p50_ms", 2),
         Column("p99 ms", "p99_ms", 2),
@@ -34,39 +38,50 @@ COLUMNS = {
 
 
 def run(conditions: Conditions) -> list[Table]:
-    """Rounds without idle connections, then with them, each of which has had an answer before and gets one after."""
+    """Rounds without idle connections, then with them; each of them has had an answer before, and gets one after."""
     if (reason := wrk.missing()) is not None:
         return [Table("idle", f"Idle connections: skipped, {reason}", (), [])]
     conditions.folder.mkdir(parents=True)
     valkey = start_valkey(conditions.folder / "valkey")
     conditions.cores.loads(valkey.pid)
     edges.publish(valkey)
-    alone, among = Row(ALONE), Row(AMONG)
+    rows, notes = [], []
     try:
-        with _descriptors() as room, edges.edge(conditions.folder / "edge", valkey) as process:
-            pid = edges.pid(process)
-            conditions.cores.serves(pid)
-            host = process.url.removeprefix("http://")
-            server = Server(process.url, pid, browsers.write(conditions.folder / "requests", host))
-            for _ in range(conditions.rounds):
-                conditions.round(alone, server, valkey)
-            memory = processes.resident_mb(pid)
-            alone.add({"resident_mb": memory})
-            request = browsers.read(server.requests)[0]
-            with conditions.cores.loading():
-                connections = _open(process, request, min(CONNECTIONS, room))
-            grown = processes.resident_mb(pid)
-            among.add({"resident_mb": grown, "connection_kb": (grown - memory) * 1024 / len(connections)})
-            for _ in range(conditions.rounds):
-                conditions.round(among, server, valkey)
-            again = sum(_ask(connections[at : at + _STEP], request) for at in range(0, len(connections), _STEP))
-            for connection in connections:
-                connection.close()
+        with _descriptors() as room:
+            count = min(CONNECTIONS, room)
+            for way in WAYS:
+                found, again = _way(conditions, valkey, way, count)
+                rows += found
+                notes.append(f"{way}: after the rounds {again:,} of the {count:,} asked again and were recorded")
     finally:
         valkey.remove()
-    title = f"{len(connections):,} idle keep-alive connections"
-    note = f"after the rounds {again:,} of the {len(connections):,} asked again and were recorded"
-    return [Table("idle", title, COLUMNS["idle"], [alone, among], [note])]
+    return [Table("idle", f"{count:,} idle keep-alive connections", COLUMNS["idle"], rows, notes)]
+
+
+def _way(conditions: Conditions, valkey: ValkeyProcess, way: str, count: int) -> tuple[list[Row], int]:
+    """The rows of one way into the edge, and how many of the idle connections were still good at the end."""
+    alone, among = Row(f"{way} way, alone"), Row(f"{way} way, among them")
+    with edges.edge(conditions.folder / way, valkey, edge_http=way) as process:
+        pid = edges.pid(process)
+        conditions.cores.serves(pid)
+        requests = conditions.folder / f"{way}.requests"
+        server = Server(process.url, pid, browsers.write(requests, process.url.removeprefix("http://")))
+        rounds = min(ROUNDS, conditions.rounds)
+        for _ in range(rounds):
+            conditions.round(alone, server, valkey)
+        memory = processes.resident_mb(pid)
+        alone.add({"resident_mb": memory})
+        request = browsers.read(requests)[0]
+        with conditions.cores.loading():
+            connections = _open(process, request, count)
+        grown = processes.resident_mb(pid)
+        among.add({"resident_mb": grown, "connection_kb": (grown - memory) * 1024 / count})
+        for _ in range(rounds):
+            conditions.round(among, server, valkey)
+        again = sum(_ask(connections[at : at + _STEP], request) for at in range(0, count, _STEP))
+        for connection in connections:
+            connection.close()
+    return [alone, among], again
 
 
 @contextmanager
