@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
+import threading
 from pathlib import Path
+from typing import cast
 
 import httpx
 import pytest
 
-from onebyone import keys
+from onebyone import keys, redis_client
 from onebyone.configuration import Head, MemberRecord
 from onebyone.edge.last_known import LastKnown
+from onebyone.edge.lookup import Lookups
 from tests.edge.edge_process import EdgeProcess, Publisher, tracker
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import wait_until
@@ -144,3 +148,34 @@ def test_a_drained_edge_leaves_what_it_learnt_last(edge: EdgeProcess, publisher:
     wait_until(lambda: verdict(edge, "/imptr?id=1") == "recorded", "live")
     assert edge.stop() == 0
     assert list(on_disk(edge.data_dir)) == [keys.tracker("imp", 1)]
+
+
+class SlowDisk:
+    """Nothing is on it, and it takes long to say so of the first impression tracker."""
+
+    def __init__(self) -> None:
+        self.asked, self.may_answer = threading.Event(), threading.Event()
+
+    def note(self, key: str) -> None:
+        pass
+
+    def recall(self, key: str) -> None:
+        if key == keys.tracker("imp", 1):
+            self.asked.set()
+            self.may_answer.wait(20)
+
+
+@pytest.mark.anyio
+async def test_the_cache_comes_back_while_the_disk_is_asked(valkey: ValkeyProcess, publisher: Publisher) -> None:
+    publisher.publish(tracker("imp", 1), tracker("imp", 2))
+    disk = SlowDisk()
+    client = redis_client.connect(valkey.url, reply_seconds=5)
+    lookup = Lookups(client, 10, cast(LastKnown, disk)).impressions
+    await asyncio.to_thread(valkey.stop)
+    first = asyncio.create_task(lookup.find(1))
+    assert await asyncio.to_thread(disk.asked.wait, 20)
+    await asyncio.to_thread(valkey.start)
+    assert await lookup.find(2) is not None
+    disk.may_answer.set()
+    assert await first is not None
+    await client.aclose()

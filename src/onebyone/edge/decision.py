@@ -110,7 +110,7 @@ class Decisions:
                     decision = _landing(tracker, location)
         elif kind == "clk":
             decision = _landing(tracker, None)
-        if not tracker.record.active:
+        if not tracker.active:
             return Decision(kind, decision.answer, Reason.INACTIVE), None
         if method == "HEAD":
             return Decision(kind, decision.answer, Reason.HEAD), None
@@ -133,7 +133,7 @@ class Decisions:
         return Decision(kind, answer, Reason.CONFIG)
 
     def _approved(self, location: bytes, tracker: Tracker, found: Found) -> bool:
-        number = tracker.record.member_id
+        number = tracker.member_id
         member = self._lookups.members.get(number) or _waited(self._lookups.members, number, found)
         if member is None or not targets.approved(location, member):
             return False
@@ -160,8 +160,8 @@ def _waited(lookup: Lookup[Record], record_id: int, found: Found) -> Record | No
 def _landing(tracker: Tracker, refused: bytes | None) -> Decision:
     """Where a click leads without an approved `redir`: the tracker's page, else a notice of the refused target, else a
     page that says that there is none."""
-    if tracker.record.click_url is not None:
-        return _to_page(tracker.record.click_url)
+    if tracker.click_url is not None:
+        return _to_page(tracker.click_url)
     return _NO_DESTINATION if refused is None else Decision("clk", answers.notice(refused), None)
 
 

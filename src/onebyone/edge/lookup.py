@@ -128,10 +128,10 @@ class Lookup(Generic[Record]):
             except ConfigurationUnavailable:
                 now = time.monotonic()
                 self._retry_at = now + RETRY_SECONDS
-                self._away_since = self._away_since or now
+                away_since = self._away_since = self._away_since or now
                 if patient and (recalled := await self._recall(record_id)) is not None:
                     return recalled.record
-                if not patient or now - self._away_since >= PATIENCE_SECONDS:
+                if not patient or now - away_since >= PATIENCE_SECONDS:
                     raise
             await asyncio.sleep(PATIENCE_STEP_SECONDS)
 
@@ -192,16 +192,18 @@ def _bounded(held: dict[int, Value], limit: int) -> dict[int, Value]:
 
 @dataclass(frozen=True, slots=True)
 class Tracker:
-    """A tracker record with its part of the event line already encoded."""
+    """What answers need of a tracker record, and its part of the event line, encoded: a process may hold many."""
 
-    record: TrackerRecord
+    member_id: int
+    active: bool
+    click_url: str | None
     fragment: bytes
 
     @classmethod
     def decode(cls, text: bytes) -> Tracker:
         """The tracker of a cached JSON."""
         record = TrackerRecord.decode(text)
-        return cls(record, minting.as_of(record))
+        return cls(record.member_id, record.active, record.click_url, minting.as_of(record))
 
 
 class Lookups:

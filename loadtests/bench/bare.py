@@ -1,4 +1,4 @@
-"""The yardstick of `bench.py`: the same server with an application that returns the GIF and does nothing else."""
+"""The yardstick of `contest.py`: the same server with an application that returns the GIF and does nothing else."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from tests.support.product import children
@@ -16,9 +17,9 @@ def family(pid: int) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process, all its threads together."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    """User and system time of a process, all its threads together, those that have ended too."""
+    # Its CPU clock, as clock_getcpuclockid(3) names it: nanoseconds, where /proc counts in ticks.
+    return time.clock_gettime(~pid << 3 | 2)
 
 
 def thread_seconds(pid: int) -> dict[str, float]:

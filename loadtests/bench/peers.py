@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from loadtests.bench.browsers import IMPRESSION
 from tests.support.ports import free_port
 
 MODULES = Path("/usr/lib/nginx/modules")
 LUA = Path("/usr/share/lua/5.1")
-IMPRESSION = "/imptr?id=531&t=2&cachebuster=CB&ancost=0.25"
 
 _LOG = """
     log_format event escape=json '{"ts":"$msec","id":"$arg_id","cb":"$arg_cachebuster","ancost":"$arg_ancost",'
@@ -76,16 +76,18 @@ def missing_lua() -> str | None:
     return missing_nginx()
 
 
+@contextmanager
 def nginx_log(folder: Path) -> Iterator[tuple[str, int]]:
     """nginx with `empty_gif` and a buffered log line of the same facts."""
-    return _nginx(folder, "", _LOG, _GIF)
+    yield from _nginx(folder, "", _LOG, _GIF)
 
 
+@contextmanager
 def nginx_lua(folder: Path, socket: str) -> Iterator[tuple[str, int]]:
     """nginx with Lua that awaits one XADD a request, on pooled connections."""
     load = "".join(f"load_module {MODULES}/{name}.so;\n" for name in ("ndk_http_module", "ngx_http_lua_module"))
     start = _LUA_START.replace("@LUA@", str(LUA))
-    return _nginx(folder, load, start, _XADD.replace("@SOCKET@", socket))
+    yield from _nginx(folder, load, start, _XADD.replace("@SOCKET@", socket))
 
 
 def _nginx(folder: Path, load: str, settings: str, location: str) -> Iterator[tuple[str, int]]:
@@ -107,13 +109,14 @@ http {{
     )
     program = shutil.which("nginx", path="/usr/sbin:/usr/bin") or "nginx"
     command = [program, "-p", str(folder), "-c", "nginx.conf", "-e", str(folder / "error.log")]
-    return _process(command, port)
+    yield from _process(command, port)
 
 
+@contextmanager
 def bare(folder: Path) -> Iterator[tuple[str, int]]:
     """The same server with an ASGI application that returns the pixel and does nothing else (`bare.py`)."""
     port = free_port()
-    return _process([sys.executable, "-m", "loadtests.bare", str(port)], port)
+    yield from _process([sys.executable, "-m", "loadtests.bench.bare", str(port)], port)
 
 
 def _process(command: list[str], port: int) -> Iterator[tuple[str, int]]:
@@ -122,7 +125,7 @@ def _process(command: list[str], port: int) -> Iterator[tuple[str, int]]:
     try:
         for _ in range(100):
             try:
-                urllib.request.urlopen(url + IMPRESSION, timeout=5).close()  # noqa: S310
+                urllib.request.urlopen(url + IMPRESSION.format(id=1, cachebuster=1), timeout=5).close()  # noqa: S310
                 break
             except (urllib.error.URLError, OSError) as error:
                 if isinstance(error, urllib.error.HTTPError) or process.poll() is not None:
@@ -132,7 +135,3 @@ def _process(command: list[str], port: int) -> Iterator[tuple[str, int]]:
     finally:
         process.terminate()
         process.wait(10)
-
-
-running = contextmanager
-"""Makes one of these a context."""

@@ -1,0 +1,1 @@
+"""Figures, not verdicts: what an event costs at the edge and behind it, beside nginx, and how that grows."""

@@ -1,0 +1,70 @@
+"""Requests as Chrome sends them to a tag, from many pages and agents: no two are alike."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+IMPRESSION = "/imptr?id={id}&t=2&cachebuster={cachebuster}&ancost=0.25"
+SCRIPT = "/imptr?id={id}&t=1&cachebuster={cachebuster}&ancost=0.25"
+CLICK = "/clktr?id={id}&cachebuster={cachebuster}"
+
+END = b"\r\n\r\n"
+"""How each request of a file ends, and no other line in it."""
+
+_SYSTEMS = (
+    "Windows NT 10.0; Win64; x64",
+    "Macintosh; Intel Mac OS X 10_15_7",
+    "Linux; Android 10; K",
+    "X11; Linux x86_64",
+)
+_HEAD = """GET {target} HTTP/1.1
+Host: {host}
+Connection: {connection}
+sec-ch-ua-platform: "Windows"
+User-Agent: Mozilla/5.0 ({system}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{version}.0.0.0 Safari/537.36
+sec-ch-ua: "Chromium";v="141", "Not?A_Brand";v="8"
+sec-ch-ua-mobile: ?0
+Accept: image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8
+Sec-Fetch-Site: cross-site
+Sec-Fetch-Mode: no-cors
+Sec-Fetch-Dest: image
+Sec-Fetch-Storage-Access: active
+Referer: https://news{site}.example/section/article-{page}
+Accept-Encoding: gzip, deflate, br, zstd
+Accept-Language: en-US,en;q=0.9
+
+""".replace("\n", "\r\n")
+
+
+def write(
+    path: Path,
+    host: str,
+    target: str = IMPRESSION,
+    ids: Sequence[int] = (531,),
+    connection: str = "keep-alive",
+    least: int = 4096,
+) -> Path:
+    """Writes a file of requests to be sent in rotation, at least one for each id; the same at each call."""
+    chance = random.Random(531)
+    with path.open("w", newline="") as file:
+        for number in range(max(least, len(ids))):
+            cachebuster = f"{number + 1}{chance.randrange(1_000_000):06d}"
+            file.write(
+                _HEAD.format(
+                    target=target.format(id=ids[number % len(ids)], cachebuster=cachebuster),
+                    host=host,
+                    connection=connection,
+                    system=_SYSTEMS[number % len(_SYSTEMS)],
+                    version=100 + chance.randrange(50),
+                    site=1 + chance.randrange(200),
+                    page=1 + chance.randrange(5000),
+                )
+            )
+    return path
+
+
+def read(path: Path) -> list[bytes]:
+    """The requests of a file."""
+    return [request + END for request in path.read_bytes().split(END)[:-1]]

@@ -1,0 +1,93 @@
+"""What was measured: rows of values, one a round, and how a table shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any, Literal
+
+NOISY_CORES = 0.15
+"""A round in which other processes used more than this many cores is noisy."""
+
+
+@dataclass
+class Row:
+    """What one contender did."""
+
+    name: str
+    values: dict[str, list[float]] = field(default_factory=dict)
+    """Measure -> a value a round."""
+    others: list[float] = field(default_factory=list)
+    """Cores that other processes used, or the host took away, a value a round."""
+
+    def add(self, values: Mapping[str, float], others: float | None = None) -> None:
+        """What one round gave."""
+        for measure, value in values.items():
+            self.values.setdefault(measure, []).append(value)
+        if others is not None:
+            self.others.append(others)
+
+    def median(self, measure: str) -> float | None:
+        """The middle of all rounds; None where it was not measured."""
+        values = self.values.get(measure)
+        return median(values) if values else None
+
+    @property
+    def noisy(self) -> bool:
+        """Whether more than half of its rounds were."""
+        return sum(cores > NOISY_CORES for cores in self.others) * 2 > len(self.others)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One figure of each row."""
+
+    heading: str
+    measure: str
+    digits: int = 1
+    against: str | None = None
+    """Show the ratio to the row of this name."""
+    show: Literal["median", "range", "sum"] = "median"
+    """Of all rounds; the range is the lowest and the highest value."""
+    compared: bool = False
+    """Two results are compared by it."""
+
+    def value(self, row: Row, rows: Sequence[Row]) -> float | None:
+        """The median or the sum, or its ratio."""
+        if self.show == "sum":
+            return sum(row.values[self.measure]) if self.measure in row.values else None
+        own = row.median(self.measure)
+        if self.against is None or own is None:
+            return own
+        other = next((peer.median(self.measure) for peer in rows if peer.name == self.against), None)
+        return own / other if other else None
+
+    def text(self, row: Row, rows: Sequence[Row]) -> str:
+        """The cell."""
+        if self.show == "range":
+            values = row.values.get(self.measure, [])
+            return f"{min(values):.{self.digits}f}-{max(values):.{self.digits}f}" if values else ""
+        value = self.value(row, rows)
+        return "" if value is None else f"{value:.{self.digits}f}"
+
+
+@dataclass
+class Table:
+    """Rows that belong together."""
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: list[Row]
+    notes: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """All values of all rounds."""
+        rows = [{"name": row.name, "values": row.values, "others": row.others} for row in self.rows]
+        return {"title": self.title, "rows": rows, "notes": self.notes}
+
+
+def rows_of(content: Mapping[str, Any]) -> list[Row]:
+    """The rows of `Table.to_json`."""
+    return [Row(row["name"], row["values"], row["others"]) for row in content["rows"]]

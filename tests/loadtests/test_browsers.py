@@ -1,0 +1,52 @@
+"""The requests of the bench, and the trackers of its growth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from loadtests.bench import browsers, growth
+from onebyone import keys
+from onebyone.configuration import TrackerRecord
+from onebyone.edge import fast_way
+from onebyone.edge.decision import Kind
+from tests.support.valkey import ValkeyProcess
+
+
+@pytest.mark.parametrize(
+    ("target", "kind"), [(browsers.IMPRESSION, "imp"), (browsers.SCRIPT, "imp"), (browsers.CLICK, "clk")]
+)
+@pytest.mark.parametrize("connection", ["keep-alive", "close"])
+def test_each_is_plain_and_none_is_like_another(tmp_path: Path, target: str, kind: Kind, connection: str) -> None:
+    requests = browsers.read(browsers.write(tmp_path / "file", "127.0.0.1:8080", target, connection=connection))
+    assert len(set(requests)) == len(requests) == 4096
+    for request in requests:
+        plain = fast_way.read(request)
+        assert plain is not None
+        assert (plain[0], plain[1].tracker_id, plain[-1]) == (kind, 531, connection == "close")
+
+
+@pytest.mark.parametrize(
+    ("ids", "least", "length"),
+    [
+        pytest.param((5, 6), 5, 5, id="few ids come again"),
+        pytest.param(range(100, 200), 5, 100, id="each of many comes"),
+    ],
+)
+def test_ids_in_rotation(tmp_path: Path, ids: Sequence[int], least: int, length: int) -> None:
+    path = browsers.write(tmp_path / "file", "127.0.0.1:8080", ids=ids, least=least)
+    found = [fast_way.read(request) for request in browsers.read(path)]
+    assert [plain[1].tracker_id for plain in found if plain] == [ids[at % len(ids)] for at in range(length)]
+
+
+def test_records_of_many_trackers(valkey: ValkeyProcess) -> None:
+    growth.fill(valkey, 5)
+    hot = growth.Size(5, 5).ids
+    with valkey.client() as client:
+        texts = client.mget([keys.tracker("imp", number) for number in hot])
+        assert client.exists(keys.HEAD)
+    records = [TrackerRecord.decode(text) for text in texts]
+    assert [record.id for record in records] == list(hot)
+    assert {(record.kind, record.active, bool(record.terms)) for record in records} == {("imp", True, True)}

@@ -1,0 +1,113 @@
+"""The generator at a constant rate: what it sees when a server stands still, errs, or hangs up."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from loadtests.bench.percentiles import percentile
+from loadtests.bench.sender import Sender, figures
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
+GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX-OneByOne: recorded\r\n\r\ngood"
+BAD = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\nX-OneByOne: ignored\r\n\r\n"
+PAUSE_SECONDS = 0.3
+
+Answer = Callable[[int, asyncio.Transport], None]
+
+
+@pytest.mark.parametrize(
+    ("share", "value"), [(0.0, 1), (0.01, 1), (0.011, 2), (0.5, 50), (0.99, 99), (0.999, 100), (1.0, 100)]
+)
+def test_percentile(share: float, value: int) -> None:
+    assert percentile(range(1, 101), share) == value
+    assert percentile([7], share) == 7
+
+
+@contextmanager
+def serving(answer: Answer) -> Iterator[tuple[str, int]]:
+    """A server in a thread that treats each request, counted from 1 over all connections, by `answer`."""
+    asked, transports = 0, list[asyncio.Transport]()
+
+    class Connection(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            self.transport = transport
+            transports.append(transport)
+
+        def data_received(self, data: bytes) -> None:
+            nonlocal asked
+            asked += 1
+            answer(asked, self.transport)
+
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(loop.create_server(Connection, "127.0.0.1", 0))
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield server.sockets[0].getsockname()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    server.close()
+    # What was being accepted has a transport by then, and each that is aborted loses its socket.
+    loop.run_until_complete(asyncio.sleep(0.05))
+    for transport in transports:
+        transport.abort()
+    loop.run_until_complete(asyncio.sleep(0.05))
+    loop.close()
+
+
+def sent(
+    answer: Answer, count: int, rate: float | None, connections: int = 4, mark: bytes = b"recorded"
+) -> dict[str, float]:
+    with serving(answer) as address:
+        sender = Sender(address, [REQUEST], connections, mark)
+        try:
+            return figures(sender, sender.run(count, rate))
+        finally:
+            sender.close()
+
+
+def test_a_pause_is_seen_by_all_requests_that_were_due_in_it() -> None:
+    def pause_once(number: int, transport: asyncio.Transport) -> None:
+        if number == 100:
+            time.sleep(PAUSE_SECONDS)
+        transport.write(GOOD)
+
+    found = sent(pause_once, 1000, rate=1000.0)
+    assert (found["answered"], found["errors"]) == (1000, 0)
+    # Only four requests were on their way; but about 300 were due meanwhile.
+    assert found["max_ms"] >= PAUSE_SECONDS * 1000
+    assert found["p90_ms"] >= PAUSE_SECONDS * 1000 / 4
+
+
+def test_without_a_rate_each_request_follows_its_answer() -> None:
+    found = sent(lambda _, transport: transport.write(GOOD), 500, rate=None)
+    assert (found["answered"], found["errors"]) == (500, 0)
+    assert found["p50_ms"] <= found["p99_ms"] <= found["p999_ms"] <= found["max_ms"]
+
+
+def test_an_answer_in_pieces_is_one_answer() -> None:
+    def pieces(number: int, transport: asyncio.Transport) -> None:
+        transport.write(GOOD[: number % len(GOOD)])
+        asyncio.get_running_loop().call_later(0.002, transport.write, GOOD[number % len(GOOD) :])
+
+    found = sent(pieces, 60, rate=None)
+    assert (found["answered"], found["errors"]) == (60, 0)
+
+
+@pytest.mark.parametrize(
+    ("bad", "answered"),
+    [
+        pytest.param(lambda transport: transport.write(BAD), 100, id="another status"),
+        pytest.param(lambda transport: transport.write(GOOD.replace(b"recorded", b"ignored")), 100, id="no mark"),
+        pytest.param(lambda transport: transport.close(), 90, id="a connection that is closed"),
+    ],
+)
+def test_every_tenth_is_an_error(bad: Callable[[asyncio.Transport], None], answered: int) -> None:
+    found = sent(lambda number, transport: transport.write(GOOD) if number % 10 else bad(transport), 100, rate=None)
+    assert (found["answered"], found["errors"]) == (answered, 10)
