@@ -56,7 +56,16 @@ def run(folder: Path, *, phases: str, cases: int, seconds: int) -> Outcome:
             *(str(Path(sys.executable).with_name("st")), "run", f"{url}/openapi.json"),
             *("--header", f"Authorization: {token}", "--checks", ",".join(CHECKS), "--phases", phases),
             *("--max-examples", str(cases), "--max-time", str(seconds), "--generation-deterministic"),
-            *("--continue-on-failure", "--no-color", "--warnings", "off", "--suppress-health-check", "all"),
+            *(
+                "--request-timeout",
+                "60",
+                "--continue-on-failure",
+                "--no-color",
+                "--warnings",
+                "off",
+                "--suppress-health-check",
+                "all",
+            ),
         ]
         environment = os.environ | {"SCHEMATHESIS_HOOKS": "tests.api.contract_hooks", "PYTHONPATH": str(ROOT)}
         done = subprocess.run(

@@ -16,6 +16,8 @@ from tests.api.running import running_api
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
+PATIENCE_MS = 30_000
+
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 
 
@@ -61,6 +63,7 @@ def test_the_page_shows_the_operations_and_tries_them_out(page: Page, url: str, 
     page.on("request", sent)
     page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: problems.append(str(error)))
+    expect.set_options(timeout=PATIENCE_MS)
     page.goto(f"{url}/docs", wait_until="load")
     expect(page.locator(".info .title")).to_contain_text("OneByOne config API")
     expect(page.locator(".info .title")).to_contain_text("OAS 3.1")
