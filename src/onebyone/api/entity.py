@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -48,6 +48,11 @@ class Reference:
         return f"{self.field}.id" if self.nested else self.field
 
 
+def ranges(fields: Iterable[str]) -> Iterator[str]:
+    """The parameters that filter by ranges of these fields."""
+    return (f"{prefix}_{field}" for prefix in ("min", "max", "nmin", "nmax") for field in fields)
+
+
 class Entity:
     """Attributes are data; the methods are the places for rules and do nothing by default."""
 
@@ -74,8 +79,8 @@ class Entity:
     """Fields that are shown only when the query string sets a flag, by name."""
     ranged: ClassVar[frozenset[str]] = frozenset()
     """Fields of the report store that a read can filter by range (`counted_conditions`)."""
-    parameters: ClassVar[frozenset[str]] = frozenset()
-    """Query parameters of this service alone."""
+    parameters: ClassVar[Mapping[str, str]] = {}
+    """Flags in the query string of this service alone, by name: the method that looks at them."""
     title: ClassVar[str] = "name"
     """Column that `search` looks through beside the id."""
     scope: ClassVar[str] = "member_id"

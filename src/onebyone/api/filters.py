@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, String, Table, and_, cast, func, or_
 
 from onebyone.api import shapes
-from onebyone.api.entity import Entity
+from onebyone.api.entity import Entity, ranges
 from onebyone.api.errors import ApiError
 from onebyone.api.exchange import warn
 from onebyone.api.fields import MAX_ID, loose_timestamp
@@ -135,6 +135,7 @@ def conditions(entity: Entity, member_id: int, query: Mapping[str, str]) -> list
         elif parameter not in _PARAMETERS and parameter not in {
             *entity.parameters,
             *entity.optional.values(),
+            *ranges(entity.ranged),
         }:
             warn(f"query parameter not used: {parameter[:40]}")
     return found

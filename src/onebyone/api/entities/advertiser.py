@@ -86,7 +86,7 @@ class Advertiser(Entity):
         "object_stats": "object",
     }
     optional = {"object_stats": "object_stats"}  # noqa: RUF012
-    parameters = frozenset({"set_child_timezone"})
+    parameters = {"set_child_timezone": "PUT"}  # noqa: RUF012
     output = (
         "id",
         "code",

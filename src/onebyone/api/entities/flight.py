@@ -9,14 +9,14 @@ from sqlalchemy import BindParameter, ColumnElement, bindparam, false
 from onebyone.api import query as queries
 from onebyone.api.counts import Counts, Run
 from onebyone.api.entities.budget import moment
-from onebyone.api.entity import Values
+from onebyone.api.entity import Values, ranges
 from onebyone.api.errors import ApiError
 from onebyone.api.fields import loose_timestamp
 from onebyone.api.store import tables
 from onebyone.api.work import timestamp
 
 RUNS = ("first_run", "last_run")
-RANGES = tuple(f"{prefix}_{field}" for prefix in ("min", "max", "nmin", "nmax") for field in RUNS)
+RANGES = tuple(ranges(RUNS))
 NEVER = "never_run"
 
 

@@ -125,7 +125,7 @@ class Publisher(Entity):
     body = _PublisherBody
     code_owner = "member_id"
     immutable = frozenset({"currency"})
-    parameters = frozenset({"create_default_placement"})
+    parameters = {"create_default_placement": "POST"}  # noqa: RUF012
     derived = {  # noqa: RUF012
         "is_rtb": "boolean",
         "reselling_exposed_on": "date",

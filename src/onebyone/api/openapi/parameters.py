@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from onebyone.api import addressing, filters, query, shapes
-from onebyone.api.entity import Entity
+from onebyone.api.entity import Entity, ranges
 from onebyone.api.fields import MAX_ID
 from onebyone.api.openapi.fields import CLOCK, DAY, Schema
 
@@ -55,6 +55,13 @@ COMPONENTS: dict[str, Schema] = {
 }
 
 
+_FLAGS = {
+    "create_default_placement": "`false`: make none.",
+    "set_child_timezone": "`true`: the advertiser's insertion orders and line items take its time zone too.",
+    "never_run": "`true`: line items that nothing was counted for, beside those of the ranges.",
+}
+
+
 def ref(name: str) -> Schema:
     """A parameter that services share."""
     return {"$ref": f"#/components/parameters/{name}"}
@@ -71,7 +78,9 @@ def of_read(entity: Entity) -> list[Schema]:
         *map(ref, ("start_element", "num_elements", "add_mappings", "search")),
         _listed("sort", "Fields to sort by, the first one first.", filters.of_entity(entity), "([.](asc|desc))?"),
         _listed("fields", "Only these fields of each object.", entity.output, ""),
-        *(parameter(flag, f"`true`: show `{name}` too.", _FLAG) for name, flag in entity.optional.items()),
+        *_shown_on_demand(entity),
+        *(parameter(name, "UTC, `YYYY-MM-DD HH:MM:SS`.", {"type": "string"}) for name in ranges(sorted(entity.ranged))),
+        *_flags(entity, "GET"),
     ]
     if entity.service == "user":
         found.append(parameter("current", "Present: the user of the session.", {"type": "string"}))
@@ -80,7 +89,7 @@ def of_read(entity: Entity) -> list[Schema]:
 
 def of_create(entity: Entity) -> list[Schema]:
     """Parameters of POST: the owner, by id or by code, and what is the service's own."""
-    return [*_owners(entity), *(parameter(name, "`false`: make none.", _FLAG) for name in sorted(entity.parameters))]
+    return [*_owners(entity), *_flags(entity, "POST")]
 
 
 def of_write(entity: Entity, *, several: bool) -> list[Schema]:
@@ -89,7 +98,19 @@ def of_write(entity: Entity, *, several: bool) -> list[Schema]:
     if "code_key" in entity.table.c:
         found.append(ref("code"))
     found += _owners(entity)
-    return found if several else [*found, ref("append")]
+    return found if several else [*found, ref("append"), *_flags(entity, "PUT")]
+
+
+def _shown_on_demand(entity: Entity) -> list[Schema]:
+    """The flags of fields that a read shows only when it is asked to."""
+    fields: dict[str, list[str]] = {}
+    for name, flag in entity.optional.items():
+        fields.setdefault(flag, []).append(f"`{name}`")
+    return [parameter(flag, f"`true`: show {' and '.join(names)} too.", _FLAG) for flag, names in fields.items()]
+
+
+def _flags(entity: Entity, method: str) -> list[Schema]:
+    return [parameter(name, _FLAGS[name], _FLAG) for name, looks in entity.parameters.items() if looks == method]
 
 
 def _listed(name: str, description: str, names: Iterable[str], ending: str) -> Schema:
