@@ -69,6 +69,13 @@ async def test_filters(api: Harness, publishers: list[int], query: Json, found: 
     assert response["count"] == len(found)
 
 
+@ENGINES
+async def test_an_amount_beyond_all_amounts_compares(api: Harness) -> None:
+    await api.world()
+    for query, found in (({"max_revshare": "9" * 15}, 1), ({"min_revshare": "9" * 15}, 0), ({"revshare": "9" * 15}, 0)):
+        assert (await api.call("GET", "payment-rule", **query))["count"] == found
+
+
 @pytest.mark.parametrize(
     ("query", "path"),
     [
