@@ -72,7 +72,11 @@ async def test_filters(api: Harness, publishers: list[int], query: Json, found: 
 @ENGINES
 async def test_an_amount_beyond_all_amounts_compares(api: Harness) -> None:
     await api.world()
-    for query, found in (({"max_revshare": "9" * 15}, 1), ({"min_revshare": "9" * 15}, 0), ({"revshare": "9" * 15}, 0)):
+    for query, found in (
+        ({"nmax_cost_cpm": "9" * 15}, 1),
+        ({"min_cost_cpm": "9" * 15}, 0),
+        ({"cost_cpm": "9" * 15}, 0),
+    ):
         assert (await api.call("GET", "payment-rule", **query))["count"] == found
 
 
