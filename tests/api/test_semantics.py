@@ -70,6 +70,17 @@ async def test_filters(api: Harness, publishers: list[int], query: Json, found: 
 
 
 @ENGINES
+async def test_an_amount_beyond_all_amounts_compares(api: Harness) -> None:
+    await api.world()
+    for query, found in (
+        ({"nmax_cost_cpm": "9" * 15}, 1),
+        ({"min_cost_cpm": "9" * 15}, 0),
+        ({"cost_cpm": "9" * 15}, 0),
+    ):
+        assert (await api.call("GET", "payment-rule", **query))["count"] == found
+
+
+@ENGINES
 @pytest.mark.parametrize(
     ("query", "path"),
     [

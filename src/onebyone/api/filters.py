@@ -72,7 +72,10 @@ class Filter:
             case "money" | "double":
                 if not _NUMBER.fullmatch(text):
                     raise ValueError
-                return to_micros(Decimal(text)) if self.word == "money" else float(text)
+                if self.word == "double":
+                    return float(text)
+                # More than any amount that is kept compares like the most that an integer of the store holds.
+                return max(-MAX_ID, min(MAX_ID, to_micros(Decimal(text))))
             case _:
                 return text.casefold() if self.name == "code" else text
 
