@@ -12,7 +12,7 @@ from onebyone import keys
 from tests.faults.conftest import Experiment
 from tests.faults.kill_storm import make_trackers
 from tests.faults.means import processes
-from tests.faults.oracle import Oracle
+from tests.faults.oracle import HTTP, Oracle
 from tests.faults.verdicts import fault
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import wait_until
@@ -127,7 +127,7 @@ def _change(oracle: Oracle, during: Callable[[Callable[[], object]], object]) ->
 
 
 def _all(url: str, header: str, value: str) -> bool:
-    return all(httpx.head(url, timeout=20).headers.get(header) == value for _ in range(20))
+    return all(HTTP.head(url).headers.get(header) == value for _ in range(20))
 
 
 def _answers_again(oracle: Oracle) -> None:

@@ -11,14 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from onebyone import batches, keys
 from tests.faults.backlog import an_hour
 from tests.faults.conftest import Experiment
 from tests.faults.means import processes
-from tests.faults.oracle import RATE, Oracle
+from tests.faults.oracle import HTTP, RATE, Oracle
 from tests.faults.verdicts import fault
 from tests.support.postgres import PostgresServer, binaries
 from tests.support.waiting import wait_until
@@ -83,7 +82,7 @@ def test_the_counter_is_away_for_an_hour(experiment: Experiment, tmp_path: Path)
                 time.sleep(60)
                 with processes.embedded(oracle.product) as client:
                     entries = sum(client.xlen(keys.events(shard)) for shard in range(4))
-                sink = httpx.get(f"{oracle.product.api_url}/sinkz", timeout=20).json()
+                sink = HTTP.get(f"{oracle.product.api_url}/sinkz").json()
                 assert sink["oldest_uncounted_seconds"] > 30
                 assert sink["uncounted_batches"] >= entries > 300
                 assert all(processes.resident_mb(pid) < 200 for pid in oracle.product.pids("edge"))

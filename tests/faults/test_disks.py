@@ -13,7 +13,7 @@ import pytest
 from tests.faults.conftest import Experiment
 from tests.faults.means import disks, processes
 from tests.faults.means.syscalls import injected
-from tests.faults.oracle import Oracle
+from tests.faults.oracle import HTTP, Oracle
 from tests.faults.verdicts import fault
 from tests.support.product import alive
 from tests.support.waiting import wait_until
@@ -55,7 +55,7 @@ def _has_gone(oracle: Oracle, pid: int) -> bool:
     name = f"i{10**7 + len(oracle.also)}"
     oracle.also.add(name)
     with contextlib.suppress(httpx.HTTPError):
-        httpx.get(oracle.product.edge_url + oracle.path(name), timeout=20)
+        HTTP.get(oracle.product.edge_url + oracle.path(name))
     return False
 
 

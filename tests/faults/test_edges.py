@@ -16,7 +16,7 @@ import pytest
 from tests.faults.conftest import Experiment
 from tests.faults.means import processes
 from tests.faults.means.proxy import reset
-from tests.faults.oracle import Oracle
+from tests.faults.oracle import HTTP, Oracle
 from tests.faults.verdicts import fault
 from tests.support.api_client import ApiClient
 from tests.support.waiting import wait_until
@@ -121,9 +121,9 @@ def test_ten_thousand_idle_connections(experiment: Experiment) -> None:
         for _ in oracle.rounds():
             held = _idle(oracle, 10_000)
             try:
-                assert httpx.get(f"{oracle.product.edge_url}/livez", timeout=20).status_code == 200
+                assert HTTP.get(f"{oracle.product.edge_url}/livez").status_code == 200
                 time.sleep(3)
-                assert httpx.get(f"{oracle.product.edge_url}/readyz", timeout=20).status_code == 200
+                assert HTTP.get(f"{oracle.product.edge_url}/readyz").status_code == 200
                 wait_until(partial(_all_closed, held), "their heads are late, and they are closed", 90)
             finally:
                 for one in held:

@@ -9,14 +9,13 @@ import signal
 import time
 from pathlib import Path
 
-import httpx
 import pytest
 import redis
 
 from tests.faults.conftest import Experiment
 from tests.faults.means import processes
 from tests.faults.means.proxy import Proxy
-from tests.faults.oracle import Oracle
+from tests.faults.oracle import HTTP, Oracle
 from tests.faults.verdicts import fault
 from tests.support.ports import free_port
 from tests.support.valkey import ValkeyProcess, start_valkey
@@ -194,7 +193,7 @@ def test_the_stream_server_fails_over(experiment: Experiment, tmp_path: Path, ca
 
 
 def _status(oracle: Oracle, page: str) -> int:
-    return httpx.get(f"{oracle.product.edge_url}/{page}", timeout=20).status_code
+    return HTTP.get(f"{oracle.product.edge_url}/{page}").status_code
 
 
 def _evicted(client: redis.Redis) -> int:
