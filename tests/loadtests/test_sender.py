@@ -53,11 +53,11 @@ def serving(answer: Answer) -> Iterator[tuple[str, int]]:
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     server.close()
-    # What was being accepted has a transport by then, and each that is aborted loses its socket.
-    loop.run_until_complete(asyncio.sleep(0.05))
-    for transport in transports:
-        transport.abort()
-    loop.run_until_complete(asyncio.sleep(0.05))
+    # What is being accepted becomes a transport, and one that is aborted loses its socket, some turns of the loop later.
+    for _ in range(10):
+        loop.run_until_complete(asyncio.sleep(0.005))
+        for transport in transports:
+            transport.abort()
     loop.close()
 
 
