@@ -54,7 +54,7 @@ lint: $(VENV)/.dev ## Check style, formatting and the import contracts.
 types: $(VENV)/.dev ## Check the types.
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev ## Print start time, memory, and CPU time a request beside nginx and a bare server (ARGS="--rounds 9").
+bench: $(VENV)/.dev ## Print what an event costs, beside nginx: CPU, latency, memory, growth (ARGS="--only contest --rounds 9").
 	$(BIN)/python -m loadtests.bench $(ARGS)
 
 bench-compare: $(VENV)/.dev ## Print the last two results of `make bench` side by side.

@@ -10,6 +10,8 @@ IMPRESSION = "/imptr?id={id}&t=2&cachebuster={cachebuster}&ancost=0.25"
 SCRIPT = "/imptr?id={id}&t=1&cachebuster={cachebuster}&ancost=0.25"
 CLICK = "/clktr?id={id}&cachebuster={cachebuster}"
 
+MANY = 4096
+
 END = b"\r\n\r\n"
 """How each request of a file ends, and no other line in it."""
 
@@ -44,16 +46,20 @@ def write(
     target: str = IMPRESSION,
     ids: Sequence[int] = (531,),
     connection: str = "keep-alive",
-    least: int = 4096,
+    least: int = MANY,
+    pages: int = MANY,
 ) -> Path:
-    """Writes a file of requests to be sent in rotation, at least one for each id; the same at each call."""
-    chance = random.Random(531)
+    """Writes a file of requests to be sent in rotation, at least one for each id; the same at each call.
+
+    Each has a cachebuster of its own; pages and agents come again after `pages` requests.
+    """
     with path.open("w", newline="") as file:
         for number in range(max(least, len(ids))):
-            cachebuster = f"{number + 1}{chance.randrange(1_000_000):06d}"
+            if number % pages == 0:
+                chance = random.Random(531)
             file.write(
                 _HEAD.format(
-                    target=target.format(id=ids[number % len(ids)], cachebuster=cachebuster),
+                    target=target.format(id=ids[number % len(ids)], cachebuster=1_000_000_000 + 7919 * number),
                     host=host,
                     connection=connection,
                     system=_SYSTEMS[number % len(_SYSTEMS)],

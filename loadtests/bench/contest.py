@@ -52,6 +52,8 @@ class Contender:
     start: Callable[[Path], AbstractContextManager[tuple[str, int]]]
     target: str = browsers.IMPRESSION
     connection: str = "keep-alive"
+    pages: int = browsers.MANY
+    """How many different pages and agents; an edge remembers some thousands."""
 
 
 def contenders(valkey: ValkeyProcess) -> tuple[list[Contender], list[str]]:
@@ -71,6 +73,7 @@ def contenders(valkey: ValkeyProcess) -> tuple[list[Contender], list[str]]:
     found.append(Contender("edge", _edge(valkey)))
     found.append(Contender("edge, click", _edge(valkey), browsers.CLICK))
     found.append(Contender("edge, t=1", _edge(valkey), browsers.SCRIPT))
+    found.append(Contender("edge, 100,000 pages", _edge(valkey), pages=100_000))
     found.append(Contender("edge, close", _edge(valkey), connection="close"))
     found.append(Contender("edge, memory", _edge(valkey, receipt="memory")))
     found.append(Contender("edge, ASGI way", _edge(valkey, edge_http="asgi")))
@@ -97,6 +100,8 @@ def started(stack: ExitStack, conditions: Conditions, contender: Contender) -> S
         contender.target,
         (edges.TRACKER,),
         contender.connection,
+        contender.pages,
+        contender.pages,
     )
     return Server(url, pid, requests)
 

@@ -53,6 +53,7 @@ class Size:
 
 
 SIZES = (Size(1_000, 100), Size(1_000_000, 100), Size(1_000_000, 100_000))
+_REQUESTS = max(size.hot for size in SIZES)
 COLUMNS = {
     "growth": (
         Column("us CPU", "micros", compared=True),
@@ -121,7 +122,8 @@ def _warm(stack: ExitStack, conditions: Conditions, size: Size, valkey: ValkeyPr
     pid = edges.pid(process)
     conditions.cores.serves(pid)
     host = process.url.removeprefix("http://")
-    requests = browsers.write(folder.with_suffix(".requests"), host, ids=size.ids)
+    # Files of one length: what the generator does to the caches that the cores share is then the same for all.
+    requests = browsers.write(folder.with_suffix(".requests"), host, ids=size.ids, least=_REQUESTS)
     known = browsers.write(folder.with_suffix(".known"), host, ids=(edges.TRACKER,))
     _send_all(conditions, Server(process.url, pid, known), _SETTLE)
     memory, cpu = processes.resident_mb(pid), processes.cpu_seconds(pid)

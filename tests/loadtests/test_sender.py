@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
+import itertools
+import socket
+import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +20,7 @@ GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX-OneByOne: recorded\r\n\r\ngoo
 BAD = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\nX-OneByOne: ignored\r\n\r\n"
 PAUSE_SECONDS = 0.3
 
-Answer = Callable[[int, asyncio.Transport], None]
+Answer = Callable[[int, socket.socket], None]
 
 
 @pytest.mark.parametrize(
@@ -31,34 +33,23 @@ def test_percentile(share: float, value: int) -> None:
 
 @contextmanager
 def serving(answer: Answer) -> Iterator[tuple[str, int]]:
-    """A server in a thread that treats each request, counted from 1 over all connections, by `answer`."""
-    asked, transports = 0, list[asyncio.Transport]()
+    """A server that treats one request at a time, counted from 1 over all connections, by `answer`."""
+    turns, turn = itertools.count(1), threading.Lock()
 
-    class Connection(asyncio.Protocol):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            assert isinstance(transport, asyncio.Transport)
-            self.transport = transport
-            transports.append(transport)
+    class Connection(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            while self.request.recv(65_536):
+                with turn:
+                    answer(next(turns), self.request)
 
-        def data_received(self, data: bytes) -> None:
-            nonlocal asked
-            asked += 1
-            answer(asked, self.transport)
-
-    loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(loop.create_server(Connection, "127.0.0.1", 0))
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    yield server.sockets[0].getsockname()
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    server.close()
-    # What was being accepted has a transport by then, and each that is aborted loses its socket.
-    loop.run_until_complete(asyncio.sleep(0.05))
-    for transport in transports:
-        transport.abort()
-    loop.run_until_complete(asyncio.sleep(0.05))
-    loop.close()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Connection) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server.server_address[:2]  # type: ignore[misc]
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def sent(
@@ -73,10 +64,10 @@ def sent(
 
 
 def test_a_pause_is_seen_by_all_requests_that_were_due_in_it() -> None:
-    def pause_once(number: int, transport: asyncio.Transport) -> None:
+    def pause_once(number: int, connection: socket.socket) -> None:
         if number == 100:
             time.sleep(PAUSE_SECONDS)
-        transport.write(GOOD)
+        connection.sendall(GOOD)
 
     found = sent(pause_once, 1000, rate=1000.0)
     assert (found["answered"], found["errors"]) == (1000, 0)
@@ -86,15 +77,16 @@ def test_a_pause_is_seen_by_all_requests_that_were_due_in_it() -> None:
 
 
 def test_without_a_rate_each_request_follows_its_answer() -> None:
-    found = sent(lambda _, transport: transport.write(GOOD), 500, rate=None)
+    found = sent(lambda _, connection: connection.sendall(GOOD), 500, rate=None)
     assert (found["answered"], found["errors"]) == (500, 0)
     assert found["p50_ms"] <= found["p99_ms"] <= found["p999_ms"] <= found["max_ms"]
 
 
 def test_an_answer_in_pieces_is_one_answer() -> None:
-    def pieces(number: int, transport: asyncio.Transport) -> None:
-        transport.write(GOOD[: number % len(GOOD)])
-        asyncio.get_running_loop().call_later(0.002, transport.write, GOOD[number % len(GOOD) :])
+    def pieces(number: int, connection: socket.socket) -> None:
+        connection.sendall(GOOD[: number % len(GOOD)])
+        time.sleep(0.002)
+        connection.sendall(GOOD[number % len(GOOD) :])
 
     found = sent(pieces, 60, rate=None)
     assert (found["answered"], found["errors"]) == (60, 0)
@@ -103,11 +95,13 @@ def test_an_answer_in_pieces_is_one_answer() -> None:
 @pytest.mark.parametrize(
     ("bad", "answered"),
     [
-        pytest.param(lambda transport: transport.write(BAD), 100, id="another status"),
-        pytest.param(lambda transport: transport.write(GOOD.replace(b"recorded", b"ignored")), 100, id="no mark"),
-        pytest.param(lambda transport: transport.close(), 90, id="a connection that is closed"),
+        pytest.param(lambda connection: connection.sendall(BAD), 100, id="another status"),
+        pytest.param(lambda connection: connection.sendall(GOOD.replace(b"recorded", b"ignored")), 100, id="no mark"),
+        pytest.param(lambda connection: connection.shutdown(socket.SHUT_RDWR), 90, id="a connection that is closed"),
     ],
 )
-def test_every_tenth_is_an_error(bad: Callable[[asyncio.Transport], None], answered: int) -> None:
-    found = sent(lambda number, transport: transport.write(GOOD) if number % 10 else bad(transport), 100, rate=None)
+def test_every_tenth_is_an_error(bad: Callable[[socket.socket], None], answered: int) -> None:
+    found = sent(
+        lambda number, connection: connection.sendall(GOOD) if number % 10 else bad(connection), 100, rate=None
+    )
     assert (found["answered"], found["errors"]) == (answered, 10)
