@@ -20,6 +20,12 @@ def described() -> dict[str, Any]:
     return document.document()
 
 
+def forget() -> None:
+    """The services have changed."""
+    described.cache_clear()
+    _validator.cache_clear()
+
+
 def resolved(part: dict[str, Any]) -> dict[str, Any]:
     """What a reference points at."""
     while "$ref" in part:

@@ -11,7 +11,7 @@ import pytest
 from onebyone import sql
 from onebyone.api.entities import ENTITIES
 from onebyone.api.store import tables
-from tests.api import deal, harness
+from tests.api import contract, deal, harness
 from tests.api.harness import Harness, Json
 
 pytestmark = pytest.mark.anyio
@@ -24,7 +24,9 @@ async def api(
     store_url: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Harness]:
     """The API with deals."""
-    monkeypatch.setattr("onebyone.api.app.ENTITIES", (*ENTITIES, deal.Deal()))
+    for module in ("app", "openapi.document"):
+        monkeypatch.setattr(f"onebyone.api.{module}.ENTITIES", (*ENTITIES, deal.Deal()))
+    contract.forget()
     url = store_url
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres_url")
@@ -35,6 +37,7 @@ async def api(
     yield running
     await running.http.aclose()
     await running.store.dispose()
+    contract.forget()
 
 
 def test_it_costs_less_than_a_hundred_lines() -> None:

@@ -18,7 +18,7 @@ _ONE: dict[str, str] = {
     "double": _NUMBER,
 }
 _OWNER: Schema = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
-_FLAG: Schema = {"type": "string", "enum": ["true", "false"]}
+SAID: Schema = {"type": "string", "enum": ["true", "false"]}
 
 
 def _component(word: str, ending: str) -> str:
@@ -48,9 +48,9 @@ COMPONENTS: dict[str, Schema] = {
         f"Objects in the answer; {query.PAGE} at most and by default.",
         {"type": "integer", "minimum": 1, "maximum": MAX_ID, "default": query.PAGE},
     ),
-    "add_mappings": parameter("add_mappings", "`false`: only fields that nest nothing.", _FLAG),
+    "add_mappings": parameter("add_mappings", "`false`: only fields that nest nothing.", SAID),
     "search": parameter("search", "A part of the id or of the name, whatever its case.", {"type": "string"}),
-    "append": parameter("append", "`true`: elements of arrays change those with the same `id` or follow them.", _FLAG),
+    "append": parameter("append", "`true`: elements of arrays change those of the same `id` or follow them.", SAID),
     "code": parameter("code", "The object with this code instead of an id, whatever its case.", {"type": "string"}),
 }
 
@@ -106,11 +106,11 @@ def _shown_on_demand(entity: Entity) -> list[Schema]:
     fields: dict[str, list[str]] = {}
     for name, flag in entity.optional.items():
         fields.setdefault(flag, []).append(f"`{name}`")
-    return [parameter(flag, f"`true`: show {' and '.join(names)} too.", _FLAG) for flag, names in fields.items()]
+    return [parameter(flag, f"`true`: show {' and '.join(names)} too.", SAID) for flag, names in fields.items()]
 
 
 def _flags(entity: Entity, method: str) -> list[Schema]:
-    return [parameter(name, _FLAGS[name], _FLAG) for name, looks in entity.parameters.items() if looks == method]
+    return [parameter(name, _FLAGS[name], SAID) for name, looks in entity.parameters.items() if looks == method]
 
 
 def _listed(name: str, description: str, names: Iterable[str], ending: str) -> Schema:

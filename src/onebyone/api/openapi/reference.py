@@ -10,7 +10,7 @@ from onebyone.api.labels import LABELS
 from onebyone.api.openapi.envelopes import closed, responses, success
 from onebyone.api.openapi.fields import MOMENT, Schema, nullable
 from onebyone.api.openapi.nested import FLAG, INTEGER, TEXT
-from onebyone.api.openapi.parameters import parameter, ref
+from onebyone.api.openapi.parameters import SAID, parameter, ref
 from onebyone.api.openapi.services import COUNT, PAGE, operation
 
 _NOTHING: Schema = {"type": "null"}
@@ -25,7 +25,7 @@ def paths() -> dict[str, Schema]:
         "/lookup": {"get": _lookup()},
         "/currency": {"get": _listed("currency", "currencies", "code", _CURRENCY)},
         "/label": {"get": _listed("label", "labels", "id", _LABEL)},
-        "/adserver": {"get": _listed("adserver", "adservers", "id", {"type": "object"})},
+        "/adserver": {"get": _listed("adserver", "adservers", "id", _AD_SERVER)},
     }
 
 
@@ -63,6 +63,9 @@ def _listed(service: str, plural: str, key: str, row: Schema) -> Schema:
     if service == "label":
         types = sorted({label.object_type for label in LABELS})
         found.append(parameter("object_type", "What the label is for.", {"type": "string", "enum": types}))
+        found.append(parameter("show_values", "`true`: show what is written on the objects too.", SAID))
+    if service == "currency":
+        found.append(parameter("show_rate", "`true`: show the rate too; that of the dollar is known.", SAID))
     return operation(
         service, "get", f"{plural.capitalize()}", {"parameters": found, "responses": responses(one, several)}
     )
@@ -74,8 +77,17 @@ def _words(row: Mapping[str, Any]) -> Schema:
     return closed({name: kinds[type(value)] for name, value in row.items()})
 
 
-_CURRENCY = _words(catalogue.CURRENCIES[0])
-_LABEL = _words(catalogue.LABEL_ROWS[0])
+def _on_demand(row: Schema, more: Schema) -> Schema:
+    """The row with keys that are there only when the query string asks for them."""
+    return {**row, "properties": row["properties"] | more}
+
+
+_VALUE = closed({"object_id": TEXT, "value": TEXT})
+_CURRENCY = _on_demand(
+    _words(catalogue.CURRENCIES[0]), {"rate_per_usd": {"type": ["integer", "null"]}, "as_of": _NOTHING}
+)
+_LABEL = _on_demand(_words(catalogue.LABEL_ROWS[0]), {"values": nullable({"type": "array", "items": _VALUE})})
+_AD_SERVER = _words(catalogue.AD_SERVERS[0])
 
 
 def _object_limit() -> Schema:
