@@ -225,3 +225,16 @@ async def test_a_refusal_on_the_loop_is_a_refusal(journal: Slow, monkeypatch: py
     assert noted.failures == [(1, False)]
     assert journal.bounds() == (1, QUICK_SYNCS + 2)
     journal.close()
+
+
+async def test_requests_that_come_one_after_the_other_gather(journal: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onebyone.edge.commits.GATHER_SECONDS", 1.0)
+    noted = Noted()
+    commits = noted.commits(journal)
+    assert await submit(commits, b"the first goes at once")
+    second = submit(commits, b"x")
+    await asyncio.sleep(0.05)
+    assert await asyncio.gather(second, submit(commits, b"y")) == [True, True]
+    await commits.close()
+    assert noted.batches == [1, 2]
+    journal.close()
