@@ -67,10 +67,8 @@ def take_stream(valkey: ValkeyProcess) -> tuple[int, int]:
     """How many entries came, and their bytes, once no more come; the streams are empty afterwards."""
     with valkey.client() as client:
         names = [*STREAMS, PEER_STREAM]
-        entries, before = sum(int(client.xlen(name)) for name in names), -1
-        for _ in range(20):
-            if entries == before:
-                break
+        entries, before = sum(int(client.xlen(name)) for name in names), 0
+        while entries != before:
             time.sleep(0.15)
             before, entries = entries, sum(int(client.xlen(name)) for name in names)
         memory = sum(int(client.memory_usage(name, samples=0) or 0) for name in names)

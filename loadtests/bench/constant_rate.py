@@ -18,8 +18,8 @@ from tests.support.valkey import ValkeyProcess, start_valkey
 
 SHARE = 0.7
 ROUNDS = 3
-"""At most; one takes four times the seconds of the contest's, for each server."""
-LONGER = 2.5
+"""At most."""
+LONGER = 2.0
 """How much longer than a round of the contest; p99.9 needs answers."""
 EDGE = "edge"
 AT_EDGE_RATE = f"{LOG}, the edge's rate"

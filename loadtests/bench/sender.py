@@ -109,7 +109,7 @@ class Sender:
             return
         if len(data) != self._length or number in self._parts:
             data = self._parts.pop(number, b"") + data
-            if not _whole(data):
+            if not whole(data):
                 self._parts[number] = data
                 return
             self._length = len(data)
@@ -130,7 +130,7 @@ class Sender:
         self._connect()
 
 
-def _whole(data: bytes) -> bool:
+def whole(data: bytes) -> bool:
     """Whether an answer with its body is there."""
     head, end, body = data.partition(b"\r\n\r\n")
     if not end:
