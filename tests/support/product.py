@@ -80,6 +80,11 @@ class Product:
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(seconds)
 
+    def ended(self, seconds: float = 60.0) -> int:
+        """The exit code, once it has ended by itself."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
     def kill(self) -> None:
         """SIGKILL to the supervisor, then waits until its children are gone too."""
         assert self._process is not None
