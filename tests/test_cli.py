@@ -168,6 +168,6 @@ def test_tail_prints_events_of_all_shards_as_they_pass(onebyone: Run, shared_val
             return ids if {2, 3} <= set(ids) else []
 
         assert 1 not in wait_until(seen, "both shards", every=0.3)
-        assert any("unreadable batch" in line for line in run.stderr)
+        wait_until(lambda: any("unreadable batch" in line for line in run.stderr), "what is no batch is told")
         run.interrupt_group()
         assert run.wait() == 0

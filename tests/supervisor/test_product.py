@@ -61,7 +61,8 @@ def test_an_edge_alone_works_with_the_servers_of_another_run(running: Product, t
     url = (running.data_dir / "run" / "embedded-valkey").read_text().strip()
     edge = start_product(tmp_path / "edge", "edge", cache_url=url, stream_url=url, api_port=running.api_url[17:])
     try:
-        assert edge.stdout.read_text().startswith(f"edge ready on {edge.edge_url}")
+        # It answers before it has said so.
+        wait_until(lambda: edge.stdout.read_text().startswith(f"edge ready on {edge.edge_url}"), "the line")
         assert not edge.pids("valkey")
         assert edge.terminate() == 0
     finally:
