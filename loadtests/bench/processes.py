@@ -24,12 +24,12 @@ def cpu_seconds(pid: int) -> float:
 
 def thread_seconds(pid: int) -> dict[str, float]:
     """User and system time of the main thread, and all time of the other threads."""
-    spent = {"loop, Python": 0.0, "loop, kernel": 0.0, "other threads": 0.0}
+    spent = {"loop, user": 0.0, "loop, kernel": 0.0, "other threads": 0.0}
     for task in Path(f"/proc/{pid}/task").iterdir():
         fields = (task / "stat").read_text().rpartition(")")[2].split()
         user, system = int(fields[11]) / _TICKS, int(fields[12]) / _TICKS
         if task.name == str(pid):
-            spent["loop, Python"], spent["loop, kernel"] = user, system
+            spent["loop, user"], spent["loop, kernel"] = user, system
         else:
             spent["other threads"] += user + system
     return spent

@@ -9,7 +9,7 @@ from loadtests.bench import picture
 
 def result(*rows: tuple[str, float, float]) -> dict[str, object]:
     content = [
-        {"name": name, "values": {"loop, Python": [user], "loop, kernel": [kernel]}, "others": []}
+        {"name": name, "values": {"loop, user": [user], "loop, kernel": [kernel]}, "others": []}
         for name, user, kernel in rows
     ]
     return {"options": {"rounds": 3}, "tables": {"breakdown": {"title": "", "rows": content, "notes": []}}}
