@@ -136,7 +136,7 @@ async def test_a_stop_in_the_middle_of_a_start_leaves_no_server(tmp_path: Path) 
     os.kill(pid, signal.SIGSTOP)
     starting.cancel()
     await asyncio.wait({starting})
-    assert not await server.stop(0.1, asyncio.Event()), "it had to be killed"
+    await server.stop(0.1, asyncio.Event())
     assert running() == []
     server.remove()
 
