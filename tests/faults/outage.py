@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import argparse
 import re
-import shutil
-import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 import httpx
 
+from loadtests.bench import browsers, wrk
 from tests.edge.edge_process import EdgeProcess, Publisher, tracker
 from tests.faults.backlog import first_answer
 from tests.faults.means.processes import resident_mb
 from tests.support.valkey import start_valkey
 
-BROWSERS = Path(__file__).parents[2] / "loadtests" / "browsers.lua"
 SECONDS = 10
 """Of one burst; the figures are read between two."""
 
@@ -39,9 +37,8 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=5_000_000)
     parser.add_argument("--connections", type=int, default=64)
     arguments = parser.parse_args()
-    wrk = shutil.which("wrk")
-    if wrk is None:
-        parser.error("wrk is not installed")
+    if (reason := wrk.missing()) is not None:
+        parser.error(reason)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         valkey = start_valkey(folder / "valkey")
@@ -49,8 +46,7 @@ def main() -> None:
         edge = EdgeProcess(folder / "data", valkey.url, stream_url=f"unix://{folder}/away")
         fresh = first_answer(edge)
         assert edge.process is not None
-        command = [wrk, "-t1", f"-c{arguments.connections}", f"-d{SECONDS}s", "-s", str(BROWSERS), edge.url]
-        command += ["--", "/imptr?id=1&t=2&cachebuster=CB"]
+        requests = browsers.write(folder / "requests", edge.url.removeprefix("http://"), ids=(1,))
         began, step, told = time.monotonic(), arguments.events // 5, 0
         print("   events   memory     journal  a event  a second")
         while True:
@@ -66,9 +62,7 @@ def main() -> None:
                 )
             if events >= arguments.events:
                 break
-            output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-            if "Non-2xx" in output:
-                raise SystemExit(output)
+            wrk.run(edge.url, requests, arguments.connections, SECONDS)
         sink = httpx.get(f"{edge.url}/sinkz", timeout=30).json()
         print(f"waiting for the stream server: {sink['unshipped_batches']:,} batches")
         edge.kill()
