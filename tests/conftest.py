@@ -13,6 +13,16 @@ from tests.support.product import Product, start_product
 from tests.support.valkey import ValkeyProcess, start_valkey
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a fixture of their module stay on one worker, so that it is made once."""
+    for item in items:
+        if isinstance(item, pytest.Function) and any(
+            made[-1].scope == "module" for made in item._fixtureinfo.name2fixturedefs.values()
+        ):
+            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     """Coroutine tests run on asyncio."""

@@ -19,6 +19,7 @@ from onebyone.api import operator as api_operator
 from onebyone.api.context import ApiContext
 from onebyone.api.entities import ENTITIES
 from onebyone.api.entity import Entity
+from onebyone.api.reports.runs import Runs
 from onebyone.api.reports.service import services as report_services
 from onebyone.cli import app
 from onebyone.edge import operator as edge_operator
@@ -106,11 +107,11 @@ def test_api_endpoints() -> None:
         *(entity.service for entity in ENTITIES),
         "object-limit",
         "lookup",
-        *catalogue.services(),
-        *report_services(cast(ApiContext, None)),
+        *catalogue.services(cast(ApiContext, None)),
+        *report_services(cast(ApiContext, None), cast(Runs, None)),
     ]
     paths = ["/auth", *(f"/{name}" for name in services)]
-    paths += [route.path for route in operator.routes if isinstance(route, Route)]
+    paths += [*(route.path for route in operator.routes if isinstance(route, Route)), "/openapi.json", "/docs"]
     assert [row.split("`")[1] for row in endpoint_rows("Config API")] == paths
 
 

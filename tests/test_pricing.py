@@ -10,6 +10,8 @@ from onebyone.events import Terms
 from onebyone.pricing import booked_revenue, media_cost
 
 CPM = Terms(pricing_type="cpm", revenue_value=5_000_000, revshare=100_000)
+PLUS = Terms(pricing_type="cost_plus_cpm", revenue_value=7)
+MARGIN = Terms(pricing_type="cost_plus_margin", revenue_value=200_000)
 
 ROWS: list[tuple[str, dict[str, Any], int, int]] = [
     # name, event, cost nanos, revenue nanos
@@ -22,6 +24,18 @@ ROWS: list[tuple[str, dict[str, Any], int, int]] = [
     ("revenue share, click of a cpm line item", {"kind": "clk", "terms": CPM}, 0, 0),
     ("cpc", {"kind": "clk", "terms": {"pricing_type": "cpc", "revenue_value": 1_000_000}}, 0, 1_000_000_000),
     ("ancost overrides the rule", {"kind": "imp", "ancost": 1, "terms": CPM}, 1000, 5_000_000),
+    ("estimated cpm", {"kind": "imp", "terms": {"pricing_type": "est_cpm", "revenue_value": 7}}, 0, 7),
+    (
+        "viewable cpm: nobody measures views",
+        {"kind": "imp", "terms": {"pricing_type": "vcpm", "revenue_value": 7}},
+        0,
+        0,
+    ),
+    ("cost plus cpm", {"kind": "imp", "terms": {**PLUS, "cost_cpm": 5_000}}, 5_000, 5_007),
+    ("cost plus cpm, click with ancost", {"kind": "clk", "ancost": 3, "terms": PLUS}, 3_000, 3_000),
+    ("cost plus cpm under a revenue share", {"kind": "imp", "terms": {**PLUS, "revshare": 500_000}}, 3, 7),
+    ("cost plus a margin of a fifth", {"kind": "imp", "ancost": 100, "terms": MARGIN}, 100_000, 120_000),
+    ("cost plus a margin of nothing", {"kind": "clk", "terms": MARGIN}, 0, 0),
     ("flat fee", {"kind": "imp", "terms": {"pricing_type": "flat_fee", "revenue_value": 7}}, 0, 0),
 ]
 

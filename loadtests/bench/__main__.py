@@ -2,6 +2,7 @@
 
     python -m loadtests.bench [--only PART ...] [--rounds 5] [--seconds 2] [--connections 64]
     python -m loadtests.bench --compare
+    python -m loadtests.bench --picture docs/performance.svg
 
 Prints tables; the values of all rounds are in `bench-results/latest.json`.
 """
@@ -9,13 +10,14 @@ Prints tables; the values of all rounds are in `bench-results/latest.json`.
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from loadtests.bench import constant_rate, contest, growth, idle, machine, pipeline, report, results, start
+from loadtests.bench import constant_rate, contest, growth, idle, machine, picture, pipeline, report, results, start
 from loadtests.bench.conditions import Conditions
 from loadtests.bench.machine import Cores, Quiet
 from loadtests.bench.rows import Table
@@ -71,9 +73,13 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--quiet", type=float, default=5.0, help="seconds that a round waits for a quiet machine")
     parser.add_argument("--compare", action="store_true", help="print the last two results side by side")
+    parser.add_argument("--picture", type=Path, metavar="SVG", help="draw the last result's CPU time of a request")
     options = parser.parse_args()
     if options.compare:
         return compare()
+    if options.picture:
+        options.picture.write_text(picture.svg(json.loads((results.FOLDER / "latest.json").read_text())))
+        return 0
     # What was started is stopped, also when this is.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     run(options)

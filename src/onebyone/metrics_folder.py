@@ -11,18 +11,23 @@ folder; one that nobody locks is what a killed run has left behind, and the next
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
+import secrets
 import shutil
 import stat
+import time
 from pathlib import Path
 
 from onebyone.settings import Settings
 
 ROOM_BYTES = 4 * 1024 * 1024
 """A place with less is passed over: a few kilobytes for each process, and some for those that it replaces."""
-_TRIES = 10
+_TRIES = 20
+_PAUSE_SECONDS = 0.01
+_GONE = ".gone"
 
 
 class MetricsFolders:
@@ -56,7 +61,7 @@ class MetricsFolders:
             shutil.rmtree(folder, ignore_errors=True)
         if self._folder is not None:
             if _take(self._lock, fcntl.LOCK_EX):
-                shutil.rmtree(self._folder, ignore_errors=True)
+                _discard(self._folder)
             os.close(self._lock)
 
     def _make(self) -> Path | None:
@@ -109,23 +114,36 @@ def _lock(folder: Path) -> int:
         folder.mkdir(mode=0o700, exist_ok=True)
         if not _is_ours(folder):
             return -1
-        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        # A sweep may have removed the folder just now: then the lock is on a file that nobody else can see.
-        if _take(descriptor, fcntl.LOCK_SH) and (folder / "lock").exists():
-            return descriptor
-        os.close(descriptor)
+        # A sweep may remove the folder just now: then the lock would be on a file that nobody else can see.
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            if _take(descriptor, fcntl.LOCK_SH) and (folder / "lock").exists():
+                return descriptor
+            os.close(descriptor)
+        time.sleep(_PAUSE_SECONDS)
     return -1
 
 
 def _sweep(place: Path) -> None:
     for folder in place.glob(f"onebyone-{os.getuid()}-*"):
+        if folder.suffix == _GONE and _is_ours(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            continue
         try:
             descriptor = os.open(folder / "lock", os.O_RDWR | os.O_NOFOLLOW)
         except OSError:
             continue
         if _is_ours(folder) and _take(descriptor, fcntl.LOCK_EX):
-            shutil.rmtree(folder, ignore_errors=True)
+            _discard(folder)
         os.close(descriptor)
+
+
+def _discard(folder: Path) -> None:
+    # Out of the way in one step: a supervisor that starts at this moment makes the folder anew.
+    gone = folder.with_name(f"{folder.name}-{secrets.token_hex(4)}{_GONE}")
+    with contextlib.suppress(OSError):
+        folder.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _take(descriptor: int, how: int) -> bool:

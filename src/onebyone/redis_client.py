@@ -20,8 +20,9 @@ CONNECT_SECONDS = 2.0
 REPLY_SECONDS = 5.0
 CONNECTIONS = 32
 
-Unavailable = (redis.RedisError, OSError)
-"""What a caller catches when the server is away, slow, full or refuses."""
+Unavailable = (redis.RedisError, OSError, RuntimeError)
+"""What a caller catches when the server is away, slow, full or refuses. RuntimeError is uvloop's word for a connection
+that the kernel has just given up."""
 
 
 def connect(url: str, *, reply_seconds: float = REPLY_SECONDS, connections: int = CONNECTIONS) -> redis.asyncio.Redis:

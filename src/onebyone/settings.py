@@ -89,6 +89,8 @@ class Settings(BaseSettings):
     """Successful logins of one user in five minutes; past it answers are 429."""
     password_days: int = Field(0, ge=0)
     """Days after which a password is expired; 0: never."""
+    publisher_rules: Literal["recorded", "documented"] = Field("recorded")
+    """`recorded`: publishers need a name and start active. `documented`: billing and contact too, inactive."""
     object_limits: ObjectLimits = Field("line-item=3000,publisher=3000,site=10000,placement=20000")
     """Comma list of how many objects of a service one member may have, inactive ones included."""
 

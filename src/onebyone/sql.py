@@ -22,7 +22,10 @@ BUSY_MS = 10_000
 def create_engine(url: str) -> AsyncEngine:
     """An engine for `sqlite+aiosqlite:///...` or `postgresql+asyncpg://...`."""
     if not url.startswith("sqlite"):
-        return create_async_engine(url, pool_pre_ping=True)
+        # Its driver is loaded only where it is used.
+        from onebyone import postgres
+
+        return create_async_engine(url, pool_pre_ping=True, connect_args=postgres.arguments())
     engine = create_async_engine(url)
     event.listen(engine.sync_engine, "connect", _prepare)
     event.listen(engine.sync_engine, "begin", _begin)

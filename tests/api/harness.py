@@ -14,10 +14,13 @@ from onebyone.api import operator, passwords
 from onebyone.api.app import Api
 from onebyone.api.bootstrap import add_member, add_user, bootstrap
 from onebyone.api.context import ApiContext
+from onebyone.api.reports.runs import Runs
 from onebyone.api.sink import SinkMeter
 from onebyone.api.store import schema
 from onebyone.clock import now_ms
+from onebyone.report_store import schema as report_schema
 from onebyone.settings import Settings
+from tests.api import contract
 
 Json = dict[str, Any]
 PASSWORD = "Correct-horse-1"
@@ -106,7 +109,8 @@ class Client:
 
 
 def response_of(answer: httpx.Response) -> Json:
-    """The `response` object of an answer whose envelope and headers are checked."""
+    """The `response` object of an answer whose envelope, headers and schema are checked."""
+    contract.check(answer)
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert int(answer.headers["x-ratelimit-read"]) > 0
@@ -115,6 +119,7 @@ def response_of(answer: httpx.Response) -> Json:
     response: Json = document["response"]
     told = response["dbg_info"]
     assert {"instance", "slave_hit", "db", "time", "version", "warnings", "output_term"} <= told.keys()
+    assert answer.headers["x-an-requestid"] == told["uuid"]
     assert all(isinstance(told[name], int) for name in ("reads", "read_limit", "writes", "write_limit"))
     if response["status"] == "OK":
         assert "error_id" not in response
@@ -133,6 +138,7 @@ class Harness(Client):
     context: ApiContext = field(kw_only=True)
     clock: Clock = field(kw_only=True)
     wakes: Wakes = field(kw_only=True)
+    reports: Runs = field(kw_only=True)
 
     async def login(self, username: str, password: str) -> Client:
         """Another user's view."""
@@ -150,8 +156,9 @@ class Harness(Client):
 
 
 async def prepare(url: str) -> None:
-    """An upgraded store with member 1 and its user."""
+    """A database with both stores in it, member 1 and its user."""
     await schema.upgrade(url)
+    await report_schema.upgrade(url)
     store = sql.create_engine(url)
     await bootstrap(store, settings(url))
     await store.dispose()
@@ -170,6 +177,6 @@ async def start(url: str) -> Harness:
     sink = SinkMeter(context.settings, context.report_store)
     app = Api(context, operator.application(context.settings, lambda: {"configuration": True}, sink.measure))
     http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.test")
-    harness = Harness(http, store=store, context=context, clock=clock, wakes=wakes)
+    harness = Harness(http, store=store, context=context, clock=clock, wakes=wakes, reports=app.reports)
     harness.token = (await harness.login("admin", PASSWORD)).token
     return harness

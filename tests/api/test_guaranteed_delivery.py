@@ -140,6 +140,7 @@ async def test_impressions_like_the_sample(api: Harness, order: Json) -> None:
         "enable_pacing": True,
         "lifetime_pacing": True,
         "lifetime_pacing_pct": 105,
+        "enable_forecast_pacing": None,
     }
     (shown,) = line["insertion_orders"]
     assert (shown["id"], shown["budget_intervals"][0]["object_type"]) == (order["id"], "insertion_order")
@@ -223,6 +224,9 @@ IMPRESSIONS: list[tuple[str, Any, str]] = [
     ("budget_intervals.0.end_date", "2020-09-30 23:59:59", "budget_intervals.0.end_date"),
     ("budget_intervals.0.lifetime_budget_imps", None, "budget_intervals.0.lifetime_budget_imps"),
     ("budget_intervals.0.lifetime_pacing", False, "budget_intervals.0.lifetime_pacing"),
+    ("budget_intervals.0.enable_forecast_pacing", "maybe", "budget_intervals.0.enable_forecast_pacing"),
+    ("budget_intervals.0.timezone", "Mars/Base", "budget_intervals.0.timezone"),
+    ("budget_intervals.0.code", "a b", "budget_intervals.0.code"),
     ("budget_intervals.0.lifetime_pacing_pct", 49.9, "budget_intervals.0.lifetime_pacing_pct"),
     ("budget_intervals.0.lifetime_pacing_pct", 150.5, "budget_intervals.0.lifetime_pacing_pct"),
     ("budget_intervals.0.lifetime_budget", 1, "budget_intervals.0.lifetime_budget"),
@@ -330,6 +334,7 @@ async def test_reserved_comes_before_active(api: Harness, order: Json) -> None:
     assert (await api.put("line-item", line["id"], {"state": "active"}))["state"] == "active"
 
 
+@ENGINES
 async def test_put_changes_the_one_interval_in_part(api: Harness, order: Json) -> None:
     line = await create(api, order)
     interval = line["budget_intervals"][0]
@@ -346,6 +351,7 @@ async def test_put_changes_the_one_interval_in_part(api: Harness, order: Json) -
     assert "exactly one interval" in refused["error"]
 
 
+@ENGINES
 @pytest.mark.parametrize(
     ("fields", "error"),
     [
@@ -576,6 +582,7 @@ async def test_trackers_count_for_the_first_active_order(api: Harness, order: Js
     assert (await api.call("GET", "insertion-order"))["count"] == 0
 
 
+@ENGINES
 async def test_plain_line_items(api: Harness) -> None:
     world = await api.world()
     line = await api.get("line-item", world["line-item"])

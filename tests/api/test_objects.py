@@ -53,13 +53,18 @@ async def test_publisher_gets_children_and_documented_defaults(api: Harness) -> 
     assert (rule["name"], rule["priority"], rule["revshare"]) == ("Base Payment Rule", 1, 0)
 
 
+@ENGINES
 async def test_publisher_without_default_placement(api: Harness) -> None:
+    given: Json = {"publisher": {"name": "Q", "default_site_id": 1}}
+    warned = (await api.call("POST", "publisher", given))["dbg_info"]["warnings"]
+    assert warned == ["default_site_id: not used, a new publisher gets its own"]
     publisher = await api.create("publisher", {"name": "P"}, create_default_placement="false")
     assert (publisher["default_site_id"], publisher["placements"]) == (None, None)
     assert publisher["base_payment_rule_id"]
     assert (await api.call("GET", "site", publisher_id=publisher["id"]))["sites"] == []
 
 
+@ENGINES
 async def test_publisher_nested_fields(api: Harness) -> None:
     publisher = await api.create(
         "publisher",
@@ -124,6 +129,7 @@ async def test_what_trackers_use_cannot_be_deleted(api: Harness) -> None:
         assert (await api.call("GET", service))["count"] == 0
 
 
+@ENGINES
 async def test_money_is_loose_on_the_way_in_and_a_number_on_the_way_out(api: Harness) -> None:
     world = await api.world()
     rule = await api.create(

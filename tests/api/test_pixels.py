@@ -129,3 +129,11 @@ async def test_only_an_admin_audits(api: Harness, status: str) -> None:
     changed: Any = {"format": "raw-js", "content": "other"}
     again = await user.put(SERVICE, made["id"], changed)
     assert again["audit_status"] == ("exempt" if status == "exempt" else "pending")
+
+
+async def test_the_owner_of_a_pixel_never_changes(api: Harness) -> None:
+    one, two = await api.world(), await api.world()
+    owned = await api.create(SERVICE, {**SCRIPT, "advertiser_id": one["advertiser"]})
+    for other in (two["advertiser"], None):
+        refused = await api.call("PUT", SERVICE, {SERVICE: {"advertiser_id": other}}, id=owned["id"])
+        assert refused["error"] == "advertiser_id: cannot be changed"

@@ -69,6 +69,18 @@ async def test_filters(api: Harness, publishers: list[int], query: Json, found: 
     assert response["count"] == len(found)
 
 
+@ENGINES
+async def test_an_amount_beyond_all_amounts_compares(api: Harness) -> None:
+    await api.world()
+    for query, found in (
+        ({"nmax_cost_cpm": "9" * 15}, 1),
+        ({"min_cost_cpm": "9" * 15}, 0),
+        ({"cost_cpm": "9" * 15}, 0),
+    ):
+        assert (await api.call("GET", "payment-rule", **query))["count"] == found
+
+
+@ENGINES
 @pytest.mark.parametrize(
     ("query", "path"),
     [
@@ -182,6 +194,7 @@ async def test_objects_by_their_code(api: Harness) -> None:
     assert (await api.call("GET", "placement", publisher_code="PUB"))["count"] == 2
 
 
+@ENGINES
 async def test_codes_of_another_member_are_no_codes(api: Harness) -> None:
     other = await api.second_member()
     theirs = await other.world()
@@ -193,6 +206,7 @@ async def test_codes_of_another_member_are_no_codes(api: Harness) -> None:
     assert (await other.get("advertiser", theirs["advertiser"]))["code"] == "THEIRS"
 
 
+@ENGINES
 @pytest.mark.parametrize(
     ("given", "kept"),
     [

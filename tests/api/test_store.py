@@ -26,12 +26,21 @@ async def test_migrated_schema_is_the_metadata(sql_url: str) -> None:
     engine = sql.create_engine(sql_url)
 
     def differences(connection: Connection) -> list[object]:
-        options = {"version_table": schema.VERSION_TABLE, "compare_type": True}
+        options = {
+            "version_table": schema.VERSION_TABLE,
+            "compare_type": True,
+            "include_name": _is_no_index_of_texts,
+        }
         return list(compare_metadata(MigrationContext.configure(connection, opts=options), tables.metadata))
 
     async with engine.connect() as connection:
         assert await connection.run_sync(differences) == []
     await engine.dispose()
+
+
+def _is_no_index_of_texts(name: str | None, kind: str, parents: object) -> bool:
+    """SQLAlchemy has no words for the index behind `pieces.py`: on SQLite it is a virtual table and tables below it."""
+    return "_pieces" not in (name or "")
 
 
 async def test_first_start_happens_once_however_many_start(sql_url: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -116,6 +116,7 @@ async def test_delete_one_and_a_list(api: Harness, service: str) -> None:
     assert (await api.tracker(service, world))["id"] > made[2], "ids of deleted trackers stay theirs"
 
 
+@ENGINES
 @BOTH
 async def test_loose_input(api: Harness, service: str) -> None:
     world = await api.world()
@@ -137,6 +138,7 @@ async def test_loose_input(api: Harness, service: str) -> None:
     assert (cleared["tag"], cleared["payment_rule"]) == (None, None)
 
 
+@ENGINES
 @BOTH
 async def test_names_are_resolved_when_read(api: Harness, service: str) -> None:
     world = await api.world()
@@ -216,6 +218,8 @@ async def test_all_faults_of_a_body_at_once(api: Harness, service: str) -> None:
         ("click_url", "//example.com/"),
         ("click_url", "https://example.com/" + "a" * 2000),
         ("click_url", 5),
+        ("click_url", False),
+        ("click_url", []),
     ],
 )
 async def test_bad_values(api: Harness, field: str, value: Any) -> None:
@@ -233,6 +237,7 @@ async def test_bad_values(api: Harness, field: str, value: Any) -> None:
     assert (await api.call("GET", "clicktracker"))["count"] == 1
 
 
+@ENGINES
 @pytest.mark.parametrize(
     ("url", "host"),
     [

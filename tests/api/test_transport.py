@@ -114,6 +114,43 @@ async def test_bodies_that_are_none(api: Harness, content: bytes, text: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("query", "body", "names"),
+    [
+        ("", {}, ["A", "B", "C"]),
+        ("", {"start_element": 1, "batch_size": 100}, ["B", "C"]),
+        ("", {"start_element": "1", "num_elements": 1}, ["B"]),
+        ("", {"name": ["C", "A"], "sort": "name.desc"}, ["C", "A"]),
+        ("?name=B", {"name": "A", "num_elements": 5}, ["B"]),
+        ("", {"name": None, "search": {"deep": "A"}}, ["A", "B", "C"]),
+        ("", [], ["A", "B", "C"]),
+    ],
+    ids=["none", "numbers", "text", "list", "the query string wins", "no plain values", "no object"],
+)
+async def test_parameters_of_a_read_in_its_body(api: Harness, query: str, body: object, names: list[str]) -> None:
+    for name in "ABC":
+        await api.create("advertiser", {"name": name})
+    response = response_of(await api.send("GET", f"/advertiser{query}", json=body))
+    assert [advertiser["name"] for advertiser in response["advertisers"]] == names
+
+
+async def test_one_object_by_the_id_in_the_body(api: Harness) -> None:
+    made = await api.create("advertiser", {"name": "A"})
+    response = response_of(await api.send("GET", "/advertiser", json={"id": made["id"]}))
+    assert response["advertiser"] == made
+    assert response_of(await api.send("GET", "/user", json={"current": True}))["user"]["id"] == 1
+    assert response_of(await api.send("DELETE", "/advertiser", json={"id": made["id"]}))["error_id"] == "SYNTAX"
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [(b"{", "the body is not JSON"), (b'{"name":"\\u0000"}', "a parameter in the body holds a NUL")],
+)
+async def test_bodies_of_a_read_that_are_none(api: Harness, content: bytes, text: str) -> None:
+    response = response_of(await api.send("GET", "/advertiser", content=content))
+    assert (response["error_id"], response["error"][: len(text)]) == ("SYNTAX", text)
+
+
+@pytest.mark.parametrize(
     ("method", "path", "error_id"),
     [
         ("PATCH", "/imptracker", "SYNTAX"),
@@ -145,11 +182,17 @@ async def test_requests_that_are_none(api: Harness, method: str, path: str, erro
     assert (answer.status_code, response_of(answer)["error_id"]) == (200, error_id)
 
 
+@pytest.mark.parametrize("path", ["/imptracker?name=%00", "/nothing?%00=1", "/imptracker/meta?%00"])
+async def test_a_stranger_learns_nothing_from_a_bad_query(api: Harness, path: str) -> None:
+    answer = await api.http.get(path)
+    assert (answer.status_code, response_of(answer)["error_id"]) == (401, "NOAUTH")
+
+
 async def test_a_fault_of_the_server_shows_nothing_of_it(api: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(*_: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("onebyone.api.reader.count", fail)
+    monkeypatch.setattr("onebyone.api.reader.listed", fail)
     answer = await api.send("GET", "/imptracker")
     response = response_of(answer)
     assert (answer.status_code, response["error_id"], response["error_code"]) == (500, "SYSTEM", "UNKNOWN")

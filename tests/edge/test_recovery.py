@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
 from collections import Counter
 from pathlib import Path
@@ -199,6 +200,25 @@ def test_requests_under_way_at_sigterm_are_answered(
     answers = traffic.stop()
     assert not answers.refused
     assert_conserved(valkey.client(), answers)
+
+
+@pytest.mark.parametrize("http", ["fast", "asgi"])
+def test_answers_of_a_drain_tell_clients_to_go_elsewhere(
+    valkey: ValkeyProcess, publisher: Publisher, tmp_path: Path, http: str
+) -> None:
+    publisher.publish(tracker("imp", 1))
+    edge = EdgeProcess(tmp_path / "data", valkey.url, drain_seconds="2", edge_http=http)
+    edge.start()
+    path = b"/imptr?id=1 HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert edge.get("/imptr?id=1").headers.get("connection") is None
+    assert edge.process is not None
+    edge.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: edge.get("/readyz").status_code == 503, "it drains")
+    for method in (b"GET ", b"HEAD "):
+        # Read until the edge closes the connection.
+        assert edge.raw(method + path).lower().count(b"\r\nconnection: close\r\n") == 1
+    assert edge.stop() == 0
+    edge.listener.close()
 
 
 def test_an_edge_that_starts_on_a_full_disk_refuses_until_there_is_room(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sqlite3
 import tempfile
 import time
@@ -19,11 +20,39 @@ from onebyone import batches
 from onebyone.edge import journal
 from tests.counter.lane import event
 from tests.edge.edge_process import EdgeProcess, Publisher, tracker
+from tests.faults.means.processes import resident_mb
+from tests.faults.oracle import Oracle, cost_of
 from tests.support.product import start_product
 from tests.support.valkey import start_valkey
 from tests.support.waiting import wait_until
 
 BATCH = 500
+
+
+HOUR = 3600 * 75
+"""Events of an hour at the rate of the ledger's load."""
+
+
+def an_hour(oracle: Oracle, folder: Path) -> int:
+    """An hour's events in journals of dead edges, for the product's edges to adopt, all of them owed; how many."""
+    line, *_ = (line for line in oracle.archive.lines(most=50) if b'"kind":"imp"' in line)
+    template = orjson.loads(line)
+    before = len(oracle.owed)
+    directory = oracle.product.data_dir / "journal"
+    for _ in range(4):
+        own = journal.new(folder / "hour", 4)
+        for seq in range(1, HOUR // 4 // BATCH + 1):
+            lines = []
+            for _ in range(BATCH):
+                name = f"i{2 * 10**9 + len(oracle.owed)}"
+                oracle.owed.add(name)
+                number = 2**62 + len(oracle.owed)
+                lines.append(orjson.dumps(template | {"id": number, "cb": name, "ancost": cost_of(name)}))
+            own.append(seq, BATCH, batches.pack(lines))
+        own.close()
+        for path in (folder / "hour").glob(f"{own.producer}.*"):
+            path.rename(directory / path.name)
+    return len(oracle.owed) - before
 
 
 def fill(directory: Path, events: int) -> int:
@@ -38,25 +67,33 @@ def fill(directory: Path, events: int) -> int:
     return size
 
 
-def resident(pid: int) -> int:
-    """Megabytes of a process in memory."""
-    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) // 1024
+def first_answer(edge: EdgeProcess) -> str:
+    """Starts the process; how long a request that waits for it takes to be recorded, and the CPU time until then."""
+    began = time.monotonic()
+    edge.start(wait=False)
+    answer = edge.get("/imptr?id=1").headers["x-onebyone"]
+    seconds = time.monotonic() - began
+    assert answer == "recorded", answer
+    assert edge.process is not None
+    fields = Path(f"/proc/{edge.process.pid}/stat").read_text().rpartition(")")[2].split()
+    cpu = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return f"{seconds:.2f} s, {cpu:.2f} s of CPU"
 
 
 def edge_alone(folder: Path, events: int) -> None:
     """First answer and memory while the stream server is away."""
     valkey = start_valkey(folder / "valkey")
     Publisher(valkey).publish(tracker("imp", 1))
-    edge = EdgeProcess(folder / "data", valkey.url, stream_url=f"unix://{folder}/none")
-    began = time.monotonic()
-    edge.start(wait=False)
-    answer = edge.get("/imptr?id=1").headers["x-onebyone"]
-    print(f"first answer after the start with {events} unshipped events: {time.monotonic() - began:.2f} s ({answer})")
+    for data_dir, backlog in ((folder / "empty", 0), (folder / "data", events)):
+        edge = EdgeProcess(data_dir, valkey.url, stream_url=f"unix://{folder}/none")
+        print(f"first answer after a start with {backlog:,} unshipped events: {first_answer(edge)}", flush=True)
+        if not backlog:
+            edge.kill()
+            edge.listener.close()
     time.sleep(6)
     assert edge.process is not None
     sink = httpx.get(f"{edge.url}/sinkz").json()
-    print(f"memory while the stream server is away: {resident(edge.process.pid)} MB; sink: {sink}")
+    print(f"memory while the stream server is away: {resident_mb(edge.process.pid)} MB; sink: {sink}")
     edge.kill()
     edge.listener.close()
     valkey.remove()

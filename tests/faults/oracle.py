@@ -4,54 +4,34 @@ An answer `recorded` is an obligation. Once the fault is over:
 C  conservation: each obligation is in the archive exactly once
 I  integrity: nothing is there that was not sent, and each event is what was sent (kind, tracker, cost)
 L  liveness: a new event passes
-R  report totals equal the archived events
+R  agreement: report totals equal the archived events
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import random
-import sqlite3
 import time
 from collections import Counter
-from collections.abc import Set
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
-from typing import Any
 
 import httpx
-import orjson
 
-from onebyone import batches
+from tests.faults.archive import Archive, Found
 from tests.faults.kill_storm import make_trackers
+from tests.faults.verdicts import Fault, Verdict
 from tests.support.product import Product
 from tests.support.traffic import Traffic
 from tests.support.waiting import wait_until
 
-RATE = 120.0
+RATE = 60.0
 """Impressions a second; clicks are a quarter of it."""
+CLICKS = 0.25
 
-
-@dataclass(frozen=True)
-class Verdict:
-    """One row of the table."""
-
-    fault: str
-    seed: int
-    obligations: int
-    lost: int
-    doubled: int
-    invented: int
-    altered: int
-    refused: int
-    unanswered: int
-    seconds: float
-    """From the end of the fault until every obligation and a new event were counted."""
-
-
-VERDICTS: list[Verdict] = []
-"""Of all experiments of this run, for the table at the end."""
+HTTP = httpx.Client(timeout=20, limits=httpx.Limits(max_keepalive_connections=0))
+"""A new connection for each request, so that any edge may get it; httpx's functions read all certificates each time."""
 
 
 def cost_of(name: str) -> int:
@@ -60,109 +40,129 @@ def cost_of(name: str) -> int:
 
 
 class Oracle:
-    """Sends from `with` on; `settle` ends the load and checks."""
+    """Sends while `rounds` goes on, and checks after each. `clients`: how many may wait for an answer at once."""
 
-    def __init__(self, product: Product, fault: str, seed: int) -> None:
+    def __init__(
+        self,
+        product: Product,
+        fault: Fault,
+        generator: random.Random,
+        note: Callable[[Verdict], None],
+        *,
+        rate: float = RATE,
+        clients: int = 8,
+    ) -> None:
         self.product = product
         self.fault = fault
-        self.seed = seed
-        self.random = random.Random(seed)
-        self._client = product.client()
-        self.trackers = dict(zip("ic", make_trackers(self._client), strict=True))
-        self._traffic = {
-            prefix: Traffic(product.edge_url, self.path, clients=clients, prefix=prefix)
-            for prefix, clients in (("i", 4), ("c", 2))
-        }
-        wait_until(lambda: all(self._live(prefix) for prefix in "ic"), "trackers are live", every=0.1)
+        self.random = generator
+        self.owed: set[str] = set()
+        """Further obligations, which an experiment has made by itself."""
+        self.also: set[str] = set()
+        """Requests in doubt that an experiment has sent by itself."""
+        self.archive = Archive(product)
+        self._note = note
+        self._rate = rate
+        self._clients = clients
+        self._traffic: list[Traffic] = []
+        self._recorded = 0
+        self.verdicts: list[Verdict] = []
+        """One a round."""
+        self.client = product.client()
+        self.trackers = dict(zip("ic", make_trackers(self.client), strict=True))
+        wait_until(lambda: all(self.says(f"{prefix}0", "ignored; reason=head") for prefix in "ic"), "trackers are live")
 
     def path(self, name: str) -> str:
         """The path of the request of this name; its first letter is its kind."""
         page = {"i": "imptr", "c": "clktr"}[name[0]]
         return f"/{page}?id={self.trackers[name[0]]}&cachebuster={name}&ancost={cost_of(name) / 1e6:.6f}"
 
-    def __enter__(self) -> Oracle:
-        self._traffic["i"].start(rate=RATE)
-        self._traffic["c"].start(rate=RATE / 4)
-        time.sleep(0.5)
-        return self
+    def says(self, name: str, text: str) -> bool:
+        """Whether the edge says this to a HEAD, which is never counted."""
+        answer = HTTP.head(self.product.edge_url + self.path(name))
+        return bool(answer.headers.get("x-onebyone") == text)
 
-    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
-        for traffic in self._traffic.values():
-            traffic.stop()
+    def seconds_to_answer(self, since: float, share: float = 0.9) -> float:
+        """What so many of the requests answered since then (monotonic) took at most."""
+        took = sorted(
+            seconds for traffic in self._traffic for when, seconds in list(traffic.answers.took) if when > since
+        )
+        assert len(took) > 20, f"only {len(took)} answers"
+        return took[int(len(took) * share)]
 
-    def settle(
-        self,
-        *,
-        also: Set[str] = frozenset(),
-        refusals: bool = True,
-        doubtful: bool = False,
-        seconds: float = 60.0,
-    ) -> Verdict:
-        """Goes on for a moment, then checks. `also` names requests in doubt that others have sent.
+    def rounds(self, *, doubtful: bool = False, seconds: float = 90.0) -> Iterator[int]:
+        """The repeats of an experiment on one product: load, the loop's body makes the fault, then the account of all.
 
-        `refusals`: there may be any. `doubtful`: what a failed sync refused may be on disk all the same.
+        `doubtful`: what a failed sync refused may be on disk all the same.
         """
-        over = time.monotonic()
-        time.sleep(1.0)
-        for traffic in self._traffic.values():
+        for number in range(1, 1 + int(os.environ.get("ONEBYONE_FAULT_REPEATS", "1"))):
+            self._begin(number)
+            try:
+                time.sleep(0.5)
+                yield number
+                over = time.monotonic()
+                time.sleep(1.0)
+            finally:
+                self.stop()
+            self._settle(over, doubtful, seconds)
+
+    def stop(self) -> None:
+        """Ends the load."""
+        for traffic in self._traffic:
             traffic.stop()
-        answers = [traffic.answers for traffic in self._traffic.values()]
-        recorded = set[str]().union(*(answer.recorded for answer in answers))
-        refused = set[str]().union(*(answer.refused for answer in answers))
-        in_doubt = set(also).union(*(answer.in_doubt for answer in answers))
-        allowed = recorded | in_doubt | (refused if doubtful else set())
+
+    def _begin(self, number: int) -> None:
+        for prefix, clients, rate in (
+            ("i", self._clients, self._rate),
+            ("c", max(1, self._clients // 4), self._rate * CLICKS),
+        ):
+            traffic = Traffic(self.product.edge_url, self.path, clients, prefix, first=number * 10**6)
+            self._traffic.append(traffic)
+            traffic.start(rate=rate)
+
+    def _settle(self, over: float, doubtful: bool, seconds: float) -> None:
         self.product.wait_ready()
-        fresh = f"i{10**9 + self.seed}"
+        fresh = f"i{10**9 + len(self.owed)}"
         wait_until(lambda: self._fire(fresh), "a new event is recorded")
-        recorded.add(fresh)
-        allowed.add(fresh)
+        self.owed.add(fresh)
+        answers = [traffic.answers for traffic in self._traffic]
+        recorded = self.owed.union(*(answer.recorded for answer in answers))
+        refused = set[str]().union(*(answer.refused for answer in answers))
+        in_doubt = set[str]().union(*(answer.in_doubt for answer in answers))
+        allowed = recorded | in_doubt | self.also | (refused if doubtful else set())
         with contextlib.suppress(AssertionError):
-            wait_until(lambda: recorded <= set(self.counted()), "all is counted", seconds, every=0.25)
+            wait_until(lambda: self.archive.holds(recorded), "all is counted", seconds, every=0.3)
         took = time.monotonic() - over
         time.sleep(0.5)
-        counted = self.counted()
+        counted = self.archive.read()
+        newest = answers[-2:]
         verdict = Verdict(
-            self.fault,
-            self.seed,
-            len(recorded),
+            obligations=len(recorded) - self._recorded,
             lost=len(recorded - set(counted)),
             doubled=sum(len(found) > 1 for found in counted.values()),
             invented=len(set(counted) - allowed),
             altered=sum(not self._as_sent(name, event) for name, found in counted.items() for event in found),
-            refused=len(refused),
-            unanswered=len(in_doubt),
+            refused=dict(sum((answer.reasons for answer in newest), Counter[str]())),
+            unanswered=sum(len(answer.in_doubt) for answer in newest),
             seconds=took,
         )
-        VERDICTS.append(verdict)
+        self._recorded = len(recorded)
+        self._note(verdict)
+        self.verdicts.append(verdict)
         print(verdict)
         assert (verdict.lost, verdict.doubled, verdict.invented, verdict.altered) == (0, 0, 0, 0), verdict
-        assert refusals or (verdict.refused, len(in_doubt - also)) == (0, 0), verdict
-        assert verdict.obligations > 30
+        assert set(verdict.refused) <= set(self.fault.refused), f"refused, and may not be: {verdict}"
+        assert self.fault.broken or not verdict.unanswered, f"a connection broke, and may not: {verdict}"
+        assert verdict.obligations > 20
         self._agree(counted)
-        return verdict
 
-    def counted(self) -> dict[str, list[dict[str, Any]]]:
-        """Archived events by cachebuster."""
-        found: dict[str, list[dict[str, Any]]] = {}
-        with contextlib.closing(sqlite3.connect(self.product.data_dir / "reports.sqlite3", timeout=30)) as store:
-            for (payload,) in store.execute("SELECT payload FROM archive"):
-                for line in batches.unpack(payload):
-                    with contextlib.suppress(orjson.JSONDecodeError):
-                        event = orjson.loads(line)
-                        # What an experiment has slipped into the stream has no name.
-                        if "cb" in event:
-                            found.setdefault(event["cb"], []).append(event)
-        return found
-
-    def _as_sent(self, name: str, event: dict[str, Any]) -> bool:
+    def _as_sent(self, name: str, event: Found) -> bool:
         kind = {"i": "imp", "c": "clk"}[name[0]]
-        sent = (kind, self.trackers[name[0]], cost_of(name))
-        return (event["kind"], event["tracker_id"], event["ancost"]) == sent and 0 < event["id"] < 2**63
+        return event[1:] == (kind, self.trackers[name[0]], cost_of(name)) and 0 < event.id < 2**63
 
-    def _agree(self, counted: dict[str, list[dict[str, Any]]]) -> None:
+    def _agree(self, counted: dict[str, list[Found]]) -> None:
         events = [event for found in counted.values() for event in found]
-        assert len({event["id"] for event in events}) == len(events)
-        kinds = Counter(event["kind"] for event in events)
+        assert len({event.id for event in events}) == len(events)
+        kinds = Counter(event.kind for event in events)
         now = datetime.now(UTC)
         window = {
             "start_date": (now - timedelta(hours=22)).strftime("%Y-%m-%d %H:00:00"),
@@ -170,33 +170,14 @@ class Oracle:
             "timezone": "UTC",
         }
         columns = ["external_impression", "external_click"]
-        client = self.product.client()
-        (totals,) = client.run_report({"report_type": "network_analytics", "columns": columns, **window})
+        (totals,) = self.client.run_report({"report_type": "network_analytics", "columns": columns, **window})
         assert {name: int(value) for name, value in totals.items()} == {
             "external_impression": kinds["imp"],
             "external_click": kinds["clk"],
         }
-        feed = client.run_report({"report_type": "clicktrackers", "columns": ["auction_id"], **window})
+        feed = self.client.run_report({"report_type": "clicktrackers", "columns": ["auction_id"], **window})
         assert len({row["auction_id"] for row in feed}) == kinds["clk"]
 
     def _fire(self, name: str) -> bool:
-        answer = httpx.get(self.product.edge_url + self.path(name), timeout=20)
+        answer = HTTP.get(self.product.edge_url + self.path(name))
         return bool(answer.headers.get("x-onebyone") == "recorded")
-
-    def _live(self, prefix: str) -> bool:
-        answer = httpx.head(self.product.edge_url + self.path(f"{prefix}0"), timeout=20)
-        return answer.headers["x-onebyone"] == "ignored; reason=head"
-
-
-def table(verdicts: list[Verdict]) -> list[str]:
-    """The verdicts for people."""
-    head = (
-        f"{'fault':52} {'seed':>7} {'obligations':>11} {'lost':>5} {'doubled':>7} {'refused':>7} "
-        f"{'unanswered':>10} {'recovered':>10}"
-    )
-    rows = [
-        f"{one.fault:52} {one.seed:7} {one.obligations:11} {one.lost:5} {one.doubled:7} {one.refused:7} "
-        f"{one.unanswered:10} {one.seconds:8.1f} s"
-        for one in sorted(verdicts, key=lambda one: one.fault)
-    ]
-    return [head, *rows]

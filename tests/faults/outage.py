@@ -1,6 +1,7 @@
 """One edge process while the stream server is away: memory, and bytes on disk an event, as its journal grows.
 
-`python -m tests.faults.outage --events 5000000` prints a line each million. Needs wrk.
+`python -m tests.faults.outage --events 5000000` prints a line each million; then the process is killed, and how long
+the next one takes for its first answer is printed. Needs wrk.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pathlib import Path
 import httpx
 
 from tests.edge.edge_process import EdgeProcess, Publisher, tracker
-from tests.faults.backlog import resident
+from tests.faults.backlog import first_answer
+from tests.faults.means.processes import resident_mb
 from tests.support.valkey import start_valkey
 
 BROWSERS = Path(__file__).parents[2] / "loadtests" / "browsers.lua"
@@ -45,7 +47,7 @@ def main() -> None:
         valkey = start_valkey(folder / "valkey")
         Publisher(valkey).publish(tracker("imp", 1))
         edge = EdgeProcess(folder / "data", valkey.url, stream_url=f"unix://{folder}/away")
-        edge.start()
+        fresh = first_answer(edge)
         assert edge.process is not None
         command = [wrk, "-t1", f"-c{arguments.connections}", f"-d{SECONDS}s", "-s", str(BROWSERS), edge.url]
         command += ["--", "/imptr?id=1&t=2&cachebuster=CB"]
@@ -58,7 +60,7 @@ def main() -> None:
                 size = sum(path.stat().st_size for path in (folder / "data" / "journal").iterdir())
                 seconds = time.monotonic() - began
                 print(
-                    f"{events:>9,} {resident(edge.process.pid):>5} MB {size:>11,} {size / max(events, 1):>8.1f}"
+                    f"{events:>9,} {resident_mb(edge.process.pid):>5} MB {size:>11,} {size / max(events, 1):>8.1f}"
                     f" {events / seconds:>9,.0f}",
                     flush=True,
                 )
@@ -69,6 +71,10 @@ def main() -> None:
                 raise SystemExit(output)
         sink = httpx.get(f"{edge.url}/sinkz", timeout=30).json()
         print(f"waiting for the stream server: {sink['unshipped_batches']:,} batches")
+        edge.kill()
+        print(
+            f"first answer after SIGKILL and a new start: {first_answer(edge)}; of a start without a journal: {fresh}"
+        )
         edge.kill()
         edge.listener.close()
         valkey.remove()

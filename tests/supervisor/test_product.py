@@ -23,7 +23,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 
 
 def test_one_line_a_role_and_a_clean_drain(product: Product) -> None:
-    wait_until(lambda: "counter ready" in product.stdout.read_text(), "the counter is ready")
+    wait_until(lambda: product.stdout.read_text().count(" ready ") == 4, "everything is ready")
     lines = product.stdout.read_text().splitlines()
     port = product.edge_url.rpartition(":")[2]
     assert f"edge ready on http://127.0.0.1:{port} (1 worker)" in lines

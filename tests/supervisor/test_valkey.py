@@ -21,6 +21,7 @@ from onebyone.supervisor.data_dir import DataDir
 from onebyone.supervisor.fault import StartFault
 from onebyone.supervisor.process import ProcessTable
 from onebyone.supervisor.valkey import EmbeddedValkey
+from tests.support.product import children, command_line
 from tests.support.valkey import start_valkey
 from tests.support.waiting import wait_until
 
@@ -121,6 +122,23 @@ async def test_a_killed_server_comes_back_on_its_socket_with_its_data(tmp_path: 
                 return False
 
         await asyncio.to_thread(wait_until, back, "the server is back")
+
+
+async def test_a_stop_in_the_middle_of_a_start_leaves_no_server(tmp_path: Path) -> None:
+    server = EmbeddedValkey(DataDir(tmp_path / "data"), "64mb", ProcessTable())
+
+    def running() -> list[int]:
+        return [pid for pid in children(os.getpid()) if str(server.socket).encode() in command_line(pid)]
+
+    starting = asyncio.create_task(server.begin())
+    await asyncio.sleep(0)
+    (pid,) = wait_until(running, "the server runs", every=0.001)
+    os.kill(pid, signal.SIGSTOP)
+    starting.cancel()
+    await asyncio.wait({starting})
+    assert not await server.stop(0.1, asyncio.Event()), "it had to be killed"
+    assert running() == []
+    server.remove()
 
 
 async def test_a_server_left_behind_is_shut_down_before_the_next_one_opens_its_files(tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.ports import free_port
 
-_SERVER_OPTIONS = "-c fsync=off -c listen_addresses=127.0.0.1 -c max_connections=100 -c unix_socket_directories="
+_SERVER_OPTIONS = "-c fsync=off -c max_connections=100"
 
 
 def binaries() -> Path | None:
@@ -24,36 +25,65 @@ def binaries() -> Path | None:
 class PostgresServer:
     """A running server; PostgreSQL refuses to run as root, so root starts it as user `postgres`."""
 
-    def __init__(self, programs: Path) -> None:
+    def __init__(self, programs: Path, host: str = "127.0.0.1") -> None:
+        self._host = host
         self._programs = programs
         self._folder = Path(tempfile.mkdtemp(prefix="obo-pg-"))
         self._user: str | None = None
         self._numbers = itertools.count(1)
+        self._prepared: dict[Callable[[str], None], str] = {}
         self.port = free_port()
         if os.getuid() == 0:
             self._user = "postgres"
             account = pwd.getpwnam(self._user)
             os.chown(self._folder, account.pw_uid, account.pw_gid)
-        data = str(self._folder / "data")
-        self._run("initdb", "-D", data, "-U", "onebyone", "-A", "trust", "-E", "UTF8", "--no-sync")
-        self._run("pg_ctl", "-D", data, "-w", "-l", str(self._folder / "log"), "-o", self._options(), "start")
+        self._data = self._folder / "data"
+        self._run("initdb", "-D", str(self._data), "-U", "onebyone", "-A", "trust", "-E", "UTF8", "--no-sync")
+        with (self._data / "pg_hba.conf").open("a") as access:
+            access.write("host all all 0.0.0.0/0 trust\n")
+        self.start()
 
-    def fresh_database(self) -> str:
-        """SQLAlchemy URL of a new, empty database."""
-        name = f"test_{next(self._numbers)}"
-        self._run("psql", *self._connection(), "-d", "postgres", "-q", "-c", f"CREATE DATABASE {name}")
-        return f"postgresql+asyncpg://onebyone@127.0.0.1:{self.port}/{name}"
+    def fresh_database(self, prepare: Callable[[str], None] | None = None) -> str:
+        """SQLAlchemy URL of a new database: empty, or a copy of one on which `prepare` ran once."""
+        if prepare is None:
+            return self._url(self._create("template1"))
+        if prepare not in self._prepared:
+            model = self._create("template1")
+            prepare(self._url(model))
+            self._prepared[prepare] = model
+        return self._url(self._create(self._prepared[prepare]))
 
     def stop(self) -> None:
-        """Stops the server and removes its data."""
-        self._run("pg_ctl", "-D", str(self._folder / "data"), "-m", "immediate", "-w", "stop")
+        """Stops the server, if it runs, and removes its data."""
+        if (self._data / "postmaster.pid").exists():
+            self.crash()
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def _create(self, model: str) -> str:
+        name = f"test_{next(self._numbers)}"
+        command = f"CREATE DATABASE {name} TEMPLATE {model}"
+        self._run("psql", *self._connection(), "-d", "postgres", "-q", "-c", command)
+        return name
+
+    def _url(self, name: str) -> str:
+        return f"postgresql+asyncpg://onebyone@127.0.0.1:{self.port}/{name}"
+
     def _options(self) -> str:
-        return f"-p {self.port} {_SERVER_OPTIONS}{self._folder}"
+        return f"-p {self.port} -h {self._host} -k {self._folder} {_SERVER_OPTIONS}"
 
     def _connection(self) -> tuple[str, ...]:
-        return ("-h", "127.0.0.1", "-p", str(self.port), "-U", "onebyone")
+        return ("-h", str(self._folder), "-p", str(self.port), "-U", "onebyone")
+
+    def start(self) -> None:
+        """Starts it, also again after `crash`."""
+        self._control("-l", str(self._folder / "log"), "-o", self._options(), "start")
+
+    def crash(self) -> None:
+        """Its processes end at once, without a checkpoint; the next start recovers."""
+        self._control("-m", "immediate", "stop")
+
+    def _control(self, *arguments: str) -> None:
+        self._run("pg_ctl", "-D", str(self._data), "-w", *arguments)
 
     def _run(self, program: str, *arguments: str) -> None:
         # pg_ctl's server would inherit a pipe and keep it open, so output goes to a file.

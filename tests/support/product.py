@@ -46,13 +46,17 @@ class Product:
         with self.stdout.open("ab") as stdout, self.stderr.open("ab") as stderr:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "onebyone", *self.command],
-                env=os.environ | self.environment,
+                env=self.full_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
                 start_new_session=True,
             )
         self.wait_ready()
+
+    def full_environment(self) -> dict[str, str]:
+        """What its processes see; for other commands on the same data."""
+        return dict(os.environ) | self.environment
 
     def wait_ready(self, seconds: float = 60.0) -> None:
         """Waits for `/readyz` on both ports."""
@@ -74,6 +78,11 @@ class Product:
         """SIGTERM; the exit code once it has drained."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(seconds)
+
+    def ended(self, seconds: float = 60.0) -> int:
+        """The exit code, once it has ended by itself."""
+        assert self._process is not None
         return self._process.wait(seconds)
 
     def kill(self) -> None:

@@ -7,6 +7,7 @@ import http.client
 import itertools
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -19,6 +20,10 @@ class Answers:
     recorded: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
     in_doubt: set[str] = field(default_factory=set)
+    reasons: Counter[str] = field(default_factory=Counter)
+    """What the refused were told."""
+    took: list[tuple[float, float]] = field(default_factory=list)
+    """When each answer came (monotonic) and the seconds that it took."""
 
     @property
     def sent(self) -> int:
@@ -29,13 +34,16 @@ class Answers:
 class Traffic:
     """Sends requests from some threads, each on a keep-alive connection that is made anew when it breaks."""
 
-    def __init__(self, url: str, path: Callable[[str], str], clients: int = 4, prefix: str = "t") -> None:
-        """`path` makes the path of a request from its distinct cachebuster."""
+    def __init__(
+        self, url: str, path: Callable[[str], str], clients: int = 4, prefix: str = "t", first: int = 0
+    ) -> None:
+        """`path` makes the path of a request from its cachebuster: the prefix and a number, from `first` on."""
         self._address = urlsplit(url)
         self._path = path
         self._clients = clients
         self._prefix = prefix
-        self._numbers = itertools.count()
+        self._first = first
+        self._numbers = itertools.count(first)
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._limit = 0
@@ -74,10 +82,11 @@ class Traffic:
     def _names(self) -> Iterator[str]:
         while not self._stopping.is_set():
             number = next(self._numbers)
-            if number >= self._limit:
+            nth = number - self._first
+            if nth >= self._limit:
                 return
             if self._every:
-                self._stopping.wait(max(0.0, self._began + number * self._every - time.monotonic()))
+                self._stopping.wait(max(0.0, self._began + nth * self._every - time.monotonic()))
             yield f"{self._prefix}{number}"
 
     def _client(self) -> None:
@@ -85,6 +94,7 @@ class Traffic:
         for name in self._names():
             if connection is None:
                 connection = http.client.HTTPConnection(str(self._address.hostname), self._address.port, timeout=30)
+            began = time.monotonic()
             try:
                 connection.request("GET", self._path(name))
                 answer = connection.getresponse()
@@ -96,12 +106,21 @@ class Traffic:
                 self._note(self.answers.in_doubt, name)
                 self._stopping.wait(0.02)
                 continue
-            verdict = answer.headers.get("X-OneByOne", "")
-            self._note(self.answers.recorded if verdict == "recorded" else self.answers.refused, name)
+            self._read(name, answer.headers.get("X-OneByOne", ""), began)
             if self._pause:
                 self._stopping.wait(self._pause)
         if connection is not None:
             connection.close()
+
+    def _read(self, name: str, verdict: str, began: float) -> None:
+        ended = time.monotonic()
+        with self._lock:
+            self.answers.took.append((ended, ended - began))
+            if verdict == "recorded":
+                self.answers.recorded.add(name)
+            else:
+                self.answers.refused.add(name)
+                self.answers.reasons[verdict.rpartition("reason=")[2] or "no verdict"] += 1
 
     def _note(self, names: set[str], name: str) -> None:
         with self._lock:

@@ -55,6 +55,7 @@ async def main(settings: Settings) -> int:
     notice = partial(lifeline.notice, settings.drain_seconds)
     await web_server.serve(app, role.listener(), lifeline.stopping, notice, serving.set)
     announcing.cancel()
+    await app.reports.stop()
     await publisher.finish(publishing)
     await cache.aclose()
     await sink.close()

@@ -14,7 +14,7 @@ from onebyone.api.store import tables
 NOBODY = "0"
 """An id that no object has."""
 
-_OWNERS: dict[str, Table] = {
+OWNERS: dict[str, Table] = {
     f"{table.name}_code": table
     for table in (
         tables.advertiser,
@@ -26,6 +26,7 @@ _OWNERS: dict[str, Table] = {
         tables.payment_rule,
     )
 }
+"""Query parameter -> the kind of owner that it names."""
 
 
 async def by_id(
@@ -36,7 +37,7 @@ async def by_id(
     An unknown code is an error when `strict`, else an id that nothing has: lists are then empty.
     """
     found = dict(query)
-    for name, table in _OWNERS.items():
+    for name, table in OWNERS.items():
         code = found.pop(name, None)
         if code is None:
             continue

@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
-import orjson
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from onebyone.api import catalogue, exchange, metrics
+from onebyone.api import body, catalogue, exchange, metrics, parameters
 from onebyone.api.context import ApiContext
 from onebyone.api.entities import ENTITIES
 from onebyone.api.envelope import failure, success
@@ -23,14 +22,14 @@ from onebyone.api.errors import ApiError
 from onebyone.api.fields import MAX_ID
 from onebyone.api.limits import ObjectLimits
 from onebyone.api.lookup import Lookup
+from onebyone.api.openapi.pages import Pages
+from onebyone.api.reports.runs import Runs
 from onebyone.api.reports.service import services as report_services
 from onebyone.api.request import ApiRequest, Handler
 from onebyone.api.service import Service
-from onebyone.api.sessions import Sessions
+from onebyone.api.sessions import COOKIE, Sessions
 from onebyone.api.usage import UsageCounter, refuse_excess
 
-BODY_MAX = 1024 * 1024
-COOKIE = "HBFAPI_SESSID"
 OPERATOR_PATHS = ("/readyz", "/livez", "/sinkz", "/metrics")
 
 _VERSION = re.compile(r"/(current|v[0-9]+\.[0-9]+)(?=/)")
@@ -44,15 +43,17 @@ class Api:
     def __init__(self, context: ApiContext, operator: ASGIApp) -> None:
         self._context = context
         self._operator = operator
+        self._pages = Pages()
         self._sessions = Sessions(context)
         self._usage = UsageCounter(context.settings, context.cache)
         self._entities = frozenset(entity.service for entity in ENTITIES)
+        self.reports = Runs(context)
         self._handlers: dict[str, Handler] = {
             **{entity.service: Service(context, entity) for entity in ENTITIES},
             "object-limit": ObjectLimits(context, {entity.service: entity for entity in ENTITIES}),
             "lookup": Lookup(context),
-            **catalogue.services(),
-            **report_services(context),
+            **catalogue.services(context),
+            **report_services(context, self.reports),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,6 +62,9 @@ class Api:
             return
         if scope["path"] in OPERATOR_PATHS:
             await self._operator(scope, receive, send)
+            return
+        if scope["path"] in self._pages:
+            await self._pages(scope, receive, send)
             return
         started = time.perf_counter()
         told = exchange.begin()
@@ -76,7 +80,7 @@ class Api:
             return
         except Exception as error:
             outcome = "SYSTEM"
-            _log.exception("request failed", service=told.service, method=told.method)
+            _log.exception("request failed", service=told.service, method=told.method, request=told.request_id)
             response = failure(_system(error))
         service = told.service if told.service in self._handlers else "other"
         metrics.REQUESTS.labels(service, told.method, outcome).inc()
@@ -91,7 +95,6 @@ class Api:
         told.method = request.method if request.method in _METHODS else "other"
         known = service == "auth" or service in self._handlers
         told.service = service if known else None
-        query = _query(request)
         if service == "auth":
             return await self._login(request)
         token, by_cookie = _token(request.headers)
@@ -104,9 +107,12 @@ class Api:
         refuse_excess(told.usage, caller.user_id, write=write, now_ms=now)
         if not known:
             raise ApiError("SYNTAX", f"unknown service: {service[:100]!r}")
-        body = await _body(request) if request.method in ("POST", "PUT") else None
+        query = _query(request)
+        sent = await body.read(request) if request.method in ("GET", "POST", "PUT") else None
+        if request.method == "GET":
+            query = parameters.joined(query, sent)
         headers = dict(request.headers)
-        call = ApiRequest(request.method, service, query, body, caller, headers, meta)
+        call = ApiRequest(request.method, service, query, sent, caller, headers, meta)
         response = await self._handlers[service](call)
         _set_cookie(response, token or "")
         return response
@@ -114,8 +120,8 @@ class Api:
     async def _login(self, request: Request) -> Response:
         if request.method != "POST":
             raise ApiError("SYNTAX", f"method {request.method} is not supported by auth")
-        body = await _body(request)
-        given = body.get("auth") if isinstance(body, dict) else None
+        sent = await body.read(request)
+        given = sent.get("auth") if isinstance(sent, dict) else None
         if not isinstance(given, dict):
             raise ApiError("SYNTAX", "auth: the body must be an object with this key and an object in it")
         if "switch_to_user" in given:
@@ -163,21 +169,6 @@ def _token(headers: Mapping[str, str]) -> tuple[str | None, bool]:
 
 def _set_cookie(response: Response, token: str) -> None:
     response.headers.append("Set-Cookie", f"{COOKIE}={quote(token, safe='')}; Path=/; HttpOnly; SameSite=Strict")
-
-
-async def _body(request: Request) -> Any:
-    """The JSON of the body, whatever its content type says; None when it is empty."""
-    found = bytearray()
-    async for chunk in request.stream():
-        found += chunk
-        if len(found) > BODY_MAX:
-            raise ApiError("SYNTAX", f"the body is larger than {BODY_MAX} bytes")
-    if not found.strip():
-        return None
-    try:
-        return orjson.loads(found)
-    except orjson.JSONDecodeError as error:
-        raise ApiError("SYNTAX", f"the body is not JSON: {error}") from None
 
 
 def _system(error: Exception) -> ApiError:

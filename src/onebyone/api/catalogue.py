@@ -1,16 +1,18 @@
-"""Read-only lists that are the same for everybody: currencies, labels and ad servers."""
+"""Read-only lists: currencies, ad servers, and labels with what a member has written on them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from iso4217 import Currency
 from starlette.responses import Response
 
 from onebyone.api import query as queries
+from onebyone.api.context import ApiContext
 from onebyone.api.envelope import success
 from onebyone.api.errors import ApiError, not_found
+from onebyone.api.label_values import LabelValues
 from onebyone.api.labels import LABELS
 from onebyone.api.request import ApiRequest, Handler
 
@@ -29,7 +31,7 @@ CURRENCIES: Rows = [
     }
     for currency in sorted(Currency, key=lambda currency: str(currency.code))
 ]
-_LABELS: Rows = [
+LABEL_ROWS: Rows = [
     {
         "id": label.id,
         "name": label.name,
@@ -44,18 +46,52 @@ _LABELS: Rows = [
 ]
 
 
-def services() -> dict[str, Handler]:
-    """Handlers by service name. No ad servers are known here: pixels may name any id."""
+AD_SERVERS: Rows = [
+    {
+        "id": number,
+        "name": name,
+        "description": None,
+        "type": "adserver",
+        "is_appnexus_approved": False,
+        "declare_to_adx": False,
+        "last_modified": _SINCE,
+        "is_hidden": False,
+        "hostnames": None,
+    }
+    for number, name in enumerate(
+        ("Other/Unlisted", "24/7 Real Media", "Ad Manager", "AdCentric", "Adconian", "AdDynamix", "AdECN")
+    )
+]
+"""Those that the documents print (ad-server-service); pixels may name any id."""
+
+
+def services(context: ApiContext) -> dict[str, Handler]:
+    """Handlers by service name."""
     return {
-        "currency": _Catalogue("currency", "currencies", "code", CURRENCIES),
-        "label": _Catalogue("label", "labels", "id", _LABELS),
-        "adserver": _Catalogue("adserver", "adservers", "id", ()),
+        "currency": _Catalogue("currency", "currencies", "code", CURRENCIES, _rates),
+        "label": _Catalogue("label", "labels", "id", LABEL_ROWS, LabelValues(context)),
+        "adserver": _Catalogue("adserver", "adservers", "id", AD_SERVERS, _as_they_are),
     }
 
 
+More = Callable[[ApiRequest, Rows], Awaitable[Rows]]
+"""What a request asks to be shown beside the rows."""
+
+
+async def _as_they_are(request: ApiRequest, rows: Rows) -> Rows:
+    return rows
+
+
+async def _rates(request: ApiRequest, rows: Rows) -> Rows:
+    """`show_rate=true`: no rates are bought here, so only that of the dollar is known."""
+    if not queries.said(request.query, "show_rate"):
+        return rows
+    return [{**row, "rate_per_usd": 1 if row["code"] == "USD" else None, "as_of": None} for row in rows]
+
+
 class _Catalogue:
-    def __init__(self, service: str, plural: str, key: str, rows: Rows) -> None:
-        self._service, self._plural, self._key, self._rows = service, plural, key, rows
+    def __init__(self, service: str, plural: str, key: str, rows: Rows, more: More) -> None:
+        self._service, self._plural, self._key, self._rows, self._more = service, plural, key, rows, more
 
     async def __call__(self, request: ApiRequest) -> Response:
         if request.method != "GET":
@@ -70,6 +106,7 @@ class _Catalogue:
         if keys is not None and len(keys) == 1:
             if not found:
                 raise not_found(self._service, wanted[:40] if wanted else "")
-            return success({**paging, self._service: found[0], "count": 1}, self._service)
-        shown = found[page.start : page.start + page.size]
+            shown = await self._more(request, found[:1])
+            return success({**paging, self._service: shown[0], "count": 1}, self._service)
+        shown = await self._more(request, found[page.start : page.start + page.size])
         return success({**paging, self._plural: shown, "count": len(found)}, self._plural)

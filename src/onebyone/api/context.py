@@ -9,6 +9,7 @@ from typing import Protocol
 import redis.asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from onebyone.api.counts import Counts
 from onebyone.clock import now_ms
 from onebyone.settings import Settings
 
@@ -32,3 +33,7 @@ class ApiContext:
     """Milliseconds since the epoch."""
     cache: redis.asyncio.Redis | None = None
     """The cache server, where API processes share what they count; none: each counts alone."""
+
+    def counts(self, member_id: int) -> Counts:
+        """The counted events of a member."""
+        return Counts(self.report_store, member_id, self.clock())

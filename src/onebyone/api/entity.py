@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
-from sqlalchemy import Table
+from sqlalchemy import ColumnElement, Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from onebyone.api.counts import Counts
 from onebyone.api.fields import MICROS, Body
 from onebyone.api.work import Work
 
@@ -46,6 +48,11 @@ class Reference:
         return f"{self.field}.id" if self.nested else self.field
 
 
+def ranges(fields: Iterable[str]) -> Iterator[str]:
+    """The parameters that filter by ranges of these fields."""
+    return (f"{prefix}_{field}" for prefix in ("min", "max", "nmin", "nmax") for field in fields)
+
+
 class Entity:
     """Attributes are data; the methods are the places for rules and do nothing by default."""
 
@@ -64,12 +71,16 @@ class Entity:
     """Fields that PUT must leave as they are."""
     partial: ClassVar[frozenset[str]] = frozenset()
     """Objects inside the object, alone or in an array, that PUT changes field by field."""
+    hinges: ClassVar[frozenset[str]] = frozenset()
+    """Fields that decide which rules the others are under: while one of them is wrong, rules say nothing."""
     derived: ClassVar[Mapping[str, str]] = {}
     """Type words of the fields that `related` gives or that only the server writes (`shapes.py`)."""
     optional: ClassVar[Mapping[str, str]] = {}
     """Fields that are shown only when the query string sets a flag, by name."""
-    parameters: ClassVar[frozenset[str]] = frozenset()
-    """Query parameters of this service alone."""
+    ranged: ClassVar[frozenset[str]] = frozenset()
+    """Fields of the report store that a read can filter by range (`counted_conditions`)."""
+    parameters: ClassVar[Mapping[str, str]] = {}
+    """Flags in the query string of this service alone, by name: the method that looks at them."""
     title: ClassVar[str] = "name"
     """Column that `search` looks through beside the id."""
     scope: ClassVar[str] = "member_id"
@@ -79,17 +90,17 @@ class Entity:
         """Wrapper of a list."""
         return f"{self.service}s"
 
-    @property
+    @cached_property
     def links(self) -> tuple[Reference, ...]:
         """Parent and references."""
         return self.references if self.parent is None else (self.parent, *self.references)
 
-    @property
+    @cached_property
     def millionths(self) -> frozenset[str]:
         """Fields that are stored as integer millionths."""
         return frozenset(name for name, field in self.body.model_fields.items() if MICROS in field.metadata)
 
-    @property
+    @cached_property
     def shown(self) -> tuple[str, ...]:
         """Keys of an object that nothing more was asked of."""
         return tuple(name for name in self.output if name not in self.optional)
@@ -134,3 +145,21 @@ class Entity:
     async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
         """Read-only fields from other tables, by id of the row."""
         return {}
+
+    async def related_if_asked(self, connection: AsyncConnection, rows: Sequence[Values]) -> Mapping[int, Values]:
+        """Fields of `optional` from other tables, by id of the row; not read unless one of them is shown."""
+        return {}
+
+    async def counted(self, counts: Counts, rows: Sequence[Values], keys: Sequence[str]) -> Mapping[int, Values]:
+        """Those of `keys` that the counted events say, by id of the row; they go over what `related` says."""
+        return {}
+
+    async def counted_conditions(
+        self,
+        connection: AsyncConnection,
+        counts: Counts,
+        query: Mapping[str, str],
+        where: Sequence[ColumnElement[bool]],
+    ) -> Sequence[ColumnElement[bool]]:
+        """What a read asks of the counted events, beside `where`."""
+        return ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 import orjson
@@ -53,6 +52,7 @@ def headers() -> dict[str, str]:
     told = exchange.current()
     return {
         **_CACHE_HEADERS,
+        "X-AN-RequestId": told.request_id,
         "X-Ratelimit-Read": str(told.usage.read_limit),
         "X-Ratelimit-Write": str(told.usage.write_limit),
         "X-Count-Read": f"user:{told.usage.reads}",
@@ -83,7 +83,7 @@ def _dbg_info(output_term: str) -> dict[str, Any]:
         **use,
         "awesomesauce_cache_used": False,
         "count_cache_used": False,
-        "uuid": str(uuid.uuid4()),
+        "uuid": told.request_id,
         "warnings": told.warnings,
         "time": told.milliseconds,
         "start_microtime": told.started,

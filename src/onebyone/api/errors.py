@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+FAULTS_MAX = 1000
+"""Faults of one body that are listed; a megabyte of JSON can hold half a million."""
+
 ErrorId = Literal["SYNTAX", "INTEGRITY", "LIMIT", "NOAUTH", "NOAUTH_DISABLED", "NOAUTH_EXPIRED", "UNAUTH", "SYSTEM"]
 
 
@@ -53,7 +56,10 @@ def refuse(faults: Iterable[Fault]) -> None:
     listed = list(dict.fromkeys(faults))
     if listed:
         error_id: ErrorId = "SYNTAX" if any(fault.error_id == "SYNTAX" for fault in listed) else listed[0].error_id
-        raise ApiError(error_id, "; ".join(str(fault) for fault in listed))
+        lines = [str(fault) for fault in listed[:FAULTS_MAX]]
+        if len(listed) > FAULTS_MAX:
+            lines.append(f"and {len(listed) - FAULTS_MAX} more")
+        raise ApiError(error_id, "; ".join(lines))
 
 
 def not_found(service: str, object_id: int | str) -> ApiError:

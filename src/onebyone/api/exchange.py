@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from onebyone.api.usage import Usage
 class Exchange:
     """Facts of the request that is being answered, for `dbg_info` and the headers."""
 
+    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     service: str | None = None
     method: str | None = None
     usage: Usage = field(default_factory=Usage)

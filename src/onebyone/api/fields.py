@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import available_timezones
 
 from iso4217 import Currency as _Iso4217
@@ -97,12 +97,13 @@ def loose_timestamp(value: str) -> str:
 
 
 @cache
-def _zones() -> frozenset[str]:
+def zones() -> frozenset[str]:
+    """Names of the time zones that objects may have."""
     return frozenset(available_timezones() - _REFUSED_ZONES)
 
 
 def _zone(value: str) -> str:
-    if value not in _zones():
+    if value not in zones():
         raise ValueError("not a known time zone")
     return value
 
@@ -121,6 +122,9 @@ ObjectId = Annotated[int, BeforeValidator(_integer), Field(ge=1, le=MAX_ID)]
 Name = Annotated[
     str, StringConstraints(min_length=1, max_length=255), AfterValidator(_plain), AfterValidator(_not_blank)
 ]
+Text20 = Annotated[str, StringConstraints(max_length=20), AfterValidator(_plain)]
+Text25 = Annotated[str, StringConstraints(max_length=25), AfterValidator(_plain)]
+Text50 = Annotated[str, StringConstraints(max_length=50), AfterValidator(_plain)]
 Text100 = Annotated[str, StringConstraints(max_length=100), AfterValidator(_plain)]
 Text255 = Annotated[str, StringConstraints(max_length=255), AfterValidator(_plain)]
 LongText = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_multiline)]
@@ -156,11 +160,14 @@ class Body(BaseModel):
     """The fields of an object that callers may write, with their documented defaults."""
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+    shown: ClassVar[tuple[str, ...]] = ()
+    """Of a nested object: keys that only the server writes; sent back they are no unknown fields."""
 
 
 class Linked(Body):
-    """A nested object; only its id is taken, names are the server's."""
+    """A nested object; only its id is taken, what else is shown of it is the server's."""
 
+    shown: ClassVar[tuple[str, ...]] = ("name", "code", "state")
     id: ObjectId
 
 

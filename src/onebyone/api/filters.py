@@ -9,16 +9,19 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, String, cast, func, or_
+from sqlalchemy import BigInteger, ColumnElement, String, Table, and_, cast, func, or_
 
 from onebyone.api import shapes
-from onebyone.api.entity import Entity
+from onebyone.api.entity import Entity, ranges
 from onebyone.api.errors import ApiError
 from onebyone.api.exchange import warn
 from onebyone.api.fields import MAX_ID, loose_timestamp
+from onebyone.api.store import pieces
 from onebyone.money import to_micros
 
 VALUES_A_FILTER = 1000
+LIKE_MAX = 255
+"""Characters of a part of a text that are looked for."""
 PREFIXES = ("nmin_", "nmax_", "min_", "max_", "not_", "like_")
 _INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII)
@@ -45,6 +48,8 @@ class Filter:
     name: str
     column: ColumnElement[Any]
     word: str
+    choices: tuple[Any, ...] = ()
+    """All that a column holds which is never null, when that is known."""
 
     def value(self, parameter: str, text: str) -> Any:
         """The value that `text` means for this field. Raises `ApiError`."""
@@ -67,7 +72,10 @@ class Filter:
             case "money" | "double":
                 if not _NUMBER.fullmatch(text):
                     raise ValueError
-                return to_micros(Decimal(text)) if self.word == "money" else float(text)
+                if self.word == "double":
+                    return float(text)
+                # More than any amount that is kept compares like the most that an integer of the store holds.
+                return max(-MAX_ID, min(MAX_ID, to_micros(Decimal(text))))
             case _:
                 return text.casefold() if self.name == "code" else text
 
@@ -95,7 +103,8 @@ def of_entity(entity: Entity) -> dict[str, Filter]:
         if name == "code" and "code_key" in columns:
             found[name] = Filter(name, columns.code_key, "string")
         elif name in columns:
-            found[name] = Filter(name, columns[name], shape.word)
+            choices = () if columns[name].nullable else shape.choices
+            found[name] = Filter(name, columns[name], shape.word, choices)
         elif name in entity.body.model_fields:
             found[name] = Filter(name, _in_document(entity, name, shape), shape.word)
     return found
@@ -118,40 +127,55 @@ def _in_document(entity: Entity, name: str, shape: shapes.Shape) -> ColumnElemen
     return value if default is None or shape.nullable else func.coalesce(value, default)
 
 
-def conditions(entity: Entity, query: Mapping[str, str]) -> list[ColumnElement[bool]]:
+def conditions(entity: Entity, member_id: int, query: Mapping[str, str]) -> list[ColumnElement[bool]]:
     """What the query string asks for, all of it together; a parameter that means nothing is named in the warnings."""
     known = of_entity(entity)
     found = []
     for parameter, text in query.items():
-        condition = _condition(entity, known, parameter, text)
+        condition = _condition(entity, member_id, known, parameter, text)
         if condition is not None:
             found.append(condition)
         elif parameter not in _PARAMETERS and parameter not in {
             *entity.parameters,
             *entity.optional.values(),
+            *ranges(entity.ranged),
         }:
             warn(f"query parameter not used: {parameter[:40]}")
     return found
 
 
-def _condition(entity: Entity, known: Mapping[str, Filter], parameter: str, text: str) -> ColumnElement[bool] | None:
+def _condition(
+    entity: Entity, member_id: int, known: Mapping[str, Filter], parameter: str, text: str
+) -> ColumnElement[bool] | None:
+    table = entity.table
     if parameter == "search":
-        return _search(entity, text)
+        either = or_(_like(cast(table.c.id, String), text), _like(table.c[entity.title], text))
+        return _with_pieces(table, entity.title, member_id, text, either)
     if parameter in known:
-        return known[parameter].column.in_(_values(known[parameter], parameter, text))
+        return _one_of(known[parameter].column, _values(known[parameter], parameter, text))
     for prefix in PREFIXES:
         name = parameter.removeprefix(prefix)
         if name != parameter and name in known:
-            return _prefixed(prefix, known[name], parameter, text)
+            if prefix != "like_":
+                return _prefixed(prefix, known[name], parameter, text)
+            part = text.casefold() if name == "code" else text
+            column = known[name].column
+            return _with_pieces(table, column.key, member_id, part, _like(cast(column, String), part))
     return None
+
+
+def _one_of(column: ColumnElement[Any], values: list[Any]) -> ColumnElement[bool]:
+    # A list of one is an equality, so that the order behind it in an index is of use.
+    return column == values[0] if len(values) == 1 else column.in_(values)
 
 
 def _prefixed(prefix: str, filtered: Filter, parameter: str, text: str) -> ColumnElement[bool] | None:
     column = filtered.column
     if prefix == "not_":
-        return or_(column.is_(None), column.not_in(_values(filtered, parameter, text)))
-    if prefix == "like_":
-        return _like(cast(column, String), text.casefold() if filtered.name == "code" else text)
+        values = _values(filtered, parameter, text)
+        # An index leads to the other choices, but not past these.
+        others = [choice for choice in filtered.choices if choice not in values]
+        return _one_of(column, others) if others else or_(column.is_(None), column.not_in(values))
     if filtered.word not in shapes.ORDERED:
         return None
     value = filtered.value(parameter, text)
@@ -166,24 +190,46 @@ def _values(filtered: Filter, parameter: str, text: str) -> list[Any]:
     return [filtered.value(parameter, part) for part in parts]
 
 
-def _search(entity: Entity, text: str) -> ColumnElement[bool]:
-    """A part of the id or of the name."""
-    columns = entity.table.c
-    return or_(_like(cast(columns.id, String), text), _like(columns[entity.title], text))
-
-
 def _like(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
-    return column.icontains(text[:255], autoescape=True)
+    return column.icontains(text[:LIKE_MAX], autoescape=True)
 
 
-def order(entity: Entity, query: Mapping[str, str]) -> list[ColumnElement[Any]]:
-    """`sort=name.asc,id.desc`; the id comes last of all, so that pages never overlap. Raises `ApiError`."""
-    found: list[ColumnElement[Any]] = []
+def _with_pieces(
+    table: Table, column: str | None, member_id: int, text: str, exact: ColumnElement[bool]
+) -> ColumnElement[bool]:
+    """A condition on a part of a text, with the index that finds it when there is one."""
+    part = text[:LIKE_MAX]
+    if len(part) < pieces.SHORTEST or not pieces.indexed(table, column):
+        return exact
+    return and_(pieces.MayHold(table, member_id, part), exact)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One key that a list is sorted by."""
+
+    column: ColumnElement[Any]
+    descending: bool = False
+
+    @property
+    def clause(self) -> ColumnElement[Any]:
+        """As it stands in a statement."""
+        return self.column.desc() if self.descending else self.column.asc()
+
+
+def order(entity: Entity, query: Mapping[str, str]) -> list[Order]:
+    """`sort=name.asc,id.desc`. Raises `ApiError`.
+
+    The id comes last of all, so that pages never overlap, and in the direction before it, so that an index has both.
+    """
+    found: dict[str, Order] = {}
     known = of_entity(entity)
     for part in filter(None, (piece.strip() for piece in query.get("sort", "").split(","))):
         name, _, direction = part.partition(".")
         if name not in known or direction.lower() not in ("", "asc", "desc"):
             raise ApiError("SYNTAX", f"sort: cannot sort by {part[:40]!r}")
-        column = known[name].column
-        found.append(column.desc() if direction.lower() == "desc" else column.asc())
-    return [*found[: len(known)], entity.table.c.id.asc()]
+        found.setdefault(name, Order(known[name].column, direction.lower() == "desc"))
+        if name == "id":
+            return list(found.values())
+    last = next(reversed(found.values())).descending if found else False
+    return [*found.values(), Order(entity.table.c.id, last)]

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from onebyone.api.fields import Body, Integer, Text100
+
 
 @dataclass(frozen=True, slots=True)
 class Label:
@@ -23,12 +25,25 @@ LABELS = (
     Label(2, "Salesperson", "publisher", "salesperson_for_publisher"),
     Label(3, "Account Manager", "advertiser", "account_manager_for_advertiser"),
     Label(4, "Account Manager", "publisher", "account_manager_for_publisher"),
+    Label(5, "Region", "advertiser", "region_for_advertiser", is_user_associated=False),
     Label(7, "Trafficker", "line_item", "trafficker_for_line_item"),
     Label(8, "Sales Rep", "line_item", "salesrep_for_line_item"),
+    Label(9, "Test/Control", "campaign", "user_group_for_campaign"),
     Label(11, "Campaign Type", "line_item", "line_item_type", is_user_associated=False),
     Label(12, "Advertiser Type", "advertiser", "advertiser_type", is_user_associated=False),
+    Label(14, "Trafficker", "insertion_order", "trafficker_for_insertion_order"),
+    Label(15, "Sales Rep", "insertion_order", "salesrep_for_insertion_order"),
+    Label(16, "Campaign Type", "insertion_order", "insertion_order_type", is_user_associated=False),
 )
 _BY_ID = {label.id: label for label in LABELS}
+
+
+class Labelled(Body):
+    """An element of `labels`; the name is the server's. Each kind of object has its own ids."""
+
+    shown = ("name",)
+    id: Integer
+    value: Text100
 
 
 def allowed(object_type: str) -> Callable[[int], int]:

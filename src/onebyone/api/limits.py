@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
 from onebyone import sql
+from onebyone.api import tally
 from onebyone.api.context import ApiContext
 from onebyone.api.entity import Entity
 from onebyone.api.envelope import success
@@ -20,8 +21,7 @@ async def refuse_excess(connection: AsyncConnection, entity: Entity, member_id: 
     """Raises the documented error when the member has no room for one more; runs inside the write that adds it."""
     if limit is None:
         return
-    rows = select(func.count()).select_from(entity.table).where(entity.table.c.member_id == member_id)
-    if int(await connection.scalar(rows) or 0) >= limit:
+    if await tally.total(connection, entity.table, [entity.table.c.member_id == member_id]) >= limit:
         raise ApiError("LIMIT", f"{entity.service}: the member has reached its limit of {limit}")
 
 

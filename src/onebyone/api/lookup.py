@@ -17,13 +17,13 @@ from onebyone.api.errors import ApiError
 from onebyone.api.request import ApiRequest
 
 OBJECTS_MAX = 50_000
-_TYPES = {
+TYPES = {
     entity.service.replace("-", "_"): entity
     for entity in ENTITIES
     if entity.service
     in ("advertiser", "insertion-order", "line-item", "publisher", "payment-rule", "placement", "site")
 }
-_OWNERS = ("advertiser_id", "publisher_id")
+OWNERS = ("advertiser_id", "publisher_id")
 
 
 class Lookup:
@@ -37,11 +37,11 @@ class Lookup:
         if request.method != "GET":
             raise ApiError("SYNTAX", f"method {request.method} is not supported by lookup")
         wanted = request.query.get("type", "")
-        if wanted not in ("", *_TYPES):
-            raise ApiError("SYNTAX", f"type: must be one of {', '.join(_TYPES)}")
+        if wanted not in ("", *TYPES):
+            raise ApiError("SYNTAX", f"type: must be one of {', '.join(TYPES)}")
         results: dict[str, Any] = {}
         total = 0
-        for name, entity in _TYPES.items():
+        for name, entity in TYPES.items():
             if wanted in ("", name):
                 rows = await self._rows(entity, request, OBJECTS_MAX - total)
                 total += len(rows)
@@ -54,7 +54,7 @@ class Lookup:
             where = realm.conditions(entity, request.caller)
         except ApiError:
             return []
-        for owner in _OWNERS:
+        for owner in OWNERS:
             if owner in request.query:
                 column = columns.id if owner == f"{entity.table.name}_id" else columns.get(owner)
                 text = request.query[owner]
@@ -63,7 +63,7 @@ class Lookup:
                 if not (text.isascii() and text.isdigit() and len(text) < 19):
                     raise ApiError("SYNTAX", f"{owner}: not an id")
                 where.append(column == int(text))
-        owners = [columns[name] for name in _OWNERS if name in columns] or [columns.member_id]
+        owners = [columns[name] for name in OWNERS if name in columns] or [columns.member_id]
         shown = select(columns.id, columns.name, columns.code, *owners, columns.state, columns.last_modified)
         shown = shown.where(columns.member_id == request.caller.member_id, *where).order_by(columns.id).limit(room)
         async with sql.reading(self._context.store) as connection:

@@ -16,6 +16,8 @@ def describe(entity: Entity) -> list[dict[str, Any]]:
     found = []
     for name, shape in shapes.of_entity(entity).items():
         entry = _entry(name, shape, name in known)
+        if name in entity.ranged:
+            entry["filter_by"] = True
         if name not in entity.body.model_fields:
             entry["read_only"] = True
         found.append(entry)

@@ -6,20 +6,48 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from onebyone.api import tally
+from onebyone.api.counts import Counts
 from onebyone.api.entity import Entity, Values
+from onebyone.api.filters import Order
 from onebyone.api.query import Page
+from onebyone.api.store import pieces
 
 
-async def count(
-    connection: AsyncConnection, entity: Entity, member_id: int, where: Sequence[ColumnElement[bool]]
-) -> int:
-    """How many objects match, over all pages."""
+async def listed(
+    connection: AsyncConnection,
+    entity: Entity,
+    member_id: int,
+    where: Sequence[ColumnElement[bool]],
+    order: Sequence[Order],
+    page: Page,
+    keys: Sequence[str],
+    counts: Counts | None = None,
+) -> tuple[int, list[Values]]:
+    """How many objects match over all pages, and those of one page.
+
+    The page's ids come first and alone: an index holds them, and what stands before a page is skipped there.
+    """
     table = entity.table
-    found = select(func.count()).select_from(table).where(table.c[entity.scope] == member_id, *where)
-    return int(await connection.scalar(found) or 0)
+    matching = [pieces.scope(table.c[entity.scope], where) == member_id, *where]
+    statement = select(table.c.id).where(*matching).order_by(*(key.clause for key in order)).limit(page.size)
+    place = None
+    if len(order) == 1:
+        place = await tally.place(connection, table, matching, page.start, descending=order[0].descending)
+    if place is not None:
+        ids = list(await connection.scalars(statement.where(place.bound).offset(place.skip)))
+        total = place.total
+    else:
+        ids = list(await connection.scalars(statement.offset(page.start)))
+        ended = len(ids) < page.size and (ids or not page.start)
+        total = page.start + len(ids) if ended else await tally.total(connection, table, matching)
+    if not ids:
+        return total, []
+    found = await objects(connection, entity, member_id, [table.c.id.in_(ids)], keys, counts)
+    return total, [found[row_id] for row_id in ids if row_id in found]
 
 
 async def objects(
@@ -27,20 +55,25 @@ async def objects(
     entity: Entity,
     member_id: int,
     where: Sequence[ColumnElement[bool]],
-    order: Sequence[ColumnElement[Any]] = (),
-    page: Page | None = None,
     keys: Sequence[str] | None = None,
-) -> list[Values]:
-    """Matching objects as the wire shows them; `keys` limits what each of them shows."""
+    counts: Counts | None = None,
+) -> dict[int, Values]:
+    """Matching objects by id, as the wire shows them; `keys` limits what each of them shows.
+
+    Without `counts` fields of the report store are as if nothing was counted.
+    """
     scope = entity.table.c[entity.scope] == member_id
-    statement = _rows(entity).where(scope, *where).order_by(*order)
-    if page is not None:
-        statement = statement.offset(page.start).limit(page.size)
-    rows = [dict(row) for row in (await connection.execute(statement)).mappings()]
+    rows = [dict(row) for row in (await connection.execute(_rows(entity).where(scope, *where))).mappings()]
     wanted = entity.shown if keys is None else keys
     asked = any(name in entity.derived for name in wanted)
     related = await entity.related(connection, rows) if rows and asked else {}
-    return [_present(entity, row, related.get(row["id"], {}), wanted) for row in rows]
+    if rows and any(name in entity.optional for name in wanted):
+        for row_id, more in (await entity.related_if_asked(connection, rows)).items():
+            related[row_id] |= more
+    if counts is not None and rows and asked:
+        for row_id, more in (await entity.counted(counts, rows, wanted)).items():
+            related[row_id] |= more
+    return {row["id"]: _present(entity, row, related.get(row["id"], {}), wanted) for row in rows}
 
 
 @cache

@@ -54,17 +54,19 @@ class Service:
         keys = queries.keys(entity, own)
         order = filters.order(entity, own)
         visible = realm.conditions(entity, request.caller)
+        member_id = request.caller.member_id
         paging = {"start_element": page.start, "num_elements": page.size}
         async with sql.reading(self._context.store) as connection:
-            query = await addressing.by_id(connection, request.caller.member_id, own, strict=False)
-            where = [*filters.conditions(entity, query), *visible]
+            query = await addressing.by_id(connection, member_id, own, strict=False)
+            where = [*filters.conditions(entity, member_id, query), *visible]
+            counts = self._context.counts(member_id)
+            where += await entity.counted_conditions(connection, counts, query, where)
             if not queries.is_list(query):
-                found = await reader.objects(connection, entity, request.caller.member_id, where, keys=keys)
-                if not found:
+                one = await reader.objects(connection, entity, member_id, where, keys, counts)
+                if not one:
                     raise not_found(entity.service, wanted[0])
-                return success({**paging, entity.service: found[0], "count": 1}, entity.service)
-            total = await reader.count(connection, entity, request.caller.member_id, where)
-            found = await reader.objects(connection, entity, request.caller.member_id, where, order, page, keys)
+                return success({**paging, entity.service: one[wanted[0]], "count": 1}, entity.service)
+            total, found = await reader.listed(connection, entity, member_id, where, order, page, keys, counts)
         return success({**paging, entity.plural: found, "count": total}, entity.plural)
 
     def _own(self, request: ApiRequest) -> Mapping[str, str]:
@@ -109,7 +111,7 @@ class Service:
                 raise ApiError("SYNTAX", "id: one id is required in the query string")
             stored = await self._stored(work, wanted[0], query, request.caller)
             given = validation.unwrap(entity, request.body)
-            work.given = given
+            work.given, work.query = given, query
             before = {**validation.stored_values(entity, stored), **await entity.load(work, stored)}
             merged = merging.merge(entity, before, given, append=queries.said(query, "append"))
             owners = {} if entity.parent is None else {entity.parent.column: stored[entity.parent.column]}
@@ -160,7 +162,8 @@ class Service:
 
     async def _shown(self, work: Work, row_id: int) -> Values:
         where = [self._entity.table.c.id == row_id]
-        return (await reader.objects(work.connection, self._entity, work.member_id, where))[0]
+        found = await reader.objects(work.connection, self._entity, work.member_id, where, counts=work.counts)
+        return found[row_id]
 
     def _written(self, echoed: int | str, shown: Values) -> Response:
         service = self._entity.service

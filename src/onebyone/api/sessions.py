@@ -10,7 +10,7 @@ import hashlib
 import secrets
 
 import structlog
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone import sql
@@ -21,6 +21,8 @@ from onebyone.api.request import Caller
 from onebyone.api.store import tables
 from onebyone.api.usage import exceeded
 
+COOKIE = "HBFAPI_SESSID"
+"""The cookie that carries a token."""
 IDLE_MS = 2 * 3_600_000
 _log = structlog.get_logger()
 
@@ -39,6 +41,19 @@ CROWDED_SECONDS = 5
 
 def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+_CALLER = (
+    select(tables.user, tables.session.c.created_ms, tables.session.c.used_ms)
+    .join(tables.session, tables.session.c.user_id == tables.user.c.id)
+    .join(tables.member, tables.member.c.id == tables.user.c.member_id)
+    .where(
+        tables.session.c.token_hash == bindparam("token_hash"),
+        tables.user.c.state == "active",
+        tables.member.c.state == "active",
+    )
+)
+"""The user behind a token; made once, because every request asks."""
 
 
 class Sessions:
@@ -120,15 +135,9 @@ class Sessions:
         if not token or len(token) > TOKEN_MAX:
             raise not_logged_in()
         now = self._context.clock()
-        session, user = tables.session, tables.user
-        statement = (
-            select(user, session.c.created_ms, session.c.used_ms)
-            .join(session, session.c.user_id == user.c.id)
-            .join(tables.member, tables.member.c.id == user.c.member_id)
-            .where(session.c.token_hash == _digest(token), user.c.state == "active", tables.member.c.state == "active")
-        )
+        session = tables.session
         async with sql.reading(self._context.store) as connection:
-            row = (await connection.execute(statement)).mappings().first()
+            row = (await connection.execute(_CALLER, {"token_hash": _digest(token)})).mappings().first()
         if row is None or now >= row["created_ms"] + HARD_MS or now >= row["used_ms"] + IDLE_MS + TOUCH_MS:
             raise not_logged_in()
         if now >= row["used_ms"] + TOUCH_MS:

@@ -63,17 +63,26 @@ class UsageCounter:
     async def _shared(self, user_id: int, window: int, *, write: bool) -> tuple[int, int] | None:
         if self._cache is None or time.monotonic() < self._away_until:
             return None
-        name = keys.usage(user_id, window)
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS), self._cache.pipeline(transaction=False) as batch:
-                batch.hincrby(name, "writes" if write else "reads", 1)
-                batch.hmget(name, ["reads", "writes"])
-                batch.expire(name, 2 * WINDOW_SECONDS)
-                _, (reads, writes), _ = await batch.execute()
-        except (*Unavailable, TimeoutError):
+        asking = asyncio.create_task(_ask(self._cache, keys.usage(user_id, window), "writes" if write else "reads"))
+        # Left to end by its own time-out, never cancelled: redis-py can lose a cancellation that meets a reply.
+        await asyncio.wait({asking}, timeout=PATIENCE_SECONDS)
+        counts = asking.result() if asking.done() else None
+        if counts is None:
             self._away_until = time.monotonic() + AWAY_SECONDS
-            return None
-        return int(reads or 0), int(writes or 0)
+        return counts
+
+
+async def _ask(cache: redis.asyncio.Redis, name: str, field: str) -> tuple[int, int] | None:
+    """Counts one more in a hash; its reads and writes, None when the server does not answer."""
+    try:
+        async with cache.pipeline(transaction=False) as batch:
+            batch.hincrby(name, field, 1)
+            batch.hmget(name, ["reads", "writes"])
+            batch.expire(name, 2 * WINDOW_SECONDS)
+            _, (reads, writes), _ = await batch.execute()
+    except Unavailable:
+        return None
+    return int(reads or 0), int(writes or 0)
 
 
 def refuse_excess(usage: Usage, user_id: int, *, write: bool, now_ms: int) -> None:

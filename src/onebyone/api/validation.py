@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import select
+from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
+from sqlalchemy import CompoundSelect, bindparam, literal_column, select, union_all
 
+from onebyone.api import unknown
 from onebyone.api.entity import Entity, Reference, Values
 from onebyone.api.errors import ApiError, Fault, not_found
-from onebyone.api.exchange import warn
 from onebyone.api.fields import ObjectId, OptionalLink
 from onebyone.api.work import Work
 from onebyone.money import to_micros
@@ -23,10 +24,8 @@ def unwrap(entity: Entity, body: Any) -> Values:
     """The object inside `{"<service>": {...}}`; what is no field of it is named in the warnings."""
     if not isinstance(body, dict) or not isinstance(body.get(entity.service), dict):
         raise ApiError("SYNTAX", f"{entity.service}: the body must be an object with this key and an object in it")
+    unknown.warn_of(entity, body)
     given: Values = body[entity.service]
-    fields = {*entity.body.model_fields, *entity.output, "id", "member_id"}
-    for unknown in (name for name in given if name not in fields):
-        warn(f"unknown field not used: {entity.service}.{unknown[:40]}")
     return {name: value for name, value in given.items() if name in entity.body.model_fields}
 
 
@@ -48,6 +47,7 @@ def stored_values(entity: Entity, row: Values) -> Values:
 
 async def validate(entity: Entity, work: Work, given: Values, owners: Values, stored: Values | None) -> Values | None:
     """The valid fields, or None; adds every fault to the work, those of references included."""
+    faulty: set[str] = set()
     try:
         values = entity.body.model_validate(given).model_dump()
     except ValidationError as error:
@@ -55,12 +55,33 @@ async def validate(entity: Entity, work: Work, given: Values, owners: Values, st
         for fault in error.errors(include_url=False, include_context=False, include_input=False):
             path = ".".join(str(part) for part in fault["loc"]) or entity.service
             work.faults.append(Fault(path, fault["msg"].removeprefix("Value error, ")))
+            faulty.add(path.split(".")[0])
     targets = {**owners, **{link.column: _target(link, given) for link in entity.references}}
-    for link in entity.references:
-        await _check_reference(work, link, targets)
+    await _check_references(entity, work, targets)
     if values is not None:
         await entity.check(work, values, stored, owners)
+    elif not faulty & entity.hinges:
+        await _check_the_rest(entity, work, given, owners, stored, faulty)
     return values
+
+
+async def _check_the_rest(
+    entity: Entity, work: Work, given: Values, owners: Values, stored: Values | None, faulty: set[str]
+) -> None:
+    """Adds faults of rules between the valid fields, so that they need no second try."""
+    sound = {name: value for name, value in given.items() if name not in faulty}
+    values = _lenient(entity).model_validate(sound).model_dump()
+    before, work.faults, work.refused = work.faults, [], True
+    await entity.check(work, values, stored, owners)
+    work.faults = before + [fault for fault in work.faults if fault.path.split(".")[0] not in faulty]
+
+
+@cache
+def _lenient(entity: Entity) -> type[BaseModel]:
+    """The body of an entity without required fields."""
+    required = [name for name, field in entity.body.model_fields.items() if field.is_required()]
+    optional: Any = dict.fromkeys(required, (Any, None))
+    return create_model(entity.body.__name__, __base__=entity.body, **optional)
 
 
 def _target(link: Reference, given: Values) -> int | None:
@@ -74,16 +95,33 @@ def _target(link: Reference, given: Values) -> int | None:
         return None
 
 
-async def _check_reference(work: Work, link: Reference, targets: dict[str, int | None]) -> None:
-    target = targets[link.column]
-    if target is None:
+async def _check_references(entity: Entity, work: Work, targets: dict[str, int | None]) -> None:
+    """Adds a fault for each target that is not the member's, or not of the owner that it must be of."""
+    wanted = {link: target for link in entity.references if (target := targets[link.column]) is not None}
+    if not wanted:
         return
-    row = await work.row(link.target, target)
-    if row is None:
-        work.faults.append(Fault(link.path, not_found(link.service, target).error))
-    elif link.owner is not None and targets.get(link.owner) not in (None, row[link.owner]):
-        owner = link.owner.removesuffix("_id").replace("_", "-")
-        work.fault(link.path, f"{link.service} {target} does not belong to {owner} {targets[link.owner]}")
+    values = {link.column: target for link, target in wanted.items()}
+    rows = await work.connection.execute(_targets(tuple(wanted)), {"member": work.member_id, **values})
+    owners = {row[0]: row[1] for row in rows}
+    for link, target in wanted.items():
+        if link.column not in owners:
+            work.faults.append(Fault(link.path, not_found(link.service, target).error))
+        elif link.owner is not None and targets.get(link.owner) not in (None, owners[link.column]):
+            owner = link.owner.removesuffix("_id").replace("_", "-")
+            work.fault(link.path, f"{link.service} {target} does not belong to {owner} {targets[link.owner]}")
+
+
+@cache
+def _targets(links: tuple[Reference, ...]) -> CompoundSelect[Any]:
+    """Column and owner of each reference whose target there is: one statement, whatever their number."""
+    return union_all(
+        *(
+            select(literal_column(f"'{link.column}'"), link.target.c[link.owner or "id"]).where(
+                link.target.c.member_id == bindparam("member"), link.target.c.id == bindparam(link.column)
+            )
+            for link in links
+        )
+    )
 
 
 def columns(entity: Entity, values: Values, doc: Values) -> Values:

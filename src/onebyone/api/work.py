@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Select, Table, bindparam, delete, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone import keys, sql
 from onebyone.api.context import ApiContext
+from onebyone.api.counts import Counts
 from onebyone.api.errors import ApiError, Fault, not_found
 from onebyone.api.fields import MAX_ID
 from onebyone.api.request import Caller
@@ -21,6 +23,8 @@ from onebyone.api.store import tables
 KEYS_A_VERSION = 1000
 """A change of more records than this is published as several versions, so that no message grows without bound."""
 
+_TURN = select(tables.store_state.c.version).with_for_update()
+"""What a writer waits for on PostgreSQL; SQLite has one writer at a time anyhow."""
 _TRACKERS: dict[keys.Kind, Table] = {"imp": tables.imptracker, "clk": tables.clicktracker}
 
 
@@ -29,17 +33,32 @@ def timestamp(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
+@cache
+def _row(table: Table) -> Select[Any]:
+    """A member's row; made once, because the statement costs more than the row."""
+    scope = table.c.id if table is tables.member else table.c.member_id
+    return select(table).where(scope == bindparam("member"), table.c.id == bindparam("row"))
+
+
 class Work:
     """What rules write with. Every statement that it builds is limited to `member_id`."""
 
-    def __init__(self, connection: AsyncConnection, member_id: int, now_ms: int) -> None:
+    def __init__(self, connection: AsyncConnection, member_id: int, now_ms: int, counts: Counts | None = None) -> None:
         self.connection = connection
         self.member_id = member_id
+        self.counts = counts
+        """The counted events of the member; None where no rule asks for them."""
         self.now_ms = now_ms
         self.now = timestamp(now_ms)
         self.faults: list[Fault] = []
+        self.refused = False
+        """Whether the body has faults already, and rules only look for more of them."""
         self.admin = False
         """Whether the caller is an admin."""
+        self.documented = False
+        """Whether publishers are under the documented rules, and not those of recorded answers."""
+        self.query: Mapping[str, str] = {}
+        """The query string."""
         self.given: dict[str, Any] = {}
         """The fields of the body as they were sent."""
         self.held: dict[str, Any] = {}
@@ -88,15 +107,15 @@ class Work:
 
     async def row(self, table: Table, row_id: int) -> dict[str, Any] | None:
         """The member's row with this id."""
-        scope = table.c.id if table is tables.member else table.c.member_id
-        found = await self.connection.execute(select(table).where(scope == self.member_id, table.c.id == row_id))
+        found = await self.connection.execute(_row(table), {"member": self.member_id, "row": row_id})
         row = found.mappings().first()
         return None if row is None else dict(row)
 
     async def member(self) -> dict[str, Any]:
         """The member's own row."""
-        found = await self.connection.execute(select(tables.member).where(tables.member.c.id == self.member_id))
-        return dict(found.mappings().one())
+        row = await self.row(tables.member, self.member_id)
+        assert row is not None, "members are never deleted"  # noqa: S101
+        return row
 
     async def owner(self, table: Table, query: Mapping[str, str]) -> dict[str, int]:
         """`{"<table>_id": id}` as the query string names it; a fault when it is missing, malformed or not there."""
@@ -154,9 +173,11 @@ async def writing(context: ApiContext, caller: Caller) -> AsyncIterator[Work]:
     """
     try:
         async with sql.writing(context.store) as connection:
-            await connection.execute(select(tables.store_state.c.version).with_for_update())
-            work = Work(connection, caller.member_id, context.clock())
+            if connection.dialect.name == "postgresql":
+                await connection.execute(_TURN)
+            work = Work(connection, caller.member_id, context.clock(), context.counts(caller.member_id))
             work.admin = caller.admin
+            work.documented = context.settings.publisher_rules == "documented"
             yield work
             await work.record()
     except IntegrityError as error:

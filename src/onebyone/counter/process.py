@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TypeVar
 
 import structlog
-from redis.exceptions import RedisError
 from sqlalchemy import func, select
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -83,7 +82,7 @@ async def _patiently(
     while not stopping.is_set():
         try:
             result = await attempt()
-        except (RedisError, SQLAlchemyError, OSError) as error:
+        except (*redis_client.Unavailable, SQLAlchemyError) as error:
             await asyncio.sleep(outages.failed(store, -1, error))
         else:
             outages.over(-1)

@@ -8,6 +8,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
+from functools import partial
 
 from onebyone.demo import guide, sample, traffic
 from onebyone.demo.api import Api, ApiError
@@ -26,12 +28,16 @@ def main(settings: Settings, events: int, rate: float) -> int:
     api = Api(api_url)
     password = settings.admin_password.get_secret_value()
     try:
-        _wait_ready((edge_url, api_url), tether)
+        for url in (edge_url, api_url):
+            _wait(tether, f"{url} is not ready", partial(_ready, url))
         api.log_in(settings.admin_username, password)
         trackers = sample.make(api)
         print(guide.text(trackers, settings.edge_url, api_url, settings.admin_username, password), flush=True)
         tether.ready()
-        _run(api, traffic.Sender(edge_url), trackers, events, rate, tether)
+        sender = traffic.Sender(edge_url)
+        for tracker in trackers:
+            _wait(tether, f"{edge_url} does not know tracker {tracker.id}", partial(sender.is_known, tracker))
+        _run(api, sender, trackers, events, rate, tether)
     except ApiError as error:
         print(f"onebyone demo: {error}", file=sys.stderr, flush=True)
         return REFUSED
@@ -62,13 +68,12 @@ def _show(api: Api, sender: traffic.Sender) -> None:
     print(f"demo: {sender.sent} sent, {sender.recorded} recorded; {counted} in the report since ever", flush=True)
 
 
-def _wait_ready(urls: tuple[str, str], tether: Tether) -> None:
+def _wait(tether: Tether, trouble: str, done: Callable[[], bool]) -> None:
     deadline = time.monotonic() + READY_SECONDS
-    for url in urls:
-        while not _ready(url):
-            if time.monotonic() > deadline:
-                raise ApiError(f"{url} is not ready after {READY_SECONDS:.0f} s")
-            tether.pause(0.1)
+    while not done():
+        if time.monotonic() > deadline:
+            raise ApiError(f"{trouble} after {READY_SECONDS:.0f} s")
+        tether.pause(0.1)
 
 
 def _ready(url: str) -> bool:

@@ -30,6 +30,9 @@ REFERRERS = (
 COSTS = ("", "", "", "0.0015", "0.002", "0.01")
 """`ancost` of an event; empty: the request carries none and the payment rule says what it costs."""
 
+KNOWN = ("ignored; reason=head", "ignored; reason=inactive")
+"""How an edge answers HEAD for a tracker of which it has heard."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:
@@ -52,7 +55,11 @@ def hits(trackers: Sequence[Tracker], events: int, chance: random.Random) -> Ite
         headers = {"User-Agent": chance.choice(USER_AGENTS)}
         if referrer := chance.choice(REFERRERS):
             headers["Referer"] = referrer
-        yield Hit(f"/{'imptr' if tracker.kind == 'imp' else 'clktr'}?{urllib.parse.urlencode(query)}", headers)
+        yield Hit(_path(tracker, query), headers)
+
+
+def _path(tracker: Tracker, query: dict[str, str]) -> str:
+    return f"/{'imptr' if tracker.kind == 'imp' else 'clktr'}?{urllib.parse.urlencode(query)}"
 
 
 class Sender:
@@ -63,6 +70,17 @@ class Sender:
         self._connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
         self.sent = 0
         self.recorded = 0
+
+    def is_known(self, tracker: Tracker) -> bool:
+        """Whether the edge has heard of the tracker; asking by HEAD counts nothing."""
+        try:
+            self._connection.request("HEAD", _path(tracker, {"id": str(tracker.id)}))
+            answer = self._connection.getresponse()
+            answer.read()
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            return False
+        return answer.headers.get("X-OneByOne") in KNOWN
 
     def send(self, hit: Hit) -> None:
         """Sends one request; one that fails is sent, but not recorded, and not repeated."""

@@ -29,7 +29,6 @@ RECORDED: Header = (b"x-onebyone", b"recorded")
 IGNORED: dict[Reason, Header] = {
     reason: (b"x-onebyone", b"ignored; reason=%b" % reason.value.encode()) for reason in Reason
 }
-CLOSE: Header = (b"connection", b"close")
 
 
 class Answer(NamedTuple):

@@ -54,7 +54,7 @@ class Edge:
         self.proxies = settings.proxy_networks
         self.wait_for_disk = settings.receipt == "disk"
         self.draining = False
-        """Set once the process is to stop: connections are closed with their next answer."""
+        """Set once the process is to stop: the fast way then closes behind each answer, as the server does."""
         self._operator = operator
         self._members = lookups.members
         self.wire = Wire(self.verdict)
@@ -70,8 +70,6 @@ class Edge:
         decision = await self._record(*await self._decide(_request(kind, scope, self.proxies)))
         answer = decision.answer
         headers = [*answer.headers, self.verdict(decision)]
-        if self.draining:
-            headers.append(answers.CLOSE)
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
 

@@ -59,6 +59,7 @@ hourly = Table(
     _number("cost_nanos"),
     _number("revenue_units"),
     _number("revenue_nanos"),
+    Index("ix_hourly_member_id_line_item_id", "member_id", "line_item_id", "kind", "hour"),
     sqlite_with_rowid=False,
 )
 """Events, cost and booked revenue by hour, tracker and the ids that were in force."""

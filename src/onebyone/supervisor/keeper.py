@@ -68,6 +68,7 @@ class Keeper(ABC):
                 self._process = None
                 self._process = await self.launch()
             except (StartFault, OSError) as fault:
+                self._process = None
                 report.error("process cannot start", process=self.name, reason=str(fault))
             else:
                 report.warning("process restarted", process=self.name, pid=self._process.pid)

@@ -83,6 +83,8 @@ class EmbeddedValkey(Keeper):
             process = self._table.start(
                 self._command(), pass_fds=[self._lock], output=output.fileno(), in_child=_die_with(os.getpid())
             )
+        # Known from here on, so that a stop in the middle of the start waits for its end too.
+        self._process = process
         try:
             async with asyncio.timeout(START_SECONDS):
                 while not (process.ended.is_set() or _says(self.socket, b"PING", b"+PONG")):  # noqa: ASYNC110
@@ -90,9 +92,6 @@ class EmbeddedValkey(Keeper):
         except TimeoutError:
             process.signal(signal.SIGKILL)
             await process.ended.wait()
-        except asyncio.CancelledError:
-            process.signal(signal.SIGTERM)
-            raise
         return process
 
     def _command(self) -> list[str]:

@@ -66,6 +66,22 @@ async def test_order_look_and_fetch(desk: Desk) -> None:
     assert (await desk.api.send("GET", f"/{report['url']}")).text.startswith("day,imps\r\n")
 
 
+@pytest.mark.parametrize(
+    ("inside", "interval"),
+    [
+        ({}, "lifetime"),
+        ({"report_interval": "today"}, "today"),
+        ({"start_date": "2026-01-01", "end_date": "2026-01-02"}, None),
+    ],
+    ids=["where there is none", "not instead of the report's own", "not beside dates"],
+)
+async def test_an_interval_beside_the_report_counts(desk: Desk, inside: Json, interval: str | None) -> None:
+    report = {"report_type": "network_analytics", "columns": ["imps"], **inside}
+    ordered = await desk.api.call("POST", "report", {"report": report, "report_interval": "lifetime"})
+    shown = (await ready(desk, ordered["report_id"]))["report"]
+    assert orjson.loads(shown["json_request"])["report"].get("report_interval") == interval
+
+
 async def test_a_download_waits_for_its_report(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     write = analytics.write
 
@@ -116,10 +132,45 @@ async def test_five_reports_may_be_pending(desk: Desk, monkeypatch: pytest.Monke
     assert (await desk.order(REPORT))["error_id"] == "LIMIT"
     other = await desk.api.second_member()
     assert (await desk.order(REPORT, other))["status"] == "OK"
-    desk.api.clock.ahead_ms = (runs.RUN_SECONDS + 1) * 1000
+    # Nobody says any more that these are being made: their process has died.
+    desk.api.clock.ahead_ms = runs.LEASE_MS + 1
     response = await desk.api.call("GET", "report", id=first["report_id"])
     assert response["execution_status"] == "error"
+    assert "has ended" in response["report"]["error"]
     assert (await desk.order(REPORT))["status"] == "OK"
+
+
+async def test_a_report_that_takes_long_stays_pending(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(analytics, "write", lambda *_: asyncio.sleep(3600))
+    monkeypatch.setattr(runs, "BEAT_SECONDS", 0.02)
+    report_id = (await desk.order(REPORT))["report_id"]
+    desk.api.clock.ahead_ms = runs.LEASE_MS - 1000
+    await asyncio.sleep(0.2)
+    desk.api.clock.ahead_ms = 2 * runs.LEASE_MS - 2000
+    assert (await desk.api.call("GET", "report", id=report_id))["execution_status"] == "pending"
+
+
+async def test_a_report_that_takes_too_long_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(analytics, "write", lambda *_: asyncio.sleep(3600))
+    monkeypatch.setattr(runs, "RUN_SECONDS", 0.05)
+    response = await ready(desk, (await desk.order(REPORT))["report_id"])
+    assert "too long" in response["report"]["error"]
+
+
+@pytest.mark.parametrize("long", [False, True], ids=["nearly done", "not done"])
+async def test_what_runs_when_the_process_stops(desk: Desk, monkeypatch: pytest.MonkeyPatch, long: bool) -> None:
+    write = analytics.write
+
+    async def slow(*values: Any) -> None:
+        await asyncio.sleep(3600 if long else 0.2)
+        await write(*values)
+
+    monkeypatch.setattr(analytics, "write", slow)
+    monkeypatch.setattr(runs, "STOP_SECONDS", 0.6)
+    report_id = (await desk.order(REPORT))["report_id"]
+    await desk.api.reports.stop()
+    response = await desk.api.call("GET", "report", id=report_id)
+    assert response["execution_status"] == ("error" if long else "ready")
 
 
 async def test_old_reports_are_removed(desk: Desk) -> None:

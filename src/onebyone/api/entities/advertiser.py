@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Annotated, Literal
 
-from sqlalchemy import select
+from pydantic import AfterValidator, BeforeValidator, Field
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onebyone.api.entities import thirdparty_pixel
+from onebyone.api import labels
+from onebyone.api import query as queries
+from onebyone.api.entities import budget, thirdparty_pixel
+from onebyone.api.entities.insertion_order import states
 from onebyone.api.entities.line_item import LineItem
 from onebyone.api.entity import Entity, Values
-from onebyone.api.fields import Body, Boolean, Code, Currency, Name, State, Text100, TimeZone
+from onebyone.api.fields import (
+    Amount,
+    Body,
+    Boolean,
+    Code,
+    Currency,
+    Integer,
+    Name,
+    ObjectId,
+    OptionalShare,
+    State,
+    Text20,
+    Text25,
+    Text50,
+    Text100,
+    Text255,
+    TimeZone,
+    listed,
+)
 from onebyone.api.store import tables
 from onebyone.api.work import Work
+
+
+class _Label(labels.Labelled):
+    id: Annotated[Integer, AfterValidator(labels.allowed("advertiser"))]
 
 
 class _AdvertiserBody(Body):
@@ -24,14 +51,25 @@ class _AdvertiserBody(Body):
     time_format: Literal["12-hour", "24-hour"] = "12-hour"
     default_currency: Currency | None = None
     use_insertion_orders: Boolean = False
-    billing_name: Text100 | None = None
-    billing_phone: Text100 | None = None
+    labels: Annotated[list[_Label], Field(max_length=10), BeforeValidator(listed)] | None = None
+    profile_id: ObjectId | None = None
+    control_pct: OptionalShare = Decimal(0)
+    remarketing_segment_id: ObjectId | None = None
+    lifetime_budget: Amount | None = None
+    lifetime_budget_imps: budget.Count | None = None
+    daily_budget: Amount | None = None
+    daily_budget_imps: budget.Count | None = None
+    enable_pacing: Boolean | None = None
+    is_running_political_ads: Boolean = False
+    legal_entity_name: Text255 | None = None
+    billing_name: Text50 | None = None
+    billing_phone: Text20 | None = None
     billing_address1: Text100 | None = None
     billing_address2: Text100 | None = None
     billing_city: Text100 | None = None
     billing_state: Text100 | None = None
     billing_country: Text100 | None = None
-    billing_zip: Text100 | None = None
+    billing_zip: Text25 | None = None
 
 
 class Advertiser(Entity):
@@ -41,21 +79,45 @@ class Advertiser(Entity):
     table = tables.advertiser
     body = _AdvertiserBody
     code_owner = "member_id"
-    derived = {"thirdparty_pixels": "array of objects"}  # noqa: RUF012
+    derived = {  # noqa: RUF012
+        "thirdparty_pixels": "array of objects",
+        "labels": "array of objects",
+        "is_malicious": "boolean",
+        "object_stats": "object",
+    }
+    optional = {"object_stats": "object_stats"}  # noqa: RUF012
+    parameters = {"set_child_timezone": "PUT"}  # noqa: RUF012
     output = (
         "id",
         "code",
         "name",
         "member_id",
         *tuple(_AdvertiserBody.model_fields)[2:],
+        "is_malicious",
         "thirdparty_pixels",
         "last_modified",
+        "object_stats",
     )
 
     async def check(self, work: Work, values: Values, stored: Values | None, owners: Values) -> None:
         member = await work.member()
         values["timezone"] = values["timezone"] or member["doc"]["timezone"]
         values["default_currency"] = values["default_currency"] or member["doc"]["default_currency"]
+        if stored is not None and stored["doc"].get("use_insertion_orders") and not values["use_insertion_orders"]:
+            order = tables.insertion_order
+            if await work.has(order, order.c.advertiser_id == stored["id"]):
+                work.fault("use_insertion_orders", "cannot be false while the advertiser has insertion orders")
+
+    async def modified(self, work: Work, before: Values, after: Values) -> None:
+        if queries.said(work.query, "set_child_timezone"):
+            for table in (tables.insertion_order, tables.line_item):
+                found = select(table.c.id, table.c.doc).where(
+                    table.c.member_id == work.member_id, table.c.advertiser_id == before["id"]
+                )
+                for row in (await work.connection.execute(found)).all():
+                    zone = after["doc"]["timezone"]
+                    if row.doc["timezone"] != zone:
+                        await work.update(table, row.id, {"doc": {**row.doc, "timezone": zone}})
 
     async def delete(self, work: Work, ids: Sequence[int]) -> None:
         found = select(tables.line_item.c.id).where(
@@ -67,5 +129,25 @@ class Advertiser(Entity):
         await super().delete(work, ids)
 
     async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
-        found = await thirdparty_pixel.of_advertisers(connection, rows[0]["member_id"], [row["id"] for row in rows])
-        return {row["id"]: {"thirdparty_pixels": found.get(row["id"])} for row in rows}
+        ids = [row["id"] for row in rows]
+        found = await thirdparty_pixel.of_advertisers(connection, rows[0]["member_id"], ids)
+        return {
+            row["id"]: {
+                "thirdparty_pixels": found.get(row["id"]),
+                "labels": labels.named(row["doc"].get("labels")),
+                "is_malicious": False,
+            }
+            for row in rows
+        }
+
+    async def related_if_asked(self, connection: AsyncConnection, rows: Sequence[Values]) -> Mapping[int, Values]:
+        stats: dict[int, Values] = {row["id"]: {} for row in rows}
+        for table in (tables.insertion_order, tables.line_item):
+            owner, state = table.c.advertiser_id, table.c.state
+            counted = select(owner, state, func.count()).where(owner.in_(list(stats))).group_by(owner, state)
+            by_state: dict[int, dict[str, int]] = {}
+            for row_id, name, number in await connection.execute(counted):
+                by_state.setdefault(row_id, {})[name] = number
+            for row_id, of_row in stats.items():
+                of_row[f"{table.name}s"] = states(by_state.get(row_id, {}))
+        return {row_id: {"object_stats": found} for row_id, found in stats.items()}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field
 
 from onebyone.api.entity import Values
-from onebyone.api.fields import Amount, Body, Boolean, Integer, ObjectId, Text100, Timestamp, listed
+from onebyone.api.exchange import warn
+from onebyone.api.fields import Amount, Body, Boolean, Integer, ObjectId, StrictCode, Timestamp, TimeZone, listed
 from onebyone.api.work import Work
 
 REVENUE = ("lifetime_budget", "daily_budget")
@@ -23,12 +24,14 @@ HOUR = timedelta(hours=1)
 
 
 class Interval(Body):
-    """One flight; times are wall clock of the object's time zone."""
+    """One flight; times are wall clock of the object's time zone, whatever `timezone` says here."""
 
+    shown: ClassVar[tuple[str, ...]] = ("object_id", "object_type")
     id: ObjectId | None = None
     start_date: Timestamp
     end_date: Timestamp | None = None
-    code: Text100 | None = None
+    timezone: TimeZone | None = None
+    code: StrictCode = None
     lifetime_budget: Amount | None = None
     lifetime_budget_imps: Count | None = None
     daily_budget_imps: Count | None = None
@@ -44,6 +47,16 @@ Intervals = Annotated[list[Interval], Field(max_length=52), BeforeValidator(list
 def moment(text: str, zone: str) -> datetime:
     """UTC of a wall clock time."""
     return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+
+
+def days(line: Values, now_ms: int) -> Values:
+    """`remaining_days` and `total_days` between own dates; null without both, and what remains before the start."""
+    if line.get("start_date") is None or line.get("end_date") is None:
+        return {"remaining_days": None, "total_days": None}
+    start, end = (date.fromisoformat(line[name][:10]) for name in ("start_date", "end_date"))
+    now = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(line["timezone"]))
+    begun = f"{now:%Y-%m-%d %H:%M:%S}" >= line["start_date"]
+    return {"remaining_days": max(0, (end - now.date()).days) if begun else None, "total_days": (end - start).days}
 
 
 def whole_hours(interval: Values) -> list[tuple[str, str]]:
@@ -77,6 +90,9 @@ async def check(work: Work, values: Values, stored: Values | None) -> None:
     ids = {interval["id"] for interval in old}
     for place, interval in enumerate(intervals):
         path = f"budget_intervals.{place}"
+        zone = interval.pop("timezone")
+        if zone not in (None, values["timezone"]):
+            warn(f"{path}.timezone: not used, the times are in timezone {values['timezone']} of the object")
         for field, text in whole_hours(interval):
             work.bad(f"{path}.{field}", text)
         if interval["lifetime_pacing"] and interval["lifetime_budget"] is None and not interval["lifetime_budget_imps"]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
 
+from pydantic import AfterValidator, BeforeValidator, Field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from onebyone.api import labels
+from onebyone.api.counts import Counts
 from onebyone.api.entities import budget, guaranteed_delivery
 from onebyone.api.entity import Entity, Reference, Values
 from onebyone.api.fields import (
@@ -15,6 +19,7 @@ from onebyone.api.fields import (
     Body,
     Boolean,
     Currency,
+    Integer,
     LongText,
     Name,
     ObjectId,
@@ -23,6 +28,7 @@ from onebyone.api.fields import (
     Text255,
     Timestamp,
     TimeZone,
+    listed,
 )
 from onebyone.api.links import Links
 from onebyone.api.store import tables
@@ -31,6 +37,17 @@ from onebyone.api.work import Work
 ORDERS = Links(tables.line_item_insertion_order, "line_item_id", "insertion_order_id")
 _OWN = ("start_date", "end_date", *budget.BUDGETS)
 _OTHER_BUDGETS = {"revenue": budget.IMPRESSIONS, "impression": budget.REVENUE, "flexible": ()}
+
+
+class _Label(labels.Labelled):
+    id: Annotated[Integer, AfterValidator(labels.allowed("insertion_order"))]
+
+
+class _BrokerFee(Body):
+    broker_id: ObjectId
+    payment_type: Literal["cpm", "revshare"]
+    value: Amount
+    description: Text255 | None = None
 
 
 class _InsertionOrderBody(Body):
@@ -51,6 +68,8 @@ class _InsertionOrderBody(Body):
     lifetime_budget_imps: budget.Count | None = None
     daily_budget: Amount | None = None
     daily_budget_imps: budget.Count | None = None
+    labels: Annotated[list[_Label], Field(max_length=10), BeforeValidator(listed)] | None = None
+    broker_fees: Annotated[list[_BrokerFee], Field(max_length=100), BeforeValidator(listed)] | None = None
     budget_intervals: budget.Intervals | None = None
 
 
@@ -63,12 +82,13 @@ class InsertionOrder(Entity):
     parent = Reference("advertiser_id", "advertiser_id", tables.advertiser)
     code_owner = "advertiser_id"
     immutable = frozenset({"currency"})
+    hinges = frozenset({"budget_type", "budget_intervals", "timezone"})
     derived = {  # noqa: RUF012
         "remaining_days": "int",
         "total_days": "int",
         "line_items": "array of objects",
         "labels": "array of objects",
-        "broker_fees": "array of objects",
+        "object_stats": "object",
         "budget_intervals": "array of objects",
     }
     output = (
@@ -77,7 +97,7 @@ class InsertionOrder(Entity):
         "name",
         "advertiser_id",
         "member_id",
-        *tuple(_InsertionOrderBody.model_fields)[2:-1],
+        *tuple(_InsertionOrderBody.model_fields)[2:-3],
         "remaining_days",
         "total_days",
         "line_items",
@@ -85,7 +105,9 @@ class InsertionOrder(Entity):
         "broker_fees",
         "budget_intervals",
         "last_modified",
+        "object_stats",
     )
+    optional = {"object_stats": "object_stats"}  # noqa: RUF012
 
     async def check(self, work: Work, values: Values, stored: Values | None, owners: Values) -> None:
         advertiser = await work.row(tables.advertiser, owners["advertiser_id"]) if owners else None
@@ -129,9 +151,19 @@ class InsertionOrder(Entity):
             row["id"]: {
                 "line_items": [named[line] for line in of_order.get(row["id"], ())] or None,
                 "budget_intervals": intervals(row),
+                "labels": labels.named(row["doc"].get("labels")),
+                "object_stats": states(Counter(named[line]["state"] for line in of_order.get(row["id"], ()))),
             }
             for row in rows
         }
+
+    async def counted(self, counts: Counts, rows: Sequence[Values], keys: Sequence[str]) -> Mapping[int, Values]:
+        return {row["id"]: budget.days(row["doc"], counts.now_ms) for row in rows}
+
+
+def states(counted: Mapping[str, int]) -> Values:
+    """Of `object_stats`: how many objects there are, and how many of each state."""
+    return {"total": sum(counted.values()), **{state: counted.get(state, 0) for state in ("active", "inactive")}}
 
 
 def intervals(row: Values) -> list[Values] | None:

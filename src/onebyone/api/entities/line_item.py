@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.api import labels
-from onebyone.api.entities import budget, guaranteed_delivery
+from onebyone.api.counts import Counts
+from onebyone.api.entities import budget, flat_fee, flight, guaranteed_delivery
 from onebyone.api.entities.insertion_order import ORDERS, brief
 from onebyone.api.entities.line_item_body import FIXED, OUTPUT, LineItemBody
-from onebyone.api.entities.line_item_parts import auction_event, check_parts
+from onebyone.api.entities.line_item_parts import Creative, Pixel, auction_event, check_parts, with_unknown
 from onebyone.api.entities.tracker import Clicktracker, Imptracker
 from onebyone.api.entity import Entity, Reference, Values
 from onebyone.api.errors import not_found
 from onebyone.api.store import tables
 from onebyone.api.work import Work
 
+MARGIN_MAX = 100
+"""Greatest `revenue_value` of `cost_plus_margin`, where 0.2 is a fifth of the cost: revenue stays far below 64 bits."""
 TRACKERS = (Imptracker(), Clicktracker())
 _PRICE = ("revenue_type", "revenue_value")
 _LOCKED = "inventory_type cannot be updated once supply_strategies has been set"
@@ -38,15 +41,30 @@ class LineItem(Entity):
     partial = frozenset(
         {"budget_intervals", "delivery_goal", "supply_strategies", "flat_fee", "roadblock", "auction_event"}
     )
-    optional = {"insertion_order_id": "include_insertion_order_id"}  # noqa: RUF012
+    hinges = frozenset(
+        {
+            *("line_item_subtype", "line_item_type", "revenue_type", "flat_fee_type", "flat_fee", "ad_types"),
+            *("supply_strategies", "inventory_type", "creative_distribution_type", "timezone"),
+            *("budget_intervals", "delivery_goal", "insertion_orders"),
+        }
+    )
+    optional = {  # noqa: RUF012
+        "insertion_order_id": "include_insertion_order_id",
+        "all_stats": "all_status",
+        **dict.fromkeys(flight.RUNS, "flight_info"),
+    }
+    ranged = frozenset(flight.RUNS)
+    parameters = {flight.NEVER: "GET"}  # noqa: RUF012
     derived = {  # noqa: RUF012
         **{name: word for name, (word, _) in FIXED.items()},
         **dict.fromkeys(("bid_object_type", "delivery_model_type"), "string"),
         **dict.fromkeys(("advertiser", "auction_event", "delivery_goal", "flat_fee"), "object"),
-        **dict.fromkeys(("labels", "insertion_orders", "budget_intervals"), "array of objects"),
+        **dict.fromkeys(("labels", "insertion_orders", "budget_intervals", "pixels", "creatives"), "array of objects"),
         **dict.fromkeys(("imptrackers", "clicktrackers"), "array of objects"),
         "budget_set_per_flight": "boolean",
         "insertion_order_id": "int",
+        "all_stats": "array of objects",
+        **dict.fromkeys(flight.RUNS, "date"),
     }
     output = OUTPUT
 
@@ -59,6 +77,8 @@ class LineItem(Entity):
         if advertiser is None:
             return
         old = {} if stored is None else stored["doc"]
+        if stored is not None and work.counts is not None and await flat_fee.locked(work.counts, stored):
+            work.fault("flat_fee", "was allocated, the line item is no longer editable")
         guaranteed = values["line_item_subtype"] is not None
         values["timezone"] = values["timezone"] or advertiser["doc"]["timezone"]
         values["currency"] = values["currency"] or advertiser["doc"]["default_currency"]
@@ -143,6 +163,36 @@ class LineItem(Entity):
                 of_row[tracker.plural] = [*(of_row.get(tracker.plural) or ()), element]
         return shown
 
+    async def counted(self, counts: Counts, rows: Sequence[Values], keys: Sequence[str]) -> Mapping[int, Values]:
+        ids = [row["id"] for row in rows]
+        found: dict[int, Values] = {row_id: {} for row_id in ids}
+        if any(name in keys for name in flight.RUNS):
+            runs = await counts.runs(ids)
+            found = {row_id: flight.shown(runs.get(row_id)) for row_id in ids}
+        if "all_stats" in keys:
+            for row_id, stats in (await counts.stats(ids)).items():
+                found[row_id]["all_stats"] = stats
+        for row in rows:
+            if not row["doc"].get("line_item_subtype"):
+                found[row["id"]] |= budget.days(row["doc"], counts.now_ms)
+        if "flat_fee" in keys:
+            fees = {row["id"]: row["doc"].get("flat_fee") for row in rows}
+            for row_id, status in (await flat_fee.statuses(counts, rows)).items():
+                found[row_id]["flat_fee"] = flat_fee.shown(fees[row_id], status)
+        return found
+
+    async def counted_conditions(
+        self,
+        connection: AsyncConnection,
+        counts: Counts,
+        query: Mapping[str, str],
+        where: Sequence[ColumnElement[bool]],
+    ) -> Sequence[ColumnElement[bool]]:
+        if not flight.asked(query):
+            return ()
+        candidates = select(self.table.c.id).where(self.table.c.member_id == counts.member_id, *where)
+        return [await flight.condition(counts, query, list(await connection.scalars(candidates)))]
+
 
 def _check_supply(work: Work, values: Values, old: Values) -> None:
     locked = any((old.get("supply_strategies") or {}).values())
@@ -157,6 +207,8 @@ def _complete_plain(work: Work, values: Values, old: Values) -> None:
         work.fault("line_item_type", "cannot be changed")
     values["revenue_type"] = values["revenue_type"] or "cpm"
     values["revenue_value"] = Decimal(0) if values["revenue_value"] is None else values["revenue_value"]
+    if values["revenue_type"] == "cost_plus_margin" and values["revenue_value"] > MARGIN_MAX:
+        work.bad("revenue_value", f"a margin is a share of the cost, at most {MARGIN_MAX}")
     values["creative_distribution_type"] = values["creative_distribution_type"] or "even"
     if values["delivery_goal"] is not None:
         work.bad("delivery_goal", "needs a line_item_subtype of guaranteed delivery")
@@ -168,7 +220,6 @@ def _derived(row: Values, advertiser: str | None, orders: Sequence[Values]) -> V
     subtype = doc.get("line_item_subtype")
     goal, fee = doc.get("delivery_goal"), doc.get("flat_fee")
     models = {"gd_buying_imp": "guaranteed", "gd_buying_exclusive": "exclusive"}
-    status = {"flat_fee_status": "pending", "flat_fee_adjustment_id": None}
     active = [order["id"] for order in orders if order["state"] == "active"]
     return {
         **{name: value for name, (_, value) in FIXED.items()},
@@ -178,8 +229,10 @@ def _derived(row: Values, advertiser: str | None, orders: Sequence[Values]) -> V
         "advertiser": {"id": row["advertiser_id"], "name": advertiser},
         "auction_event": auction_event(doc.get("auction_event")),
         "delivery_goal": goal and {**goal, "guaranteed_delivery_version": None},
-        "flat_fee": fee and {**status, **fee},
+        "flat_fee": fee and flat_fee.shown(fee, "pending"),
         "labels": labels.named(doc.get("labels")),
+        "pixels": with_unknown(doc.get("pixels"), Pixel),
+        "creatives": with_unknown(doc.get("creatives"), Creative),
         "insertion_orders": [brief(order) for order in orders] or None,
         "insertion_order_id": active[0] if active else None,
         "budget_intervals": budget.shown(doc.get("budget_intervals"), row["id"], "campaign_group", doc["timezone"]),

@@ -14,7 +14,6 @@ from onebyone.api.fields import (
     Boolean,
     Currency,
     Integer,
-    Linked,
     LongText,
     Name,
     ObjectId,
@@ -31,6 +30,9 @@ Intervals = Annotated[list[parts.LineInterval], Field(max_length=52), BeforeVali
 Creatives = Annotated[list[parts.Creative], Field(max_length=1000), BeforeValidator(listed)]
 
 
+RevenueType = Literal["none", "cpm", "cpc", "cpa", "cost_plus_cpm", "cost_plus_margin", "flat_fee", "vcpm", "est_cpm"]
+
+
 class LineItemBody(Body):
     """Writable fields; what is None here may have a default that depends on the subtype."""
 
@@ -41,7 +43,7 @@ class LineItemBody(Body):
     end_date: Timestamp | None = None
     timezone: TimeZone | None = None
     revenue_value: OptionalMoney = None
-    revenue_type: Literal["none", "cpm", "cpc", "flat_fee"] | None = None
+    revenue_type: RevenueType | None = None
     click_url: Text1000 | None = None
     currency: Currency | None = None
     require_cookie_for_tracking: Boolean = True
@@ -60,7 +62,7 @@ class LineItemBody(Body):
     delivery_goal: parts.DeliveryGoal | None = None
     labels: Annotated[list[parts.Label], Field(max_length=10), BeforeValidator(listed)] | None = None
     pixels: Annotated[list[parts.Pixel], Field(max_length=20), BeforeValidator(listed)] | None = None
-    insertion_orders: Annotated[list[Linked], Field(max_length=100), BeforeValidator(listed)] | None = None
+    insertion_orders: Annotated[list[parts.Order], Field(max_length=100), BeforeValidator(listed)] | None = None
     creatives: Creatives | None = None
     budget_intervals: Intervals | None = None
     auction_event: parts.AuctionEvent | None = None
@@ -120,7 +122,7 @@ OUTPUT = (
     "auction_event", "custom_optimization_note", "roadblock", "budget_scheduling_settings", "ad_types", "user_info",
     "partner_fees", "product", "in_demo_measurement", "lifetime_budget", "lifetime_budget_imps", "daily_budget",
     "daily_budget_imps", "enable_pacing", "allow_safety_pacing", "lifetime_pacing", "lifetime_pacing_span",
-    "lifetime_pacing_pct", "inventory_type", "insertion_order_id",
+    "lifetime_pacing_pct", "inventory_type", "insertion_order_id", "all_stats", "first_run", "last_run",
 )
 # fmt: on
 """In the order of the documents' samples."""

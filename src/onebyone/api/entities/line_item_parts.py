@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -10,29 +10,43 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from onebyone.api import labels
 from onebyone.api.entities.budget import HOUR, Interval, moment
 from onebyone.api.entity import Values
-from onebyone.api.fields import Body, Boolean, Code, Integer, ObjectId, Text100, Timestamp, listed
+from onebyone.api.fields import Amount, Body, Boolean, Code, Integer, Linked, ObjectId, Timestamp, listed
 from onebyone.api.work import Work
 
 LAST_MOMENT = "2038-01-19 00:00:00"
 FaultAt = Callable[[str, str], None]
 """Adds a fault at a path."""
+EVENT_KEYS = (
+    *("revenue_auction_event_type", "revenue_auction_event_type_code", "revenue_auction_type_id"),
+    *("kpi_auction_event_type", "kpi_auction_event_type_code", "kpi_auction_type_id", "kpi_value"),
+    *("payment_auction_event_type", "payment_auction_event_type_code", "payment_auction_type_id"),
+)
 AdType = Literal["banner", "video", "native"]
 
 
-class Label(Body):
-    """`labels`; the name is the server's."""
+class Label(labels.Labelled):
+    """`labels`."""
 
     id: Annotated[Integer, AfterValidator(labels.allowed("line_item"))]
-    value: Text100
+
+
+class Order(Linked):
+    """`insertion_orders`; the rest of each order is written through its own service."""
+
+    shown = (
+        *("state", "code", "name", "advertiser_id", "start_date", "end_date", "timezone", "last_modified", "currency"),
+        *("budget_type", "budget_intervals", "political_content"),
+    )
 
 
 class Pixel(Body):
-    """`pixels`: conversion pixels; post-click and post-view revenue need a CPA line item, and there is none here."""
+    """`pixels`: conversion pixels; nothing here knows their names and triggers."""
 
+    shown = ("name", "trigger_type")
     id: ObjectId
     state: Literal["active", "inactive"] = "active"
-    post_click_revenue: None = None
-    post_view_revenue: None = None
+    post_click_revenue: Amount | None = None
+    post_view_revenue: Amount | None = None
 
 
 class DateRange(Body):
@@ -43,8 +57,12 @@ class DateRange(Body):
 
 
 class Creative(Body):
-    """`creatives`; what else is shown of a creative is not kept here."""
+    """`creatives`; the other documented keys are read-only, and nothing here knows their values."""
 
+    shown = (
+        *("is_expired", "is_prohibited", "width", "audit_status", "name", "pop_window_maximize", "height"),
+        *("state", "format", "is_self_audited", "ad_type"),
+    )
     id: ObjectId | None = None
     code: Code = None
     weight: Annotated[Integer, Field(ge=1, le=1000)] | None = None
@@ -60,14 +78,17 @@ class CreativeOfInterval(Body):
 
 
 class LineInterval(Interval):
-    """`budget_intervals` of a line item."""
+    """`budget_intervals` of a line item; the documents say that `parent_interval_id` is ignored."""
 
+    shown = (*Interval.shown, "parent_interval_id")
+    enable_forecast_pacing: Boolean | None = None
     creatives: Annotated[list[CreativeOfInterval], Field(max_length=1000), BeforeValidator(listed)] | None = None
 
 
 class DeliveryGoal(Body):
     """`delivery_goal`."""
 
+    shown = ("guaranteed_delivery_version",)
     id: ObjectId | None = None
     type: Literal["impressions", "percentage"] | None = None
     disallow_non_guaranteed: Boolean = False
@@ -87,12 +108,14 @@ class SupplyStrategies(Body):
 class FlatFee(Body):
     """`flat_fee`."""
 
+    shown = ("flat_fee_status", "flat_fee_adjustment_id")
     flat_fee_allocation_date: Timestamp | None = None
 
 
 class Roadblock(Body):
-    """`roadblock`."""
+    """`roadblock`; the documents' samples repeat `ad_types` in it, where it says nothing."""
 
+    shown = ("ad_types",)
     type: Literal["partial_roadblock"] | None = None
     master_width: Annotated[Integer, Field(ge=1, le=10_000)] | None = None
     master_height: Annotated[Integer, Field(ge=1, le=10_000)] | None = None
@@ -100,8 +123,9 @@ class Roadblock(Body):
 
 
 class AuctionEvent(Body):
-    """`auction_event`; codes and ids follow from the type."""
+    """`auction_event`; codes and ids follow from the type, and are ignored as documented."""
 
+    shown = EVENT_KEYS[1:]
     revenue_auction_event_type: Literal["impression", "view"] = "impression"
 
 
@@ -116,15 +140,18 @@ def auction_event(stored: Values | None) -> Values | None:
     if stored is None:
         return None
     view = stored["revenue_auction_event_type"] == "view"
-    unsupported = [f"{who}_auction_{what}" for who in ("kpi", "payment") for what in ("event_type", "event_type_code")]
-    nothing: dict[str, Any] = dict.fromkeys([*unsupported, "kpi_auction_type_id", "payment_auction_type_id"])
+    nothing: dict[str, Any] = dict.fromkeys(EVENT_KEYS)
     return {
+        **nothing,
         "revenue_auction_event_type": "view" if view else "impression",
         "revenue_auction_event_type_code": "view_display_50pv1s_an" if view else "impression",
         "revenue_auction_type_id": 2 if view else 1,
-        **nothing,
-        "kpi_value": None,
     }
+
+
+def with_unknown(parts: Sequence[Values] | None, model: type[Body]) -> list[Values] | None:
+    """Parts with all their documented keys; null where only a service knows that is not here."""
+    return [{**dict.fromkeys(model.shown), **part} for part in parts] if parts else None
 
 
 def check_parts(work: Work, values: Values) -> None:
@@ -137,6 +164,10 @@ def check_parts(work: Work, values: Values) -> None:
         and any(strategies[name] for name in ("managed", "rtb", "deals"))
     ):
         fault("supply_strategies", "with programmatic_guaranteed the others must be false")
+    for place, pixel in enumerate(values["pixels"] or ()):
+        for field in ("post_click_revenue", "post_view_revenue"):
+            if pixel[field] is not None and values["revenue_type"] != "cpa":
+                fault(f"pixels.{place}.{field}", "needs revenue_type cpa")
     event = values["auction_event"]
     if event and event["revenue_auction_event_type"] == "view" and values["revenue_type"] != "cpm":
         fault("auction_event.revenue_auction_event_type", "view needs revenue_type cpm")

@@ -62,6 +62,7 @@ class PaymentRule(Entity):
     body = _PaymentRuleBody
     parent = Reference("publisher_id", "publisher_id", tables.publisher, name_field="publisher_name")
     code_owner = "publisher_id"
+    hinges = frozenset({"pricing_type"})
     derived = dict.fromkeys(budget.BUDGETS, "double")
     output = (
         "id",

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.api import labels
 from onebyone.api.entities.payment_rule import base_rule
 from onebyone.api.entities.site import placements_of
 from onebyone.api.entity import Entity, Values
+from onebyone.api.exchange import warn
 from onebyone.api.fields import (
     Body,
     Boolean,
@@ -34,12 +35,12 @@ NEVER = "1970-01-01 00:00:01"
 """`reselling_exposed_on` of a publisher that never was public."""
 
 
-class _Label(Body):
+class _Label(labels.Labelled):
     id: Annotated[Integer, AfterValidator(labels.allowed("publisher"))]
-    value: Text100
 
 
 class _Contact(Body):
+    shown = ("id",)
     name: Text255 | None = None
     phone: Text255 | None = None
     email: Text255 | None = None
@@ -93,8 +94,8 @@ class _PublisherBody(Body):
     enable_cookie_tracking_default: Boolean = True
     seller_page_cap_enabled: Boolean = False
     billing_internal_user: Integer | None = None
-    labels: Annotated[list[_Label], BeforeValidator(listed)] | None = None
-    publisher_brand_exceptions: list[_Brand] | None = None
+    labels: Annotated[list[_Label], Field(max_length=10), BeforeValidator(listed)] | None = None
+    publisher_brand_exceptions: Annotated[list[_Brand], Field(max_length=1000), BeforeValidator(listed)] | None = None
     inventory_relationship: Literal[
         "unknown", "owned_operated", "direct", "indirect_single_publisher", "indirect_multiple_publishers"
     ] = "unknown"
@@ -104,6 +105,7 @@ class _PublisherBody(Body):
     use_anx_auction_logic: Boolean = False
 
 
+_OF_ITS_OWN = ("default_site_id", "base_payment_rule_id")
 _FIELDS = tuple(_PublisherBody.model_fields)
 _READ_ONLY = {
     "is_rtb": False,
@@ -123,7 +125,7 @@ class Publisher(Entity):
     body = _PublisherBody
     code_owner = "member_id"
     immutable = frozenset({"currency"})
-    parameters = frozenset({"create_default_placement"})
+    parameters = {"create_default_placement": "POST"}  # noqa: RUF012
     derived = {  # noqa: RUF012
         "is_rtb": "boolean",
         "reselling_exposed_on": "date",
@@ -177,6 +179,8 @@ class Publisher(Entity):
         values["currency"] = values["currency"] or member["doc"]["default_currency"]
         if values["inventory_relationship"] != "unknown":
             values["is_oo"] = values["inventory_relationship"] == "owned_operated"
+        if work.documented:
+            _check_documented(work, values, stored)
         source, kind = values["inventory_source"], values["inventory_relationship"]
         if values["inventory_source_name"] is None and (source == "other" or kind == "indirect_single_publisher"):
             work.bad("inventory_source_name", f"required with {source or kind}")
@@ -188,7 +192,9 @@ class Publisher(Entity):
             exposed = work.now
         values["reselling_exposed_on"] = exposed
         if stored is None:
-            values["default_site_id"] = values["base_payment_rule_id"] = None
+            for field in (name for name in _OF_ITS_OWN if values[name] is not None):
+                warn(f"{field}: not used, a new publisher gets its own")
+            values |= dict.fromkeys(_OF_ITS_OWN)
             return
         if values["base_payment_rule_id"] is None:
             values["base_payment_rule_id"] = stored["base_payment_rule_id"]
@@ -209,7 +215,7 @@ class Publisher(Entity):
         await work.update(self.table, row["id"], links)
 
     async def modified(self, work: Work, before: Values, after: Values) -> None:
-        if any(before[field] != after[field] for field in ("default_site_id", "base_payment_rule_id")):
+        if any(before[field] != after[field] for field in _OF_ITS_OWN):
             await work.trackers_changed("publisher_id", before["id"])
 
     async def delete(self, work: Work, ids: Sequence[int]) -> None:
@@ -227,3 +233,17 @@ class Publisher(Entity):
             shown[row["id"]]["default_placement_id"] = first and first["id"]
             shown[row["id"]] |= {**_READ_ONLY, "labels": labels.named(row["doc"].get("labels"))}
         return shown
+
+
+def _check_documented(work: Work, values: Values, stored: Values | None) -> None:
+    """What the documents say and recorded answers do not (`ONEBYONE_PUBLISHER_RULES`)."""
+    if stored is None and "state" not in work.given:
+        values["state"] = "inactive"
+    needed = ["billing_dba", "contact"]
+    if values["inventory_relationship"] == "direct":
+        needed += [f"billing_{part}" for part in ("address1", "city", "state", "zip", "country")]
+    for field in needed:
+        if not values[field]:
+            work.bad(field, "required")
+    if stored is None and "inventory_relationship" not in work.given:
+        work.bad("inventory_relationship", "required")

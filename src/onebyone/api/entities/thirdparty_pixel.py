@@ -66,6 +66,7 @@ class ThirdpartyPixel(Entity):
     body = _PixelBody
     references = (Reference("advertiser_id", "advertiser_id", tables.advertiser),)
     immutable = frozenset({"advertiser_id"})
+    hinges = frozenset({"format", "advertiser_id", *_SCRIPT, *_ADDRESS})
     derived = {  # noqa: RUF012
         "advertisers": "array of objects",
         "publisher_id": "int",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator
 from sqlalchemy import select
@@ -86,8 +86,12 @@ def _click_url(value: str | None) -> str | None:
     return value
 
 
+def _empty_is_none(value: Any) -> Any:
+    return None if value == "" else value
+
+
 class _ClicktrackerBody(_TrackerBody):
-    click_url: Annotated[str | None, BeforeValidator(lambda value: value or None), AfterValidator(_click_url)] = None
+    click_url: Annotated[str | None, BeforeValidator(_empty_is_none), AfterValidator(_click_url)] = None
 
 
 class Clicktracker(_Tracker):

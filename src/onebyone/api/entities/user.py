@@ -53,6 +53,7 @@ class User(Entity):
     body = _UserBody
     methods = ("GET", "POST", "PUT")
     title = "username"
+    hinges = frozenset({"username", "user_type"})
     derived = {  # noqa: RUF012
         "entity_id": "int",
         "entity_name": "string",
@@ -85,7 +86,7 @@ class User(Entity):
         if taken is not None and (stored is None or taken != stored["id"]):
             work.fault("username", "already taken")
         await self._check_limit(work, values)
-        if password is not None and not work.faults:
+        if password is not None and not work.faults and not work.refused:
             values["password_hash"] = await passwords.hash_password(password)
             values["password_ms"] = work.now_ms
 

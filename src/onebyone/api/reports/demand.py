@@ -76,7 +76,11 @@ def parse(body: Any, query: Mapping[str, str], now_ms: int) -> Demand:
     """The demand in a request's body. Raises `ApiError` with every fault."""
     if not isinstance(body, dict) or not isinstance(body.get("report"), dict):
         refuse([Fault("report", "the body must be an object with this key and an object in it")])
-    return _Parser(body["report"], query, now_ms).demand()
+    given = body["report"]
+    if "report_interval" in body and not given.keys() & {"report_interval", "start_date", "end_date"}:
+        # nexusadspy puts the interval beside the report.
+        given = {**given, "report_interval": body["report_interval"]}
+    return _Parser(given, query, now_ms).demand()
 
 
 class _Parser:

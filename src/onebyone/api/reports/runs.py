@@ -23,9 +23,15 @@ from onebyone.api.request import Caller
 from onebyone.api.store.tables import report, user
 
 PENDING, READY, ERROR = "pending", "ready", "error"
+ENDED = "the process that made it has ended; order it again"
 PENDING_MAX = 5
 RUN_SECONDS = 15 * 60
-"""A report that is not ready by then has failed; so has one whose process ended."""
+"""A report that is not ready by then has failed."""
+LEASE_MS = 15_000
+"""A pending report whose process has not said for so long that it makes it has failed: that process ended."""
+BEAT_SECONDS = 3.0
+STOP_SECONDS = 3.0
+"""At the end, how long to go on with what runs; what is then left has failed."""
 KEEP_SECONDS = 24 * 3600
 AT_ONCE = 2
 """Reports that one process makes at the same time; the others wait their turn."""
@@ -38,7 +44,8 @@ class Runs:
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._beating: asyncio.Task[None] | None = None
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def start(self, caller: Caller, demand: Demand) -> str:
@@ -53,7 +60,7 @@ class Runs:
                 report.c.member_id == caller.member_id,
                 report.c.user_id == caller.user_id,
                 report.c.status == PENDING,
-                report.c.created_on >= self._time(RUN_SECONDS),
+                report.c.leased_ms >= self._context.clock(),
             )
             if ((await connection.execute(waiting)).scalar() or 0) >= PENDING_MAX:
                 raise ApiError("LIMIT", f"too many reports: {PENDING_MAX} are pending")
@@ -64,12 +71,15 @@ class Runs:
                 "created_on": created,
                 "request": demand.echo,
                 "status": PENDING,
+                "leased_ms": self._context.clock() + LEASE_MS,
                 "header_info": _header(report_id, created, caller, demand),
             }
             await connection.execute(insert(report).values(row))
-        task = asyncio.create_task(self._run(report_id, caller.member_id, demand))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task = asyncio.create_task(self._run(report_id, caller.member_id, demand), name=f"report {report_id}")
+        self._tasks[report_id] = task
+        task.add_done_callback(lambda _: self._tasks.pop(report_id, None))
+        if self._beating is None or self._beating.done():
+            self._beating = asyncio.create_task(self._beat())
         return report_id
 
     async def find(self, member_id: int, report_id: str, *, body: bool = False) -> Row[Any] | None:
@@ -81,14 +91,37 @@ class Runs:
 
     def status(self, found: Row[Any]) -> str:
         """`pending`, `ready` or `error`."""
-        overdue = found.status == PENDING and found.created_on < self._time(RUN_SECONDS)
-        return ERROR if overdue else str(found.status)
+        abandoned = found.status == PENDING and found.leased_ms < self._context.clock()
+        return ERROR if abandoned else str(found.status)
+
+    async def stop(self) -> None:
+        """Waits a moment for what runs; the rest has failed, so that whoever waits for it can order it again."""
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=STOP_SECONDS)
+        left = list(self._tasks)
+        if left:
+            await self._update(left, {"status": ERROR, "error": ENDED})
+
+    async def _beat(self) -> None:
+        while self._tasks:
+            await asyncio.sleep(BEAT_SECONDS)
+            await self._update(list(self._tasks), {"leased_ms": self._context.clock() + LEASE_MS})
+
+    async def _update(self, report_ids: list[str], values: dict[str, Any]) -> None:
+        own = report.c.id.in_(report_ids) & (report.c.status == PENDING)
+        try:
+            async with sql.writing(self._context.store) as connection:
+                await connection.execute(update(report).where(own).values(values))
+        except (SQLAlchemyError, OSError) as error:
+            _log.warning("reports cannot be kept: the store is away", reports=report_ids, error=f"{error!r:.300}")
 
     async def _run(self, report_id: str, member_id: int, demand: Demand) -> None:
         try:
             outcome = await self._made(member_id, demand)
         except ReportFailure as failure:
             outcome = {"status": ERROR, "error": str(failure)}
+        except TimeoutError:
+            outcome = {"status": ERROR, "error": "it took too long"}
         except (SQLAlchemyError, OSError) as error:
             _log.warning("report failed: a store is away", report_id=report_id, error=f"{error!r:.300}")
             outcome = {"status": ERROR, "error": "a store is not available; try again"}

@@ -27,16 +27,16 @@ POLL_SECONDS = 0.05
 _ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
-def services(context: ApiContext) -> dict[str, Handler]:
+def services(context: ApiContext, runs: Runs) -> dict[str, Handler]:
     """Handlers by service name."""
-    service = _Reports(context)
+    service = _Reports(context, runs)
     return {"report": service.report, "report-download": service.download}
 
 
 class _Reports:
-    def __init__(self, context: ApiContext) -> None:
+    def __init__(self, context: ApiContext, runs: Runs) -> None:
         self._context = context
-        self._runs = Runs(context)
+        self._runs = runs
 
     async def report(self, request: ApiRequest) -> Response:
         """POST orders a report; GET tells its status, or with `meta` what can be ordered. Raises `ApiError`."""
@@ -69,7 +69,7 @@ class _Reports:
         if status == runs.PENDING:
             raise ApiError("SYSTEM", "the report is not ready yet", error_code="SERVICE_UNAVAILABLE", status=503)
         if status == runs.ERROR:
-            raise ApiError("SYSTEM", f"the report failed: {found.error or 'it took too long'}", status=500)
+            raise ApiError("SYSTEM", f"the report failed: {found.error or runs.ENDED}", status=500)
         found = await self._found(request, body=True, status=404)
         excel = found.request.get("format") == "excel"
         name = f"{found.request['report_type']}.{'tsv' if excel else 'csv'}"
@@ -105,7 +105,7 @@ class _Reports:
             "data": None,
         }
         if self._runs.status(found) == runs.ERROR:
-            shown["error"] = found.error or "it took too long"
+            shown["error"] = found.error or runs.ENDED
         return shown
 
 

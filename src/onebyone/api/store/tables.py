@@ -51,7 +51,7 @@ member = Table(
 )
 
 
-def _entity(
+def entity(
     name: str, parents: dict[str, Table], *columns: Column[int] | Column[str], code_owner: str | None = None
 ) -> Table:
     """A table of one kind of object.
@@ -89,24 +89,24 @@ def _entity(
     return table
 
 
-advertiser = _entity("advertiser", {}, code_owner="member_id")
-publisher = _entity(
+advertiser = entity("advertiser", {}, code_owner="member_id")
+publisher = entity(
     "publisher",
     {},
     Column("default_site_id", BigInteger),
     Column("base_payment_rule_id", BigInteger),
     code_owner="member_id",
 )
-site = _entity("site", {"publisher_id": publisher}, code_owner="publisher_id")
-placement = _entity(
+site = entity("site", {"publisher_id": publisher}, code_owner="publisher_id")
+placement = entity(
     "placement",
     {"publisher_id": publisher, "site_id": site},
     Column("site_id", BigInteger),
     code_owner="publisher_id",
 )
-payment_rule = _entity("payment_rule", {"publisher_id": publisher}, code_owner="publisher_id")
-insertion_order = _entity("insertion_order", {"advertiser_id": advertiser}, code_owner="advertiser_id")
-line_item = _entity("line_item", {"advertiser_id": advertiser}, code_owner="advertiser_id")
+payment_rule = entity("payment_rule", {"publisher_id": publisher}, code_owner="publisher_id")
+insertion_order = entity("insertion_order", {"advertiser_id": advertiser}, code_owner="advertiser_id")
+line_item = entity("line_item", {"advertiser_id": advertiser}, code_owner="advertiser_id")
 
 thirdparty_pixel = Table(
     "thirdparty_pixel",
@@ -151,7 +151,7 @@ thirdparty_pixel_advertiser = _links(thirdparty_pixel, advertiser)
 
 
 def _tracker(name: str, *columns: Column[str]) -> Table:
-    return _entity(
+    return entity(
         name,
         {
             "advertiser_id": advertiser,
@@ -169,6 +169,42 @@ def _tracker(name: str, *columns: Column[str]) -> Table:
 imptracker = _tracker("imptracker")
 clicktracker = _tracker("clicktracker", Column("click_url", String(2000)), Column("click_host", String(255)))
 Index(None, clicktracker.c.member_id, clicktracker.c.click_host)
+
+BLOCK = 1000
+"""Ids that one row of a tally sums up."""
+TALLIED = ("member_id", "advertiser_id", "state")
+"""Columns that a tally tells apart."""
+
+
+def _tally(table: Table) -> Table:
+    """How many objects of a table stand in each block of ids (id / BLOCK, rounded down), by owner and state.
+
+    Each object is in the rows of its advertiser and in those of advertiser 0, which stand for all. The store's
+    triggers keep them, so that they are true whoever writes.
+    """
+    return Table(
+        f"{table.name}_tally",
+        metadata,
+        *(
+            Column(name, BigInteger, primary_key=True, autoincrement=False)
+            for name in ("member_id", "advertiser_id", "block")
+        ),
+        Column("state", String(16), primary_key=True),
+        Column("objects", BigInteger, nullable=False),
+        sqlite_with_rowid=False,
+    )
+
+
+TALLIES = {table: _tally(table) for table in (imptracker, clicktracker)}
+"""Tables of objects that no limit bounds: their lists are counted by tallies and found by indexes, the triggers of the
+store keep a tally and an index of three-letter pieces of the `TEXTS` for each."""
+TEXTS = {imptracker: ("name", "code_key"), clicktracker: ("name", "code_key", "click_url")}
+
+for _table in TALLIES:
+    Index(None, _table.c.member_id, _table.c.code_key)
+    for _name in ("state", "name", "last_modified"):
+        Index(None, _table.c.member_id, _table.c[_name], _table.c.id)
+        Index(None, _table.c.member_id, _table.c.advertiser_id, _table.c[_name], _table.c.id)
 
 user = Table(
     "user",
@@ -210,6 +246,7 @@ report = Table(
     Column("created_on", TIMESTAMP, nullable=False, index=True),
     Column("request", sql.Document, nullable=False),
     Column("status", String(16), nullable=False),
+    Column("leased_ms", BigInteger, nullable=False),
     Column("error", Text),
     Column("header_info", Text),
     Column("row_count", Integer),

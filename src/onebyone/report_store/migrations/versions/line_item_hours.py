@@ -1,0 +1,14 @@
+"""An index by line item, so that the first and the last hour of one are found without reading those between."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Makes the index."""
+    columns = ["member_id", "line_item_id", "kind", "hour"]
+    op.create_index("ix_hourly_member_id_line_item_id", "hourly", columns, unique=False)

@@ -1,0 +1,68 @@
+"""A whole new entity: what it costs to add one (`docs/new-entity.md`)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+from sqlalchemy import BigInteger, Column
+
+from onebyone.api.entity import Entity, Reference, Values
+from onebyone.api.fields import (
+    Body,
+    Boolean,
+    Code,
+    Integer,
+    Linked,
+    Name,
+    OptionalLink,
+    OptionalMoney,
+    State,
+    Timestamp,
+    listed,
+)
+from onebyone.api.store import tables
+from onebyone.api.work import Work
+
+TABLE = tables.entity(
+    "deal",
+    {"advertiser_id": tables.advertiser, "publisher_id": tables.publisher},
+    Column("publisher_id", BigInteger),
+    code_owner="advertiser_id",
+)
+
+
+class _Floor(Body):
+    price: Annotated[float, Field(ge=0)] = 0
+    hard: Boolean = False
+
+
+class _DealBody(Body):
+    name: Name
+    code: Code = None
+    state: State = "active"
+    publisher: OptionalLink = None
+    kind: Literal["private", "open"] = "private"
+    priority: Integer = 5
+    budget: OptionalMoney = None
+    end_date: Timestamp | None = None
+    floor: _Floor = _Floor()
+    sizes: Annotated[list[Linked], Field(max_length=10), BeforeValidator(listed)] | None = None
+
+
+class Deal(Entity):
+    """A deal of an advertiser, with a publisher or with all of them."""
+
+    service = "deal"
+    table = TABLE
+    body = _DealBody
+    parent = Reference("advertiser_id", "advertiser_id", tables.advertiser)
+    references = (Reference("publisher", "publisher_id", tables.publisher),)
+    code_owner = "advertiser_id"
+    immutable = frozenset({"kind"})
+    partial = frozenset({"floor", "sizes"})
+    output = ("id", "member_id", "advertiser_id", *_DealBody.model_fields, "last_modified")
+
+    async def check(self, work: Work, values: Values, stored: Values | None, owners: Values) -> None:
+        if values["kind"] == "open" and values["publisher"] is not None:
+            work.bad("publisher", "an open deal is of no publisher")

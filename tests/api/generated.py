@@ -1,0 +1,94 @@
+"""Values that a schema of the OpenAPI document allows, drawn by hypothesis; knows the JSON Schema that it uses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.api.contract import resolved
+
+Drawn = st.SearchStrategy[Any]
+_PLAIN = st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"])
+_MOMENTS = st.datetimes().map(lambda moment: moment.strftime("%Y-%m-%d %H:%M:%S").zfill(19))
+_FEW = 3
+"""Elements of an array, and optional properties of an object, at most."""
+
+
+def values(schema: dict[str, Any]) -> Drawn:
+    """A strategy of valid values."""
+    schema = resolved(schema)
+    kinds = schema.get("type")
+    if isinstance(kinds, list):
+        return st.one_of(*(values({**schema, "type": kind}) for kind in kinds))
+    if kinds == "null":
+        return st.none()
+    if "anyOf" in schema:
+        return st.one_of(*map(values, schema["anyOf"]))
+    if "enum" in schema:
+        return st.sampled_from([value for value in schema["enum"] if value is not None])
+    match kinds:
+        case "boolean":
+            return st.booleans()
+        case "integer":
+            return st.integers(schema.get("minimum"), schema.get("maximum"))
+        case "number":
+            return _numbers(schema)
+        case "array":
+            return st.lists(values(schema["items"]), min_size=schema.get("minItems", 0), max_size=_FEW)
+        case "object":
+            return objects(schema)
+        case _:
+            return _texts(schema)
+
+
+def objects(schema: dict[str, Any]) -> Drawn:
+    """Objects with all required properties and a few others. Ids that are not required are the server's to give."""
+    properties = resolved(schema)["properties"]
+    required = schema.get("required", [])
+    more = [name for name in properties if name not in required and name != "id"]
+
+    def drawn(names: list[str]) -> Drawn:
+        return st.fixed_dictionaries({name: values(properties[name]) for name in [*required, *names]})
+
+    if not more:
+        return drawn([])
+    return st.lists(st.sampled_from(more), unique=True, max_size=_FEW).flatmap(drawn)
+
+
+def _numbers(schema: dict[str, Any]) -> Drawn:
+    greatest = schema.get("maximum", schema.get("exclusiveMaximum", 10**9) - 1)
+    least = schema.get("minimum", -(10**9))
+    return st.one_of(
+        st.integers(least, greatest),
+        st.integers(int(least * 1000), int(greatest * 1000)).map(lambda thousandths: thousandths / 1000),
+    )
+
+
+def _texts(schema: dict[str, Any]) -> Drawn:
+    pattern = schema.get("pattern", "")
+    if "examples" in schema and "2026" in schema["examples"][0]:
+        return _MOMENTS
+    if "https?" in pattern.lower() or "[ss]://" in pattern.lower():
+        return st.from_regex(r"https://[a-z]{1,9}\.example/[a-zA-Z0-9?=&%/$-]{0,30}", fullmatch=True)
+    if schema.get("format") == "idn-hostname":
+        return st.from_regex(r"([a-z0-9]{1,9}\.){1,2}[a-z]{2,9}", fullmatch=True)
+    least, greatest = schema.get("minLength", 0), schema.get("maxLength", 300)
+    if "A-Z" in pattern:
+        return st.text("abcXYZ019._-", min_size=max(1, least), max_size=greatest)
+    return st.text(_PLAIN, min_size=least, max_size=greatest).filter(lambda text: not least or bool(text.strip()))
+
+
+def wrong(schema: dict[str, Any]) -> Drawn:
+    """Values that are never valid, of another type or out of every bound."""
+    schema = resolved(schema)
+    kinds = schema.get("type", "object")
+    kinds = kinds if isinstance(kinds, list) else [kinds]
+    if {"object", "array"} & {*kinds}:
+        return st.sampled_from(["text", 5, True, [["nested"]]])
+    odd: list[Any] = [{"a": 1}, [["nested"]], 10**30, -(10**30)]
+    if "string" in kinds:
+        odd += ["\x00", "a\x00b", "\u0001", "x" * 20_000, 1.5, False]
+    elif "boolean" not in kinds:
+        odd += ["one", "1e400", "\x00"]
+    return st.sampled_from(odd)

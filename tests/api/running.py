@@ -1,0 +1,61 @@
+"""The API on a real port, served by uvicorn in a thread of this process; what is asked of it here needs no cache."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+from pydantic import SecretStr
+
+from onebyone import sql
+from onebyone.api import operator
+from onebyone.api.app import Api
+from onebyone.api.context import ApiContext
+from onebyone.api.sink import SinkMeter
+from onebyone.report_store import schema as report_schema
+from onebyone.settings import Settings
+from onebyone.web_server import BoundedProtocol
+from tests.api import harness
+from tests.support.waiting import wait_until
+
+UNLIMITED = {"reads_a_minute": 10**9, "writes_a_minute": 10**9, "logins": 10**9}
+
+
+@contextlib.contextmanager
+def running_api(folder: Path, **more: int) -> Iterator[str]:
+    """Its URL, on stores in `folder`, with the user `admin`; limits are those that `more` sets, if any."""
+    store_url, report_url = (f"sqlite+aiosqlite:///{folder / name}.sqlite3" for name in ("config", "report"))
+    password = SecretStr(harness.PASSWORD)
+    settings = Settings(database_url=store_url, admin_password=password, data_dir=folder)
+    settings = settings.model_copy(update=UNLIMITED | more)
+    server: uvicorn.Server | None = None
+
+    async def serve() -> None:
+        nonlocal server
+        await harness.prepare(store_url)
+        await report_schema.upgrade(report_url)
+        store, report_store = sql.create_engine(store_url), sql.create_engine(report_url)
+        context = ApiContext(settings, store, report_store, harness.Wakes())
+        sink = SinkMeter(settings, report_store)
+        app = Api(context, operator.application(settings, lambda: {"configuration": True}, sink.measure))
+        config = uvicorn.Config(
+            app, port=0, http=BoundedProtocol, lifespan="off", log_config=None, timeout_graceful_shutdown=1
+        )
+        server = uvicorn.Server(config)
+        await server.serve()
+        for engine in (store, report_store):
+            await engine.dispose()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
+    thread.start()
+    wait_until(lambda: server is not None and server.started, "the API listens")
+    assert server is not None
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()

@@ -1,0 +1,19 @@
+"""The contract under generated requests, right and wrong ones, with and without a token."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from onebyone.api.entities import ENTITIES
+from tests.api import contract_run
+
+
+@pytest.mark.timeout(240)
+def test_every_answer_is_as_documented(tmp_path: Path) -> None:
+    found = contract_run.run(tmp_path, phases="examples,fuzzing", cases=3, seconds=60)
+    assert found.code == 0, found.output[-20_000:]
+    # A run that was let in nowhere, or that met nothing but errors, has not tried anything.
+    for service in (*(entity.service for entity in ENTITIES), "report"):
+        assert found.answers[service, "OK"], (service, found.answers)

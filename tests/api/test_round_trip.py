@@ -1,0 +1,217 @@
+"""What a service takes, it shows; what it refuses, it has not written. Bodies are drawn from the document."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from onebyone.api.entities import ENTITIES
+from onebyone.api.entity import Entity
+from onebyone.api.fields import loose_timestamp
+from onebyone.api.openapi import examples
+from onebyone.api.openapi.objects import component
+from onebyone.api.store import tables
+from tests.api import generated, harness
+from tests.api.contract import described
+from tests.api.harness import Harness, Json
+
+FEW = settings(
+    max_examples=8,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    # The first failure is as good as the smallest: every example names few fields.
+    phases=[Phase.generate],
+    suppress_health_check=[*HealthCheck],
+)
+MINUTE_MS = 60_000
+UNSHOWN = {"user": {"password"}}
+"""Fields that are written and never shown."""
+KEPT = {
+    "user": ("user_type", "advertiser_id", "publisher_id", "state"),
+    "line-item": ("line_item_subtype",),
+    "publisher": ("default_site_id", "base_payment_rule_id", "is_oo"),
+}
+"""Fields that stay as the example has them: they decide which others there may be, or the server decides them."""
+_numbers = count(1)
+
+
+class World:
+    """The API with one of everything, and calls that wait for the answer."""
+
+    def __init__(self, runner: asyncio.Runner, url: str) -> None:
+        self._runner = runner
+        self.api: Harness = self.run(harness.start(url))
+        self.ids: dict[str, int] = {}
+        self.taken = self.refused = 0
+        for service in examples.NEW:
+            body = self.body(service) | ({"use_insertion_orders": True} if service == "advertiser" else {})
+            self.ids[service] = self.run(self.api.create(service, body, **self.owner(service)))["id"]
+
+    def run(self, answer: Coroutine[Any, Any, Any]) -> Any:
+        """The result."""
+        return self._runner.run(answer)
+
+    def owner(self, service: str) -> dict[str, int]:
+        """The query parameter that names the owner of a new object."""
+        parent = next(entity.parent for entity in ENTITIES if entity.service == service)
+        return {} if parent is None else {parent.column: self.ids[parent.service]}
+
+    def body(self, service: str) -> Json:
+        """The example with this world's ids; names that must be unique are."""
+        fields = dict(examples.NEW[service])
+        fields.pop("code", None)
+        if service == "user":
+            fields["username"] = f"user {next(_numbers)}"
+        links = {"publisher": "publisher", "line_item": "line-item"}
+        fields |= {name: {"id": self.ids[kind]} for name, kind in links.items() if name in fields}
+        if "insertion_orders" in fields:
+            fields["insertion_orders"] = [{"id": self.ids["insertion-order"]}]
+        return fields
+
+    def everything(self) -> list[Any]:
+        """Every row of every object, and the version."""
+        return self.run(self._everything())  # type: ignore[no-any-return]
+
+    async def _everything(self) -> list[Any]:
+        async with self.api.store.connect() as connection:
+            kept = [*(entity.table for entity in ENTITIES), tables.store_state, tables.outbox]
+            return [row for table in kept for row in await connection.execute(select(table))]
+
+    def send(self, method: str, service: str, fields: Json, **query: object) -> Json:
+        """One write; when it is refused nothing may have changed."""
+        # A minute later for each, so that no limit of requests is met.
+        self.api.clock.ahead_ms += MINUTE_MS
+        before = self.everything()
+        response: Json = self.run(self.api.call(method, service, {service: fields}, **query))
+        if response["status"] != "OK":
+            assert self.everything() == before
+            self.refused += 1
+        else:
+            self.taken += 1
+        return response
+
+    def get(self, service: str, row_id: int) -> Json:
+        """The object as it is shown later."""
+        found: Json = self.run(self.api.get(service, row_id))
+        return found
+
+    def close(self) -> None:
+        """Ends it."""
+        self.run(self.api.http.aclose())
+        self.run(self.api.store.dispose())
+
+
+@pytest.fixture
+def world(store_url: str) -> Iterator[World]:
+    with asyncio.Runner() as runner:
+        made = World(runner, store_url)
+        yield made
+        made.close()
+
+
+def fields_of(entity: Entity, kind: str) -> Json:
+    """Schemas of the fields that a drawn body may name."""
+    body = described()["components"]["schemas"][f"{component(entity)}{kind}"]
+    fixed = {*KEPT.get(entity.service, ()), *(link.field for link in entity.references)}
+    fields: Json = body["properties"][entity.service]["properties"]
+    return {name: schema for name, schema in fields.items() if name not in fixed}
+
+
+def some(fields: Json) -> st.SearchStrategy[Json]:
+    """Valid values of a few fields."""
+    names = st.lists(st.sampled_from(sorted(fields)), unique=True, min_size=1, max_size=4)
+    return names.flatmap(
+        lambda chosen: st.fixed_dictionaries({name: generated.values(fields[name]) for name in chosen})
+    )
+
+
+def shows(sent: Any, shown: Any) -> bool:
+    """Whether `shown` is what was sent, normalised as documented.
+
+    Null and an empty array may become a default, an array loses repetitions, an empty text may be null, a date has
+    seconds, objects get the server's ids and names.
+    """
+    if sent is None or sent == []:
+        return True
+    if isinstance(sent, dict):
+        return isinstance(shown, dict) and all(shows(value, shown[name]) for name, value in sent.items())
+    if isinstance(sent, list):
+        unique = [value for place, value in enumerate(sent) if value not in sent[:place]]
+        matching = (one for one in (sent, unique) if len(one) == len(shown or []))
+        return any(all(map(shows, one, shown or [])) for one in matching)
+    if isinstance(sent, bool) or isinstance(shown, bool):
+        return sent is shown
+    if isinstance(sent, int | float):
+        return Decimal(str(sent)).quantize(Decimal("0.000001")) == Decimal(str(shown)).quantize(Decimal("0.000001"))
+    return sent == shown or (sent == "" and shown is None) or _same_moment(sent, shown)
+
+
+def _same_moment(sent: str, shown: str) -> bool:
+    try:
+        return loose_timestamp(sent) == shown
+    except ValueError:
+        return False
+
+
+def assert_shown(entity: Entity, sent: Json, shown: Json) -> None:
+    """Every field that was sent is shown."""
+    hidden = UNSHOWN.get(entity.service, set())
+    assert [name for name in sent if name not in hidden and not shows(sent[name], shown[name])] == [], (sent, shown)
+
+
+@pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.service)
+def test_what_is_taken_is_shown(world: World, entity: Entity) -> None:
+    service = entity.service
+
+    @FEW
+    @given(st.data())
+    def check(data: st.DataObject) -> None:
+        if "POST" in entity.methods:
+            fields = {**world.body(service), **data.draw(some(fields_of(entity, "New")), "new")}
+            made = world.send("POST", service, fields, **world.owner(service))
+            if made["status"] == "OK":
+                assert_shown(entity, fields, made[service])
+                assert world.get(service, made["id"]) == made[service]
+        row_id = world.ids.get(service, 1)
+        before = world.get(service, row_id)
+        change = data.draw(some(fields_of(entity, "Change")), "change")
+        put = world.send("PUT", service, change, id=row_id)
+        after = world.get(service, row_id)
+        if put["status"] == "OK":
+            assert_shown(entity, change, put[service])
+            assert after == put[service]
+        else:
+            assert after == before
+
+    check()
+    assert world.taken > world.refused / 4, (world.taken, world.refused)
+
+
+@pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.service)
+def test_what_is_wrong_is_not_written(world: World, entity: Entity) -> None:
+    service = entity.service
+
+    @FEW
+    @given(st.data())
+    def check(data: st.DataObject) -> None:
+        fields = fields_of(entity, "New" if "POST" in entity.methods else "Change")
+        name = data.draw(st.sampled_from(sorted(fields)), "field")
+        bad = {name: data.draw(generated.wrong(fields[name]), "value")}
+        if "POST" in entity.methods:
+            made = world.send("POST", service, {**world.body(service), **bad}, **world.owner(service))
+            assert (made["status"], made["error_id"]) == ("error", "SYNTAX"), bad
+            assert name in made["error"]
+        put = world.send("PUT", service, bad, id=world.ids.get(service, 1))
+        assert (put["status"], put["error_id"]) == ("error", "SYNTAX"), bad
+        assert name in put["error"]
+
+    check()

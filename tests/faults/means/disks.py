@@ -1,0 +1,79 @@
+"""Small file systems of their own: one that fills up, and one that can be taken away under its users."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import struct
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_EXT4_IOC_SHUTDOWN = 0x8004587D
+_NO_LOG_FLUSH = 2
+
+
+@contextlib.contextmanager
+def small(folder: Path, megabytes: int) -> Iterator[Path]:
+    """A tmpfs of so many megabytes, mounted on `folder`."""
+    folder.mkdir(parents=True)
+    _mount("-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder))
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@contextlib.contextmanager
+def filled(folder: Path) -> Iterator[None]:
+    """Not one block is free on the disk of `folder`."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"\0" * 4096)
+    try:
+        yield
+    finally:
+        ballast.unlink()
+
+
+class LoopDisk:
+    """An ext4 in a file, mounted on `folder` through a loop device."""
+
+    def __init__(self, image: Path, folder: Path, megabytes: int) -> None:
+        self._image = image
+        self._folder = folder
+        folder.mkdir(parents=True)
+        with image.open("wb") as file:
+            file.truncate(megabytes * 2**20)
+        subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+        self.mount()
+
+    def mount(self) -> None:
+        """Mounts it; what its journal holds is applied."""
+        _mount("-o", "loop", str(self._image), str(self._folder))
+
+    def unmount(self) -> None:
+        """Takes it away; nobody may have a file open."""
+        subprocess.run(["umount", str(self._folder)], check=True)
+
+    def remove(self) -> None:
+        """The end of it, in any state."""
+        subprocess.run(["umount", "-l", str(self._folder)], capture_output=True)
+
+    def lose_power(self) -> None:
+        """Nothing more reaches the disk, what was not synced is gone, and every access is EIO, until the next mount."""
+        descriptor = os.open(self._folder, os.O_RDONLY)
+        try:
+            fcntl.ioctl(descriptor, _EXT4_IOC_SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
+        finally:
+            os.close(descriptor)
+
+
+def _mount(*arguments: str) -> None:
+    ended = subprocess.run(["mount", *arguments], capture_output=True, text=True)
+    if ended.returncode != 0:
+        pytest.skip(f"cannot mount a file system: {ended.stderr.strip()}")
