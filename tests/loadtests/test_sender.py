@@ -58,7 +58,8 @@ def sent(
     with serving(answer) as address:
         sender = Sender(address, [REQUEST], connections, mark)
         try:
-            return figures(sender, sender.run(count, rate))
+            sender.run(count, rate)
+            return figures(sender)
         finally:
             sender.close()
 
