@@ -14,6 +14,7 @@ from tests.support.valkey import ValkeyProcess
 
 STREAMS = [keys.events(shard) for shard in range(4)]
 PEER_STREAM = "bench:events"
+_LOOKS = 20
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,9 @@ def take_stream(valkey: ValkeyProcess) -> tuple[int, int]:
     with valkey.client() as client:
         names = [*STREAMS, PEER_STREAM]
         entries, before = sum(int(client.xlen(name)) for name in names), 0
-        while entries != before:
+        for _ in range(_LOOKS):
+            if entries == before:
+                break
             time.sleep(0.15)
             before, entries = entries, sum(int(client.xlen(name)) for name in names)
         memory = sum(int(client.memory_usage(name, samples=0) or 0) for name in names)
