@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import uvicorn
 from uvicorn.server import ServerState
@@ -40,22 +40,31 @@ _NOT_PLAIN = (b"connection", b"content-length", b"transfer-encoding", b"upgrade"
 _CLOSE = (b"connection", b"close")
 
 Header = tuple[bytes, bytes]
-
+Seen = TypeVar("Seen")
 
 Plain = tuple[Kind, Tag, Visitor, bytes, bytes | None, bool]
 """A plain tag request: kind, tag, visitor, referrer (member of an event line), the value of `X-Forwarded-For`, whether
 the client wants the connection closed."""
 
-
 _Block = tuple[Visitor, bytes, bytes | None, bool]
 """What header lines say, taken together: the last four of `Plain`."""
 
 
-class _Blocks(dict[bytes, _Block]):
+class _Memo(dict[bytes, Seen]):
+    """What bytes that came before were read as; it forgets all of it rather than grow."""
+
+    _MOST = 4096
+
+    def keep(self, read: bytes, seen: Seen) -> None:
+        if len(self) >= self._MOST:
+            self.clear()
+        self[read] = seen
+
+
+class _Blocks(_Memo[_Block]):
     """Headers that came before, as they came, without the referrer: a browser says the same with each request, and many
     browsers say the same. What is not plain is a `ValueError`."""
 
-    _MOST = 4096
     _LONGEST = 2048
 
     def __missing__(self, lines: bytes) -> _Block:
@@ -75,16 +84,13 @@ class _Blocks(dict[bytes, _Block]):
         )
         # What names the client is new with each client, and others' would give way to it.
         if forwarded is None and len(lines) <= self._LONGEST:
-            if len(self) >= self._MOST:
-                self.clear()
-            self[lines] = block
+            self.keep(lines, block)
         return block
 
 
-class _Lines(dict[bytes, Header | None]):
+class _Lines(_Memo[Header | None]):
     """Header lines that came before: what is read of them, None: nothing. What is not plain is a `ValueError`."""
 
-    _MOST = 4096
     _LONGEST = 256
 
     def __missing__(self, line: bytes) -> Header | None:
@@ -98,24 +104,18 @@ class _Lines(dict[bytes, Header | None]):
         elif name in _NOT_PLAIN and (name, value.lower()) != (b"connection", b"keep-alive"):
             raise ValueError(line)
         if len(line) <= self._LONGEST:
-            if len(self) >= self._MOST:
-                self.clear()
-            self[line] = header
+            self.keep(line, header)
         return header
 
 
-class _Referrers(dict[bytes, bytes]):
+class _Referrers(_Memo[bytes]):
     """Pages that came before, as members of an event line. What is not plain is a `ValueError`."""
-
-    _MOST = 4096
 
     def __missing__(self, value: bytes) -> bytes:
         if _VALUE.fullmatch(value) is None:
             raise ValueError(value)
         member = visitor.referrer(value)
-        if len(self) >= self._MOST:
-            self.clear()
-        self[value] = member
+        self.keep(value, member)
         return member
 
 
