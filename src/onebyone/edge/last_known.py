@@ -134,6 +134,9 @@ class LastKnown:
         if head is None:
             return
         with contextlib.closing(_open(self._path)) as connection:
+            if self.records and not self._wanted and _is_confirmed(_state(connection), head):
+                # Nothing has come: no lock that a sibling would wait for, and nothing to count.
+                return
             connection.execute("BEGIN IMMEDIATE")
             try:
                 self._follow(connection, head)
@@ -153,14 +156,13 @@ class LastKnown:
     def _follow(self, connection: sqlite3.Connection, head: Head) -> None:
         """Brings every record that is kept to what is published now."""
         state = _state(connection)
-        if state is not None and state.head == head:
-            if now_ms() - state.confirmed_ms < CONFIRM_MS:
-                return
-        elif state is not None and state.head.store_id == head.store_id:
+        if _is_confirmed(state, head):
+            return
+        if state is None or state.head.store_id != head.store_id:
+            connection.execute("DELETE FROM records")
+        elif state.head != head:
             changed = self._changes(state.head, head)
             self._refresh(connection, _all_keys(connection) if changed is None else changed)
-        else:
-            connection.execute("DELETE FROM records")
         row = (head.store_id, head.version, now_ms())
         connection.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?)", row)
 
@@ -212,6 +214,11 @@ def _open(path: Path) -> sqlite3.Connection:
 def _state(connection: sqlite3.Connection) -> State | None:
     row = connection.execute("SELECT store_id, version, confirmed_ms FROM state").fetchone()
     return None if row is None else State(Head(row[0], row[1]), row[2])
+
+
+def _is_confirmed(state: State | None, head: Head) -> bool:
+    """Whether the file is a copy of this version, and has lately been found to be."""
+    return state is not None and state.head == head and now_ms() - state.confirmed_ms < CONFIRM_MS
 
 
 def _all_keys(connection: sqlite3.Connection) -> list[str]:
