@@ -6,6 +6,7 @@ once more at the edge's rate.
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 
 from loadtests.bench import edges, processes, wrk
@@ -83,6 +84,8 @@ def run(conditions: Conditions) -> list[Table]:
 def _round(
     conditions: Conditions, row: Row, server: Server, valkey: ValkeyProcess, saturation: float, rate: float
 ) -> None:
+    # What others have written, nginx its log, must not go to the disk now.
+    os.sync()
     conditions.quiet.wait()
     cpu, others = processes.cpu_seconds(server.pid), Others(server.pid, valkey.pid)
     with conditions.cores.loading():

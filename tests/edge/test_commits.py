@@ -69,7 +69,7 @@ class Waiter:
 
 def submit(commits: Commits, line: bytes) -> asyncio.Future[bool]:
     waiter = Waiter()
-    assert commits.add(line, waiter)
+    assert commits.add([line], waiter)
     return waiter.future
 
 
@@ -116,7 +116,7 @@ async def test_too_many_waiting_events_are_turned_away(journal: Slow) -> None:
     journal.gate.clear()
     submit(commits, b"on its way")
     await asyncio.sleep(0.05)
-    assert [commits.add(b"x", None) for _ in range(4)] == [True, True, False, False]
+    assert [commits.add([b"x"], None) for _ in range(4)] == [True, True, False, False]
     journal.gate.set()
     await commits.close()
     journal.close()

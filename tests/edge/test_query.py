@@ -38,3 +38,19 @@ def test_parse(raw: bytes, values: dict[bytes, bytes], redir: bytes | None, macr
 def test_no_query_string_is_an_error(raw: bytes) -> None:
     number = query.read(raw).tracker_id
     assert number is None or 0 < number < 2**63
+
+
+PAIRS = st.sampled_from(
+    [
+        *b"id=531 id=0 id=07 t=1 t= ancost=.5 gdpr=1 x ? xcachebuster=c redir=[R] redir=".split(),
+        *b"cachebuster=a1 cachebuster=b2 cachebuster= cachebuster=%41 cachebuster=[CB]".split(),
+        b"redir=https://t.example/?a=b",
+        b"redir=http%3A%2F%2Ft.example",
+        b"cachebuster=" + b"a" * 65,
+    ]
+)
+
+
+@given(st.lists(PAIRS, min_size=1, max_size=5).map(b"&".join) | st.from_regex(query.USUAL, fullmatch=True))
+def test_the_usual_query_string_is_read_as_any_other(raw: bytes) -> None:
+    assert query.read(raw) == query._read_any(raw)

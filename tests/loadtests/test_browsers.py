@@ -10,7 +10,7 @@ import pytest
 from loadtests.bench import browsers, growth
 from onebyone import keys
 from onebyone.configuration import TrackerRecord
-from onebyone.edge import fast_way
+from onebyone.edge import plain
 from onebyone.edge.decision import Kind
 from tests.support.valkey import ValkeyProcess
 
@@ -23,9 +23,9 @@ def test_each_is_plain_and_none_is_like_another(tmp_path: Path, target: str, kin
     requests = browsers.read(browsers.write(tmp_path / "file", "127.0.0.1:8080", target, connection=connection))
     assert len(set(requests)) == len(requests) == 4096
     for request in requests:
-        plain = fast_way.read(request)
-        assert plain is not None
-        assert (plain[0], plain[1].tracker_id, plain[-1]) == (kind, 531, connection == "close")
+        read = plain.read(request)
+        assert read is not None
+        assert (read[0], read[1].tracker_id, read[-1]) == (kind, 531, connection == "close")
 
 
 @pytest.mark.parametrize(
@@ -37,8 +37,8 @@ def test_each_is_plain_and_none_is_like_another(tmp_path: Path, target: str, kin
 )
 def test_ids_in_rotation(tmp_path: Path, ids: Sequence[int], least: int, length: int) -> None:
     path = browsers.write(tmp_path / "file", "127.0.0.1:8080", ids=ids, least=least)
-    found = [fast_way.read(request) for request in browsers.read(path)]
-    assert [plain[1].tracker_id for plain in found if plain] == [ids[at % len(ids)] for at in range(length)]
+    found = [plain.read(request) for request in browsers.read(path)]
+    assert [read[1].tracker_id for read in found if read] == [ids[at % len(ids)] for at in range(length)]
 
 
 def test_records_of_many_trackers(valkey: ValkeyProcess) -> None:

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from onebyone.edge import answers, metrics, query, visitor
 from onebyone.edge.answers import Header
 from onebyone.edge.commits import Commits
-from onebyone.edge.decision import HEADERS, PATHS, Cold, Decision, Decisions, Found, Kind
+from onebyone.edge.decision import HEADERS, PATHS, Cold, Decision, Decisions, Event, Found, Kind
 from onebyone.edge.lookup import ConfigurationUnavailable, Lookups
+from onebyone.edge.minting import Mint
 from onebyone.edge.query import Tag
 from onebyone.edge.reasons import Reason
 from onebyone.edge.visitor import Visitor
@@ -56,6 +57,7 @@ class Edge:
         self.draining = False
         """Set once the process is to stop: the fast way then closes behind each answer, as the server does."""
         self._operator = operator
+        self._mint = Mint()
         self._members = lookups.members
         self.wire = Wire(self.verdict)
         self._ignored = {
@@ -80,7 +82,7 @@ class Edge:
         self._ignored[decision.kind, decision.reason].inc()
         return answers.IGNORED[decision.reason]
 
-    async def _decide(self, request: _Request) -> tuple[Decision, bytes | None]:
+    async def _decide(self, request: _Request) -> tuple[Decision, Event | None]:
         found: Found = {}
         while True:
             try:
@@ -94,11 +96,12 @@ class Edge:
                     # Nobody says that the `redir` is approved; the tracker is known and its event counts.
                     found[cold.lookup, cold.record_id] = None
 
-    async def _record(self, decision: Decision, line: bytes | None) -> Decision:
-        if line is None:
+    async def _record(self, decision: Decision, event: Event | None) -> Decision:
+        if event is None:
             return decision
         waiter = _Waiter() if self.wait_for_disk else None
-        if not self.commits.add(line, waiter):
+        fragment, facts = event
+        if not self.commits.add(self._mint.lines((fragment,), (facts,)), waiter):
             return decision.unless(Reason.OVERLOAD)
         if waiter is not None and not await waiter.future:
             return decision.unless(Reason.JOURNAL)

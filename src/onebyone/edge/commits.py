@@ -16,6 +16,7 @@ import queue
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -25,7 +26,7 @@ from onebyone import batches
 from onebyone.edge.journal import Journal
 
 BATCH_EVENTS = 500
-"""Events of one batch at most: a stream entry stays under two megabytes, unpacked."""
+"""Events of one batch at most, and of what is added together: a stream entry stays under two megabytes, unpacked."""
 
 GATHER_SECONDS = 0.001
 """From the end of one commit to the beginning of the next, unless nothing has come for as long."""
@@ -36,10 +37,10 @@ QUICK_SYNCS = 20
 
 
 class Waiter(Protocol):
-    """Who waits for an event to be on disk."""
+    """Who waits for events to be on disk."""
 
     def settled(self, recorded: bool) -> None:
-        """The event is on disk, or the disk refused it. Called on the loop's thread."""
+        """They are on disk, or the disk refused them. Called on the loop's thread."""
 
 
 _log = structlog.get_logger()
@@ -65,8 +66,8 @@ class Commits:
         self._on_batch = on_batch
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
-        self._lines: list[bytes] = []
-        self._waiters: list[Waiter | None] = []
+        self._groups: deque[tuple[list[bytes], Waiter | None]] = deque()
+        self._pending = 0
         self._fatal = False
         self._quick = 0
         self._gather_until = 0.0
@@ -74,7 +75,7 @@ class Commits:
         self._refusing = False
         self._idle = asyncio.Event()
         self._idle.set()
-        self._work: queue.SimpleQueue[tuple[list[bytes], list[Waiter | None]] | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[tuple[list[bytes], list[Waiter]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
@@ -88,17 +89,22 @@ class Commits:
         """Whether there is a journal, and it took the last batch."""
         return self._journal is not None and not self._refusing
 
-    def add(self, line: bytes, waiter: Waiter | None) -> bool:
-        """Queues one event and tells the waiter, on the loop, whether it is on disk. False: too many wait already."""
-        if len(self._lines) >= self._limit:
+    def add(self, lines: list[bytes], waiter: Waiter | None, gathered: bool = False) -> bool:
+        """Queues events and tells the waiter, on the loop, whether they are on disk. False: too many wait already.
+
+        Events that are `gathered` have waited for others; when nothing else is under way they go to the disk at once.
+        """
+        if self._pending >= self._limit:
             return False
-        self._lines.append(line)
-        self._waiters.append(waiter)
+        self._groups.append((lines, waiter))
+        self._pending += len(lines)
         if not self._busy:
             self._busy = True
             self._idle.clear()
             wait = self._gather_until - time.monotonic()
-            if wait > 0:
+            if gathered:
+                self._next()
+            elif wait > 0:
                 self._loop.call_later(wait, self._next)
             else:
                 # At the end of this turn of the loop, so that requests that arrived together go together.
@@ -112,33 +118,33 @@ class Commits:
         await asyncio.to_thread(self._thread.join)
 
     def _next(self) -> None:
-        if len(self._lines) <= BATCH_EVENTS:
-            lines, self._lines = self._lines, []
-            waiters, self._waiters = self._waiters, []
-        else:
-            lines, self._lines = self._lines[:BATCH_EVENTS], self._lines[BATCH_EVENTS:]
-            waiters, self._waiters = self._waiters[:BATCH_EVENTS], self._waiters[BATCH_EVENTS:]
+        lines: list[bytes] = []
+        waiters: list[Waiter] = []
+        while self._groups and len(lines) + len(self._groups[0][0]) <= BATCH_EVENTS:
+            group, waiter = self._groups.popleft()
+            lines += group
+            if waiter is not None:
+                waiters.append(waiter)
+        self._pending -= len(lines)
         if self._quick >= QUICK_SYNCS:
-            self._done(waiters, self._write(lines))
+            self._done(len(lines), waiters, self._write(lines))
         else:
             self._work.put((lines, waiters))
 
-    def _done(self, waiters: list[Waiter | None], failure: str | None) -> None:
+    def _done(self, events: int, waiters: list[Waiter], failure: str | None) -> None:
         if failure is None:
-            self._on_batch(len(waiters))
+            self._on_batch(events)
         else:
-            self._on_failure(len(waiters), self._fatal)
+            self._on_failure(events, self._fatal)
         if self._refusing or failure is not None:
-            self._tell(len(waiters), failure)
-        recorded = failure is None
+            self._tell(events, failure)
         for waiter in waiters:
-            if waiter is not None:
-                try:
-                    waiter.settled(recorded)
-                except Exception:
-                    # Whatever is wrong with one connection, the others of its batch get their answer.
-                    _log.exception("a waiter failed")
-        if self._lines:
+            try:
+                waiter.settled(failure is None)
+            except Exception:
+                # Whatever is wrong with one connection, the others of its batch get their answer.
+                _log.exception("a waiter failed")
+        if self._groups:
             # What has arrived by now, while the last sync ran, is read in this turn of the loop and goes along.
             self._loop.call_soon(self._next)
         else:
@@ -157,7 +163,7 @@ class Commits:
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
             lines, waiters = work
-            self._loop.call_soon_threadsafe(self._done, waiters, self._write(lines))
+            self._loop.call_soon_threadsafe(self._done, len(lines), waiters, self._write(lines))
 
     def _write(self, lines: list[bytes]) -> str | None:
         """Writes one batch and syncs it, on whichever thread has its turn; what went wrong, if anything did."""

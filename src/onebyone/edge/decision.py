@@ -1,8 +1,8 @@
-"""The hot path's decision: what one request to `/imptr`, `/clktr` or `/clktrb` gets, from the tag to the event line.
+"""The hot path's decision: what one request to `/imptr`, `/clktr` or `/clktrb` gets, from the tag to the event.
 
 Read `Decisions.decide` from top to bottom: each line is a row of the edge contract. It never waits: both ways into the
-edge (`app.py` over ASGI, `fast_way.py` without) call it, and when it needs a record that is not in memory it raises
-`Cold`, which only the ASGI way can wait for.
+edge (`app.py` over ASGI, `turns.py` without, which remembers what was decided of a tag) call it, and when it needs a
+record that is not in memory it raises `Cold`, which only the ASGI way can wait for.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 import structlog
 
-from onebyone.edge import answers, metrics, minting, targets, visitor
+from onebyone.edge import answers, metrics, targets, visitor
 from onebyone.edge.answers import Answer
 from onebyone.edge.lookup import Lookup, Lookups, Tracker
 from onebyone.edge.query import Tag
@@ -24,6 +24,8 @@ Kind = Literal["imp", "clk"]
 Record = TypeVar("Record")
 Found = dict[tuple[Lookup[Any], int], Any]
 """Records that were waited for, by where and under which id; None: there is none."""
+Event = tuple[bytes, bytes]
+"""The tracker's fragment and the request's facts, of which `minting.py` makes the event line."""
 
 PATHS: dict[str, Kind] = {"/imptr": "imp", "/clktr": "clk", "/clktrb": "clk"}
 
@@ -71,8 +73,7 @@ class Decisions:
     """Makes the decisions of one process."""
 
     def __init__(self, lookups: Lookups) -> None:
-        self._lookups = lookups
-        self._mint = minting.Mint()
+        self.lookups = lookups
         self._any_seen: set[tuple[int, str | None]] = set()
 
     def decide(
@@ -84,16 +85,16 @@ class Decisions:
         network: bytes,
         method: str = "GET",
         found: Found = _NOTHING,
-    ) -> tuple[Decision, bytes | None]:
-        """The decision by what is in memory and what was `found`, and the event line that must be on disk before it
-        holds. `referrer` and `network` are JSON members of that line. Raises `Cold`."""
+    ) -> tuple[Decision, Event | None]:
+        """The decision by what is in memory and what was `found`, and the event that must be on disk before it holds.
+        `referrer` and `network` are JSON members of its line. Raises `Cold`."""
         if method != "GET" and method != "HEAD":
             return Decision(kind, answers.METHOD, Reason.METHOD), None
         number, script, cachebuster, ancost, signals, redir, macro_left = tag
         pixel = _SCRIPT if (sender.script if script is None else script) else _GIF
         if number is None:
             return Decision(kind, pixel.answer if kind == "imp" else answers.NOT_FOUND, Reason.BAD_ID), None
-        lookup = self._lookups.impressions if kind == "imp" else self._lookups.clicks
+        lookup = self.trackers(kind)
         tracker = lookup.get(number)
         if tracker is None and (tracker := _waited(lookup, number, found)) is None:
             return Decision(kind, pixel.answer if kind == "imp" else answers.NOT_FOUND, Reason.UNKNOWN_ID), None
@@ -121,7 +122,11 @@ class Decisions:
             facts += visitor.privacy(signals, sender.gpc)
         if ancost is not None or macro_left or refused:
             facts += _oddities(ancost, macro_left, refused)
-        return decision, self._mint.line(tracker.fragment, facts)
+        return decision, (tracker.fragment, facts)
+
+    def trackers(self, kind: Kind) -> Lookup[Tracker]:
+        """Where the trackers of that kind are."""
+        return self.lookups.impressions if kind == "imp" else self.lookups.clicks
 
     def without_configuration(self, kind: Kind, tag: Tag, sender: Visitor) -> Decision:
         """The decision when the cache server cannot be asked for what `decide` needs."""
@@ -134,7 +139,7 @@ class Decisions:
 
     def _approved(self, location: bytes, tracker: Tracker, found: Found) -> bool:
         number = tracker.member_id
-        member = self._lookups.members.get(number) or _waited(self._lookups.members, number, found)
+        member = self.lookups.members.get(number) or _waited(self.lookups.members, number, found)
         if member is None or not targets.approved(location, member):
             return False
         if member.redirect_policy == "any":
@@ -175,7 +180,7 @@ def _oddities(ancost: bytes | None, macro_left: bool, refused: bool) -> bytes:
     found = b""
     flags = ['"macro_unreplaced"'] if macro_left else []
     if ancost is not None:
-        found = _ancost(ancost[:_ANCOST_LENGTH])
+        found = cost(ancost[:_ANCOST_LENGTH])
         if not found:
             flags.append('"ancost_invalid"')
     if refused:
@@ -190,6 +195,7 @@ _ANCOST_LENGTH = 14
 
 
 @lru_cache(maxsize=4096)
-def _ancost(text: bytes) -> bytes:
+def cost(text: bytes) -> bytes:
+    """`ancost` as a JSON member of an event line with a comma in front; nothing when it is not valid."""
     micros = parse_ancost(text)
     return b"" if micros is None or micros > ANCOST_MAX_MICROS else b',"ancost":%d' % micros

@@ -41,9 +41,12 @@ class ConfigurationUnavailable(Exception):
 
 
 @dataclass(slots=True)
-class _Entry(Generic[Record]):
+class Entry(Generic[Record]):
+    """A record that is held."""
+
     record: Record
     generation: int
+    """Of the `Lookup` when it was looked up; below 0: not current, and never will be again."""
 
 
 class Lookup(Generic[Record]):
@@ -62,7 +65,7 @@ class Lookup(Generic[Record]):
         self._key = key
         self._decode = decode
         self._limit = limit
-        self._entries: dict[int, _Entry[Record]] = {}
+        self._entries: dict[int, Entry[Record]] = {}
         self._unknown: dict[int, float] = {}
         self._flights: dict[int, asyncio.Task[Record | None]] = {}
         self._generation = 0
@@ -72,10 +75,23 @@ class Lookup(Generic[Record]):
 
     def get(self, record_id: int) -> Record | None:
         """The record if it is held and current; the hot path."""
+        entry = self.entry(record_id)
+        return None if entry is None else entry.record
+
+    def entry(self, record_id: int) -> Entry[Record] | None:
+        """The same, with what tells when it is current no more."""
         entry = self._entries.get(record_id)
-        if entry is not None and entry.generation == self._generation:
-            return entry.record
-        return None
+        return entry if entry is not None and entry.generation == self._generation else None
+
+    def hold(self, record_id: int, record: Record, current: bool = True) -> Entry[Record]:
+        """Holds a record, instead of the oldest if there are too many."""
+        replaced = self._entries.pop(record_id, None)
+        if replaced is None and len(self._entries) >= self._limit:
+            replaced = self._entries.pop(next(iter(self._entries)))
+        if replaced is not None:
+            replaced.generation = -1
+        entry = self._entries[record_id] = Entry(record, self._generation if current else -1)
+        return entry
 
     async def find(self, record_id: int) -> Record | None:
         """The record from memory or the cache server; None when there is none. Raises `ConfigurationUnavailable`."""
@@ -103,7 +119,7 @@ class Lookup(Generic[Record]):
                 return held.record
             raise
 
-    async def _recall(self, record_id: int) -> _Entry[Record] | None:
+    async def _recall(self, record_id: int) -> Entry[Record] | None:
         """The record as an earlier process knew it: from now on held, and looked up again once the server answers."""
         if self._last_known is None:
             return None
@@ -111,13 +127,13 @@ class Lookup(Generic[Record]):
         if text is None:
             return None
         try:
-            entry = _Entry(self._decode(text), -1)
+            record = self._decode(text)
         except (ValueError, TypeError, KeyError) as error:
             _log.error("unreadable record on disk", key=self._key(record_id), error=repr(error))
             return None
         metrics.RECALLED.inc()
         # What was looked up in the meantime is newer.
-        return self._entries.get(record_id) or _bounded(self._entries, self._limit).setdefault(record_id, entry)
+        return self._entries.get(record_id) or self.hold(record_id, record, current=False)
 
     async def _fetch(self, record_id: int, patient: bool) -> Record | None:
         while True:
@@ -136,7 +152,7 @@ class Lookup(Generic[Record]):
             await asyncio.sleep(PATIENCE_STEP_SECONDS)
 
     async def _ask(self, record_id: int) -> Record | None:
-        generation, announcements = self._generation, self._announcements
+        announcements = self._announcements
         try:
             pipe = self._client.pipeline(transaction=False)
             pipe.get(self._key(record_id))
@@ -147,9 +163,12 @@ class Lookup(Generic[Record]):
         if text is None and not complete:
             raise ConfigurationUnavailable("the cache is being refilled")
         if text is None:
-            self._entries.pop(record_id, None)
+            if (gone := self._entries.pop(record_id, None)) is not None:
+                gone.generation = -1
             if announcements == self._announcements:
-                _bounded(self._unknown, UNKNOWN_ENTRIES)[record_id] = time.monotonic() + UNKNOWN_SECONDS
+                if len(self._unknown) >= UNKNOWN_ENTRIES:
+                    del self._unknown[next(iter(self._unknown))]
+                self._unknown[record_id] = time.monotonic() + UNKNOWN_SECONDS
             return None
         try:
             record = self._decode(text)
@@ -160,7 +179,7 @@ class Lookup(Generic[Record]):
         if self._last_known is not None:
             self._last_known.note(self._key(record_id))
         fresh = announcements == self._announcements
-        _bounded(self._entries, self._limit)[record_id] = _Entry(record, generation if fresh else -1)
+        self.hold(record_id, record, current=fresh)
         return record
 
     def announce(self, record_id: int) -> None:
@@ -179,15 +198,6 @@ class Lookup(Generic[Record]):
 
     def __len__(self) -> int:
         return len(self._entries)
-
-
-Value = TypeVar("Value")
-
-
-def _bounded(held: dict[int, Value], limit: int) -> dict[int, Value]:
-    if len(held) >= limit:
-        del held[next(iter(held))]
-    return held
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +230,8 @@ class Lookups:
             keys.tracker("clk", 0).rpartition(":")[0]: self.clicks,
             keys.member(0).rpartition(":")[0]: self.members,
         }
+        self.doubts = 0
+        """How often all that was held became doubtful at once."""
 
     def announce(self, key: str) -> None:
         """A change of the record under this Redis key was published."""
@@ -230,5 +242,6 @@ class Lookups:
 
     def doubt(self) -> None:
         """An announcement was missed."""
+        self.doubts += 1
         for lookup in (self.impressions, self.clicks, self.members):
             lookup.doubt()

@@ -7,6 +7,8 @@ whenever the count is used up, so no coordination is needed; counting does not r
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable, Sequence
+from itertools import islice, repeat
 from time import time_ns
 from typing import Any
 
@@ -27,18 +29,20 @@ class Mint:
     def __init__(self) -> None:
         self._ids = iter(range(0))
 
-    def line(self, fragment: bytes, facts: bytes) -> bytes:
-        """The line of an event that is received now: the tracker's fragment (`as_of`) and the request's facts.
+    def lines(self, fragments: Iterable[bytes], facts: Sequence[bytes]) -> list[bytes]:
+        """The lines of events that are received now: of each the tracker's fragment (`as_of`) and the request's facts.
 
-        `facts` are JSON members, each with a comma in front.
+        Facts are JSON members, each with a comma in front.
         """
-        number = next(self._ids, 0) or self._renew()
-        return _LINE % (number, time_ns() // 1_000_000, fragment, facts)
+        ids = list(islice(self._ids, len(facts)))
+        if len(ids) < len(facts):
+            self._renew()
+            ids += islice(self._ids, len(facts) - len(ids))
+        return [_LINE % four for four in zip(ids, repeat(time_ns() // 1_000_000), fragments, facts, strict=False)]
 
-    def _renew(self) -> int:
+    def _renew(self) -> None:
         first = (secrets.randbelow((1 << _PREFIX_BITS) - 1) + 1) << _COUNT_BITS
         self._ids = iter(range(first + 1, first + _COUNT_END))
-        return first
 
 
 def as_of(tracker: TrackerRecord) -> bytes:

@@ -18,7 +18,9 @@ import orjson
 
 from onebyone.events import CONSENT
 
-USUAL = rb"id=([1-9][0-9]{0,17})(?:&t=([0-9]))?(?:&cachebuster=([0-9A-Za-z]{1,64}))?(?:&ancost=([0-9.]{1,15}))?"
+USUAL = re.compile(
+    rb"id=([1-9][0-9]{0,17})(?:&t=([0-9]))?(?:&cachebuster=([0-9A-Za-z]{1,64}))?(?:&ancost=([0-9.]{1,15}))?"
+)
 """The usual query string: the groups are the values of `Tag` of the same names."""
 CACHEBUSTER_MAX = 64
 CONSENT_MAX = 2048
@@ -106,6 +108,15 @@ _SIGNAL_NAMES = frozenset(raw for raw, _ in _SIGNALS)
 
 def read(raw: bytes) -> Tag:
     """The tag of any query string; never fails."""
+    usual = USUAL.fullmatch(raw)
+    if usual is not None:
+        number, script, buster, ancost = usual.groups()
+        member = b"" if buster is None else b',"cb":"%b"' % buster
+        return Tag(int(number), None if script is None else script == b"1", member, ancost, NO_SIGNALS, None, False)
+    return _read_any(raw)
+
+
+def _read_any(raw: bytes) -> Tag:
     values, redir, macro_left = parse(raw)
     kind, cachebuster = values.get(b"t"), values.get(b"cachebuster")
     signals = NO_SIGNALS

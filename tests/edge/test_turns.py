@@ -1,0 +1,270 @@
+"""Turns: what is remembered of requests says the same as reading them, and is forgotten when it is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+import orjson
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from uvicorn.server import ServerState
+
+from onebyone.edge import plain, turns, visitor
+from onebyone.edge.app import Edge
+from onebyone.edge.commits import BATCH_EVENTS, Commits, Waiter
+from onebyone.edge.decision import Cold, Decision
+from onebyone.edge.lookup import Lookups, Tracker
+from onebyone.edge.turns import Turns
+from onebyone.settings import Settings
+from tests.edge.edge_process import tracker
+from tests.edge.requests import impression
+
+pytestmark = pytest.mark.anyio
+
+Said = tuple[str, str | None, dict[str, Any] | None]
+"""What became of a request: declined, closed or kept; why it is not counted; its event without id and time."""
+
+
+class Client:
+    """A connection of a turn, which notes what it gets."""
+
+    def __init__(self) -> None:
+        self.peer = "203.0.113.9"
+        self.network = visitor.network(self.peer)
+        self.silent_until: float | None = None
+        self.written: list[bytes] = []
+        self.declined: list[bytes] = []
+        self.answers: list[Decision] = []
+        self.closes = False
+        self.write: Callable[[bytes], None] = self.written.append
+
+    def answer(self, decision: Decision) -> None:
+        self.answers.append(decision)
+
+    def close_behind(self) -> None:
+        self.closes = True
+
+    def decline(self, data: bytes) -> None:
+        self.declined.append(data)
+
+
+class Site:
+    """The turns of an edge whose disk is a list."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self.groups: list[int] = []
+        self.lookups = Lookups(cast(Any, None), 4, None)
+        self.publish(tracker("imp", 531), tracker("clk", 531, click_url="https://landing.example/"))
+        self.edge = Edge(Settings(), self.lookups, cast(Commits, self), cast(Any, None))
+        self.turns = Turns(self.edge, cast(asyncio.AbstractEventLoop, self), 75, ServerState())
+
+    def publish(self, *records: Any) -> None:
+        for record in records:
+            lookup = self.lookups.impressions if record.kind == "imp" else self.lookups.clicks
+            lookup.hold(record.id, Tracker.decode(record.encode()))
+
+    def add(self, lines: list[bytes], waiter: Waiter | None, gathered: bool = False) -> bool:
+        assert gathered
+        self.lines += lines
+        self.groups.append(len(lines))
+        if waiter is not None:
+            waiter.settled(True)
+        return True
+
+    def time(self) -> float:
+        return 1000.0
+
+    def ask(self, *requests: bytes) -> list[Client]:
+        """One turn, each request on a connection of its own."""
+        clients = [Client() for _ in requests]
+        self.turns.arrived += zip(clients, requests, strict=True)
+        self.turns._take()
+        return clients
+
+    def said(self, data: bytes) -> Said:
+        self.lines.clear()
+        (client,) = self.ask(data)
+        if client.declined:
+            assert (client.written, client.answers, self.lines) == ([], [], [])
+            return "declined", None, None
+        kept = "closed" if client.closes else "kept"
+        if client.answers:
+            return kept, str(client.answers[0].reason), None
+        (line,), (text,) = self.lines, client.written
+        event = orjson.loads(line)
+        del event["id"], event["ts"]
+        return kept, text.partition(b"content-type: ")[2][:10].decode(), event
+
+    def read(self, data: bytes) -> Said:
+        """The same by the long way, and nothing remembered."""
+        request = plain.read(data)
+        if request is None:
+            return "declined", None, None
+        kind, tag, sender, referrer, _, close = request
+        try:
+            decision, event = self.edge.decisions.decide(kind, tag, sender, referrer, Client().network)
+        except Cold:
+            return "declined", None, None
+        kept = "closed" if close else "kept"
+        if event is None:
+            return kept, str(decision.reason), None
+        found = orjson.loads(b'{"v":1,%b%b}' % event)
+        text = self.edge.wire.text(decision, self.turns.state.default_headers)
+        return kept, text.partition(b"content-type: ")[2][:10].decode(), found
+
+
+LINES = st.sampled_from(
+    [
+        *(b"Host: t|host: t|User-Agent: a|User-Agent: b\xff|Accept: */*|Sec-GPC: 1|Sec-Purpose: prefetch").split(b"|"),
+        *(b"Sec-Fetch-Dest: script|Connection: keep-alive|Connection: close|X-Forwarded-For: 8.8.8.8").split(b"|"),
+        *(b"Content-Length: 0|X-A:b|X-A: Referer: c|referer: d|Referer: e|").split(b"|"),
+    ]
+)
+PAGES = st.sampled_from(
+    [b"https://news.example/1", b"https://news.example/2", b'q"', b"b\\", b"a b", b" ", b"", b"\xc3\xa9", b"\x7f"]
+) | st.integers(1020, 1030).map(lambda length: b"p" * length)
+TAGS = st.sampled_from(
+    [
+        *b"/imptr?id=531 /imptr?id=531&t=1 /imptr?id=531&t=2 /imptr?t=1&id=531 /imptr?id=9 /imptr?id=0531".split(),
+        *b"/clktr?id=531 /clktrb?id=531 /clktr?id=531&redir=https://a.example /IMPTR?id=531 /imptr?".split(),
+    ]
+)
+VALUES = st.sampled_from(
+    [
+        *b"&cachebuster=1 &cachebuster=2 &cachebuster= &cachebuster=[CB] &cachebuster=%41 &cachebuster=1&x=2".split(),
+        *b"&cachebuster=1&ancost=0.25 &cachebuster=1&ancost= &cachebuster=1&ancost=x &ancost=1&cachebuster=1".split(),
+        *b"&cachebuster=1&ancost=0.25&x=1 &cachebuster=1&cachebuster=2 &cachebuster=1&ancost=0.1234567890123".split(),
+        *b"&cachebuster=1&gdpr=1 &cachebuster=1&ancost=1&ancost=2 &cachebuster=1&redir=https://a.example".split(),
+        b"&cachebuster=" + b"c" * 64,
+        b"&cachebuster=" + b"c" * 65,
+        b"",
+    ]
+)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> bytes:
+    lines = draw(st.lists(LINES, max_size=3))
+    if draw(st.booleans()):
+        lines.insert(draw(st.integers(0, len(lines))), b"Referer: " + draw(PAGES))
+    version = draw(st.sampled_from([b" HTTP/1.1"] * 8 + [b" HTTP/1.0", b""]))
+    head = b"GET " + draw(TAGS) + draw(VALUES) + version
+    return b"\r\n".join([head, *lines, b"", b""]) + draw(st.sampled_from([b""] * 8 + [b"x", b"\r\n"]))
+
+
+def usual(number: int, page: bytes = b"https://news.example/1") -> bytes:
+    """A request all of which is remembered once it has come."""
+    line = b"GET /imptr?id=531&t=2&cachebuster=%d HTTP/1.1\r\n" % number
+    return line + b"Host: t\r\nReferer: " + page + b"\r\nUser-Agent: a\r\n\r\n"
+
+
+SITE = Site()
+
+
+@given(st.lists(requests(), min_size=1, max_size=12))
+@example([usual(1, b"https://a.example/x") + usual(2), usual(1), usual(1) + usual(2)])
+@example([usual(1)[:-2], usual(1), usual(1)[:-2], usual(1)[:-4], usual(1) + b"\r\n"])
+def test_what_is_remembered_says_what_reading_says(several: list[bytes]) -> None:
+    for data in several + several:
+        assert SITE.said(data) == SITE.read(data)
+
+
+def test_what_comes_again_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site()
+    site.ask(usual(1))
+    monkeypatch.setattr(turns.Turns, "_the_long_way", None)
+    clients = site.ask(usual(2, b"https://other.example/"), usual(3), usual(4))
+    assert [orjson.loads(line)["cb"] for line in site.lines] == ["1", "2", "3", "4"]
+    assert all(client.silent_until == 1075.0 for client in clients)
+
+
+def test_each_of_a_turn_gets_its_own_answer() -> None:
+    site = Site()
+    script, click = usual(2).replace(b"t=2", b"t=1"), usual(3).replace(b"/imptr?id=531&t=2", b"/clktr?id=531")
+    unknown = usual(4).replace(b"id=531", b"id=9")
+    for _ in range(2):
+        clients = site.ask(usual(1), script, click, unknown, b"POST / HTTP/1.1\r\n\r\n", usual(5))
+        texts = [b"".join(client.written) for client in clients]
+        assert [b"GIF89a" in text for text in texts] == [True, False, False, False, False, True]
+        assert b"content-type: application/javascript" in texts[1]
+        assert b"location: https://landing.example/" in texts[2]
+        assert [len(client.declined) for client in clients] == [0, 0, 0, 1, 1, 0]
+    assert site.groups == [4, 4]
+
+
+async def test_a_change_is_not_answered_by_what_was_remembered() -> None:
+    site = Site()
+    data = usual(1).replace(b"/imptr?id=531&t=2", b"/clktr?id=531")
+
+    def location() -> bytes | None:
+        (client,) = site.ask(data)
+        return None if client.declined else client.written[0].partition(b"location: ")[2].partition(b"\r\n")[0]
+
+    changes: list[Callable[[], None]] = [
+        lambda: site.lookups.clicks.announce(531),
+        site.lookups.doubt,
+        # So many others have come that this one had to go.
+        lambda: site.publish(*(tracker("clk", number) for number in range(1000, 1004))),
+    ]
+    for changed in changes:
+        site.publish(tracker("clk", 531, click_url="https://landing.example/old"))
+        assert [location(), location()] == [b"https://landing.example/old"] * 2
+        changed()
+        assert location() is None, "the ASGI way asks for the record"
+        site.publish(tracker("clk", 531, click_url="https://landing.example/new"))
+        assert [location(), location()] == [b"https://landing.example/new"] * 2
+
+
+def test_a_great_turn_is_several_batches() -> None:
+    site = Site()
+    clients = site.ask(*(usual(number) for number in range(2 * BATCH_EVENTS + 1)))
+    assert site.groups == [BATCH_EVENTS, BATCH_EVENTS, 1]
+    assert all(len(client.written) == 1 for client in clients)
+
+
+def test_a_connection_that_fails_disturbs_nobody() -> None:
+    site = Site()
+    site.ask(usual(1))
+    clients = [Client(), Client(), Client()]
+    clients[1].write = cast(Any, None)
+    site.turns.arrived += zip(clients, map(usual, range(3)), strict=True)
+    site.turns._take()
+    assert [len(client.written) for client in clients] == [1, 0, 1]
+
+
+def test_a_process_that_drains_declines() -> None:
+    site = Site()
+    site.edge.draining = True
+    (client,) = site.ask(usual(1))
+    assert client.declined == [usual(1)]
+
+
+async def test_the_loop_rests_while_others_come_and_not_for_one_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr(turns, "REST_AFTER_SECONDS", 5.0)
+    monkeypatch.setattr(time, "sleep", rests.append)
+    site = Site()
+    site.turns.loop = asyncio.get_running_loop()
+
+    async def turn(*several: bytes) -> None:
+        for data in several:
+            if not site.turns.arrived:
+                site.turns.expect()
+            site.turns.arrived.append((Client(), data))
+        for _ in range(4):
+            await asyncio.sleep(0)
+
+    for _ in range(3):
+        await turn(impression(1))
+    assert rests == [], "one client that asks again and again is answered at once"
+    await turn(impression(1), impression(2))
+    await turn(impression(3), impression(4))
+    assert rests == [turns.REST_SECONDS]
+    await turn(*[impression(5)] * turns.ENOUGH)
+    assert rests == [turns.REST_SECONDS], "enough have come"
+    assert sum(site.groups) == 3 + 4 + turns.ENOUGH
