@@ -238,3 +238,30 @@ async def test_requests_that_come_one_after_the_other_gather(journal: Slow, monk
     await commits.close()
     assert noted.batches == [1, 2]
     journal.close()
+
+
+async def test_a_group_is_never_split_and_may_be_a_batch_of_its_own(journal: Slow) -> None:
+    noted = Noted()
+    commits = noted.commits(journal)
+    waiters = [Waiter(), Waiter(), Waiter()]
+    for waiter, many in zip(waiters, (2, BATCH_EVENTS + 1, 3), strict=True):
+        assert commits.add([b"x"] * many, waiter)
+    assert all(await asyncio.gather(*(waiter.future for waiter in waiters)))
+    await commits.close()
+    assert noted.batches == [2, BATCH_EVENTS + 1, 3]
+    journal.close()
+
+
+async def test_what_has_gathered_goes_to_a_quick_disk_at_once(journal: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onebyone.edge.commits.SLOW_SECONDS", 10.0)
+    noted = Noted()
+    commits = noted.commits(journal)
+    for _ in range(QUICK_SYNCS + 1):
+        assert await submit(commits, b"x")
+    before = list(noted.batches)
+    waiter = Waiter()
+    assert commits.add([b"y", b"z"], waiter, gathered=True)
+    assert noted.batches == [*before, 2]
+    assert waiter.future.result()
+    await commits.close()
+    journal.close()

@@ -31,6 +31,7 @@ class Transport:
         self.written: list[bytes] = []
         self.closed = False
         self.lost = False
+        self.aborted = False
         self.reading = True
 
     def write(self, data: bytes) -> None:
@@ -46,6 +47,10 @@ class Transport:
 
     def get_extra_info(self, name: str) -> Any:
         return ("127.0.0.1", 40000) if name == "peername" else None
+
+    def abort(self) -> None:
+        self.closed = True
+        self.aborted = True
 
     def pause_reading(self) -> None:
         self.reading = False
@@ -217,6 +222,72 @@ async def test_shutdown_waits_for_the_disk_and_closes_behind_the_answer() -> Non
     assert not connection.transport.closed
     connection.disk.sync()
     assert b"\r\nconnection: close\r\n\r\nGIF89a" in connection.transport.written[0]
+    assert connection.transport.closed
+
+
+async def test_shutdown_closes_a_connection_whose_read_turns_out_to_be_half_a_head() -> None:
+    connection = Connection()
+    connection.protocol.data_received(HEAD)
+    connection.protocol.shutdown()
+    await connection.turn()
+    assert connection.transport.closed
+
+
+async def test_what_was_held_goes_to_the_parser_in_one_read() -> None:
+    connection = Connection()
+    both = b"".join(map(impression, (1, 2)))
+    connection.protocol.data_received(both)
+    connection.protocol.data_received(impression(3))
+    assert not connection.transport.reading
+    await connection.turn()
+    assert not connection.transport.reading, "the parser has requests that wait"
+    for _ in range(3):
+        await asyncio.sleep(0.01)
+        connection.disk.sync()
+    await asyncio.sleep(0.01)
+    assert b"".join(connection.transport.written).count(b"x-onebyone: recorded") == 3
+    assert connection.transport.reading
+
+
+@pytest.mark.parametrize("parser", [False, True])
+async def test_a_client_that_does_not_read_its_answers_is_cut_off(parser: bool) -> None:
+    connection = Connection()
+    if parser:
+        await connection.receive(HEAD)
+    connection.protocol.pause_writing()
+    now = asyncio.get_running_loop().time()
+    connection.protocol.close_if_idle(now + 70)
+    assert not connection.transport.closed
+    connection.protocol.close_if_idle(now + 80)
+    assert connection.transport.aborted
+
+
+async def test_a_client_that_reads_again_is_silent_again() -> None:
+    connection = Connection()
+    connection.protocol.pause_writing()
+    connection.protocol.resume_writing()
+    await connection.receive(impression(1))
+    connection.disk.sync()
+    assert len(connection.transport.written) == 1
+
+
+async def test_a_parser_knows_that_the_client_does_not_read() -> None:
+    connection = Connection()
+    connection.protocol.pause_writing()
+    await connection.receive(impression(1))
+    for _ in range(3):
+        connection.disk.sync()
+        await asyncio.sleep(0.01)
+    assert connection.transport.written == []
+    connection.protocol.resume_writing()
+    await asyncio.sleep(0.01)
+    assert b"x-onebyone: recorded" in b"".join(connection.transport.written)
+
+
+async def test_shutdown_of_a_client_that_does_not_read_closes() -> None:
+    connection = Connection()
+    connection.protocol.pause_writing()
+    connection.protocol.shutdown()
     assert connection.transport.closed
 
 

@@ -55,12 +55,12 @@ class Client:
 class Site:
     """The turns of an edge whose disk is a list."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.lines: list[bytes] = []
         self.groups: list[int] = []
         self.lookups = Lookups(cast(Any, None), 4, None)
         self.publish(tracker("imp", 531), tracker("clk", 531, click_url="https://landing.example/"))
-        self.edge = Edge(Settings(), self.lookups, cast(Commits, self), cast(Any, None))
+        self.edge = Edge(Settings(**settings), self.lookups, cast(Commits, self), cast(Any, None))
         self.turns = Turns(self.edge, cast(asyncio.AbstractEventLoop, self), 75, ServerState())
 
     def publish(self, *records: Any) -> None:
@@ -105,9 +105,11 @@ class Site:
         request = plain.read(data)
         if request is None:
             return "declined", None, None
-        kind, tag, sender, referrer, _, close = request
+        kind, tag, sender, referrer, forwarded, close = request
+        hops = [] if forwarded is None else [(b"x-forwarded-for", forwarded)]
+        network = visitor.network(visitor.client_address(Client().peer, hops, self.edge.proxies))
         try:
-            decision, event = self.edge.decisions.decide(kind, tag, sender, referrer, Client().network)
+            decision, event = self.edge.decisions.decide(kind, tag, sender, referrer, network)
         except Cold:
             return "declined", None, None
         kept = "closed" if close else "kept"
@@ -122,6 +124,7 @@ LINES = st.sampled_from(
     [
         *(b"Host: t|host: t|User-Agent: a|User-Agent: b\xff|Accept: */*|Sec-GPC: 1|Sec-Purpose: prefetch").split(b"|"),
         *(b"Sec-Fetch-Dest: script|Connection: keep-alive|Connection: close|X-Forwarded-For: 8.8.8.8").split(b"|"),
+        *(b"X-Forwarded-For: 1.1.1.1, 203.0.113.7|X-Forwarded-For: x|x-forwarded-for: 9.9.9.9").split(b"|"),
         *(b"Content-Length: 0|X-A:b|X-A: Referer: c|referer: d|Referer: e|").split(b"|"),
     ]
 )
@@ -164,14 +167,16 @@ def usual(number: int, page: bytes = b"https://news.example/1") -> bytes:
 
 
 SITE = Site()
+BEHIND_A_PROXY = Site(trusted_proxies="203.0.113.0/24")
 
 
+@pytest.mark.parametrize("site", [SITE, BEHIND_A_PROXY], ids=["direct", "behind a proxy"])
 @given(st.lists(requests(), min_size=1, max_size=12))
 @example([usual(1, b"https://a.example/x") + usual(2), usual(1), usual(1) + usual(2)])
 @example([usual(1)[:-2], usual(1), usual(1)[:-2], usual(1)[:-4], usual(1) + b"\r\n"])
-def test_what_is_remembered_says_what_reading_says(several: list[bytes]) -> None:
+def test_what_is_remembered_says_what_reading_says(site: Site, several: list[bytes]) -> None:
     for data in several + several:
-        assert SITE.said(data) == SITE.read(data)
+        assert site.said(data) == site.read(data)
 
 
 def test_what_comes_again_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,6 +186,34 @@ def test_what_comes_again_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> 
     clients = site.ask(usual(2, b"https://other.example/"), usual(3), usual(4))
     assert [orjson.loads(line)["cb"] for line in site.lines] == ["1", "2", "3", "4"]
     assert all(client.silent_until == 1075.0 for client in clients)
+
+
+@pytest.mark.parametrize(
+    "more", [b"Sec-GPC: 1\r\n", b"X-Forwarded-For: 198.51.100.1\r\n", b"Sec-Fetch-Dest: script\r\n"]
+)
+def test_what_else_is_not_read_again(more: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(trusted_proxies="203.0.113.0/24")
+    data = usual(1).replace(b"User-Agent", more + b"User-Agent").replace(b"&t=2", b"")
+    before = site.said(data)
+    monkeypatch.setattr(turns.Turns, "_the_long_way", None)
+    assert site.said(data) == before
+
+
+def test_a_fault_in_one_request_disturbs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site()
+    site.ask(usual(1))
+    monkeypatch.setattr(plain, "read", None)
+    clients = site.ask(usual(2), b"POST / HTTP/1.1\r\n\r\n", usual(3))
+    assert [(len(client.written), len(client.declined)) for client in clients] == [(1, 0), (0, 1), (1, 0)]
+
+
+def test_what_is_remembered_is_bounded_and_the_oldest_goes() -> None:
+    memo: plain.Memo[bytes, int] = plain.Memo(16)
+    for number in range(100):
+        memo.keep(b"%d" % number, number)
+        memo.keep(b"%d" % number, number)
+        assert len(memo) <= 16
+    assert all(memo[b"%d" % number] == number for number in range(87, 100))
 
 
 def test_each_of_a_turn_gets_its_own_answer() -> None:

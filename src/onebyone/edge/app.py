@@ -54,6 +54,7 @@ class Edge:
         self.commits = commits
         self.proxies = settings.proxy_networks
         self.wait_for_disk = settings.receipt == "disk"
+        self.tracker_cache = settings.tracker_cache
         self.draining = False
         """Set once the process is to stop: the fast way then closes behind each answer, as the server does."""
         self._operator = operator

@@ -1,8 +1,9 @@
 """Group commit: all requests that wait share one sync.
 
-A request that comes after a pause goes to the disk at once, with all that the same turn of the loop has read. While
-requests come one after the other, each batch gathers for a moment first: a commit costs as much as a dozen events, and
-without that moment it would carry two or three. The journal's seq has no holes: it moves only when a batch is on disk.
+The events of the fast way come by turns (`turns.py`), which have gathered already. An event of the ASGI way that comes
+after a pause goes to the disk at once, with all that the loop has read at the same time; while such events come one
+after the other, each batch gathers for a moment first: a commit costs as much as a dozen events, and without that
+moment it would carry two or three. The journal's seq has no holes: it moves only when a batch is on disk.
 
 A disk that has lately been quick is written to on the loop's own thread: handing a batch to another thread and back,
 under an interpreter lock that both need, costs more than the write itself. After one slow sync a thread of its own
@@ -107,7 +108,7 @@ class Commits:
             elif wait > 0:
                 self._loop.call_later(wait, self._next)
             else:
-                # At the end of this turn of the loop, so that requests that arrived together go together.
+                # Behind what the loop has read at the same time, so that requests that arrived together go together.
                 self._loop.call_soon(self._next)
         return True
 
@@ -120,7 +121,7 @@ class Commits:
     def _next(self) -> None:
         lines: list[bytes] = []
         waiters: list[Waiter] = []
-        while self._groups and len(lines) + len(self._groups[0][0]) <= BATCH_EVENTS:
+        while self._groups and (not lines or len(lines) + len(self._groups[0][0]) <= BATCH_EVENTS):
             group, waiter = self._groups.popleft()
             lines += group
             if waiter is not None:
@@ -145,7 +146,7 @@ class Commits:
                 # Whatever is wrong with one connection, the others of its batch get their answer.
                 _log.exception("a waiter failed")
         if self._groups:
-            # What has arrived by now, while the last sync ran, is read in this turn of the loop and goes along.
+            # What has arrived by now, while the last sync ran, is read before and goes along.
             self._loop.call_soon(self._next)
         else:
             self._busy = False

@@ -84,6 +84,7 @@ class FastWay(asyncio.Protocol):
 
     __slots__ = (
         "_arrived",
+        "_closes",
         "_held",
         "_parser",
         "_paused_until",
@@ -101,6 +102,8 @@ class FastWay(asyncio.Protocol):
         self._parser: _Parser | None = None
         """Has the connection, while it is there and has not finished."""
         self._held: list[bytes] | None = None
+        self._closes = False
+        """The next answer is the last."""
         self._paused_until: float | None = None
         """When it is closed if it does not read its answers by then; None: it does."""
 
@@ -112,7 +115,7 @@ class FastWay(asyncio.Protocol):
         self.network = visitor.network(self.peer)
         ways = self._ways
         self.silent_until: float | None = ways.loop.time() + HEAD_SECONDS
-        """When it is closed; None: a request is under way, or it is the parser's."""
+        """When it is closed; None: a request is under way, it is the parser's, or the client does not read."""
         ways.state.connections.add(cast(Any, self))
         ways.idle.add(self)
         ways.turns.new_connections = True
@@ -135,7 +138,7 @@ class FastWay(asyncio.Protocol):
             # The client does not wait for its answer; one request at a time keeps answers in order and memory bounded.
             if self._held is None:
                 self._held = []
-                if self.write != self._write_and_close:
+                if not self._closes:
                     self.write = self._write_and_go_on
             self._held.append(data)
             self._transport.pause_reading()
@@ -157,6 +160,7 @@ class FastWay(asyncio.Protocol):
 
     def close_behind(self) -> None:
         """The next answer is the last."""
+        self._closes = True
         self.write = self._write_and_close
 
     def decline(self, data: bytes) -> None:
@@ -165,20 +169,24 @@ class FastWay(asyncio.Protocol):
         if self._transport.is_closing():
             return
         self.silent_until = None
+        self.write = self._transport.write
         if self._parser is None:
             self._parser = _Parser(cast(uvicorn.Config, ways.config), ways.state, ways.app_state, ways.loop)
             self._parser.connection_made(self._transport)
-        held, self._held = self._held, None
-        self.write = self._transport.write
+            if self._paused_until is not None:
+                self._parser.pause_writing()
+        if self._held is not None:
+            # In one read, so that the parser's own flow control begins where it may read.
+            data, self._held = b"".join((data, *self._held)), None
+            self._transport.resume_reading()
         try:
             self._parser.data_received(data)
-            if held is not None and not self._transport.is_closing():
-                self._transport.resume_reading()
-                self._parser.data_received(b"".join(held))
         except Exception:
             # As the loop does with what `data_received` raises; the others of the turn must not notice.
             _log.exception("a request could not be read")
             self._transport.abort()
+        if self._closes:
+            self._parser.shutdown()
 
     def _write_and_close(self, text: bytes) -> None:
         self.write = _ignored
@@ -198,15 +206,19 @@ class FastWay(asyncio.Protocol):
             self.data_received(b"".join(held))
 
     def close_if_idle(self, now: float) -> None:
-        """Closes a connection that has been silent for too long; uvicorn's protocol looks after its own."""
-        until = self._paused_until or self.silent_until
-        if until is not None and self._parser is None and now >= until:
+        """Closes a connection that has been silent for too long, or has not read its answers for as long; uvicorn's
+        protocol looks after its own silence."""
+        if self._paused_until is not None:
+            if now >= self._paused_until:
+                # What it does not read could never be flushed.
+                self._transport.abort()
+        elif self.silent_until is not None and now >= self.silent_until:
             self._transport.close()
 
     def shutdown(self) -> None:
         """The server wants the connection closed, behind the answer that it waits for. Called by uvicorn."""
         if self._parser is None:
-            if self.silent_until is None:
+            if self.silent_until is None and self._paused_until is None:
                 self.close_behind()
             else:
                 self._transport.close()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TypeVar
 
 from onebyone.edge import query, visitor
@@ -24,6 +25,7 @@ _NOT_PLAIN = (b"connection", b"content-length", b"transfer-encoding", b"upgrade"
 _CLOSE = (b"connection", b"close")
 
 Header = tuple[bytes, bytes]
+Key = TypeVar("Key")
 Seen = TypeVar("Seen")
 
 Plain = tuple[Kind, Tag, Visitor, bytes, bytes | None, bool]
@@ -31,21 +33,22 @@ Plain = tuple[Kind, Tag, Visitor, bytes, bytes | None, bool]
 the client wants the connection closed."""
 
 
-class Memo(dict[bytes, Seen]):
-    """What bytes that came before were read as; it forgets all of it rather than grow."""
+class Memo(dict[Key, Seen]):
+    """What came before was read as this; it forgets an eighth, the oldest, rather than grow."""
 
     def __init__(self, most: int = 4096) -> None:
         super().__init__()
         self._most = most
 
-    def keep(self, read: bytes, seen: Seen) -> None:
+    def keep(self, read: Key, seen: Seen) -> None:
         """From now on it is known."""
-        if len(self) >= self._most:
-            self.clear()
+        if len(self) >= self._most and read not in self:
+            for oldest in list(islice(self, self._most // 8 + 1)):
+                del self[oldest]
         self[read] = seen
 
 
-class _Lines(Memo[Header | None]):
+class _Lines(Memo[bytes, Header | None]):
     """Header lines that came before: what is read of them, None: nothing. What is not plain is a `ValueError`."""
 
     _LONGEST = 256

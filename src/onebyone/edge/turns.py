@@ -40,21 +40,18 @@ REST_AFTER_SECONDS = 0.001
 """It only rests when the turn before was not longer ago, and not of a single client that asks again and again."""
 ENOUGH = 100
 """With so many requests there is nothing to wait for."""
-TAGS = 262_144
-"""Tags of which the decision is remembered, all of them."""
-
 _LONGEST = 2048
 """Bytes of headers that are remembered."""
-_ENDINGS = 64
-"""What may follow the page behind the same headers."""
 _TAG = re.compile(rb"GET (/[a-z]+)\?id=([1-9][0-9]{0,17})(?:&t=([0-9]))?")
+_VERSION, _REFERRER, _FORWARDED = b" HTTP/1.1\r\n", b"\r\nReferer: ", b"\r\nX-Forwarded-For: "
 _UNESCAPED = bytes(set(range(0x21, 0x7F)) - set(b'"\\'))
 """What a page may consist of to be a JSON string as it is; nearly all do."""
 
-_Tag = tuple[Entry[Tracker], Decision, Decision]
+_Known = tuple[Entry[Tracker], Decision, Decision]
 """What a tag leads to: its tracker, while the entry is current, and the decision for an image and for a script."""
-_Sender = tuple[bytes, bool, bool]
-"""What headers say: the agent (member of an event line), whether a script is wanted, whether to close."""
+_Sender = tuple[bytes, bytes, bool, bool]
+"""What headers say: the agent and the privacy signals (members of an event line), whether a script is wanted, whether
+to close."""
 
 _log = structlog.get_logger()
 
@@ -95,9 +92,10 @@ class Turns:
         self._mint = minting.Mint()
         self._lookups = edge.decisions.lookups
         self._doubts = 0
-        self._tags: Memo[_Tag] = Memo(TAGS)
-        self._senders: Memo[Memo[_Sender]] = Memo()
-        self._costs: Memo[bytes] = Memo()
+        self._tags: Memo[bytes, _Known] = Memo(edge.tracker_cache)
+        self._senders: Memo[bytes, _Sender] = Memo()
+        self._costs: Memo[bytes, bytes] = Memo()
+        self._networks: Memo[tuple[str, bytes], bytes] = Memo(16_384)
         self._rest_until = 0.0
         self.new_connections = False
         """Whether some were made since the last turn."""
@@ -135,24 +133,29 @@ class Turns:
         self._rest_until = time.monotonic() + REST_AFTER_SECONDS if among_others else 0.0
 
     def _decide(self, arrived: list[tuple[Connection, bytes]]) -> None:
-        tags, senders, costs = self._tags, self._senders, self._costs
+        tags, senders, costs, proxies = self._tags, self._senders, self._costs, self.edge.proxies
         answers: list[tuple[Connection, Decision]] = []
         fragments: list[bytes] = []
         facts: list[bytes] = []
         for connection, data in arrived:
-            start = data.find(b" HTTP/1.1\r\n")
-            head, _, values = data[:start].partition(b"&cachebuster=")
-            cachebuster, _, ancost = values.partition(b"&ancost=")
-            at = data.rfind(b"\r\nReferer: ", start)
             try:
+                whole, network = data, connection.network
+                if proxies and (at := data.rfind(_FORWARDED)) >= 0:
+                    end = data.index(b"\r\n", at + 19)
+                    network = self._networks[connection.peer, data[at + 19 : end]]
+                    data = data[:at] + data[end:]
+                start = data.find(_VERSION)
+                head, _, values = data[:start].partition(b"&cachebuster=")
+                cachebuster, _, ancost = values.partition(b"&ancost=")
                 entry, image, other = tags[head]
                 cost = costs[ancost]
+                at = data.rfind(_REFERRER, start)
                 if at < 0:
-                    agent, script, close = senders[data[start:]][b""]
+                    agent, privacy, script, close = senders[data[start:]]
                     referrer = b""
                 else:
                     end = data.index(b"\r\n", at + 11)
-                    agent, script, close = senders[data[start:at]][data[end:]]
+                    agent, privacy, script, close = senders[data[start:at] + data[end:]]
                     page = data[at + 11 : end]
                     if not page or page.translate(None, _UNESCAPED) or len(page) > REFERRER_MAX:
                         raise KeyError(page)
@@ -160,7 +163,7 @@ class Turns:
                 if entry.generation < 0 or not cachebuster.isalnum() or len(cachebuster) > CACHEBUSTER_MAX:
                     raise KeyError(head)
             except (KeyError, ValueError):
-                if (found := self._the_long_way(connection, data)) is not None:
+                if (found := self._the_long_way(connection, whole)) is not None:
                     answers.append((connection, found[0]))
                     fragments.append(found[1][0])
                     facts.append(found[1][1])
@@ -170,24 +173,27 @@ class Turns:
             answers.append((connection, other if script else image))
             fragments.append(entry.record.fragment)
             # The members and their order are those of `Decisions.decide`.
-            facts.append(b"".join((connection.network, agent, referrer, b',"cb":"', cachebuster, b'"', cost)))
+            facts.append(b"".join((network, agent, referrer, b',"cb":"', cachebuster, b'"', privacy, cost)))
         if answers:
             self._record(self._mint.lines(fragments, facts), answers)
 
     def _the_long_way(self, connection: Connection, data: bytes) -> tuple[Decision, Event] | None:
         """The decision of any plain request and its event; None: it has its answer, or was declined."""
         edge = self.edge
-        request = plain.read(data)
-        if request is None:
-            connection.decline(data)
-            return None
-        kind, tag, sender, referrer, forwarded, close = request
-        network = connection.network
-        if edge.proxies and forwarded is not None:
-            hops = [(b"x-forwarded-for", forwarded)]
-            network = visitor.network(visitor.client_address(connection.peer, hops, edge.proxies))
         try:
+            request = plain.read(data)
+            if request is None:
+                connection.decline(data)
+                return None
+            kind, tag, sender, referrer, forwarded, close = request
+            network = connection.network
+            if edge.proxies and forwarded is not None:
+                hops = [(b"x-forwarded-for", forwarded)]
+                network = visitor.network(visitor.client_address(connection.peer, hops, edge.proxies))
+                self._networks.keep((connection.peer, forwarded), network)
             made, event = edge.decisions.decide(kind, tag, sender, referrer, network)
+            if event is not None:
+                self._learn(data, request)
         except Exception:
             # `Cold`; or a fault, which the ASGI way will meet again, log, and answer with a 500.
             connection.decline(data)
@@ -197,24 +203,34 @@ class Turns:
         if event is None:
             connection.answer(made)
             return None
-        self._learn(data, request)
         return made, event
 
     def _learn(self, data: bytes, request: Plain) -> None:
-        """Remembers the parts of a request that was recorded, each if nothing is odd about it."""
+        """Remembers the parts of a request that was recorded, each if nothing is odd about it.
+
+        It is cut as `_decide` cuts it; a test holds the two together.
+        """
         kind, tag, sender, referrer, forwarded, close = request
-        start = data.index(b" HTTP/1.1\r\n")
+        if forwarded is not None and self.edge.proxies:
+            if (at := data.rfind(_FORWARDED)) < 0:
+                return
+            data = data[:at] + data[data.index(b"\r\n", at + 19) :]
+        start = data.index(_VERSION)
         head, _, values = data[:start].partition(b"&cachebuster=")
         ancost = values.partition(b"&ancost=")[2]
-        if (tag.ancost or b"") == ancost and ((cost := decision.cost(ancost)) or not ancost):
-            self._costs.keep(ancost, cost)
-        at = data.rfind(b"\r\nReferer: ", start)
-        before, behind = (data[start:], b"") if at < 0 else (data[start:at], data[data.index(b"\r\n", at + 11) :])
-        usual = forwarded is None and not sender.prefetch and not sender.gpc
-        if usual and (at < 0) == (not referrer) and len(before) + len(behind) <= _LONGEST:
-            if before not in self._senders:
-                self._senders.keep(before, Memo(_ENDINGS))
-            self._senders[before].keep(behind, (sender.agent, sender.script, close))
+        if ancost not in self._costs and (tag.ancost or b"") == ancost:
+            cost = decision.cost(ancost)
+            if cost or not ancost:
+                self._costs.keep(ancost, cost)
+        at = data.rfind(_REFERRER, start)
+        lines = data[start:] if at < 0 else data[start:at] + data[data.index(b"\r\n", at + 11) :]
+        usual = (forwarded is None or self.edge.proxies) and (at < 0) == (not referrer) and not sender.prefetch
+        if usual and len(lines) <= _LONGEST and lines not in self._senders:
+            privacy = visitor.privacy(NO_SIGNALS, sender.gpc)
+            self._senders.keep(lines, (sender.agent, privacy, sender.script, close))
+        known = self._tags.get(head)
+        if known is not None and known[0].generation >= 0:
+            return
         match = _TAG.fullmatch(head)
         if match is None:
             return
@@ -228,7 +244,8 @@ class Turns:
     def _record(self, lines: list[bytes], answers: list[tuple[Connection, Decision]]) -> None:
         commits, waiter = self.edge.commits, _Answers(self, answers)
         if not self.edge.wait_for_disk:
-            waiter.give(None if commits.add(lines, None, gathered=True) else Reason.OVERLOAD)
+            # Not at once: the answers come before the sync.
+            waiter.give(None if commits.add(lines, None) else Reason.OVERLOAD)
         elif not commits.add(lines, waiter, gathered=True):
             waiter.give(Reason.OVERLOAD)
 
@@ -247,17 +264,17 @@ class _Answers:
     def give(self, reason: Reason | None) -> None:
         """Gives all answers; `reason`: why nothing is counted after all."""
         turns = self._turns
-        if reason is not None or turns.edge.draining:
-            for connection, decision in self._answers:
-                connection.answer(decision if reason is None else decision.unless(reason))
-            return
+        one_by_one = reason is not None or turns.edge.draining
         wire, headers, until = turns.edge.wire, turns.state.default_headers, turns.loop.time() + turns.keep_alive
         last, text = None, b""
-        for connection, decision in self._answers:
-            if decision is not last:
-                last, text = decision, wire.text(decision, headers)
-            connection.silent_until = until
+        for connection, made in self._answers:
             try:
+                if one_by_one:
+                    connection.answer(made if reason is None else made.unless(reason))
+                    continue
+                if made is not last:
+                    last, text = made, wire.text(made, headers)
+                connection.silent_until = until
                 connection.write(text)
             except Exception:
                 # Whatever is wrong with one connection, the others of its turn get their answer.
