@@ -42,6 +42,8 @@ ENOUGH = 100
 """With so many requests there is nothing to wait for."""
 _LONGEST = 2048
 """Bytes of headers that are remembered."""
+_LONGEST_HOPS = 256
+"""Bytes of an `X-Forwarded-For` that is remembered."""
 _TAG = re.compile(rb"GET (/[a-z]+)\?id=([1-9][0-9]{0,17})(?:&t=([0-9]))?")
 _VERSION, _REFERRER, _FORWARDED = b" HTTP/1.1\r\n", b"\r\nReferer: ", b"\r\nX-Forwarded-For: "
 _UNESCAPED = bytes(set(range(0x21, 0x7F)) - set(b'"\\'))
@@ -190,7 +192,8 @@ class Turns:
             if edge.proxies and forwarded is not None:
                 hops = [(b"x-forwarded-for", forwarded)]
                 network = visitor.network(visitor.client_address(connection.peer, hops, edge.proxies))
-                self._networks.keep((connection.peer, forwarded), network)
+                if len(forwarded) <= _LONGEST_HOPS:
+                    self._networks.keep((connection.peer, forwarded), network)
             made, event = edge.decisions.decide(kind, tag, sender, referrer, network)
             if event is not None:
                 self._learn(data, request)
