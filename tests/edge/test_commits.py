@@ -211,12 +211,18 @@ async def test_a_quick_disk_is_written_to_on_the_loop_and_a_slow_one_is_not(
     journal.close()
 
 
-async def test_a_refusal_on_the_loop_is_a_refusal(journal: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+async def on_a_quick_disk(journal: Slow, monkeypatch: pytest.MonkeyPatch) -> tuple[Noted, Commits]:
+    """Commits that write on the loop, after `QUICK_SYNCS` + 1 batches."""
     monkeypatch.setattr("onebyone.edge.commits.SLOW_SECONDS", 10.0)
     noted = Noted()
     commits = noted.commits(journal)
     for _ in range(QUICK_SYNCS + 1):
         assert await submit(commits, b"x")
+    return noted, commits
+
+
+async def test_a_refusal_on_the_loop_is_a_refusal(journal: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    noted, commits = await on_a_quick_disk(journal, monkeypatch)
     journal.fault = fault(sqlite3.SQLITE_FULL, "SQLITE_FULL")
     assert await submit(commits, b"lost") is False
     journal.fault = None
@@ -253,11 +259,7 @@ async def test_a_group_is_never_split_and_may_be_a_batch_of_its_own(journal: Slo
 
 
 async def test_what_has_gathered_goes_to_a_quick_disk_at_once(journal: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("onebyone.edge.commits.SLOW_SECONDS", 10.0)
-    noted = Noted()
-    commits = noted.commits(journal)
-    for _ in range(QUICK_SYNCS + 1):
-        assert await submit(commits, b"x")
+    noted, commits = await on_a_quick_disk(journal, monkeypatch)
     before = list(noted.batches)
     waiter = Waiter()
     assert commits.add([b"y", b"z"], waiter, gathered=True)

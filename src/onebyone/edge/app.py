@@ -58,7 +58,7 @@ class Edge:
         self.draining = False
         """Set once the process is to stop: the fast way then closes behind each answer, as the server does."""
         self._operator = operator
-        self._mint = Mint()
+        self.mint = Mint()
         self._members = lookups.members
         self.wire = Wire(self.verdict)
         self._ignored = {
@@ -102,7 +102,7 @@ class Edge:
             return decision
         waiter = _Waiter() if self.wait_for_disk else None
         fragment, facts = event
-        if not self.commits.add(self._mint.lines((fragment,), (facts,)), waiter):
+        if not self.commits.add(self.mint.lines((fragment,), (facts,)), waiter):
             return decision.unless(Reason.OVERLOAD)
         if waiter is not None and not await waiter.future:
             return decision.unless(Reason.JOURNAL)

@@ -22,7 +22,7 @@ from typing import Protocol
 import structlog
 from uvicorn.server import ServerState
 
-from onebyone.edge import decision, minting, plain, visitor
+from onebyone.edge import decision, plain, visitor
 from onebyone.edge.app import Edge
 from onebyone.edge.commits import BATCH_EVENTS
 from onebyone.edge.decision import Decision, Event
@@ -91,7 +91,6 @@ class Turns:
         self.loop = loop
         self.keep_alive = keep_alive
         self.state = state
-        self._mint = minting.Mint()
         self._lookups = edge.decisions.lookups
         self._doubts = 0
         self._tags: Memo[bytes, _Known] = Memo(edge.tracker_cache)
@@ -141,31 +140,32 @@ class Turns:
         facts: list[bytes] = []
         for connection, data in arrived:
             try:
-                whole, network = data, connection.network
-                if proxies and (at := data.rfind(_FORWARDED)) >= 0:
-                    end = data.index(b"\r\n", at + 19)
-                    network = self._networks[connection.peer, data[at + 19 : end]]
-                    data = data[:at] + data[end:]
-                start = data.find(_VERSION)
-                head, _, values = data[:start].partition(b"&cachebuster=")
+                rest, network = data, connection.network
+                if proxies:
+                    hops, rest = _without(_FORWARDED, data)
+                    if hops is not None:
+                        network = self._networks[connection.peer, hops]
+                start = rest.find(_VERSION)
+                head, _, values = rest[:start].partition(b"&cachebuster=")
                 cachebuster, _, ancost = values.partition(b"&ancost=")
                 entry, image, other = tags[head]
                 cost = costs[ancost]
-                at = data.rfind(_REFERRER, start)
+                # What `_without` does, without the call: this is nearly each request, and calls have a budget.
+                at = rest.rfind(_REFERRER, start)
                 if at < 0:
-                    agent, privacy, script, close = senders[data[start:]]
+                    agent, privacy, script, close = senders[rest[start:]]
                     referrer = b""
                 else:
-                    end = data.index(b"\r\n", at + 11)
-                    agent, privacy, script, close = senders[data[start:at] + data[end:]]
-                    page = data[at + 11 : end]
+                    end = rest.index(b"\r\n", at + 11)
+                    agent, privacy, script, close = senders[rest[start:at] + rest[end:]]
+                    page = rest[at + 11 : end]
                     if not page or page.translate(None, _UNESCAPED) or len(page) > REFERRER_MAX:
                         raise KeyError(page)
                     referrer = b',"ref":"%b"' % page
                 if entry.generation < 0 or not cachebuster.isalnum() or len(cachebuster) > CACHEBUSTER_MAX:
                     raise KeyError(head)
             except (KeyError, ValueError):
-                if (found := self._the_long_way(connection, whole)) is not None:
+                if (found := self._the_long_way(connection, data)) is not None:
                     answers.append((connection, found[0]))
                     fragments.append(found[1][0])
                     facts.append(found[1][1])
@@ -177,7 +177,7 @@ class Turns:
             # The members and their order are those of `Decisions.decide`.
             facts.append(b"".join((network, agent, referrer, b',"cb":"', cachebuster, b'"', privacy, cost)))
         if answers:
-            self._record(self._mint.lines(fragments, facts), answers)
+            self._record(self.edge.mint.lines(fragments, facts), answers)
 
     def _the_long_way(self, connection: Connection, data: bytes) -> tuple[Decision, Event] | None:
         """The decision of any plain request and its event; None: it has its answer, or was declined."""
@@ -209,28 +209,25 @@ class Turns:
         return made, event
 
     def _learn(self, data: bytes, request: Plain) -> None:
-        """Remembers the parts of a request that was recorded, each if nothing is odd about it.
-
-        It is cut as `_decide` cuts it; a test holds the two together.
-        """
+        """Remembers the parts of a request that was recorded, each if nothing is odd about it."""
         kind, tag, sender, referrer, forwarded, close = request
-        if forwarded is not None and self.edge.proxies:
-            if (at := data.rfind(_FORWARDED)) < 0:
-                return
-            data = data[:at] + data[data.index(b"\r\n", at + 19) :]
-        start = data.index(_VERSION)
-        head, _, values = data[:start].partition(b"&cachebuster=")
+        page, rest = _without(_REFERRER, data)
+        hops = None
+        if self.edge.proxies:
+            hops, rest = _without(_FORWARDED, rest)
+        start = rest.index(_VERSION)
+        headers = rest[start:]
+        head, _, values = rest[:start].partition(b"&cachebuster=")
         ancost = values.partition(b"&ancost=")[2]
         if ancost not in self._costs and (tag.ancost or b"") == ancost:
             cost = decision.cost(ancost)
             if cost or not ancost:
                 self._costs.keep(ancost, cost)
-        at = data.rfind(_REFERRER, start)
-        lines = data[start:] if at < 0 else data[start:at] + data[data.index(b"\r\n", at + 11) :]
-        usual = (forwarded is None or self.edge.proxies) and (at < 0) == (not referrer) and not sender.prefetch
-        if usual and len(lines) <= _LONGEST and lines not in self._senders:
+        # A header whose name is written otherwise was not cut out; such lines are new with each page or client.
+        cut = (page is None) == (not referrer) and hops == forwarded
+        if cut and not sender.prefetch and len(headers) <= _LONGEST and headers not in self._senders:
             privacy = visitor.privacy(NO_SIGNALS, sender.gpc)
-            self._senders.keep(lines, (sender.agent, privacy, sender.script, close))
+            self._senders.keep(headers, (sender.agent, privacy, sender.script, close))
         known = self._tags.get(head)
         if known is not None and known[0].generation >= 0:
             return
@@ -251,6 +248,19 @@ class Turns:
             waiter.give(None if commits.add(lines, None) else Reason.OVERLOAD)
         elif not commits.add(lines, waiter, gathered=True):
             waiter.give(Reason.OVERLOAD)
+
+
+def _without(header: bytes, data: bytes) -> tuple[bytes | None, bytes]:
+    """The value of the last header line that begins so, None: there is none, and the request without that line.
+
+    `ValueError` when the line has no end.
+    """
+    at = data.rfind(header)
+    if at < 0:
+        return None, data
+    start = at + len(header)
+    end = data.index(b"\r\n", start)
+    return data[start:end], data[:at] + data[end:]
 
 
 class _Answers:
