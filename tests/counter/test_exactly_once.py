@@ -137,6 +137,33 @@ async def test_two_counters_at_once_count_once(each_lane: Lane) -> None:
     assert await each_lane.rows(tables.holes) == []
 
 
+async def test_a_counter_held_up_behind_its_commit_takes_nothing_back(
+    each_lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish = Stream.publish
+    held, go_on, told = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def hold_the_first(stream: Stream, progress: dict[str, int]) -> None:
+        first = bool(progress) and not held.is_set()
+        if first:
+            held.set()
+            await go_on.wait()
+        await publish(stream, progress)
+        if first:
+            told.set()
+
+    monkeypatch.setattr(Stream, "publish", hold_the_first)
+    async with each_lane.counter(), each_lane.counter():
+        each_lane.send(1)
+        await held.wait()
+        each_lane.send(2)
+        await eventually(lambda: each_lane.progress() == 2, "the other one counts on")
+        go_on.set()
+        await told.wait()
+        assert each_lane.progress() == 2
+    assert await each_lane.counted() == 2
+
+
 async def test_one_producer_in_two_shards_counts_once(each_lane: Lane) -> None:
     each_lane.settings.shards = 2
     sent = [batch(each_lane.producer, seq) for seq in range(1, 51)]

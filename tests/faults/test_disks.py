@@ -62,7 +62,7 @@ def _has_gone(oracle: Oracle, pid: int) -> bool:
 @fault(
     12,
     "disk of the journals loses power",
-    means="ext4 on a loop device, EXT4_IOC_SHUTDOWN without flush: EIO, unsynced data gone; mounted again",
+    means="ext4 on a loop device, EXT4_IOC_SHUTDOWN without flush between two system calls: EIO, unsynced data gone",
     refused=("journal",),
     broken=True,
 )
@@ -73,7 +73,10 @@ def test_the_journals_disk_loses_power(experiment: Experiment, tmp_path: Path) -
             for _ in oracle.rounds(doubtful=True):
                 time.sleep(oracle.random.uniform(0, 1))
                 edges = oracle.product.pids("edge")
-                disk.lose_power()
+                # Not within a sync: Linux (6.18) may say 0 to one that the shutdown overtakes, though the data is
+                # gone. A loop of write and fdatasync with nothing else lost one so in 5 of 100 shutdowns.
+                with processes.frozen(oracle.product, "edge"):
+                    disk.lose_power()
                 processes.wait_gone(edges, "no edge goes on on a disk that is gone")
                 oracle.product.terminate()
                 disk.unmount()

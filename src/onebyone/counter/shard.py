@@ -145,7 +145,10 @@ class Shard:
         published = await self._stream.published()
         await self._ledger.know(published)
         committed = self._ledger.committed
-        self._untold |= {name: committed[name] for name, seq in published.items() if seq > committed[name]}
+        too_high = {name: committed[name] for name, seq in published.items() if seq > committed[name]}
+        if too_high:
+            await self._stream.withdraw(too_high)
+            self._untold |= too_high
 
     async def _went_back(self) -> bool:
         """Whether the stream now gives out ids below the position, which a read from there would never see."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, cast
 
 import redis.asyncio
@@ -21,6 +22,14 @@ READ_ENTRIES = 1000
 _TRIM = """
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return -1 end
 return redis.call('XTRIM', KEYS[1], 'MINID', '=', ARGV[2])
+"""
+
+# A counter that was held up behind its commit must not take back what another has published since.
+_PUBLISH = """
+for at = 1, #ARGV, 2 do
+    local told = tonumber(redis.call('HGET', KEYS[1], ARGV[at]))
+    if not told or told < tonumber(ARGV[at + 1]) then redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1]) end
+end
 """
 
 
@@ -73,9 +82,13 @@ class Stream:
         return parse_id(about["last-generated-id"])
 
     async def publish(self, progress: Mapping[str, int]) -> None:
-        """Tells edges what is committed."""
+        """Tells edges what is committed; never less than they were told before."""
         if progress:
-            await self._client.hset(keys.progress(self._shard), mapping=dict(progress))
+            await self._client.eval(_PUBLISH, 1, keys.progress(self._shard), *chain.from_iterable(progress.items()))
+
+    async def withdraw(self, producers: Iterable[str]) -> None:
+        """Takes back what edges were told of these; unlike a lower value, a full server takes this too."""
+        await self._client.hdel(keys.progress(self._shard), *producers)
 
     async def published(self) -> dict[str, int]:
         """What edges were told is committed."""

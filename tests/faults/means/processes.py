@@ -31,16 +31,22 @@ def wait_gone(pids: list[int], why: str) -> None:
 
 @contextlib.contextmanager
 def frozen(product: Product, *roles: str) -> Iterator[None]:
-    """SIGSTOP to all processes of some roles, SIGCONT at the end."""
+    """SIGSTOP to all processes of some roles, SIGCONT at the end. Inside, none of them is within a system call."""
     pids = [pid for role in roles for pid in wait_until(lambda role=role: product.pids(role), f"{role} runs")]  # type: ignore[misc]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
+        wait_until(lambda: all(map(_is_stopped, pids)), "all have stopped", every=0.001)
         yield
     finally:
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
+
+
+def _is_stopped(pid: int) -> bool:
+    states = (stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{pid}/task").glob("*/stat"))
+    return all(state in "TZX" for state in states)
 
 
 def embedded(product: Product) -> Any:
