@@ -7,10 +7,11 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 HEAD_MAX = 65_536
 """Bytes of request line and headers after which a connection is closed."""
@@ -28,10 +29,13 @@ _STEP_SECONDS = 0.02
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol with an end to what a stranger may send, and how long, before a request begins.
 
+    A client that does not read its answers is cut off when it has not for as long as it may be silent.
+
     Once the server drains every answer says `Connection: close`, so that clients go elsewhere by themselves.
     """
 
     _head_timer: asyncio.TimerHandle | None = None
+    _full_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _in_head = False
 
@@ -41,6 +45,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget_head()
+        self._forget_full()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -70,8 +75,19 @@ class BoundedProtocol(HttpToolsProtocol):
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        # What it does not read could never be flushed.
+        self._full_timer = self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._forget_full()
+        super().resume_writing()
+
     def _head_is_late(self) -> None:
-        if not self.transport.is_closing():
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        elif not self.transport.is_closing():
             self.transport.close()
 
     def _forget_head(self) -> None:
@@ -79,16 +95,42 @@ class BoundedProtocol(HttpToolsProtocol):
             self._head_timer.cancel()
             self._head_timer = None
 
+    def _forget_full(self) -> None:
+        if self._full_timer is not None:
+            self._full_timer.cancel()
+            self._full_timer = None
+
+
+class Accepting(Protocol):
+    """What accepts connections of a listener, from when it was made."""
+
+    def close(self) -> None:
+        """No more; those that are left become uvicorn's `connections`."""
+
+    async def wait_closed(self) -> None:
+        """As of asyncio's servers."""
+
+
+Accept = Callable[[socket.socket, uvicorn.Config, ServerState, dict[str, Any]], Accepting]
+"""Makes what accepts; config, server state and application state are what uvicorn's protocols are made with."""
+
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None], draining: asyncio.Event) -> None:
+    def __init__(
+        self, config: uvicorn.Config, started: Callable[[], None], draining: asyncio.Event, accept: Accept | None
+    ) -> None:
         super().__init__(config)
         self._announce = started
         self._draining = draining
+        self._accept = accept
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.lifespan.state["drain"] = self._draining
-        await super().startup(sockets)
+        accept = self._accept
+        await super().startup(sockets if accept is None else [])
+        if accept is not None:
+            made = (accept(one, self.config, self.server_state, self.lifespan.state) for one in sockets or ())
+            self.servers = cast("list[asyncio.base_events.Server]", list(made))
         self._announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -112,19 +154,18 @@ async def serve(
     stopping: asyncio.Event,
     drain_seconds: Callable[[], float],
     started: Callable[[], None],
-    http: Callable[..., asyncio.Protocol] | None = None,
+    accept: Accept | None = None,
 ) -> None:
     """Serves `app` until `stopping` is set and `drain_seconds()` have passed; then finishes what runs and returns.
 
-    `started` is called once the loop accepts connections. `http` makes the protocol of a connection; default:
-    uvicorn's own, bounded.
+    `started` is called once the loop accepts connections. `accept` does so; default: the loop, and uvicorn's own
+    protocol, bounded, has them.
     """
     draining = asyncio.Event()
     server = _Server(
         uvicorn.Config(
             app,
-            # uvicorn calls whatever stands here for each connection.
-            http=cast("type[asyncio.Protocol]", http or BoundedProtocol),
+            http=BoundedProtocol,
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -136,6 +177,7 @@ async def serve(
         ),
         started,
         draining,
+        accept,
     )
     running = asyncio.create_task(server.serve(sockets=[listener]))
     stop = asyncio.create_task(stopping.wait())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import sys
 from functools import partial
 
@@ -12,7 +13,7 @@ from onebyone import logs, role, web_server
 from onebyone.edge import first_journal, metrics, operator
 from onebyone.edge.app import Edge
 from onebyone.edge.commits import Commits
-from onebyone.edge.fast_way import FastWays
+from onebyone.edge.entrance import Entrance
 from onebyone.edge.journal import Journal
 from onebyone.edge.knowledge import Knowledge
 from onebyone.edge.operator import Health
@@ -75,9 +76,11 @@ async def main(settings: Settings) -> int:
     deadline = asyncio.get_running_loop().time() + START_SECONDS
     for event in (begun, knowledge.usable):
         await lifeline.until(event, max(0.0, deadline - asyncio.get_running_loop().time()))
-    http = FastWays(edge, asyncio.get_running_loop()) if settings.edge_http == "fast" else None
+    fast = settings.edge_http == "fast" and hasattr(select, "epoll")
     notice = partial(lifeline.notice, settings.drain_seconds)
-    await web_server.serve(edge, role.listener(), lifeline.stopping, notice, serving.set, http)
+    await web_server.serve(
+        edge, role.listener(), lifeline.stopping, notice, serving.set, partial(Entrance, edge) if fast else None
+    )
     await beginning
     await commits.close()
     await asyncio.gather(asyncio.to_thread(shipper.stop, SHIP_SECONDS), knowledge.stop())

@@ -34,8 +34,6 @@ from onebyone.edge.visitor import REFERRER_MAX, Visitor
 
 REST_SECONDS = 0.0003
 """How long the loop rests before a turn."""
-GATHER_SECONDS = 0.001
-"""How long a turn waits for others instead, while new connections come."""
 REST_AFTER_SECONDS = 0.001
 """It only rests when the turn before was not longer ago, and not of a single client that asks again and again."""
 ENOUGH = 100
@@ -105,9 +103,6 @@ class Turns:
         """The first request of a turn has come: the turn is taken once the loop has read what else there is."""
         if time.monotonic() >= self._rest_until:
             self.loop.call_soon(self._take)
-        elif self.new_connections:
-            # The loop accepts one connection each time that it looks, so it must not sleep.
-            self.loop.call_later(GATHER_SECONDS, self._take)
         else:
             self.loop.call_soon(self._rest)
 

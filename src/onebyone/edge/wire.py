@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
@@ -49,6 +50,7 @@ class Wire:
         return text
 
 
+@lru_cache(maxsize=64)
 def last(text: bytes) -> bytes:
     """The same answer, after which the connection is closed."""
     return text.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n", 1)

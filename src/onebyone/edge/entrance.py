@@ -1,0 +1,204 @@
+"""The door of an edge process: accepts its connections, and looks which of them have something to read.
+
+Read `_look` from top to bottom. All sockets of the fast way are watched by one epoll of their own, which the loop
+watches as a single descriptor: one call says which connections have something, and they are read one after the other.
+A loop's own transports would be asked for each by itself, and one that is made for a connection that asks once costs
+more than its answer. A connection that has sent its request when it is accepted is read at once, and when it is closed
+behind the answer it was never watched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import select
+import socket
+from functools import partial
+from typing import Any, cast
+
+import structlog
+import uvicorn
+from uvicorn.server import ServerState
+
+from onebyone.edge.app import Edge
+from onebyone.edge.fast_way import FastWay, ignored
+from onebyone.edge.parser import Parser
+from onebyone.edge.turns import Turns
+from onebyone.web_server import HEAD_SECONDS
+
+ACCEPTS = 32
+"""Connections that are accepted in one look, so that the sibling processes get theirs of a burst."""
+READ_BYTES = 65_536
+_EVENTS = 512
+"""Connections that are read in one look."""
+IDLE_STEP_SECONDS = 0.5
+"""A silent connection may live this much longer than it should."""
+EXHAUSTED_SECONDS = 1.0
+"""How long connections wait in the kernel when this process can open no more files."""
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+_log = structlog.get_logger()
+
+
+class Entrance:
+    """A server, as uvicorn sees it: `close` ends accepting. All methods belong to the loop's thread."""
+
+    def __init__(
+        self, edge: Edge, listener: socket.socket, config: uvicorn.Config, state: ServerState, app_state: dict[str, Any]
+    ) -> None:
+        """Accepts from here on; `config`, `state` and `app_state` are what uvicorn's protocols are made with."""
+        self._loop = asyncio.get_running_loop()
+        self.turns = Turns(edge, self._loop, config.timeout_keep_alive, state)
+        self._state = state
+        self._parser = partial(Parser, config, state, app_state, self.take_back)
+        self._connections: dict[int, FastWay] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._listener = listener
+        self._closed = False
+        self._exhausted = False
+        listener.setblocking(False)
+        if listener.family != socket.AF_UNIX:
+            # Those that are accepted have it from there.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # The kernel keeps a connection, for a second or three, until its request is there to be read at once.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
+        self._poll = select.epoll()
+        self._poll.register(listener, select.EPOLLIN)
+        self._loop.add_reader(self._poll.fileno(), self._look)
+        self._loop.call_later(IDLE_STEP_SECONDS, self._close_idle)
+
+    def _look(self) -> None:
+        arrived, connections, read = self.turns.arrived, self._connections, os.read
+        expected = bool(arrived)
+        for number, _ in self._poll.poll(0, _EVENTS):
+            if (connection := connections.get(number)) is None:
+                self._accept()
+                continue
+            if connection.silent_until is None:
+                self._poll.unregister(number)
+                connection.unwatched()
+                continue
+            try:
+                data = read(number, READ_BYTES)
+            except BlockingIOError:
+                continue
+            except OSError:
+                data = b""
+            if data:
+                connection.silent_until = None
+                arrived.append((connection, data))
+            else:
+                connection.close()
+        if arrived and not expected:
+            self.turns.expect()
+
+    def _accept(self) -> None:
+        connections, arrived, turns = self._connections, self.turns.arrived, self.turns
+        for _ in range(ACCEPTS):
+            try:
+                # What `socket.accept` calls; the object that it makes of the descriptor would only be taken apart.
+                number, address = self._listener._accept()  # type: ignore[attr-defined]
+            except BlockingIOError:
+                self._exhausted = False
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self._wait_for_room(error)
+                    return
+                # This client has gone already.
+                continue
+            os.set_blocking(number, False)
+            connections[number] = connection = FastWay(self, number, address)
+            try:
+                data = os.read(number, READ_BYTES)
+            except BlockingIOError:
+                connection.silent_until = self._loop.time() + HEAD_SECONDS
+                connection.watch()
+                continue
+            except OSError:
+                data = b""
+            if data:
+                turns.new_connections = True
+                arrived.append((connection, data))
+            else:
+                connection.close()
+
+    def _wait_for_room(self, error: OSError) -> None:
+        if not self._exhausted:
+            _log.warning("cannot accept connections, they wait", error=repr(error))
+        self._exhausted = True
+        self._poll.unregister(self._listener)
+        self._loop.call_later(EXHAUSTED_SECONDS, self._accept_again)
+
+    def _accept_again(self) -> None:
+        if not self._closed:
+            self._poll.register(self._listener, select.EPOLLIN)
+
+    def watch(self, connection: FastWay) -> None:
+        """Reads it when it has something."""
+        self._poll.register(connection.number, select.EPOLLIN)
+
+    def forget(self, connection: FastWay) -> int:
+        """Whoever asks has the connection's socket from here on."""
+        number = connection.number
+        del self._connections[number]
+        connection.number = -1
+        connection.silent_until = None
+        connection.write = ignored
+        if self._closed:
+            self._state.connections.discard(cast(Any, connection))
+        return number
+
+    def hand_over(self, connection: FastWay, data: bytes, unsent: bytes = b"") -> None:
+        """uvicorn's protocol gets the connection: writes what is `unsent`, and takes `data` as read."""
+        number = self.forget(connection)
+        with contextlib.suppress(FileNotFoundError):
+            self._poll.unregister(number)
+        leaving = self._loop.create_task(self._lead(connection, socket.socket(fileno=number), data, unsent))
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+
+    async def _lead(self, connection: FastWay, own: socket.socket, data: bytes, unsent: bytes) -> None:
+        # A shutdown meanwhile must not forget it.
+        self._state.connections.add(cast(Any, connection))
+        try:
+            _, parser = await self._loop.connect_accepted_socket(
+                lambda: self._parser(data, unsent, connection.closes), own
+            )
+        except OSError:
+            # The client has gone.
+            own.close()
+            return
+        finally:
+            self._state.connections.discard(cast(Any, connection))
+        if connection.closes:
+            parser.shutdown()
+
+    def take_back(self, transport: asyncio.Transport, data: bytes) -> None:
+        """The fast way has the connection again, from this request on."""
+        number = os.dup(transport.get_extra_info("socket").fileno())
+        connection = self._connections[number] = FastWay(self, number, transport.get_extra_info("peername"))
+        transport.abort()
+        if not self.turns.arrived:
+            self.turns.expect()
+        self.turns.arrived.append((connection, data))
+
+    def _close_idle(self) -> None:
+        now = self._loop.time()
+        for connection in list(self._connections.values()):
+            if connection.silent_until is not None and now >= connection.silent_until:
+                connection.close()
+        if self._connections or not self._closed:
+            self._loop.call_later(IDLE_STEP_SECONDS, self._close_idle)
+
+    def close(self) -> None:
+        """No more connections; uvicorn sees to those that are left."""
+        self._closed = True
+        with contextlib.suppress(FileNotFoundError):
+            self._poll.unregister(self._listener)
+        self._state.connections.update(cast(Any, self._connections.values()))
+
+    async def wait_closed(self) -> None:
+        """Nothing is waited for."""
