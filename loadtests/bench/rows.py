@@ -54,14 +54,15 @@ class Column:
     """Two results are compared by it."""
 
     def value(self, row: Row, rows: Sequence[Row]) -> float | None:
-        """The median or the sum, or its ratio."""
+        """The median or the sum; a ratio is the median of the rounds' own, as the pace of the machine changes."""
         if self.show == "sum":
             return sum(row.values[self.measure]) if self.measure in row.values else None
-        own = row.median(self.measure)
-        if self.against is None or own is None:
-            return own
-        other = next((peer.median(self.measure) for peer in rows if peer.name == self.against), None)
-        return own / other if other else None
+        own = row.values.get(self.measure, [])
+        if self.against is None or not own:
+            return row.median(self.measure)
+        other = next((peer.values.get(self.measure, []) for peer in rows if peer.name == self.against), [])
+        ratios = [mine / theirs for mine, theirs in zip(own, other, strict=False) if theirs]
+        return median(ratios) if ratios else None
 
     def text(self, row: Row, rows: Sequence[Row]) -> str:
         """The cell."""

@@ -23,7 +23,7 @@ PEER, OWN, NONE = row("peer", 8.0, 10.0, 30.0), row("own", 20.0, 5.0), Row("none
     ("column", "cells"),
     [
         pytest.param(Column("us", "micros"), ("10.0", "12.5", ""), id="the middle round, or between the two"),
-        pytest.param(Column("x", "micros", 2, "peer"), ("1.00", "1.25", ""), id="ratio of the medians"),
+        pytest.param(Column("x", "micros", 2, "peer"), ("1.00", "1.50", ""), id="the middle of the rounds' ratios"),
         pytest.param(Column("x", "micros", 2, "absent"), ("", "", ""), id="no ratio without its peer"),
         pytest.param(Column("range", "micros", 0, show="range"), ("8-30", "5-20", ""), id="lowest and highest"),
         pytest.param(Column("sum", "micros", 0, show="sum"), ("48", "25", ""), id="of all rounds"),

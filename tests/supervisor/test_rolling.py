@@ -93,4 +93,3 @@ def test_connections_that_have_not_asked_yet_are_served_at_sigterm(product: Prod
         connection.close()
     for client in clients:
         client.close()
-
