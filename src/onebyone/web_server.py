@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol, cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 HEAD_MAX = 65_536
@@ -29,7 +29,8 @@ _STEP_SECONDS = 0.02
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol with an end to what a stranger may send, and how long, before a request begins.
 
-    A client that does not read its answers is cut off when it has not for as long as it may be silent.
+    A client that does not read its answers for as long as it may be silent is cut off: what is closed is flushed first,
+    and what nobody reads would be flushed for ever.
 
     Once the server drains every answer says `Connection: close`, so that clients go elsewhere by themselves.
     """
@@ -38,6 +39,8 @@ class BoundedProtocol(HttpToolsProtocol):
     _full_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _in_head = False
+    _answered: RequestResponseCycle | None = None
+    """The request that the application has now; uvicorn's `cycle` is the last one of those that wait behind it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -46,6 +49,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget_head()
         self._forget_full()
+        if self._answered is not None:
+            # Else it writes to a transport that is gone, and uvicorn logs that with a traceback.
+            self._answered.disconnected = True
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -54,7 +60,8 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if self._head_timer is None:
             self._await_head()
-        self._head_bytes += len(data)
+        # Of a read with several requests only the last is still in its head.
+        self._head_bytes += len(data.rpartition(b"\r\n\r\n")[2])
         if self._head_bytes > HEAD_MAX and not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n")
             self.transport.close()
@@ -75,20 +82,43 @@ class BoundedProtocol(HttpToolsProtocol):
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._await_flush()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self._await_flush()
+
+    def timeout_keep_alive_handler(self) -> None:
+        self._head_is_late()
+
     def pause_writing(self) -> None:
         super().pause_writing()
-        # What it does not read could never be flushed.
-        self._full_timer = self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
+        self._await_reader()
 
     def resume_writing(self) -> None:
-        self._forget_full()
         super().resume_writing()
+        if not self.transport.is_closing():
+            self._forget_full()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _head_is_late(self) -> None:
         if self.transport.get_write_buffer_size():
             self.transport.abort()
         elif not self.transport.is_closing():
             self.transport.close()
+
+    def _await_flush(self) -> None:
+        if self.transport.is_closing() and self.transport.get_write_buffer_size():
+            self._await_reader()
+
+    def _await_reader(self) -> None:
+        if self._full_timer is None:
+            self._full_timer = self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
 
     def _forget_head(self) -> None:
         if self._head_timer is not None:

@@ -8,8 +8,8 @@ import contextlib
 import os
 import resource
 import socket
+import struct
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from types import CodeType
 from typing import Any, Literal, cast
@@ -24,10 +24,18 @@ from onebyone.edge.commits import Commits, Waiter
 from onebyone.edge.entrance import Entrance
 from onebyone.edge.lookup import Lookups, Tracker
 from onebyone.settings import Settings
+from onebyone.web_server import BoundedProtocol
 from tests.edge.edge_process import tracker
 from tests.edge.requests import HEAD, impression
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """The product's loop."""
+    return "asyncio", {"use_uvloop": True}
+
 
 RECORDED = b"x-onebyone: recorded\r\n"
 
@@ -57,9 +65,8 @@ class Disk:
 class Client:
     """A browser: what it sends is there at once, and it says what it got."""
 
-    def __init__(self, path: str, number: int | None = None) -> None:
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.connect(path)
+    def __init__(self, address: Any, number: int | None = None) -> None:
+        self.socket = socket.create_connection(address)
         self.socket.setblocking(False)
         if number is not None:
             self.send(impression(number))
@@ -89,26 +96,25 @@ class Client:
 class House:
     """An edge in this process, with its entrance open; its disk is the test's."""
 
-    def __init__(self, folder: str, keep_alive: float = 75, receipt: Literal["disk", "memory"] = "disk") -> None:
+    def __init__(self, keep_alive: float = 75, receipt: Literal["disk", "memory"] = "disk") -> None:
         self.disk = Disk()
         lookups = Lookups(cast(Any, None), 10, None)
         lookups.impressions.hold(531, Tracker.decode(tracker("imp", 531).encode()))
         self.edge = Edge(Settings(receipt=receipt), lookups, cast(Commits, self.disk), cast(Any, None))
-        config = uvicorn.Config(self.edge, lifespan="off", ws="none", proxy_headers=False, log_config=None)
+        config = uvicorn.Config(
+            self.edge, http=BoundedProtocol, lifespan="off", ws="none", proxy_headers=False, log_config=None
+        )
         config.timeout_keep_alive = cast(int, keep_alive)
         config.load()
         self.state = ServerState()
         self.state.default_headers = [(b"date", b"today")]
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.path = f"{folder}/edge"
-        self.listener.bind(self.path)
-        self.listener.listen(128)
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.entrance = Entrance(self.edge, self.listener, config, self.state, {})
         self.clients: list[Client] = []
 
     def client(self, number: int | None = None) -> Client:
         """A new connection; with a number, its first impression is sent."""
-        self.clients.append(Client(self.path, number))
+        self.clients.append(Client(self.listener.getsockname(), number))
         return self.clients[-1]
 
     def leave(self) -> None:
@@ -141,7 +147,7 @@ async def open_house() -> AsyncIterator[Any]:
     with contextlib.ExitStack() as stack:
 
         def build(**settings: Any) -> House:
-            house = House(stack.enter_context(tempfile.TemporaryDirectory()), **settings)
+            house = House(**settings)
             stack.callback(house.listener.close)
             stack.callback(house.shut_down)
             stack.callback(house.leave)
@@ -226,6 +232,8 @@ async def test_a_client_that_goes_before_its_answer_is_counted(house: House) -> 
     await house.turn()
     await house.settled()
     assert len(house.disk.lines) == 1
+    await house.turn()
+    assert house.entrance._connections == {}
     house.shut_down()
     assert house.state.connections == set()
 
@@ -274,8 +282,9 @@ async def test_shutdown_closes_a_connection_whose_read_turns_out_to_be_half_a_he
 async def test_shutdown_reaches_a_connection_that_is_being_handed_over(house: House) -> None:
     client = house.client()
     client.send(HEAD)
-    while house.entrance.turns.arrived or not house.state.connections:  # noqa: ASYNC110
+    while not house.entrance.turns.arrived:  # noqa: ASYNC110
         await asyncio.sleep(0)
+    house.entrance.turns._take()
     house.shut_down()
     await house.turn()
     assert client.closed()
@@ -304,17 +313,18 @@ async def test_a_client_that_does_not_read_its_answers_gets_them_all_later(house
     (connection,) = house.entrance._connections.values()
     with socket.socket(fileno=os.dup(connection.number)) as own:
         own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sent = 1
     while connection.number >= 0:
         client.send(impression(sent))
         await house.settled()
         sent += 1
-        assert sent < 100
+        assert sent < 1000
     assert len(house.state.connections) == 1, "the parser has it"
     found = b""
-    for _ in range(5):
+    for _ in range(200):
         found += client.read()
-        await asyncio.sleep(0.01)
+        await house.settled()
     assert (found.count(RECORDED), found.count(b"HTTP/1.1 200 OK"), found.count(b"GIF89a")) == (sent, sent, sent)
 
 
@@ -338,8 +348,9 @@ async def test_a_client_that_never_reads_is_cut_off(open_house: Any) -> None:
 
 
 async def test_shutdown_of_an_idle_connection_closes_it(house: House) -> None:
-    client = house.client()
-    await house.turn()
+    client = house.client(1)
+    await house.settled()
+    assert client.read()
     house.shut_down()
     assert client.closed()
 
@@ -400,6 +411,107 @@ async def test_shutdown_of_a_connection_that_the_parser_has_is_the_parsers(house
     assert client.closed()
     await house.turn()
     assert house.state.connections == set()
+
+
+async def test_a_client_that_does_not_read_its_last_answer_is_cut_off(open_house: Any) -> None:
+    house = open_house(keep_alive=0.3)
+    client = house.client()
+    client.send(b"HEAD /imptr?id=531 HTTP/1.1\r\nHost: t\r\n\r\n")
+    await house.settled()
+    (parser,) = house.state.connections
+    # Less than what makes a loop's transport say that it is full.
+    parser.transport.write(bytes(8_000_000))
+    parser.transport.set_write_buffer_limits(high=64_000_000)
+    parser.resume_writing()
+    assert parser.transport.get_write_buffer_size() > 0
+    client.send(b"HEAD /imptr?id=531 HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
+    for _ in range(100):
+        await asyncio.sleep(0.02)
+        if not house.state.connections:
+            return
+    raise AssertionError("it stays")
+
+
+async def test_a_fault_of_one_look_does_not_stop_the_next(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise MemoryError
+
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    first = house.client(1)
+    await house.settled()
+    assert first.read()
+    with monkeypatch.context() as patched:
+        patched.setattr(house.entrance, "_accept", fail)
+        first.send(impression(2))
+        second = house.client(3)
+        await house.turn()
+    await house.settled()
+    assert RECORDED in first.read()
+    assert RECORDED in second.read()
+
+
+async def test_a_connection_that_cannot_be_watched_is_closed_behind_its_answer(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    client = house.client(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(house.entrance, "watch", fail)
+        await house.settled()
+    assert RECORDED in client.read()
+    assert client.closed()
+
+
+async def test_who_waits_for_a_turn_that_fails_is_closed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    client = house.client(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(house.edge.mint, "lines", fail)
+        await house.turn()
+    assert client.closed()
+    another = house.client(2)
+    await house.settled()
+    assert RECORDED in another.read()
+
+
+async def test_the_address_of_a_client_that_has_gone_is_still_recorded(house: House) -> None:
+    client = house.client()
+    client.send(impression(1) + impression(2))
+    while not house.entrance.turns.arrived:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.socket.close()
+    await house.settled()
+    assert house.disk.lines
+    assert all(b'"ip":"127.0.0.0"' in line for line in house.disk.lines)
+
+
+async def test_without_a_descriptor_the_parser_keeps_the_connection(house: House) -> None:
+    client = house.client()
+    client.send(b"HEAD /imptr?id=531 HTTP/1.1\r\nHost: t\r\n\r\n")
+    await house.settled()
+    assert client.read()
+    with no_more_files():
+        client.send(impression(1))
+        await house.settled()
+    assert RECORDED in client.read()
+    assert len(house.state.connections) == 1
+
+
+async def test_many_requests_of_one_read_are_not_one_long_head(house: House) -> None:
+    client = house.client()
+    client.send(b"".join(map(impression, range(90))) + impression(90)[:-2])
+    for _ in range(95):
+        await house.turn()
+        house.disk.sync()
+    client.send(impression(90)[-2:])
+    await house.settled()
+    await house.settled()
+    assert client.read().count(RECORDED) == 91
 
 
 async def test_connections_wait_while_no_file_can_be_opened(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

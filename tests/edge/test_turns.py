@@ -51,6 +51,9 @@ class Client:
     def decline(self, data: bytes) -> None:
         self.declined.append(data)
 
+    def close(self) -> None:
+        raise AssertionError("a turn failed")
+
 
 class Site:
     """The turns of an edge whose disk is a list."""

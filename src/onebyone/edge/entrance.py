@@ -23,12 +23,12 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from onebyone.edge.app import Edge
-from onebyone.edge.fast_way import FastWay, ignored
+from onebyone.edge.fast_way import Address, FastWay, ignored
 from onebyone.edge.parser import Parser
 from onebyone.edge.turns import Turns
 from onebyone.web_server import HEAD_SECONDS
 
-ACCEPTS = 32
+ACCEPTS = 8
 """Connections that are accepted in one look, so that the sibling processes get theirs of a burst."""
 READ_BYTES = 65_536
 _EVENTS = 512
@@ -72,27 +72,29 @@ class Entrance:
     def _look(self) -> None:
         arrived, connections, read = self.turns.arrived, self._connections, os.read
         expected = bool(arrived)
-        for number, _ in self._poll.poll(0, _EVENTS):
-            if (connection := connections.get(number)) is None:
-                self._accept()
-                continue
-            if connection.silent_until is None:
-                self._poll.unregister(number)
-                connection.unwatched()
-                continue
-            try:
-                data = read(number, READ_BYTES)
-            except BlockingIOError:
-                continue
-            except OSError:
-                data = b""
-            if data:
-                connection.silent_until = None
-                arrived.append((connection, data))
-            else:
-                connection.close()
-        if arrived and not expected:
-            self.turns.expect()
+        try:
+            for number, _ in self._poll.poll(0, _EVENTS):
+                if (connection := connections.get(number)) is None:
+                    self._accept()
+                    continue
+                if connection.silent_until is None:
+                    self._poll.unregister(number)
+                    connection.unwatched()
+                    continue
+                try:
+                    data = read(number, READ_BYTES)
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    data = b""
+                if data:
+                    connection.silent_until = None
+                    arrived.append((connection, data))
+                else:
+                    connection.close()
+        finally:
+            if arrived and not expected:
+                self.turns.expect()
 
     def _accept(self) -> None:
         connections, arrived, turns = self._connections, self.turns.arrived, self.turns
@@ -133,11 +135,15 @@ class Entrance:
         self._loop.call_later(EXHAUSTED_SECONDS, self._accept_again)
 
     def _accept_again(self) -> None:
-        if not self._closed:
+        if self._closed:
+            return
+        try:
             self._poll.register(self._listener, select.EPOLLIN)
+        except OSError:
+            self._loop.call_later(EXHAUSTED_SECONDS, self._accept_again)
 
     def watch(self, connection: FastWay) -> None:
-        """Reads it when it has something."""
+        """Reads it when it has something; `OSError` when the kernel has no room for that."""
         self._poll.register(connection.number, select.EPOLLIN)
 
     def forget(self, connection: FastWay) -> int:
@@ -156,16 +162,16 @@ class Entrance:
         number = self.forget(connection)
         with contextlib.suppress(FileNotFoundError):
             self._poll.unregister(number)
+        # A shutdown meanwhile must not forget it.
+        self._state.connections.add(cast(Any, connection))
         leaving = self._loop.create_task(self._lead(connection, socket.socket(fileno=number), data, unsent))
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
 
     async def _lead(self, connection: FastWay, own: socket.socket, data: bytes, unsent: bytes) -> None:
-        # A shutdown meanwhile must not forget it.
-        self._state.connections.add(cast(Any, connection))
         try:
             _, parser = await self._loop.connect_accepted_socket(
-                lambda: self._parser(data, unsent, connection.closes), own
+                lambda: self._parser(connection.address, data, unsent, connection.closes), own
             )
         except OSError:
             # The client has gone.
@@ -176,22 +182,26 @@ class Entrance:
         if connection.closes:
             parser.shutdown()
 
-    def take_back(self, transport: asyncio.Transport, data: bytes) -> None:
-        """The fast way has the connection again, from this request on."""
-        number = os.dup(transport.get_extra_info("socket").fileno())
-        connection = self._connections[number] = FastWay(self, number, transport.get_extra_info("peername"))
+    def take_back(self, transport: asyncio.Transport, address: Address, data: bytes) -> bool:
+        """The fast way has the connection again, from this request on. False: there is no descriptor left for that."""
+        try:
+            number = os.dup(transport.get_extra_info("socket").fileno())
+        except OSError:
+            return False
+        connection = self._connections[number] = FastWay(self, number, address)
         transport.abort()
         if not self.turns.arrived:
             self.turns.expect()
         self.turns.arrived.append((connection, data))
+        return True
 
     def _close_idle(self) -> None:
+        if self._connections or not self._closed:
+            self._loop.call_later(IDLE_STEP_SECONDS, self._close_idle)
         now = self._loop.time()
         for connection in list(self._connections.values()):
             if connection.silent_until is not None and now >= connection.silent_until:
                 connection.close()
-        if self._connections or not self._closed:
-            self._loop.call_later(IDLE_STEP_SECONDS, self._close_idle)
 
     def close(self) -> None:
         """No more connections; uvicorn sees to those that are left."""

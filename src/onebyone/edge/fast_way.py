@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from onebyone.edge import visitor, wire
 from onebyone.edge.decision import Decision
 from onebyone.edge.turns import Turns
+
+Address = tuple[Any, ...] | str | bytes | None
+"""As a socket says it: host and port and more, or a path."""
 
 
 class Door(Protocol):
@@ -38,13 +41,14 @@ class Door(Protocol):
 class FastWay:
     """One connection of the edge, which owns its socket."""
 
-    __slots__ = ("_door", "closes", "network", "number", "peer", "silent_until", "write")
+    __slots__ = ("_door", "address", "closes", "network", "number", "peer", "silent_until", "write")
 
-    def __init__(self, door: Door, number: int, address: tuple[str, int] | str | None) -> None:
+    def __init__(self, door: Door, number: int, address: Address) -> None:
         """`number`: the descriptor of a socket that does not block, and that nobody watches. `address`: of its peer."""
         self._door = door
         self.number = number
         """-1: it is closed, or uvicorn's."""
+        self.address = address
         self.peer = peer = address[0] if isinstance(address, tuple) else ""
         self.network = visitor.network(peer)
         self.silent_until: float | None = None
@@ -88,7 +92,11 @@ class FastWay:
     def watch(self) -> None:
         """Waits for the next request."""
         self.write = self._write
-        self._door.watch(self)
+        try:
+            self._door.watch(self)
+        except OSError:
+            # The kernel has no room to watch it.
+            self.close()
 
     def unwatched(self) -> None:
         """Nobody looks at it until it has its answer."""
@@ -108,8 +116,9 @@ class FastWay:
             self._door.hand_over(self, b"", text[sent:])
 
     def _write_and_watch(self, text: bytes) -> None:
-        self.watch()
         self._write(text)
+        if self.number >= 0:
+            self.watch()
 
     def _write_and_close(self, text: bytes) -> None:
         self._write(wire.last(text))

@@ -11,6 +11,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from onebyone.edge import plain
+from onebyone.edge.fast_way import Address
 from onebyone.web_server import BoundedProtocol
 
 _log = structlog.get_logger()
@@ -27,27 +28,33 @@ class Parser(BoundedProtocol):
         config: uvicorn.Config,
         state: ServerState,
         app_state: dict[str, Any],
-        take_back: Callable[[asyncio.Transport, bytes], None],
+        take_back: Callable[[asyncio.Transport, Address, bytes], bool],
+        address: Address,
         begun: bytes,
         unsent: bytes,
         closes: bool,
     ) -> None:
         """`begun`: what was read already. `unsent`: what is to be written first; `closes`: and nothing behind it.
 
-        `take_back(transport, data)` is called with a plain request that comes between two others.
+        `take_back(transport, address, data)` is asked with a plain request that comes between two others.
         """
         super().__init__(config, state, app_state)
         self._take_back = take_back
+        self._address = address
         self._begun = begun
         self._unsent = unsent
         self._closes = closes
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if isinstance(self._address, tuple):
+            # The socket of a client that has gone meanwhile would not know any more.
+            self.client = self._address[:2]
         if self._unsent:
             transport.write(self._unsent)
         if self._closes and not self._begun:
             transport.close()
+            self._await_flush()
         elif self._begun:
             # Now, so that nothing that the loop reads comes before it.
             try:
@@ -59,9 +66,8 @@ class Parser(BoundedProtocol):
         self._begun = self._unsent = b""
 
     def data_received(self, data: bytes) -> None:
-        if self._has_finished() and plain.read(data) is not None:
-            self._take_back(self.transport, data)
-        else:
+        plainly = self._has_finished() and plain.read(data) is not None
+        if not plainly or not self._take_back(self.transport, self._address, data):
             super().data_received(data)
 
     def _has_finished(self) -> bool:

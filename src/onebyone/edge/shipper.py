@@ -17,7 +17,7 @@ from onebyone.edge.journal import Journal
 from onebyone.edge.shipment import Shipment
 from onebyone.redis_client import Unavailable, connect_blocking
 
-PACE_SECONDS = 0.02
+PACE_SECONDS = 0.05
 """Pause after each round, so that under load one round trip carries many batches."""
 POLL_SECONDS = 0.25
 """How often the counter's progress is read, and the longest that a wake-up can be missed."""

@@ -77,6 +77,9 @@ class Connection(Protocol):
     def decline(self, data: bytes) -> None:
         """The request is not for us."""
 
+    def close(self) -> None:
+        """There will be no answer."""
+
 
 class Turns:
     """The requests of one process that are not decided yet."""
@@ -84,7 +87,7 @@ class Turns:
     def __init__(self, edge: Edge, loop: asyncio.AbstractEventLoop, keep_alive: float, state: ServerState) -> None:
         """`keep_alive`: seconds that a connection may be silent behind an answer. `state` has uvicorn's headers."""
         self.arrived: list[tuple[Connection, bytes]] = []
-        """Call `expect` and then add to it, when it is empty; else just add."""
+        """Whoever adds the first calls `expect`."""
         self.edge = edge
         self.loop = loop
         self.keep_alive = keep_alive
@@ -97,7 +100,7 @@ class Turns:
         self._networks: Memo[tuple[str, bytes], bytes] = Memo(16_384)
         self._rest_until = 0.0
         self.new_connections = False
-        """Whether some were made since the last turn."""
+        """Whether requests have come on some since the last turn."""
 
     def expect(self) -> None:
         """The first request of a turn has come: the turn is taken once the loop has read what else there is."""
@@ -125,7 +128,14 @@ class Turns:
             self._doubts = self._lookups.doubts
             self._tags.clear()
         for start in range(0, len(arrived), BATCH_EVENTS):
-            self._decide(arrived[start : start + BATCH_EVENTS])
+            batch = arrived[start : start + BATCH_EVENTS]
+            try:
+                self._decide(batch)
+            except Exception:
+                # Whoever waits for an answer now would wait for ever.
+                _log.exception("a turn could not be taken")
+                for connection, _ in batch:
+                    connection.close()
         self._rest_until = time.monotonic() + REST_AFTER_SECONDS if among_others else 0.0
 
     def _decide(self, arrived: list[tuple[Connection, bytes]]) -> None:
