@@ -28,8 +28,8 @@ from onebyone.edge.parser import Parser
 from onebyone.edge.turns import Turns
 from onebyone.web_server import HEAD_SECONDS
 
-ACCEPTS = 8
-"""Connections that are accepted in one look, so that the sibling processes get theirs of a burst."""
+ACCEPTS = 32
+"""Connections that are accepted in one look at most: what is left of a burst is for the sibling processes too."""
 READ_BYTES = 65_536
 _EVENTS = 512
 """Connections that are read in one look."""
