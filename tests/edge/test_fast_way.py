@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import resource
+import select
 import socket
 import struct
 import sys
@@ -75,9 +76,14 @@ class Client:
         """Sends all of it."""
         assert self.socket.send(data) == len(data)
 
+    def _wait(self) -> None:
+        # What the edge has written is here at once, but for a busy kernel.
+        select.select([self.socket], [], [], 0.02)
+
     def read(self) -> bytes:
         """All that has come so far."""
         found = b""
+        self._wait()
         with contextlib.suppress(BlockingIOError):
             while chunk := self.socket.recv(65536):
                 found += chunk
@@ -85,6 +91,7 @@ class Client:
 
     def closed(self) -> bool:
         """Whether the edge has closed the connection; nothing may be unread."""
+        self._wait()
         try:
             return self.socket.recv(1) == b""
         except BlockingIOError:
@@ -124,8 +131,11 @@ class House:
 
     async def turn(self) -> None:
         """Until what has come is decided, and what is to be handed over is."""
-        for _ in range(12):
-            await asyncio.sleep(0)
+        for _ in range(3):
+            for _ in range(4):
+                await asyncio.sleep(0)
+            # What a client has sent is here at once, but for a busy kernel.
+            await asyncio.sleep(0.002)
 
     async def settled(self) -> None:
         """A turn, the sync, and what uvicorn's protocol does behind it."""
