@@ -79,9 +79,6 @@ class BoundedProtocol(HttpToolsProtocol):
         if (drain := self.app_state.get("drain")) is not None and drain.is_set() and self.cycle is not None:
             self.cycle.keep_alive = False
 
-    def _await_head(self) -> None:
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
-
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._await_flush()
@@ -91,7 +88,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._await_flush()
 
     def timeout_keep_alive_handler(self) -> None:
-        self._head_is_late()
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            super().timeout_keep_alive_handler()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -106,11 +106,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._answered = cycle
         super()._start_asgi_task(cycle, app)
 
-    def _head_is_late(self) -> None:
-        if self.transport.get_write_buffer_size():
-            self.transport.abort()
-        elif not self.transport.is_closing():
-            self.transport.close()
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.timeout_keep_alive_handler)
 
     def _await_flush(self) -> None:
         if self.transport.is_closing() and self.transport.get_write_buffer_size():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
@@ -125,16 +125,3 @@ class LaneMaker:
     async def __aexit__(self, *_: object) -> None:
         await self._engine.dispose()
         self._client.close()
-
-
-async def eventually(check: Callable[[], Awaitable[bool] | bool], what: str, seconds: float = 20.0) -> None:
-    """Polls until `check` is true."""
-    try:
-        async with asyncio.timeout(seconds):
-            while True:
-                result = check()
-                if result if isinstance(result, bool) else await result:
-                    return
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise AssertionError(f"waited {seconds} s in vain: {what}") from None

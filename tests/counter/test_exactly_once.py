@@ -13,8 +13,9 @@ from onebyone.counter import process, shard
 from onebyone.counter.ledger import Ledger
 from onebyone.counter.stream import Stream
 from onebyone.report_store import tables
-from tests.counter.lane import Lane, LaneMaker, batch, eventually
+from tests.counter.lane import Lane, LaneMaker, batch
 from tests.support.valkey import ValkeyProcess
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,8 @@ from prometheus_client import REGISTRY
 from onebyone import metrics_page
 from onebyone.counter import shard
 from onebyone.counter.ledger import Ledger
-from tests.counter.lane import Lane, event, eventually
+from tests.counter.lane import Lane, event
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,8 @@ from onebyone.cli import app
 from onebyone.counter import missing, shard
 from onebyone.counter.missing import NotGivenUp
 from onebyone.report_store import tables
-from tests.counter.lane import Lane, eventually
+from tests.counter.lane import Lane
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,8 @@ from onebyone import batches, events, keys
 from onebyone.clock import HOUR_MS
 from onebyone.counter import counting, terms
 from onebyone.report_store import tables
-from tests.counter.lane import Lane, batch, event, eventually
+from tests.counter.lane import Lane, batch, event
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 

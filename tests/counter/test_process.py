@@ -15,7 +15,8 @@ import pytest
 from onebyone import batches, keys, role
 from onebyone.counter.counting import Tally
 from onebyone.report_store import tables
-from tests.counter.lane import Lane, batch, event, eventually
+from tests.counter.lane import Lane, batch, event
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 

@@ -28,6 +28,7 @@ from onebyone.settings import Settings
 from onebyone.web_server import BoundedProtocol
 from tests.edge.edge_process import tracker
 from tests.edge.requests import HEAD, impression
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -350,11 +351,7 @@ async def test_a_client_that_never_reads_is_cut_off(open_house: Any) -> None:
             client.socket.send(b"HEAD /imptr?id=531 HTTP/1.1\r\nHost: t\r\n\r\n" * 10)
         await house.turn()
     assert house.state.connections == {parser}
-    for _ in range(100):
-        await asyncio.sleep(0.02)
-        if not house.state.connections:
-            return
-    raise AssertionError("a client that never reads stays")
+    await eventually(lambda: not house.state.connections, "the client that never reads is cut off", 2.0)
 
 
 async def test_shutdown_of_an_idle_connection_closes_it(house: House) -> None:
@@ -368,11 +365,7 @@ async def test_shutdown_of_an_idle_connection_closes_it(house: House) -> None:
 async def test_a_connection_that_never_asks_is_closed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(entrance, "HEAD_SECONDS", 0.1)
     client = house.client()
-    for _ in range(100):
-        await asyncio.sleep(0.05)
-        if client.closed():
-            return
-    raise AssertionError("a silent connection stays open")
+    await eventually(client.closed, "the silent connection is closed", 5.0)
 
 
 async def test_an_idle_connection_is_closed_and_a_busy_one_is_not(open_house: Any) -> None:
@@ -388,11 +381,7 @@ async def test_an_idle_connection_is_closed_and_a_busy_one_is_not(open_house: An
     assert not client.closed(), "the disk is slow, the client is not idle"
     house.disk.sync()
     assert client.read()
-    for _ in range(100):
-        await asyncio.sleep(0.05)
-        if client.closed():
-            return
-    raise AssertionError("an idle connection stays open")
+    await eventually(client.closed, "the idle connection is closed", 5.0)
 
 
 async def test_a_read_that_is_declined_goes_to_the_parser_and_the_connection_comes_back(house: House) -> None:
@@ -435,11 +424,7 @@ async def test_a_client_that_does_not_read_its_last_answer_is_cut_off(open_house
     parser.resume_writing()
     assert parser.transport.get_write_buffer_size() > 0
     client.send(b"HEAD /imptr?id=531 HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
-    for _ in range(100):
-        await asyncio.sleep(0.02)
-        if not house.state.connections:
-            return
-    raise AssertionError("it stays")
+    await eventually(lambda: not house.state.connections, "it is cut off", 2.0)
 
 
 async def test_a_fault_of_one_look_does_not_stop_the_next(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -19,3 +20,16 @@ def wait_until(check: Callable[[], T], what: str, seconds: float = 30.0, every: 
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds} s in vain: {what}")
         time.sleep(every)
+
+
+async def eventually(check: Callable[[], Awaitable[bool] | bool], what: str, seconds: float = 20.0) -> None:
+    """The same on a loop, which goes on meanwhile: until `check` is true."""
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                result = check()
+                if result if isinstance(result, bool) else await result:
+                    return
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError(f"waited {seconds} s in vain: {what}") from None

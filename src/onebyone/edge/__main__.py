@@ -76,11 +76,9 @@ async def main(settings: Settings) -> int:
     deadline = asyncio.get_running_loop().time() + START_SECONDS
     for event in (begun, knowledge.usable):
         await lifeline.until(event, max(0.0, deadline - asyncio.get_running_loop().time()))
-    fast = settings.edge_http == "fast" and hasattr(select, "epoll")
+    accept = partial(Entrance, edge) if settings.edge_http == "fast" and hasattr(select, "epoll") else None
     notice = partial(lifeline.notice, settings.drain_seconds)
-    await web_server.serve(
-        edge, role.listener(), lifeline.stopping, notice, serving.set, partial(Entrance, edge) if fast else None
-    )
+    await web_server.serve(edge, role.listener(), lifeline.stopping, notice, serving.set, accept)
     await beginning
     await commits.close()
     await asyncio.gather(asyncio.to_thread(shipper.stop, SHIP_SECONDS), knowledge.stop())

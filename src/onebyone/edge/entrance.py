@@ -30,7 +30,7 @@ from onebyone.web_server import HEAD_SECONDS
 
 ACCEPTS = 32
 """Connections that are accepted in one look at most: what is left of a burst is for the sibling processes too."""
-READ_BYTES = 65_536
+_READ_BYTES = 65_536
 _EVENTS = 512
 """Connections that are read in one look."""
 IDLE_STEP_SECONDS = 0.5
@@ -82,7 +82,7 @@ class Entrance:
                     connection.unwatched()
                     continue
                 try:
-                    data = read(number, READ_BYTES)
+                    data = read(number, _READ_BYTES)
                 except BlockingIOError:
                     continue
                 except OSError:
@@ -114,7 +114,8 @@ class Entrance:
             os.set_blocking(number, False)
             connections[number] = connection = FastWay(self, number, address)
             try:
-                data = os.read(number, READ_BYTES)
+                # As `_look` reads, which has no call to spare.
+                data = os.read(number, _READ_BYTES)
             except BlockingIOError:
                 connection.silent_until = self._loop.time() + HEAD_SECONDS
                 connection.watch()
@@ -180,6 +181,7 @@ class Entrance:
         finally:
             self._state.connections.discard(cast(Any, connection))
         if connection.closes:
+            # A shutdown may have come behind the parser's making.
             parser.shutdown()
 
     def take_back(self, transport: asyncio.Transport, address: Address, data: bytes) -> bool:

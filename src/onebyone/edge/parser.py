@@ -52,10 +52,7 @@ class Parser(BoundedProtocol):
             self.client = self._address[:2]
         if self._unsent:
             transport.write(self._unsent)
-        if self._closes and not self._begun:
-            transport.close()
-            self._await_flush()
-        elif self._begun:
+        if self._begun:
             # Now, so that nothing that the loop reads comes before it.
             try:
                 self.data_received(self._begun)
@@ -63,6 +60,8 @@ class Parser(BoundedProtocol):
                 # As the loop does with what `data_received` raises.
                 _log.exception("a request could not be read")
                 transport.abort()
+        if self._closes:
+            self.shutdown()
         self._begun = self._unsent = b""
 
     def data_received(self, data: bytes) -> None:
