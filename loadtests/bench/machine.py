@@ -7,6 +7,8 @@ import platform
 import re
 import resource
 import subprocess
+import sys
+import sysconfig
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,11 +108,19 @@ def description() -> dict[str, str]:
         "cores": str(len(os.sched_getaffinity(0))),
         "processor": f"{platform.machine()}, {model[1] if model else 'unnamed'}",
         "kernel": platform.release(),
-        "Python": platform.python_version(),
+        "Python": _python(),
         **{name: version(name) for name in ("uvicorn", "uvloop")},
         "nginx": _printed("/usr/sbin/nginx", "-v"),
         "wrk": _printed("wrk", "-v"),
     }
+
+
+def _python() -> str:
+    """Version and build of this interpreter; what Debian's tells of its build is another one's."""
+    if sys.base_prefix == "/usr":
+        return f"{platform.python_version()} (the system's)"
+    optimised = "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
+    return f"{platform.python_version()} (built {'with' if optimised else 'without'} optimisation)"
 
 
 def _printed(*command: str) -> str:
