@@ -109,14 +109,17 @@ clean: ## Remove the virtual environment and caches; data folders stay.
 	rm -rf $(VENV) $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The build lock holds what installs the rest: uv, and the build backend that links this folder into the venv.
-$(VENV)/.tools: requirements-build.lock
+# pip comes last into a new environment. One that is there stays with its interpreter: another one's venv would break it.
+$(BIN)/pip:
 	@$(PYTHON) -c '$(new_enough)' 2>/dev/null || \
 		{ echo "OneByOne needs Python 3.11 or newer; '$(PYTHON)' is: $$($(PYTHON) --version 2>&1 | head -n 1). Name another: make PYTHON=python3.12 ..."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo "This Python has no venv module. On Debian or Ubuntu: sudo apt-get install python3-venv"; exit 1; }
 	@echo "Making $(VENV)$(instead) ..."
 	@$(PYTHON) -m venv $(VENV)
+
+# The build lock holds what installs the rest: uv, and the build backend that links this folder into the venv.
+$(VENV)/.tools: requirements-build.lock | $(BIN)/pip
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.lock
 	@touch $@
 
