@@ -11,6 +11,7 @@ import pytest
 
 from onebyone import __version__, batches, keys
 from tests.supervisor.running import Running
+from tests.support.payloads import payload
 from tests.support.ports import free_port
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import wait_until
@@ -153,7 +154,7 @@ def test_tail_without_a_stream_is_one_line(onebyone: Run, name: str, settings: d
 
 def test_tail_prints_events_of_all_shards_as_they_pass(onebyone: Run, shared_valkey: ValkeyProcess) -> None:
     def entry(seq: int, event: dict[str, object]) -> dict[str, str | int | bytes]:
-        return batches.to_entry(batches.Batch("0" * 16, seq, 1, batches.pack([orjson.dumps(event)])))
+        return batches.to_entry(batches.Batch("0" * 16, seq, 1, payload([event])))
 
     with shared_valkey.client() as client:
         client.xadd(keys.events(0), entry(1, {**EVENT, "id": 1}))

@@ -3,9 +3,13 @@
 A batch is named by (`producer`, `seq`). A producer is one life of one edge process: 16 hex digits, random, new at each
 start, always on the same shard. `seq` starts at 1 and has no holes.
 
-Stream entry (all values bytes): `v` format version (1), `p` producer, `s` seq, `n` number of events, `k` the lowest
-seq that the producer's journal still keeps when it ships, `z` the payload: zstd-compressed NDJSON of event records,
-one line each, every line ended by a newline. A counter that misses seqs below `k` knows that they will never come.
+Stream entry (all values bytes): `v` format version (2), `p` producer, `s` seq, `n` number of events, `k` the lowest
+seq that the producer's journal still keeps when it ships, `z` the payload. A counter that misses seqs below `k` knows
+that they will never come.
+
+A payload is one zstd frame of lines, every line ended by a newline. Events that were received together are a group: a
+head line `[v,id,ts]` with the version of their records, the id of the first and the time of receipt, then a line for
+each event with the other members of its record, without braces. The nth event has the nth id from the first on.
 """
 
 from __future__ import annotations
@@ -17,12 +21,18 @@ from dataclasses import dataclass
 
 import zstandard
 
-FORMAT = 1
+from onebyone import events
+
+FORMAT = 2
 PAYLOAD_MAX_BYTES = 64 * 1024 * 1024
 """A payload that claims to unpack to more than this is refused as a bomb; edges stay three orders below it."""
 
 EVENTS_MAX = 1_000_000
 """A payload with more lines than this is refused as a bomb: each empty line would cost a dead letter."""
+
+_HEAD = b"[%d,%d,%d]"
+_HEAD_LINE = re.compile(rb"\[(0|[1-9][0-9]{0,18}),(0|[1-9][0-9]{0,18}),(0|[1-9][0-9]{0,18})\]")
+"""Numbers beyond 63 bits are found where each event is looked at."""
 
 _PRODUCER = re.compile(r"[0-9a-f]{16}")
 # A small table and window: as good on payloads of this size, and less of the processor's cache is lost to each batch.
@@ -61,13 +71,18 @@ def shard_of(producer: str, shards: int) -> int:
     return int(producer, 16) % shards
 
 
+def head(first_id: int, ts: int, version: int = events.VERSION) -> bytes:
+    """The head line of a group, without its newline: its first event's id, and when all were received (ms)."""
+    return _HEAD % (version, first_id, ts)
+
+
 def pack(lines: list[bytes]) -> bytes:
-    """Compressed payload of event lines (each without its newline). Not for use by two threads at once."""
+    """Compressed payload of groups (lines without their newline). Not for use by two threads at once."""
     return _compressor.compress(b"\n".join(lines) + b"\n")
 
 
 def unpack(payload: bytes) -> list[bytes]:
-    """The event lines of a payload. Raises `BatchError`."""
+    """The events of a payload, each as one line: the JSON object of its record. Raises `BatchError`."""
     try:
         size = zstandard.frame_content_size(payload)
         if not 0 <= size <= PAYLOAD_MAX_BYTES:
@@ -77,7 +92,25 @@ def unpack(payload: bytes) -> list[bytes]:
         raise BatchError(f"payload does not unpack: {error}") from None
     if text.count(b"\n") > EVENTS_MAX:
         raise BatchError("payload has too many lines")
-    return text.split(b"\n")[:-1]
+    if text[:1] != b"[" or text[-1:] != b"\n":
+        raise BatchError("payload is not a head line and whole lines")
+    found: list[bytes] = []
+    record, number = b"", 0
+    for line in text[:-1].split(b"\n"):
+        if line[:1] == b"[":
+            record, number = _read_head(line)
+        else:
+            found.append(record % (number, line))
+            number += 1
+    return found
+
+
+def _read_head(line: bytes) -> tuple[bytes, int]:
+    """A format of (id, line) that makes the records of this head line's group, and the id of the first."""
+    match = _HEAD_LINE.fullmatch(line)
+    if match is None:
+        raise BatchError(f"not a head line: {line[:80]!r}")
+    return b'{"v":%b,"id":%%d,"ts":%b,%%b}' % match.group(1, 3), int(match[2])
 
 
 def to_entry(batch: Batch) -> dict[str, str | int | bytes]:

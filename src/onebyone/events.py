@@ -99,7 +99,7 @@ _INTEGERS = ("id", "ts", "tracker_id", *AS_OF)
 
 
 def decode(line: bytes, upgrades: Mapping[int, Upgrade] = UPGRADES) -> Event:
-    """The event of one NDJSON line, raised to `VERSION`. Raises `EventError` with the reason."""
+    """The event of one JSON line, raised to `VERSION`. Raises `EventError` with the reason."""
     try:
         record = orjson.loads(line)
     except orjson.JSONDecodeError as error:

@@ -8,7 +8,6 @@ import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
-import orjson
 import redis
 from sqlalchemy import Table, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -18,6 +17,7 @@ from onebyone.clock import now_ms
 from onebyone.counter import process
 from onebyone.report_store import schema, tables
 from onebyone.settings import Settings
+from tests.support.payloads import payload
 from tests.support.valkey import ValkeyProcess
 
 _numbers = itertools.count(1)
@@ -45,9 +45,9 @@ def event(**changes: Any) -> dict[str, Any]:
 
 
 def batch(producer: str, seq: int, *records: dict[str, Any] | bytes, kept_from: int = 1) -> batches.Batch:
-    """A batch of records; bytes are taken as they are."""
-    lines = [record if isinstance(record, bytes) else orjson.dumps(record) for record in records or (event(),)]
-    return batches.Batch(producer, seq, len(lines), batches.pack(lines), kept_from)
+    """A batch of records; bytes are taken as an event's line as they are."""
+    records = records or (event(),)
+    return batches.Batch(producer, seq, len(records), payload(records), kept_from)
 
 
 class Lane:

@@ -132,7 +132,7 @@ async def test_an_entry_whose_name_could_not_be_read(each_lane: Lane, seq: int, 
         "stream_seq": 0,
         "line": -1,
         "reason": "bad_batch",
-        "detail": "unknown batch format 2",
+        "detail": "unknown batch format 3",
         "raw": orjson.dumps(raw),
         "found_at": now_ms(),
     }

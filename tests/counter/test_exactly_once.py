@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from onebyone import keys, sql
+from onebyone import batches, keys, sql
 from onebyone.counter import process, shard
 from onebyone.counter.ledger import Ledger
 from onebyone.counter.stream import Stream
@@ -102,7 +102,7 @@ async def test_a_replacement_with_lower_stream_ids_is_counted(lane: Lane, incarn
         lane.client.flushall()
     else:
         lane.client.delete(keys.events(0))
-    entry = {"v": 1, "p": lane.producer, "s": 2, "n": 1, "k": 1, "z": batch(lane.producer, 2).payload}
+    entry = {"v": batches.FORMAT, "p": lane.producer, "s": 2, "n": 1, "k": 1, "z": batch(lane.producer, 2).payload}
     lane.client.xadd(keys.events(0), entry, id="5-1")  # type: ignore[arg-type]
     await lane.drain()
     assert await lane.counted() == 2
@@ -168,7 +168,7 @@ async def test_a_counter_held_up_behind_its_commit_takes_nothing_back(
 async def test_one_producer_in_two_shards_counts_once(each_lane: Lane) -> None:
     each_lane.settings.shards = 2
     sent = [batch(each_lane.producer, seq) for seq in range(1, 51)]
-    entries = [{"v": 1, "p": one.producer, "s": one.seq, "n": 1, "k": 1, "z": one.payload} for one in sent]
+    entries = [{"v": batches.FORMAT, "p": one.producer, "s": one.seq, "n": 1, "k": 1, "z": one.payload} for one in sent]
     async with each_lane.counter():
         for entry in entries:
             for number in (0, 1):

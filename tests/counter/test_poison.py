@@ -13,50 +13,54 @@ from onebyone.clock import HOUR_MS
 from onebyone.counter import counting, terms
 from onebyone.report_store import tables
 from tests.counter.lane import Lane, batch, event
+from tests.support.payloads import members, unpacked
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
-BAD_RECORDS: dict[str, tuple[bytes, str]] = {
+BAD_RECORDS: dict[str, tuple[dict[str, Any] | bytes, str]] = {
     "empty line": (b"", "bad_json"),
     "not json": (b"{", "bad_json"),
-    "not an object": (b"[1]", "bad_json"),
-    "lone surrogate": (b'{"v":1,"ua":"\\ud800"}', "bad_json"),
-    "invalid utf-8": (b'{"v":1,"ua":"\xff"}', "bad_json"),
-    "no version": (b"{}", "unknown_version"),
-    "newer version": (orjson.dumps(event(v=2)), "unknown_version"),
-    "missing field": (orjson.dumps(event(tracker_id=None)), "bad_event"),
+    "end of an object": (b'"x":1}', "bad_json"),
+    "two objects": (b'"x":1},{"x":1', "bad_json"),
+    "object in braces": (b'{"x":1}', "bad_json"),
+    "lone surrogate": (b'"ua":"\\ud800"', "bad_json"),
+    "invalid utf-8": (b'"ua":"\xff"', "bad_json"),
+    "no version": (b'"v":null', "unknown_version"),
+    "newer version": (event(v=2), "unknown_version"),
+    "missing field": (event(tracker_id=None), "bad_event"),
     "id beyond 64 bits": (
-        orjson.dumps(event()).replace(b'"site_id":5', b'"site_id":123456789012345678901'),
+        members(event()).replace(b'"site_id":5', b'"site_id":123456789012345678901'),
         "bad_event",
     ),
-    "negative id": (orjson.dumps(event(member_id=-1)), "bad_event"),
-    "true as id": (orjson.dumps(event(member_id=True)), "bad_event"),
-    "time after year 9999": (orjson.dumps(event(ts=2**62)), "bad_event"),
-    "other kind": (orjson.dumps(event(kind="view")), "bad_event"),
-    "ancost as text": (orjson.dumps(event(ancost="1")), "bad_event"),
-    "ancost too large": (orjson.dumps(event(ancost=10**12)), "bad_event"),
-    "terms as list": (orjson.dumps(event(terms=[])), "bad_event"),
-    "price as text": (orjson.dumps(event(terms={"pricing_type": "cpm", "revenue_value": "5"})), "bad_terms"),
-    "price as object": (orjson.dumps(event(terms={"cost_cpm": {}})), "bad_terms"),
-    "price beyond 64 bits": (orjson.dumps(event(terms={"cost_cpm": 2**63})), "bad_terms"),
-    "negative price": (orjson.dumps(event(terms={"cost_cpm": -1})), "bad_terms"),
-    "share over one": (orjson.dumps(event(terms={"revshare": 1_000_001})), "bad_terms"),
-    "pricing type with NUL": (orjson.dumps(event(terms={"pricing_type": "c\0m"})), "bad_terms"),
-    "pricing type as list": (orjson.dumps(event(terms={"pricing_type": ["cpm"]})), "bad_terms"),
-    "user id as text": (orjson.dumps(event(kind="clk", user_id="x")), "bad_event"),
-    "deep nesting": (b'{"v":' + b"[" * 5000 + b"]" * 5000 + b"}", "bad_json"),
+    "negative id": (event(member_id=-1), "bad_event"),
+    "true as id": (event(member_id=True), "bad_event"),
+    "time after year 9999": (event(ts=2**62), "bad_event"),
+    "other kind": (event(kind="view"), "bad_event"),
+    "ancost as text": (event(ancost="1"), "bad_event"),
+    "ancost too large": (event(ancost=10**12), "bad_event"),
+    "terms as list": (event(terms=[]), "bad_event"),
+    "price as text": (event(terms={"pricing_type": "cpm", "revenue_value": "5"}), "bad_terms"),
+    "price as object": (event(terms={"cost_cpm": {}}), "bad_terms"),
+    "price beyond 64 bits": (event(terms={"cost_cpm": 2**63}), "bad_terms"),
+    "negative price": (event(terms={"cost_cpm": -1}), "bad_terms"),
+    "share over one": (event(terms={"revshare": 1_000_001}), "bad_terms"),
+    "pricing type with NUL": (event(terms={"pricing_type": "c\0m"}), "bad_terms"),
+    "pricing type as list": (event(terms={"pricing_type": ["cpm"]}), "bad_terms"),
+    "user id as text": (event(kind="clk", user_id="x"), "bad_event"),
+    "own id beyond 63 bits": (event(id=2**63), "bad_event"),
+    "deep nesting": (b'"x":' + b"[" * 5000 + b"]" * 5000, "bad_json"),
 }
 
 
 async def test_poisoned_records_leave_their_neighbours_alone(each_lane: Lane) -> None:
-    records = [part for line, _ in BAD_RECORDS.values() for part in (event(), line)]
+    records = [part for record, _ in BAD_RECORDS.values() for part in (event(), record)]
     each_lane.send(1, *records)
     await each_lane.drain()
     assert await each_lane.counted() == len(BAD_RECORDS)
     letters = await each_lane.rows(tables.dead_letters)
     assert {letter.line: (letter.raw, letter.reason) for letter in letters} == {
-        2 * index + 1: bad for index, bad in enumerate(BAD_RECORDS.values())
+        2 * index + 1: (unpacked(record), reason) for index, (record, reason) in enumerate(BAD_RECORDS.values())
     }
     assert {(letter.producer, letter.seq) for letter in letters} == {(each_lane.producer, 1)}
 
@@ -93,12 +97,17 @@ def _entries(producer: str) -> dict[str, tuple[dict[str, Any], int]]:
     """Entry and how far it moves its producer."""
     payload = batch(producer, 1).payload
     bomb = zstandard.compress(b"\n" * (batches.EVENTS_MAX + 1))
-    good = {"v": 1, "p": producer, "s": 1, "n": 1, "k": 1, "z": payload}
+    headless = zstandard.compress(b'"kind":"imp"\n')
+    beheaded = zstandard.compress(b'[1,1,1]\n"kind":"imp"\n[1,-1,1]\n')
+    good = {"v": batches.FORMAT, "p": producer, "s": 1, "n": 1, "k": 1, "z": payload}
     return {
         "no batch": ({"hello": "world"}, 0),
-        "newer batch format": ({**good, "v": 2}, 1),
+        "older batch format": ({**good, "v": batches.FORMAT - 1}, 1),
+        "newer batch format": ({**good, "v": batches.FORMAT + 1}, 1),
         "no payload": ({name: value for name, value in good.items() if name != "z"}, 1),
         "payload that does not unpack": ({**good, "z": b"\xff\0garbage"}, 1),
+        "payload without a head line": ({**good, "z": headless}, 1),
+        "head line that is none": ({**good, "z": beheaded}, 1),
         "other number of events": ({**good, "n": 2}, 1),
         "bomb of lines": ({**good, "n": batches.EVENTS_MAX + 1, "z": bomb}, 1),
         "seq beyond 64 bits": ({**good, "s": 2**63}, 0),
@@ -146,7 +155,7 @@ async def test_an_older_version_is_raised_step_by_step(lane: Lane, monkeypatch: 
         return {**record, "kind": {"i": "imp", "c": "clk"}[record["kind"]]}
 
     monkeypatch.setitem(events.UPGRADES, 0, from_zero)
-    lane.send(1, event(v=0, kind="c"), event(v=0, kind="i"), event(v=0, kind="x"), event(v=-1))
+    lane.send(1, event(v=0, kind="c"), event(v=0, kind="i"), event(v=0, kind="x"), event(v=2))
     await lane.drain()
     assert sorted(row.kind for row in await lane.rows(tables.hourly)) == ["clk", "imp"]
     assert [row.reason for row in await lane.rows(tables.dead_letters)] == ["uncountable", "unknown_version"]

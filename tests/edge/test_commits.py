@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from onebyone import batches
@@ -67,9 +68,19 @@ class Waiter:
         self.future.set_result(recorded)
 
 
+def group(*events: bytes) -> list[bytes]:
+    """Events that belong together: of the same time, with ids from 1 on."""
+    return [batches.head(1, 5), *(b'"cb":"%b"' % event for event in events)]
+
+
+def written(journal: Journal) -> list[list[bytes]]:
+    """What is in the journal, by batch."""
+    return [[orjson.loads(line)["cb"].encode() for line in batches.unpack(row.payload)] for row in journal.after(0, 10)]
+
+
 def submit(commits: Commits, line: bytes) -> asyncio.Future[bool]:
     waiter = Waiter()
-    assert commits.add([line], waiter)
+    assert commits.add(group(line), waiter)
     return waiter.future
 
 
@@ -80,7 +91,7 @@ async def test_a_lone_event_is_a_batch_of_its_own(journal: Slow) -> None:
     assert await submit(commits, b"b")
     await commits.close()
     assert noted.batches == [1, 1]
-    assert [batches.unpack(row.payload) for row in journal.after(0, 10)] == [[b"a"], [b"b"]]
+    assert written(journal) == [[b"a"], [b"b"]]
     journal.close()
 
 
@@ -106,8 +117,8 @@ async def test_a_batch_has_a_limit_and_the_rest_follows_in_order(journal: Slow) 
     assert all(await asyncio.gather(*futures))
     await commits.close()
     assert noted.batches == [BATCH_EVENTS, BATCH_EVENTS, 1]
-    lines = [line for row in journal.after(0, 10) for line in batches.unpack(row.payload)]
-    assert lines == [b"%d" % number for number in range(BATCH_EVENTS * 2 + 1)]
+    events = [event for batch in written(journal) for event in batch]
+    assert events == [b"%d" % number for number in range(BATCH_EVENTS * 2 + 1)]
     journal.close()
 
 
@@ -116,7 +127,7 @@ async def test_too_many_waiting_events_are_turned_away(journal: Slow) -> None:
     journal.gate.clear()
     submit(commits, b"on its way")
     await asyncio.sleep(0.05)
-    assert [commits.add([b"x"], None) for _ in range(4)] == [True, True, False, False]
+    assert [commits.add(group(b"x"), None) for _ in range(4)] == [True, True, False, False]
     journal.gate.set()
     await commits.close()
     journal.close()
@@ -251,10 +262,31 @@ async def test_a_group_is_never_split_and_may_be_a_batch_of_its_own(journal: Slo
     commits = noted.commits(journal)
     waiters = [Waiter(), Waiter(), Waiter()]
     for waiter, many in zip(waiters, (2, BATCH_EVENTS + 1, 3), strict=True):
-        assert commits.add([b"x"] * many, waiter)
+        assert commits.add(group(*[b"x"] * many), waiter)
     assert all(await asyncio.gather(*(waiter.future for waiter in waiters)))
     await commits.close()
     assert noted.batches == [2, BATCH_EVENTS + 1, 3]
+    assert [row.events for row in journal.after(0, 10)] == noted.batches
+    journal.close()
+
+
+async def test_groups_share_a_batch_and_keep_their_ids_and_times(journal: Slow) -> None:
+    noted = Noted()
+    commits = noted.commits(journal, limit=6)
+    journal.gate.clear()
+    sent = [submit(commits, b"first")]
+    await asyncio.sleep(0.05)
+    waiters = [Waiter(), Waiter(), Waiter()]
+    heads = [batches.head(10, 5), batches.head(20, 6), batches.head(30, 7)]
+    added = [commits.add([head, *[b'"cb":"x"'] * 3], waiter) for head, waiter in zip(heads, waiters, strict=True)]
+    assert added == [True, True, False], "events are counted, not lines"
+    journal.gate.set()
+    assert all(await asyncio.gather(*sent, *(waiter.future for waiter in waiters[:2])))
+    await commits.close()
+    assert noted.batches == [1, 6]
+    _, row = journal.after(0, 10)
+    told = [(event["id"], event["ts"]) for event in map(orjson.loads, batches.unpack(row.payload))]
+    assert told == [(10, 5), (11, 5), (12, 5), (20, 6), (21, 6), (22, 6)]
     journal.close()
 
 
@@ -262,7 +294,7 @@ async def test_what_has_gathered_goes_to_a_quick_disk_at_once(journal: Slow, mon
     noted, commits = await on_a_quick_disk(journal, monkeypatch)
     before = list(noted.batches)
     waiter = Waiter()
-    assert commits.add([b"y", b"z"], waiter, gathered=True)
+    assert commits.add(group(b"y", b"z"), waiter, gathered=True)
     assert noted.batches == [*before, 2]
     assert waiter.future.result()
     await commits.close()

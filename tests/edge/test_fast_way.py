@@ -50,10 +50,10 @@ class Disk:
         self.waiters: list[Waiter | None] = []
         self.full = False
 
-    def add(self, lines: list[bytes], waiter: Waiter | None, gathered: bool = False) -> bool:
+    def add(self, group: list[bytes], waiter: Waiter | None, gathered: bool = False) -> bool:
         if self.full:
             return False
-        self.lines += lines
+        self.lines += group[1:]
         self.waiters.append(waiter)
         return True
 
@@ -465,7 +465,7 @@ async def test_who_waits_for_a_turn_that_fails_is_closed(house: House, monkeypat
 
     client = house.client(1)
     with monkeypatch.context() as patched:
-        patched.setattr(house.edge.mint, "lines", fail)
+        patched.setattr(house.edge.mint, "head", fail)
         await house.turn()
     assert client.closed()
     another = house.client(2)

@@ -1,50 +1,58 @@
-"""Event ids and lines."""
+"""Event ids, head lines, and what an event's line is unpacked to."""
 
 from __future__ import annotations
 
-from onebyone import events
+import pytest
+
+from onebyone import batches, events
 from onebyone.clock import now_ms
 from onebyone.edge import minting
 from onebyone.edge.minting import Mint
-from onebyone.events import Terms
+from onebyone.events import Event, Terms
 from tests.edge.edge_process import tracker
 
-
-def number(mint: Mint) -> int:
-    (line,) = mint.lines((minting.as_of(tracker("imp", 1)),), (b"",))
-    return events.decode(line)["id"]
+LINE = minting.as_of(tracker("imp", 1))
 
 
-def test_ids_are_positive_distinct_and_below_63_bit() -> None:
+def minted(mint: Mint, count: int = 1, line: bytes = LINE) -> list[Event]:
+    return [events.decode(one) for one in batches.unpack(batches.pack([mint.head(count), *[line] * count]))]
+
+
+def ids(mint: Mint, count: int = 1) -> list[int]:
+    return [event["id"] for event in minted(mint, count)]
+
+
+@pytest.mark.parametrize("count", [1, 7], ids=["alone", "in groups"])
+def test_ids_are_positive_distinct_and_below_63_bit(count: int) -> None:
     mints = [Mint() for _ in range(50)]
-    ids = [number(mint) for mint in mints for _ in range(200)]
-    assert len(set(ids)) == len(ids)
-    assert all(0 < found < 2**63 for found in ids)
+    found = [number for mint in mints for _ in range(200) for number in ids(mint, count)]
+    assert len(set(found)) == len(found) == 50 * 200 * count
+    assert all(0 < number < 2**63 for number in found)
 
 
 def test_a_used_up_count_draws_a_new_prefix() -> None:
     mint = Mint()
-    first = number(mint)
-    mint._ids = iter(range(0))
-    assert number(mint) >> 24 != first >> 24
+    (first,) = ids(mint)
+    mint._next = mint._end
+    assert ids(mint)[0] >> 24 != first >> 24
 
 
-def test_a_count_may_be_used_up_in_the_midst_of_a_turn() -> None:
+@pytest.mark.parametrize(("left", "kept"), [(5, True), (4, False), (0, False)])
+def test_a_group_is_below_one_prefix(left: int, kept: bool) -> None:
     mint = Mint()
-    last = number(mint)
-    mint._ids = iter(range(last + 1, last + 3))
-    lines = mint.lines([minting.as_of(tracker("imp", 1))] * 5, [b""] * 5)
-    ids = [events.decode(line)["id"] for line in lines]
-    assert ids[:2] == [last + 1, last + 2]
-    assert len({last, *ids}) == 6
-    assert len({found >> 24 for found in ids[2:]}) == 1
+    (last,) = ids(mint)
+    mint._next = mint._end - left
+    found = ids(mint, 5)
+    assert {number >> 24 for number in found} == {found[0] >> 24}
+    assert (found[0] >> 24 == last >> 24) is kept
+    assert found == list(range(found[0], found[0] + 5))
+    assert ids(mint)[0] not in (last, *found)
 
 
-def test_a_line_is_a_version_1_event() -> None:
+def test_an_event_is_of_version_1_and_of_now() -> None:
     before = now_ms()
     record = tracker("clk", 9, terms=Terms(pricing_type="cpc", revenue_value=5))
-    (line,) = Mint().lines((minting.as_of(record),), (b',"ua":"a\\"b","flags":["x"]',))
-    event = events.decode(line)
+    (event,) = minted(Mint(), line=minting.as_of(record) + b',"ua":"a\\"b","flags":["x"]')
     assert (event["v"], event["kind"], event["tracker_id"], event["tag_id"]) == (1, "clk", 9, 23)
     assert before <= event["ts"] <= now_ms()
     assert (event["ua"], event["flags"], event["terms"]) == ('a"b', ["x"], {"pricing_type": "cpc", "revenue_value": 5})

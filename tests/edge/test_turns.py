@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
+from onebyone import batches
 from onebyone.edge import plain, turns, visitor
 from onebyone.edge.app import Edge
 from onebyone.edge.commits import BATCH_EVENTS, Commits, Waiter
@@ -71,8 +72,9 @@ class Site:
             lookup = self.lookups.impressions if record.kind == "imp" else self.lookups.clicks
             lookup.hold(record.id, Tracker.decode(record.encode()))
 
-    def add(self, lines: list[bytes], waiter: Waiter | None, gathered: bool = False) -> bool:
+    def add(self, group: list[bytes], waiter: Waiter | None, gathered: bool = False) -> bool:
         assert gathered
+        lines = batches.unpack(batches.pack(group))
         self.lines += lines
         self.groups.append(len(lines))
         if waiter is not None:
@@ -118,7 +120,7 @@ class Site:
         kept = "closed" if close else "kept"
         if event is None:
             return kept, str(decision.reason), None
-        found = orjson.loads(b'{"v":1,%b%b}' % event)
+        found = orjson.loads(b'{"v":1,%b}' % event)
         text = self.edge.wire.text(decision, self.turns.state.default_headers)
         return kept, text.partition(b"content-type: ")[2][:10].decode(), found
 

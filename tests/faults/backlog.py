@@ -16,12 +16,12 @@ from pathlib import Path
 import httpx
 import orjson
 
-from onebyone import batches
 from onebyone.edge import journal
 from tests.counter.lane import event
 from tests.edge.edge_process import EdgeProcess, Publisher, tracker
 from tests.faults.means.processes import resident_mb
 from tests.faults.oracle import Oracle, cost_of
+from tests.support.payloads import payload
 from tests.support.product import start_product
 from tests.support.valkey import start_valkey
 from tests.support.waiting import wait_until
@@ -42,13 +42,13 @@ def an_hour(oracle: Oracle, folder: Path) -> int:
     for _ in range(4):
         own = journal.new(folder / "hour", 4)
         for seq in range(1, HOUR // 4 // BATCH + 1):
-            lines = []
+            events = []
             for _ in range(BATCH):
                 name = f"i{2 * 10**9 + len(oracle.owed)}"
                 oracle.owed.add(name)
                 number = 2**62 + len(oracle.owed)
-                lines.append(orjson.dumps(template | {"id": number, "cb": name, "ancost": cost_of(name)}))
-            own.append(seq, BATCH, batches.pack(lines))
+                events.append(template | {"id": number, "cb": name, "ancost": cost_of(name)})
+            own.append(seq, BATCH, payload(events))
         own.close()
         for path in (folder / "hour").glob(f"{own.producer}.*"):
             path.rename(directory / path.name)
@@ -60,8 +60,8 @@ def fill(directory: Path, events: int) -> int:
     own = journal.new(directory, 4)
     agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
     for seq in range(1, events // BATCH + 1):
-        lines = [orjson.dumps(event(ua=agent, ip="203.0.113.0", cb=f"i{seq}-{number}")) for number in range(BATCH)]
-        own.append(seq, BATCH, batches.pack(lines))
+        names = (f"i{seq}-{number}" for number in range(BATCH))
+        own.append(seq, BATCH, payload(event(ua=agent, ip="203.0.113.0", cb=name) for name in names))
     size = own.size()
     own.close()
     return size

@@ -44,17 +44,16 @@ def fill(valkey: ValkeyProcess, events: int, shards: int) -> None:
     names = [batches.new_producer() for _ in range(PRODUCERS)]
     with valkey.client() as client:
         for index in range(events // BATCH):
-            shown, facts = [], []
+            lines = [mint.head(BATCH)]
             for number in range(BATCH):
                 kind = "clk" if number % 50 == 0 else "imp"
                 fragment = fragments[kind][(index * number) ** 2 % TRACKERS]
                 agent = orjson.dumps(AGENT % (100 + number % 50))
                 fact = b',"cb":"%d%06d","ip":"203.0.%d.0","ua":%b,"ref":"https://news%d.example/section/article-%d"'
                 values = (index, number, number % 256, agent, number % 100, index % 1000)
-                shown.append(fragment)
-                facts.append(fact % values)
+                lines.append(fragment + fact % values)
             name = names[index % PRODUCERS]
-            one = batches.Batch(name, index // PRODUCERS + 1, BATCH, batches.pack(mint.lines(shown, facts)))
+            one = batches.Batch(name, index // PRODUCERS + 1, BATCH, batches.pack(lines))
             client.xadd(keys.events(batches.shard_of(name, shards)), batches.to_entry(one))
 
 

@@ -92,14 +92,13 @@ def test_up_and_back_and_up(experiment: Experiment, tmp_path: Path) -> None:
 
 
 def _payload(oracle: Oracle, form: dict[str, Any]) -> bytes:
-    lines = []
+    head = form["head"].replace("ID", str(2**61 + len(oracle.owed))).replace("TIME", str(now_ms()))
+    lines = [f"{head}\n"]
     for number in range(EVENTS):
         name = f"i{3 * 10**9 + len(oracle.owed)}"
         oracle.owed.add(name)
         line = form["events"][number % len(form["events"])]
         for word, value in {
-            "ID": 2**61 + len(oracle.owed),
-            "TIME": now_ms(),
             "TRACKER": oracle.trackers["i"],
             "COST": cost_of(name),
             "NAME": name,

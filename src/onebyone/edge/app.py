@@ -97,12 +97,11 @@ class Edge:
                     # Nobody says that the `redir` is approved; the tracker is known and its event counts.
                     found[cold.lookup, cold.record_id] = None
 
-    async def _record(self, decision: Decision, event: Event | None) -> Decision:
-        if event is None:
+    async def _record(self, decision: Decision, line: Event | None) -> Decision:
+        if line is None:
             return decision
         waiter = _Waiter() if self.wait_for_disk else None
-        fragment, facts = event
-        if not self.commits.add(self.mint.lines((fragment,), (facts,)), waiter):
+        if not self.commits.add([self.mint.head(1), line], waiter):
             return decision.unless(Reason.OVERLOAD)
         if waiter is not None and not await waiter.future:
             return decision.unless(Reason.JOURNAL)

@@ -48,7 +48,7 @@ _log = structlog.get_logger()
 
 
 class Commits:
-    """Writes event lines of one process to its journal; all methods belong to the event loop's thread."""
+    """Writes events of one process to its journal; all methods belong to the event loop's thread."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Commits:
         self._refusing = False
         self._idle = asyncio.Event()
         self._idle.set()
-        self._work: queue.SimpleQueue[tuple[list[bytes], list[Waiter]] | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[tuple[int, list[bytes], list[Waiter]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
@@ -90,15 +90,16 @@ class Commits:
         """Whether there is a journal, and it took the last batch."""
         return self._journal is not None and not self._refusing
 
-    def add(self, lines: list[bytes], waiter: Waiter | None, gathered: bool = False) -> bool:
-        """Queues events and tells the waiter, on the loop, whether they are on disk. False: too many wait already.
+    def add(self, group: list[bytes], waiter: Waiter | None, gathered: bool = False) -> bool:
+        """Queues a group, its head line and a line for each event (`batches.py`), and tells the waiter, on the loop,
+        whether it is on disk. False: too many events wait already.
 
         Events that are `gathered` have waited for others; when nothing else is under way they go to the disk at once.
         """
         if self._pending >= self._limit:
             return False
-        self._groups.append((lines, waiter))
-        self._pending += len(lines)
+        self._groups.append((group, waiter))
+        self._pending += len(group) - 1
         if not self._busy:
             self._busy = True
             self._idle.clear()
@@ -119,18 +120,20 @@ class Commits:
         await asyncio.to_thread(self._thread.join)
 
     def _next(self) -> None:
+        events = 0
         lines: list[bytes] = []
         waiters: list[Waiter] = []
-        while self._groups and (not lines or len(lines) + len(self._groups[0][0]) <= BATCH_EVENTS):
+        while self._groups and (not lines or events + len(self._groups[0][0]) - 1 <= BATCH_EVENTS):
             group, waiter = self._groups.popleft()
             lines += group
+            events += len(group) - 1
             if waiter is not None:
                 waiters.append(waiter)
-        self._pending -= len(lines)
+        self._pending -= events
         if self._quick >= QUICK_SYNCS:
-            self._done(len(lines), waiters, self._write(lines))
+            self._done(events, waiters, self._write(events, lines))
         else:
-            self._work.put((lines, waiters))
+            self._work.put((events, lines, waiters))
 
     def _done(self, events: int, waiters: list[Waiter], failure: str | None) -> None:
         if failure is None:
@@ -163,10 +166,10 @@ class Commits:
 
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
-            lines, waiters = work
-            self._loop.call_soon_threadsafe(self._done, len(lines), waiters, self._write(lines))
+            events, lines, waiters = work
+            self._loop.call_soon_threadsafe(self._done, events, waiters, self._write(events, lines))
 
-    def _write(self, lines: list[bytes]) -> str | None:
+    def _write(self, events: int, lines: list[bytes]) -> str | None:
         """Writes one batch and syncs it, on whichever thread has its turn; what went wrong, if anything did."""
         journal = self._journal
         if journal is None:
@@ -175,7 +178,7 @@ class Commits:
             return "journal failed before"
         began = time.monotonic()
         try:
-            journal.append(self._seq + 1, len(lines), batches.pack(lines))
+            journal.append(self._seq + 1, events, batches.pack(lines))
         except Exception as error:
             # A full disk may have room again; after any other fault (a failed sync above all) what the kernel still
             # holds cannot be believed, and the process must go. The requests that wait are answered in any case.

@@ -24,8 +24,9 @@ Kind = Literal["imp", "clk"]
 Record = TypeVar("Record")
 Found = dict[tuple[Lookup[Any], int], Any]
 """Records that were waited for, by where and under which id; None: there is none."""
-Event = tuple[bytes, bytes]
-"""The tracker's fragment and the request's facts, of which `minting.py` makes the event line."""
+Event = bytes
+"""The line of an event in its group (`batches.py`): the tracker's fragment (`minting.as_of`) and the request's facts,
+which are JSON members, each with a comma in front."""
 
 PATHS: dict[str, Kind] = {"/imptr": "imp", "/clktr": "clk", "/clktrb": "clk"}
 
@@ -122,7 +123,7 @@ class Decisions:
             facts += visitor.privacy(signals, sender.gpc)
         if ancost is not None or macro_left or refused:
             facts += _oddities(ancost, macro_left, refused)
-        return decision, (tracker.fragment, facts)
+        return decision, tracker.fragment + facts
 
     def trackers(self, kind: Kind) -> Lookup[Tracker]:
         """Where the trackers of that kind are."""

@@ -1,4 +1,4 @@
-"""Makes event lines: the record of `events.py` as bytes, with an id that no other event has.
+"""Makes what the events of a group share, with ids that no other event has, and what those of a tracker share.
 
 An id is a random 39-bit prefix and a 24-bit count below it. The prefix is drawn again at each start of a process and
 whenever the count is used up, so no coordination is needed; counting does not rest on ids but on the batch's name.
@@ -7,46 +7,39 @@ whenever the count is used up, so no coordination is needed; counting does not r
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
-from itertools import islice, repeat
 from time import time_ns
 from typing import Any
 
 import orjson
 
+from onebyone import batches
 from onebyone.configuration import TrackerRecord
-from onebyone.events import AS_OF, VERSION
+from onebyone.events import AS_OF
 
 _COUNT_BITS = 24
 _COUNT_END = 1 << _COUNT_BITS
 _PREFIX_BITS = 63 - _COUNT_BITS
-_LINE = b'{"v":' + str(VERSION).encode() + b',"id":%d,"ts":%d,%b%b}'
 
 
 class Mint:
-    """Event lines of one process."""
+    """Head lines and ids of one process."""
 
     def __init__(self) -> None:
-        self._ids = iter(range(0))
+        self._next = 0
+        self._end = 0
 
-    def lines(self, fragments: Iterable[bytes], facts: Sequence[bytes]) -> list[bytes]:
-        """The lines of events that are received now: of each the tracker's fragment (`as_of`) and the request's facts.
-
-        Facts are JSON members, each with a comma in front.
-        """
-        ids = list(islice(self._ids, len(facts)))
-        if len(ids) < len(facts):
-            self._renew()
-            ids += islice(self._ids, len(facts) - len(ids))
-        return [_LINE % four for four in zip(ids, repeat(time_ns() // 1_000_000), fragments, facts, strict=False)]
-
-    def _renew(self) -> None:
-        first = (secrets.randbelow((1 << _PREFIX_BITS) - 1) + 1) << _COUNT_BITS
-        self._ids = iter(range(first + 1, first + _COUNT_END))
+    def head(self, events: int) -> bytes:
+        """The head line (`batches.py`) of so many events that are received now; their ids are below one prefix."""
+        first = self._next
+        if first + events > self._end:
+            first = (secrets.randbelow((1 << _PREFIX_BITS) - 1) + 1) << _COUNT_BITS
+            self._end = first + _COUNT_END
+        self._next = first + events
+        return batches.head(first, time_ns() // 1_000_000)
 
 
 def as_of(tracker: TrackerRecord) -> bytes:
-    """The part of an event line that is the same for every event of this tracker record, without braces."""
+    """The members that begin the line of every event of this tracker record."""
     fields: dict[str, Any] = {"kind": tracker.kind, "tracker_id": tracker.id}
     for name in AS_OF:
         fields[name] = getattr(tracker, name)

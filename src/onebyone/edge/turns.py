@@ -141,8 +141,7 @@ class Turns:
     def _decide(self, arrived: list[tuple[Connection, bytes]]) -> None:
         tags, senders, costs, proxies = self._tags, self._senders, self._costs, self.edge.proxies
         answers: list[tuple[Connection, Decision]] = []
-        fragments: list[bytes] = []
-        facts: list[bytes] = []
+        lines: list[Event] = []
         for connection, data in arrived:
             try:
                 rest, network = data, connection.network
@@ -172,17 +171,16 @@ class Turns:
             except (KeyError, ValueError):
                 if (found := self._the_long_way(connection, data)) is not None:
                     answers.append((connection, found[0]))
-                    fragments.append(found[1][0])
-                    facts.append(found[1][1])
+                    lines.append(found[1])
                 continue
             if close:
                 connection.close_behind()
             answers.append((connection, other if script else image))
-            fragments.append(entry.record.fragment)
             # The members and their order are those of `Decisions.decide`.
-            facts.append(b"".join((network, agent, referrer, b',"cb":"', cachebuster, b'"', privacy, cost)))
+            parts = (entry.record.fragment, network, agent, referrer, b',"cb":"', cachebuster, b'"', privacy, cost)
+            lines.append(b"".join(parts))
         if answers:
-            self._record(self.edge.mint.lines(fragments, facts), answers)
+            self._record([self.edge.mint.head(len(lines)), *lines], answers)
 
     def _the_long_way(self, connection: Connection, data: bytes) -> tuple[Decision, Event] | None:
         """The decision of any plain request and its event; None: it has its answer, or was declined."""
@@ -246,12 +244,12 @@ class Turns:
         if (entry := self.edge.decisions.trackers(kind).entry(number)) is not None:
             self._tags.keep(head, (entry, image, other))
 
-    def _record(self, lines: list[bytes], answers: list[tuple[Connection, Decision]]) -> None:
+    def _record(self, group: list[bytes], answers: list[tuple[Connection, Decision]]) -> None:
         commits, waiter = self.edge.commits, _Answers(self, answers)
         if not self.edge.wait_for_disk:
             # Not at once: the answers come before the sync.
-            waiter.give(None if commits.add(lines, None) else Reason.OVERLOAD)
-        elif not commits.add(lines, waiter, gathered=True):
+            waiter.give(None if commits.add(group, None) else Reason.OVERLOAD)
+        elif not commits.add(group, waiter, gathered=True):
             waiter.give(Reason.OVERLOAD)
 
 
