@@ -110,6 +110,20 @@ async def test_what_arrives_together_or_during_a_sync_shares_the_next_one(journa
     journal.close()
 
 
+async def test_what_has_gathered_takes_along_what_still_gathers(journal: Slow) -> None:
+    noted = Noted()
+    commits = noted.commits(journal)
+    single = submit(commits, b"1")
+    turn = Waiter()
+    assert commits.add(group(b"2", b"3"), turn, gathered=True)
+    assert commits.add(group(b"4"), None, gathered=True)
+    assert all(await asyncio.gather(single, turn.future))
+    await commits.close()
+    assert noted.batches == [3, 1]
+    assert written(journal) == [[b"1", b"2", b"3"], [b"4"]]
+    journal.close()
+
+
 async def test_a_batch_has_a_limit_and_the_rest_follows_in_order(journal: Slow) -> None:
     noted = Noted()
     commits = noted.commits(journal)

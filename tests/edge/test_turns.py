@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -13,7 +14,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
-from onebyone import batches
 from onebyone.edge import plain, turns, visitor
 from onebyone.edge.app import Edge
 from onebyone.edge.commits import BATCH_EVENTS, Commits, Waiter
@@ -34,26 +34,45 @@ class Client:
     """A connection of a turn, which notes what it gets."""
 
     def __init__(self) -> None:
+        self._end, self.number = os.pipe()
         self.peer = "203.0.113.9"
         self.network = visitor.network(self.peer)
-        self.silent_until: float | None = None
-        self.written: list[bytes] = []
+        self.silent_until: float | None = 0.0
+        self.text = b""
         self.declined: list[bytes] = []
         self.answers: list[Decision] = []
         self.closes = False
-        self.write: Callable[[bytes], None] = self.written.append
+        self.closed = False
 
     def answer(self, decision: Decision) -> None:
         self.answers.append(decision)
 
-    def close_behind(self) -> None:
-        self.closes = True
+    def wrote(self, text: bytes, taken: int) -> None:
+        assert taken == len(text)
+        self.closed = self.closes
+
+    def hold(self) -> None:
+        self.silent_until = None
+
+    def watch(self) -> None:
+        raise AssertionError("it was never left")
 
     def decline(self, data: bytes) -> None:
         self.declined.append(data)
 
     def close(self) -> None:
-        raise AssertionError("a turn failed")
+        self.closed = True
+
+    def goes(self) -> None:
+        """What it has got is in `text`, as often as it was answered."""
+        os.close(self.number)
+        while chunk := os.read(self._end, 65_536):
+            self.text += chunk
+        os.close(self._end)
+
+    @property
+    def location(self) -> bytes | None:
+        return None if self.declined else self.text.partition(b"location: ")[2].partition(b"\r\n")[0]
 
 
 class Site:
@@ -65,7 +84,8 @@ class Site:
         self.lookups = Lookups(cast(Any, None), 4, None)
         self.publish(tracker("imp", 531), tracker("clk", 531, click_url="https://landing.example/"))
         self.edge = Edge(Settings(**settings), self.lookups, cast(Commits, self), cast(Any, None))
-        self.turns = Turns(self.edge, cast(asyncio.AbstractEventLoop, self), 75, ServerState())
+        self.connections: dict[int, Client] = {}
+        self.turns = Turns(self.edge, cast(asyncio.AbstractEventLoop, self), 75, ServerState(), self.connections)
 
     def publish(self, *records: Any) -> None:
         for record in records:
@@ -74,9 +94,9 @@ class Site:
 
     def add(self, group: list[bytes], waiter: Waiter | None, gathered: bool = False) -> bool:
         assert gathered
-        lines = batches.unpack(batches.pack(group))
-        self.lines += lines
-        self.groups.append(len(lines))
+        assert group[0].startswith(b"[1,")
+        self.lines += [b"{%b}" % line for line in group[1:]]
+        self.groups.append(len(group) - 1)
         if waiter is not None:
             waiter.settled(True)
         return True
@@ -84,26 +104,28 @@ class Site:
     def time(self) -> float:
         return 1000.0
 
-    def ask(self, *requests: bytes) -> list[Client]:
+    def ask(self, *requests: bytes, clients: list[Client] | None = None, new: bool = False) -> list[Client]:
         """One turn, each request on a connection of its own."""
-        clients = [Client() for _ in requests]
-        self.turns.arrived += zip(clients, requests, strict=True)
-        self.turns._take()
+        clients = clients or [Client() for _ in requests]
+        self.connections.update((client.number, client) for client in clients)
+        self.turns.take([client.number for client in clients], list(requests), new)
+        for client in clients:
+            client.goes()
+        self.connections.clear()
         return clients
 
     def said(self, data: bytes) -> Said:
         self.lines.clear()
         (client,) = self.ask(data)
         if client.declined:
-            assert (client.written, client.answers, self.lines) == ([], [], [])
+            assert (client.text, client.answers, self.lines) == (b"", [], [])
             return "declined", None, None
         kept = "closed" if client.closes else "kept"
         if client.answers:
             return kept, str(client.answers[0].reason), None
-        (line,), (text,) = self.lines, client.written
-        event = orjson.loads(line)
-        del event["id"], event["ts"]
-        return kept, text.partition(b"content-type: ")[2][:10].decode(), event
+        (line,) = self.lines
+        assert (b"\r\nconnection: close\r\n" in client.text) == client.closed == client.closes
+        return kept, client.text.partition(b"content-type: ")[2][:10].decode(), orjson.loads(line)
 
     def read(self, data: bytes) -> Said:
         """The same by the long way, and nothing remembered."""
@@ -112,17 +134,16 @@ class Site:
             return "declined", None, None
         kind, tag, sender, referrer, forwarded, close = request
         hops = [] if forwarded is None else [(b"x-forwarded-for", forwarded)]
-        network = visitor.network(visitor.client_address(Client().peer, hops, self.edge.proxies))
+        network = visitor.network(visitor.client_address("203.0.113.9", hops, self.edge.proxies))
         try:
-            decision, event = self.edge.decisions.decide(kind, tag, sender, referrer, network)
+            decision, line = self.edge.decisions.decide(kind, tag, sender, referrer, network)
         except Cold:
             return "declined", None, None
         kept = "closed" if close else "kept"
-        if event is None:
+        if line is None:
             return kept, str(decision.reason), None
-        found = orjson.loads(b'{"v":1,%b}' % event)
         text = self.edge.wire.text(decision, self.turns.state.default_headers)
-        return kept, text.partition(b"content-type: ")[2][:10].decode(), found
+        return kept, text.partition(b"content-type: ")[2][:10].decode(), orjson.loads(b"{%b}" % line)
 
 
 LINES = st.sampled_from(
@@ -209,7 +230,7 @@ def test_a_fault_in_one_request_disturbs_nobody(monkeypatch: pytest.MonkeyPatch)
     site.ask(usual(1))
     monkeypatch.setattr(plain, "read", None)
     clients = site.ask(usual(2), b"POST / HTTP/1.1\r\n\r\n", usual(3))
-    assert [(len(client.written), len(client.declined)) for client in clients] == [(1, 0), (0, 1), (1, 0)]
+    assert [(client.text.count(b"GIF89a"), len(client.declined)) for client in clients] == [(1, 0), (0, 1), (1, 0)]
 
 
 def test_what_is_remembered_is_bounded_and_the_oldest_goes() -> None:
@@ -227,7 +248,7 @@ def test_each_of_a_turn_gets_its_own_answer() -> None:
     unknown = usual(4).replace(b"id=531", b"id=9")
     for _ in range(2):
         clients = site.ask(usual(1), script, click, unknown, b"POST / HTTP/1.1\r\n\r\n", usual(5))
-        texts = [b"".join(client.written) for client in clients]
+        texts = [client.text for client in clients]
         assert [b"GIF89a" in text for text in texts] == [True, False, False, False, False, True]
         assert b"content-type: application/javascript" in texts[1]
         assert b"location: https://landing.example/" in texts[2]
@@ -240,8 +261,7 @@ async def test_a_change_is_not_answered_by_what_was_remembered() -> None:
     data = usual(1).replace(b"/imptr?id=531&t=2", b"/clktr?id=531")
 
     def location() -> bytes | None:
-        (client,) = site.ask(data)
-        return None if client.declined else client.written[0].partition(b"location: ")[2].partition(b"\r\n")[0]
+        return site.ask(data)[0].location
 
     changes: list[Callable[[], None]] = [
         lambda: site.lookups.clicks.announce(531),
@@ -262,17 +282,27 @@ def test_a_great_turn_is_several_batches() -> None:
     site = Site()
     clients = site.ask(*(usual(number) for number in range(2 * BATCH_EVENTS + 1)))
     assert site.groups == [BATCH_EVENTS, BATCH_EVENTS, 1]
-    assert all(len(client.written) == 1 for client in clients)
+    assert all(client.text.count(b"GIF89a") == 1 for client in clients)
 
 
-def test_a_connection_that_fails_disturbs_nobody() -> None:
+@pytest.mark.parametrize("last", [b"", b"Connection: close\r\n"], ids=["stay", "leave"])
+def test_a_connection_that_fails_disturbs_nobody(last: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site()
-    site.ask(usual(1))
+    data = usual(1).replace(b"User-Agent", last + b"User-Agent")
+    site.ask(data)
     clients = [Client(), Client(), Client()]
-    clients[1].write = cast(Any, None)
-    site.turns.arrived += zip(clients, map(usual, range(3)), strict=True)
-    site.turns._take()
-    assert [len(client.written) for client in clients] == [1, 0, 1]
+    monkeypatch.setattr(clients[1], "wrote", None)
+    os.close(clients[1]._end)
+    clients[1]._end = os.open(os.devnull, os.O_RDONLY)
+    site.ask(*[data] * 3, clients=clients)
+    assert [client.text.count(b"GIF89a") for client in clients] == [1, 0, 1]
+
+
+def test_who_has_gone_is_closed() -> None:
+    site = Site()
+    clients = site.ask(usual(1), b"", usual(2))
+    assert [client.closed for client in clients] == [False, True, False]
+    assert site.groups == [2]
 
 
 def test_a_process_that_drains_declines() -> None:
@@ -282,27 +312,19 @@ def test_a_process_that_drains_declines() -> None:
     assert client.declined == [usual(1)]
 
 
-async def test_the_loop_rests_while_others_come_and_not_for_one_client(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loop_rests_while_others_come_and_not_for_one_client(monkeypatch: pytest.MonkeyPatch) -> None:
     rests: list[float] = []
     monkeypatch.setattr(turns, "REST_AFTER_SECONDS", 5.0)
     monkeypatch.setattr(time, "sleep", rests.append)
     site = Site()
-    site.turns.loop = asyncio.get_running_loop()
 
-    async def turn(*several: bytes) -> None:
-        for data in several:
-            if not site.turns.arrived:
-                site.turns.expect()
-            site.turns.arrived.append((Client(), data))
-        for _ in range(4):
-            await asyncio.sleep(0)
+    def turn(several: int, new: bool = False) -> int:
+        rests.clear()
+        site.turns.rest()
+        site.ask(*[impression(1)] * several, new=new)
+        return len(rests)
 
-    for _ in range(3):
-        await turn(impression(1))
-    assert rests == [], "one client that asks again and again is answered at once"
-    await turn(impression(1), impression(2))
-    await turn(impression(3), impression(4))
-    assert rests == [turns.REST_SECONDS]
-    await turn(*[impression(5)] * turns.ENOUGH)
-    assert rests == [turns.REST_SECONDS], "enough have come"
-    assert sum(site.groups) == 3 + 4 + turns.ENOUGH
+    assert [turn(1), turn(1), turn(1)] == [0, 0, 0], "one client that asks again and again is answered at once"
+    assert [turn(2), turn(2), turn(1), turn(1)] == [0, 1, 1, 0]
+    assert [turn(1, new=True), turn(1)] == [0, 1], "others make connections"
+    assert [turn(turns.ENOUGH), turn(turns.ENOUGH)] == [0, 0], "enough come by themselves"

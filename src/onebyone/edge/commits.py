@@ -72,6 +72,7 @@ class Commits:
         self._fatal = False
         self._quick = 0
         self._gather_until = 0.0
+        self._gathering: asyncio.Handle | None = None
         self._busy = False
         self._refusing = False
         self._idle = asyncio.Event()
@@ -94,7 +95,8 @@ class Commits:
         """Queues a group, its head line and a line for each event (`batches.py`), and tells the waiter, on the loop,
         whether it is on disk. False: too many events wait already.
 
-        Events that are `gathered` have waited for others; when nothing else is under way they go to the disk at once.
+        Events that are `gathered` have waited for others: they go to the disk at once, with those that still wait for
+        others, unless a batch is under way there.
         """
         if self._pending >= self._limit:
             return False
@@ -107,10 +109,13 @@ class Commits:
             if gathered:
                 self._next()
             elif wait > 0:
-                self._loop.call_later(wait, self._next)
+                self._gathering = self._loop.call_later(wait, self._next)
             else:
                 # Behind what the loop has read at the same time, so that requests that arrived together go together.
-                self._loop.call_soon(self._next)
+                self._gathering = self._loop.call_soon(self._next)
+        elif gathered and self._gathering is not None:
+            self._gathering.cancel()
+            self._next()
         return True
 
     async def close(self) -> None:
@@ -120,6 +125,7 @@ class Commits:
         await asyncio.to_thread(self._thread.join)
 
     def _next(self) -> None:
+        self._gathering = None
         events = 0
         lines: list[bytes] = []
         waiters: list[Waiter] = []
@@ -150,7 +156,7 @@ class Commits:
                 _log.exception("a waiter failed")
         if self._groups:
             # What has arrived by now, while the last sync ran, is read before and goes along.
-            self._loop.call_soon(self._next)
+            self._gathering = self._loop.call_soon(self._next)
         else:
             self._busy = False
             self._idle.set()

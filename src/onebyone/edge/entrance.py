@@ -16,6 +16,8 @@ import os
 import select
 import socket
 from functools import partial
+from itertools import islice
+from operator import itemgetter
 from typing import Any, cast
 
 import structlog
@@ -23,14 +25,14 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from onebyone.edge.app import Edge
-from onebyone.edge.fast_way import Address, FastWay, ignored
+from onebyone.edge.fast_way import Address, FastWay
 from onebyone.edge.parser import Parser
+from onebyone.edge.sockets import read_each
 from onebyone.edge.turns import Turns
 from onebyone.web_server import HEAD_SECONDS
 
 ACCEPTS = 32
 """Connections that are accepted in one look at most: what is left of a burst is for the sibling processes too."""
-_READ_BYTES = 65_536
 _EVENTS = 512
 """Connections that are read in one look."""
 IDLE_STEP_SECONDS = 0.5
@@ -38,6 +40,8 @@ IDLE_STEP_SECONDS = 0.5
 EXHAUSTED_SECONDS = 1.0
 """How long connections wait in the kernel when this process can open no more files."""
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+_NUMBER = itemgetter(0)
 
 _log = structlog.get_logger()
 
@@ -50,12 +54,13 @@ class Entrance:
     ) -> None:
         """Accepts from here on; `config`, `state` and `app_state` are what uvicorn's protocols are made with."""
         self._loop = asyncio.get_running_loop()
-        self.turns = Turns(edge, self._loop, config.timeout_keep_alive, state)
+        self._connections: dict[int, FastWay] = {}
+        self.turns = Turns(edge, self._loop, config.timeout_keep_alive, state, self._connections)
         self._state = state
         self._parser = partial(Parser, config, state, app_state, self.take_back)
-        self._connections: dict[int, FastWay] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._listener = listener
+        self._listening = listener.fileno()
         self._closed = False
         self._exhausted = False
         listener.setblocking(False)
@@ -70,63 +75,40 @@ class Entrance:
         self._loop.call_later(IDLE_STEP_SECONDS, self._close_idle)
 
     def _look(self) -> None:
-        arrived, connections, read = self.turns.arrived, self._connections, os.read
-        expected = bool(arrived)
+        self.turns.rest()
+        numbers = [*map(_NUMBER, self._poll.poll(0, _EVENTS))]
+        new: list[FastWay] = []
         try:
-            for number, _ in self._poll.poll(0, _EVENTS):
-                if (connection := connections.get(number)) is None:
-                    self._accept()
-                    continue
-                if connection.silent_until is None:
-                    self._poll.unregister(number)
-                    connection.unwatched()
-                    continue
-                try:
-                    data = read(number, _READ_BYTES)
-                except BlockingIOError:
-                    continue
-                except OSError:
-                    data = b""
-                if data:
-                    connection.silent_until = None
-                    arrived.append((connection, data))
-                else:
-                    connection.close()
+            if self._listening in numbers:
+                numbers.remove(self._listening)
+                self._accept(new)
+                numbers += [connection.number for connection in new]
+            # Into a list that loses those which have nothing.
+            read = read_each(numbers)
+            if numbers:
+                self.turns.take(numbers, read, bool(new))
         finally:
-            if arrived and not expected:
-                self.turns.expect()
+            for connection in new:
+                if connection.number >= 0:
+                    connection.watch()
 
-    def _accept(self) -> None:
-        connections, arrived, turns = self._connections, self.turns.arrived, self.turns
-        for _ in range(ACCEPTS):
-            try:
-                # What `socket.accept` calls; the object that it makes of the descriptor would only be taken apart.
-                number, address = self._listener._accept()  # type: ignore[attr-defined]
-            except BlockingIOError:
-                self._exhausted = False
-                return
-            except OSError as error:
-                if error.errno in _EXHAUSTED:
-                    self._wait_for_room(error)
-                    return
-                # This client has gone already.
-                continue
+    def _accept(self, new: list[FastWay]) -> None:
+        accepted: list[tuple[int, Address]] = []
+        try:
+            # What `socket.accept` calls; the object that it makes of the descriptor would only be taken apart.
+            accepted.extend(islice(iter(self._listener._accept, None), ACCEPTS))  # type: ignore[attr-defined]
+            self._exhausted = False
+        except BlockingIOError:
+            self._exhausted = False
+        except OSError as error:
+            # Or this client has gone already: the next look gets those behind it.
+            if error.errno in _EXHAUSTED:
+                self._wait_for_room(error)
+        silent_until = self._loop.time() + HEAD_SECONDS
+        for number, address in accepted:
             os.set_blocking(number, False)
-            connections[number] = connection = FastWay(self, number, address)
-            try:
-                # As `_look` reads, which has no call to spare.
-                data = os.read(number, _READ_BYTES)
-            except BlockingIOError:
-                connection.silent_until = self._loop.time() + HEAD_SECONDS
-                connection.watch()
-                continue
-            except OSError:
-                data = b""
-            if data:
-                turns.new_connections = True
-                arrived.append((connection, data))
-            else:
-                connection.close()
+            self._connections[number] = connection = FastWay(self, number, address, silent_until)
+            new.append(connection)
 
     def _wait_for_room(self, error: OSError) -> None:
         if not self._exhausted:
@@ -147,23 +129,26 @@ class Entrance:
         """Reads it when it has something; `OSError` when the kernel has no room for that."""
         self._poll.register(connection.number, select.EPOLLIN)
 
+    def unwatch(self, connection: FastWay) -> None:
+        """Leaves in the kernel what comes."""
+        with contextlib.suppress(FileNotFoundError):
+            self._poll.unregister(connection.number)
+
     def forget(self, connection: FastWay) -> int:
         """Whoever asks has the connection's socket from here on."""
         number = connection.number
         del self._connections[number]
         connection.number = -1
-        connection.silent_until = None
-        connection.write = ignored
         if self._closed:
             self._state.connections.discard(cast(Any, connection))
         return number
 
     def hand_over(self, connection: FastWay, data: bytes, unsent: bytes = b"") -> None:
         """uvicorn's protocol gets the connection: writes what is `unsent`, and takes `data` as read."""
+        self.unwatch(connection)
         number = self.forget(connection)
-        with contextlib.suppress(FileNotFoundError):
-            self._poll.unregister(number)
-        # A shutdown meanwhile must not forget it.
+        # A shutdown meanwhile must not forget it: it says that the parser closes it.
+        connection.silent_until = None
         self._state.connections.add(cast(Any, connection))
         leaving = self._loop.create_task(self._lead(connection, socket.socket(fileno=number), data, unsent))
         self._leaving.add(leaving)
@@ -190,11 +175,11 @@ class Entrance:
             number = os.dup(transport.get_extra_info("socket").fileno())
         except OSError:
             return False
-        connection = self._connections[number] = FastWay(self, number, address)
+        connection = FastWay(self, number, address, self._loop.time() + self.turns.keep_alive)
+        self._connections[number] = connection
         transport.abort()
-        if not self.turns.arrived:
-            self.turns.expect()
-        self.turns.arrived.append((connection, data))
+        self.turns.take([number], [data], new=True)
+        connection.watch()
         return True
 
     def _close_idle(self) -> None:

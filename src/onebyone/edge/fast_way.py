@@ -12,11 +12,11 @@ bytes from there on until it has answered all that it has seen.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from onebyone.edge import visitor, wire
 from onebyone.edge.decision import Decision
+from onebyone.edge.sockets import write_each
 from onebyone.edge.turns import Turns
 
 Address = tuple[Any, ...] | str | bytes | None
@@ -29,7 +29,10 @@ class Door(Protocol):
     turns: Turns
 
     def watch(self, connection: FastWay) -> None:
-        """Reads it when it has something."""
+        """Reads it when it has something; `OSError` when the kernel has no room for that."""
+
+    def unwatch(self, connection: FastWay) -> None:
+        """Leaves in the kernel what comes."""
 
     def forget(self, connection: FastWay) -> int:
         """Whoever asks has the connection's socket from here on."""
@@ -41,9 +44,9 @@ class Door(Protocol):
 class FastWay:
     """One connection of the edge, which owns its socket."""
 
-    __slots__ = ("_door", "address", "closes", "network", "number", "peer", "silent_until", "write")
+    __slots__ = ("_door", "address", "closes", "network", "number", "peer", "silent_until")
 
-    def __init__(self, door: Door, number: int, address: Address) -> None:
+    def __init__(self, door: Door, number: int, address: Address, silent_until: float) -> None:
         """`number`: the descriptor of a socket that does not block, and that nobody watches. `address`: of its peer."""
         self._door = door
         self.number = number
@@ -51,36 +54,53 @@ class FastWay:
         self.address = address
         self.peer = peer = address[0] if isinstance(address, tuple) else ""
         self.network = visitor.network(peer)
-        self.silent_until: float | None = None
-        """When it is closed unless something comes, on the loop's clock; None: a request is under way."""
+        self.silent_until: float | None = silent_until
+        """When it is closed unless something comes, on the loop's clock; None: it waits for the disk."""
         self.closes = False
         """The next answer is the last."""
-        self.write: Callable[[bytes], None] = self._write_and_watch
-        """Writes an answer and does what is to be done behind it."""
 
     def answer(self, decision: Decision) -> None:
         """Gives an answer by itself."""
         turns = self._door.turns
+        text = turns.edge.wire.text(decision, turns.state.default_headers)
         if turns.edge.draining:
-            self.close_behind()
+            self.closes = True
+        if self.closes:
+            text = wire.last(text)
         self.silent_until = turns.loop.time() + turns.keep_alive
-        self.write(turns.edge.wire.text(decision, turns.state.default_headers))
+        self.wrote(text, *write_each([self.number], [text]))
 
-    def close_behind(self) -> None:
-        """The next answer is the last."""
-        self.closes = True
-        if self.number >= 0:
-            self.write = self._write_and_close
+    def wrote(self, text: bytes, taken: int) -> None:
+        """Its socket took so many bytes of an answer; -1: the client has gone."""
+        if 0 <= taken < len(text):
+            # uvicorn's protocol knows how to wait for a client that does not read.
+            self._door.hand_over(self, b"", text[taken:])
+        elif taken < 0 or self.closes:
+            os.close(self._door.forget(self))
+
+    def hold(self) -> None:
+        """It waits for the disk: nothing is read before its answer."""
+        self.silent_until = None
+        self._door.unwatch(self)
+
+    def watch(self) -> None:
+        """Waits for the next request, if there may be one."""
+        if self.number < 0 or self.silent_until is None:
+            return
+        try:
+            self._door.watch(self)
+        except OSError:
+            # The kernel has no room to watch it.
+            self.close()
 
     def decline(self, data: bytes) -> None:
         """uvicorn's protocol has the connection, from this request on."""
-        if self.number >= 0:
-            self._door.hand_over(self, data)
+        self._door.hand_over(self, data)
 
     def shutdown(self) -> None:
         """The server wants the connection closed, behind the answer that it waits for. Called by uvicorn."""
         if self.silent_until is None:
-            self.close_behind()
+            self.closes = True
         else:
             self.close()
 
@@ -88,42 +108,3 @@ class FastWay:
         """Nothing more is read or written."""
         if self.number >= 0:
             os.close(self._door.forget(self))
-
-    def watch(self) -> None:
-        """Waits for the next request."""
-        self.write = self._write
-        try:
-            self._door.watch(self)
-        except OSError:
-            # The kernel has no room to watch it.
-            self.close()
-
-    def unwatched(self) -> None:
-        """Nobody looks at it until it has its answer."""
-        if not self.closes:
-            self.write = self._write_and_watch
-
-    def _write(self, text: bytes) -> None:
-        try:
-            sent = os.write(self.number, text)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            self.close()
-            return
-        if sent < len(text):
-            # uvicorn's protocol knows how to wait for a client that does not read.
-            self._door.hand_over(self, b"", text[sent:])
-
-    def _write_and_watch(self, text: bytes) -> None:
-        self._write(text)
-        if self.number >= 0:
-            self.watch()
-
-    def _write_and_close(self, text: bytes) -> None:
-        self._write(wire.last(text))
-        self.close()
-
-
-def ignored(text: bytes) -> None:
-    """The client has gone."""

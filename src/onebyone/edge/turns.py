@@ -8,7 +8,8 @@ Of nearly every request only the cachebuster and the page are new. The rest is l
 of the tag before it, who sends these headers, what this `ancost` is. Whatever is not found there takes the long way,
 `plain.read` and `Decisions.decide`, and is known from then on if it may be.
 
-Read `Turns._decide` from top to bottom.
+Read `Turns._decide` from top to bottom. While the disk is quick all of a turn happens in one call of `take`: nothing of
+it can be met by another. When it is slow, the connections of the turn are held until it has been written.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Protocol
 
 import structlog
@@ -25,12 +26,14 @@ from uvicorn.server import ServerState
 from onebyone.edge import decision, plain, visitor
 from onebyone.edge.app import Edge
 from onebyone.edge.commits import BATCH_EVENTS
-from onebyone.edge.decision import Decision, Event
+from onebyone.edge.decision import Decision
 from onebyone.edge.lookup import Entry, Tracker
 from onebyone.edge.plain import Memo, Plain
 from onebyone.edge.query import CACHEBUSTER_MAX, NO_SIGNALS, Tag
 from onebyone.edge.reasons import Reason
+from onebyone.edge.sockets import write_each
 from onebyone.edge.visitor import REFERRER_MAX, Visitor
+from onebyone.edge.wire import last
 
 REST_SECONDS = 0.0003
 """How long the loop rests before a turn."""
@@ -43,36 +46,48 @@ _LONGEST = 2048
 _LONGEST_HOPS = 256
 """Bytes of an `X-Forwarded-For` that is remembered."""
 _TAG = re.compile(rb"GET (/[a-z]+)\?id=([1-9][0-9]{0,17})(?:&t=([0-9]))?")
-_VERSION, _REFERRER, _FORWARDED = b" HTTP/1.1\r\n", b"\r\nReferer: ", b"\r\nX-Forwarded-For: "
+_VERSION, _REFERRER, _FORWARDED = b" HTTP/1.1", b"\r\nReferer: ", b"\r\nX-Forwarded-For: "
+_CACHEBUSTER, _ANCOST = b"&cachebuster=", b"&ancost="
 _UNESCAPED = bytes(set(range(0x21, 0x7F)) - set(b'"\\'))
 """What a page may consist of to be a JSON string as it is; nearly all do."""
 
-_Known = tuple[Entry[Tracker], Decision, Decision]
-"""What a tag leads to: its tracker, while the entry is current, and the decision for an image and for a script."""
-_Sender = tuple[bytes, bytes, bool, bool]
+_Known = tuple[Entry[Tracker], bytes, Decision, Decision]
+"""What a tag leads to: its tracker's entry, the fragment while that is current, the decision for an image and for a
+script."""
+_Sender = tuple[bytes, bool, bool]
 """What headers say: the agent and the privacy signals (members of an event line), whether a script is wanted, whether
 to close."""
+_Headers = bytes | tuple[bytes, bytes]
+"""All headers; or those before the referrer, and those behind it."""
 
 _log = structlog.get_logger()
 
 
 class Connection(Protocol):
-    """What leaves requests here."""
+    """What requests come from."""
 
+    number: int
+    """The descriptor of its socket; -1: it is gone."""
     peer: str
     """Its address."""
     network: bytes
     """The same, truncated, as a member of an event line."""
     silent_until: float | None
-    """When it is closed unless something comes, on the loop's clock; None: that is not for us to say."""
-    write: Callable[[bytes], None]
-    """Writes an answer and does what is to be done behind it."""
+    """When it is closed unless something comes, on the loop's clock; None: it waits for the disk."""
+    closes: bool
+    """The next answer is the last."""
 
     def answer(self, decision: Decision) -> None:
         """Gives this answer."""
 
-    def close_behind(self) -> None:
-        """The next answer is the last."""
+    def wrote(self, text: bytes, taken: int) -> None:
+        """Its socket took so many bytes of an answer; -1: the client has gone."""
+
+    def hold(self) -> None:
+        """It waits for the disk: nothing is read before its answer."""
+
+    def watch(self) -> None:
+        """Waits for the next request, if there may be one."""
 
     def decline(self, data: bytes) -> None:
         """The request is not for us."""
@@ -84,112 +99,114 @@ class Connection(Protocol):
 class Turns:
     """The requests of one process that are not decided yet."""
 
-    def __init__(self, edge: Edge, loop: asyncio.AbstractEventLoop, keep_alive: float, state: ServerState) -> None:
-        """`keep_alive`: seconds that a connection may be silent behind an answer. `state` has uvicorn's headers."""
-        self.arrived: list[tuple[Connection, bytes]] = []
-        """Whoever adds the first calls `expect`."""
+    def __init__(
+        self,
+        edge: Edge,
+        loop: asyncio.AbstractEventLoop,
+        keep_alive: float,
+        state: ServerState,
+        connections: Mapping[int, Connection],
+    ) -> None:
+        """`keep_alive`: seconds that a connection may be silent behind an answer. `state` has uvicorn's headers.
+        `connections`: by descriptor."""
         self.edge = edge
         self.loop = loop
         self.keep_alive = keep_alive
         self.state = state
+        self.connections = connections
         self._lookups = edge.decisions.lookups
         self._doubts = 0
         self._tags: Memo[bytes, _Known] = Memo(edge.tracker_cache)
-        self._senders: Memo[bytes, _Sender] = Memo()
+        self._senders: Memo[_Headers, _Sender] = Memo()
         self._costs: Memo[bytes, bytes] = Memo()
         self._networks: Memo[tuple[str, bytes], bytes] = Memo(16_384)
         self._rest_until = 0.0
-        self.new_connections = False
-        """Whether requests have come on some since the last turn."""
 
-    def expect(self) -> None:
-        """The first request of a turn has come: the turn is taken once the loop has read what else there is."""
-        if time.monotonic() >= self._rest_until:
-            self.loop.call_soon(self._take)
-        else:
-            self.loop.call_soon(self._rest)
-
-    def _rest(self) -> None:
-        if len(self.arrived) < ENOUGH:
+    def rest(self) -> None:
+        """Before a look at the connections: others are about to ask, they shall come to the same turn."""
+        if time.monotonic() < self._rest_until:
             time.sleep(REST_SECONDS)
-        # Behind the next look at the connections.
-        self.loop.call_soon(self._take)
 
-    def _take(self) -> None:
-        arrived = self.arrived[:]
-        self.arrived.clear()
-        among_others = len(arrived) > 1 or self.new_connections
-        self.new_connections = False
+    def take(self, numbers: list[int], read: list[bytes], new: bool) -> None:
+        """What was read of each of these connections; empty: the client has gone. `new`: some have just been made."""
         if self.edge.draining:
-            for connection, data in arrived:
-                connection.decline(data)
+            for number, data in zip(numbers, read, strict=True):
+                self._decline(self.connections[number], data)
             return
         if self._doubts != self._lookups.doubts:
             self._doubts = self._lookups.doubts
             self._tags.clear()
-        for start in range(0, len(arrived), BATCH_EVENTS):
-            batch = arrived[start : start + BATCH_EVENTS]
+        for start in range(0, len(numbers), BATCH_EVENTS):
+            end = start + BATCH_EVENTS
             try:
-                self._decide(batch)
+                self._decide(numbers[start:end], read[start:end])
             except Exception:
                 # Whoever waits for an answer now would wait for ever.
                 _log.exception("a turn could not be taken")
-                for connection, _ in batch:
-                    connection.close()
-        self._rest_until = time.monotonic() + REST_AFTER_SECONDS if among_others else 0.0
+                for number in numbers[start:end]:
+                    if (connection := self.connections.get(number)) is not None:
+                        connection.close()
+        wait = ENOUGH > len(numbers) > 1 or new
+        self._rest_until = time.monotonic() + REST_AFTER_SECONDS if wait else 0.0
 
-    def _decide(self, arrived: list[tuple[Connection, bytes]]) -> None:
-        tags, senders, costs, proxies = self._tags, self._senders, self._costs, self.edge.proxies
-        answers: list[tuple[Connection, Decision]] = []
-        lines: list[Event] = []
-        for connection, data in arrived:
+    def _decide(self, numbers: list[int], read: list[bytes]) -> None:
+        connections, tags, senders, costs = self.connections, self._tags, self._senders, self._costs
+        proxies, silent_until, join = self.edge.proxies, self.loop.time() + self.keep_alive, b"".join
+        turn = _Turn(self)
+        staying, decisions, leaving, lines = turn.staying, turn.decisions, turn.leaving, turn.lines
+        for number, data in zip(numbers, read, strict=True):
+            connection = connections[number]
             try:
                 rest, network = data, connection.network
                 if proxies:
                     hops, rest = _without(_FORWARDED, data)
                     if hops is not None:
                         network = self._networks[connection.peer, hops]
-                start = rest.find(_VERSION)
-                head, _, values = rest[:start].partition(b"&cachebuster=")
-                cachebuster, _, ancost = values.partition(b"&ancost=")
-                entry, image, other = tags[head]
-                cost = costs[ancost]
-                # What `_without` does, without the call: this is nearly each request, and calls have a budget.
-                at = rest.rfind(_REFERRER, start)
-                if at < 0:
-                    agent, privacy, script, close = senders[rest[start:]]
-                    referrer = b""
+                line, _, headers = rest.partition(_VERSION)
+                head, _, values = line.partition(_CACHEBUSTER)
+                if values.isalnum():
+                    cachebuster, cost = values, b""
                 else:
-                    end = rest.index(b"\r\n", at + 11)
-                    agent, privacy, script, close = senders[rest[start:at] + rest[end:]]
-                    page = rest[at + 11 : end]
+                    cachebuster, _, ancost = values.partition(_ANCOST)
+                    cost = costs[ancost]
+                    if not cachebuster.isalnum():
+                        raise KeyError(values)
+                entry, fragment, image, other = tags[head]
+                before, referred, behind = headers.rpartition(_REFERRER)
+                if referred:
+                    page, _, behind = behind.partition(b"\r\n")
+                    sender, script, close = senders[before, behind]
                     if not page or page.translate(None, _UNESCAPED) or len(page) > REFERRER_MAX:
                         raise KeyError(page)
                     referrer = b',"ref":"%b"' % page
-                if entry.generation < 0 or not cachebuster.isalnum() or len(cachebuster) > CACHEBUSTER_MAX:
+                else:
+                    sender, script, close = senders[headers]
+                    referrer = b""
+                if entry.generation < 0 or len(cachebuster) > CACHEBUSTER_MAX:
                     raise KeyError(head)
             except (KeyError, ValueError):
-                if (found := self._the_long_way(connection, data)) is not None:
-                    answers.append((connection, found[0]))
-                    lines.append(found[1])
+                self._the_long_way(connection, data, turn)
                 continue
+            lines.append(join((fragment, network, sender, referrer, b',"cb":"', cachebuster, b'"', cost)))
+            connection.silent_until = silent_until
             if close:
-                connection.close_behind()
-            answers.append((connection, other if script else image))
-            # The members and their order are those of `Decisions.decide`.
-            parts = (entry.record.fragment, network, agent, referrer, b',"cb":"', cachebuster, b'"', privacy, cost)
-            lines.append(b"".join(parts))
-        if answers:
-            self._record([self.edge.mint.head(len(lines)), *lines], answers)
+                connection.closes = True
+                leaving.append(number)
+                turn.last_decisions.append(other if script else image)
+            else:
+                staying.append(number)
+                decisions.append(other if script else image)
+        if lines:
+            self._record(turn)
 
-    def _the_long_way(self, connection: Connection, data: bytes) -> tuple[Decision, Event] | None:
-        """The decision of any plain request and its event; None: it has its answer, or was declined."""
+    def _the_long_way(self, connection: Connection, data: bytes, turn: _Turn) -> None:
+        """Any plain request is decided and recorded; another has its answer behind this, or was declined."""
         edge = self.edge
         try:
             request = plain.read(data)
             if request is None:
-                connection.decline(data)
-                return None
+                self._decline(connection, data)
+                return
             kind, tag, sender, referrer, forwarded, close = request
             network = connection.network
             if edge.proxies and forwarded is not None:
@@ -197,40 +214,47 @@ class Turns:
                 network = visitor.network(visitor.client_address(connection.peer, hops, edge.proxies))
                 if len(forwarded) <= _LONGEST_HOPS:
                     self._networks.keep((connection.peer, forwarded), network)
-            made, event = edge.decisions.decide(kind, tag, sender, referrer, network)
-            if event is not None:
+            decision, line = edge.decisions.decide(kind, tag, sender, referrer, network)
+            if line is not None:
                 self._learn(data, request)
         except Exception:
             # `Cold`; or a fault, which the ASGI way will meet again, log, and answer with a 500.
             connection.decline(data)
-            return None
-        if close:
-            connection.close_behind()
-        if event is None:
-            connection.answer(made)
-            return None
-        return made, event
+            return
+        if line is None:
+            connection.closes = close
+            connection.answer(decision)
+            return
+        turn.lines.append(line)
+        connection.silent_until = self.loop.time() + self.keep_alive
+        connection.closes = close
+        (turn.leaving if close else turn.staying).append(connection.number)
+        (turn.last_decisions if close else turn.decisions).append(decision)
+
+    def _decline(self, connection: Connection, data: bytes) -> None:
+        if data:
+            connection.decline(data)
+        else:
+            connection.close()
 
     def _learn(self, data: bytes, request: Plain) -> None:
         """Remembers the parts of a request that was recorded, each if nothing is odd about it."""
         kind, tag, sender, referrer, forwarded, close = request
-        page, rest = _without(_REFERRER, data)
-        hops = None
-        if self.edge.proxies:
-            hops, rest = _without(_FORWARDED, rest)
-        start = rest.index(_VERSION)
-        headers = rest[start:]
-        head, _, values = rest[:start].partition(b"&cachebuster=")
-        ancost = values.partition(b"&ancost=")[2]
+        hops, rest = _without(_FORWARDED, data) if self.edge.proxies else (None, data)
+        line, _, headers = rest.partition(_VERSION)
+        head, _, values = line.partition(_CACHEBUSTER)
+        ancost = values.partition(_ANCOST)[2]
         if ancost not in self._costs and (tag.ancost or b"") == ancost:
             cost = decision.cost(ancost)
             if cost or not ancost:
                 self._costs.keep(ancost, cost)
+        before, referred, behind = headers.rpartition(_REFERRER)
+        rest_of_them: _Headers = (before, behind.partition(b"\r\n")[2]) if referred else headers
         # A header whose name is written otherwise was not cut out; such lines are new with each page or client.
-        cut = (page is None) == (not referrer) and hops == forwarded
-        if cut and not sender.prefetch and len(headers) <= _LONGEST and headers not in self._senders:
-            privacy = visitor.privacy(NO_SIGNALS, sender.gpc)
-            self._senders.keep(headers, (sender.agent, privacy, sender.script, close))
+        cut = bool(referred) == bool(referrer) and hops == forwarded
+        if cut and not sender.prefetch and len(headers) <= _LONGEST and rest_of_them not in self._senders:
+            members = sender.agent + visitor.privacy(NO_SIGNALS, sender.gpc)
+            self._senders.keep(rest_of_them, (members, sender.script, close))
         known = self._tags.get(head)
         if known is not None and known[0].generation >= 0:
             return
@@ -242,15 +266,86 @@ class Turns:
         bare = Tag(number, script, b"", None, NO_SIGNALS, None, False)
         image, other = (decide(kind, bare, Visitor(b"", wanted, False, False), b"", b"")[0] for wanted in (False, True))
         if (entry := self.edge.decisions.trackers(kind).entry(number)) is not None:
-            self._tags.keep(head, (entry, image, other))
+            self._tags.keep(head, (entry, entry.record.fragment, image, other))
 
-    def _record(self, group: list[bytes], answers: list[tuple[Connection, Decision]]) -> None:
-        commits, waiter = self.edge.commits, _Answers(self, answers)
-        if not self.edge.wait_for_disk:
+    def _record(self, turn: _Turn) -> None:
+        edge = self.edge
+        group = [edge.mint.head(len(turn.lines)), *turn.lines]
+        if not edge.wait_for_disk:
             # Not at once: the answers come before the sync.
-            waiter.give(None if commits.add(group, None) else Reason.OVERLOAD)
-        elif not commits.add(group, waiter, gathered=True):
-            waiter.give(Reason.OVERLOAD)
+            turn.give(None if edge.commits.add(group, None) else Reason.OVERLOAD)
+        elif not edge.commits.add(group, turn, gathered=True):
+            turn.give(Reason.OVERLOAD)
+        else:
+            turn.hold()
+
+
+class _Turn:
+    """The events of one batch, and who waits for them to be on disk."""
+
+    __slots__ = ("_given", "_held", "_turns", "decisions", "last_decisions", "leaving", "lines", "staying")
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+        self.lines: list[bytes] = []
+        self.staying: list[int] = []
+        """Connections that are kept behind the answer, by their descriptors, and of each its decision."""
+        self.decisions: list[Decision] = []
+        self.leaving: list[int] = []
+        """Connections that are closed behind it."""
+        self.last_decisions: list[Decision] = []
+        self._given = False
+        self._held: list[Connection] = []
+
+    def hold(self) -> None:
+        """The answers wait, unless they were given meanwhile."""
+        if self._given:
+            return
+        # Not by their descriptors: one that is closed meanwhile may come again as another's.
+        self._held = self._connections()
+        for connection in self._held:
+            connection.hold()
+
+    def settled(self, recorded: bool) -> None:
+        """The events are on disk, or the disk refused them."""
+        self.give(None if recorded else Reason.JOURNAL)
+
+    def give(self, reason: Reason | None) -> None:
+        """Gives all answers; `reason`: why nothing is counted after all."""
+        self._given = True
+        wire, headers = self._turns.edge.wire, self._turns.state.default_headers
+        if reason is not None or self._held or self._turns.edge.draining:
+            self._give_one_by_one(reason)
+            return
+        self._write(self.staying, wire.texts(self.decisions, headers))
+        if self.leaving:
+            self._write(self.leaving, [*map(last, wire.texts(self.last_decisions, headers))])
+
+    def _give_one_by_one(self, reason: Reason | None) -> None:
+        decisions = (*self.decisions, *self.last_decisions)
+        for connection, made in zip(self._held or self._connections(), decisions, strict=True):
+            try:
+                connection.answer(made if reason is None else made.unless(reason))
+                if self._held:
+                    connection.watch()
+            except Exception:
+                # Whatever is wrong with one connection, the others of its turn get their answer.
+                _log.exception("an answer could not be written")
+
+    def _connections(self) -> list[Connection]:
+        return [self._turns.connections[number] for number in (*self.staying, *self.leaving)]
+
+    def _write(self, numbers: list[int], texts: list[bytes]) -> None:
+        taken = write_each(numbers, texts)
+        if numbers is self.staying and taken == [*map(len, texts)]:
+            return
+        connections = self._turns.connections
+        for number, text, size in zip(numbers, texts, taken, strict=True):
+            try:
+                connections[number].wrote(text, size)
+            except Exception:
+                # Whatever is wrong with one connection, the others of its turn get their answer.
+                _log.exception("an answer could not be written")
 
 
 def _without(header: bytes, data: bytes) -> tuple[bytes | None, bytes]:
@@ -264,34 +359,3 @@ def _without(header: bytes, data: bytes) -> tuple[bytes | None, bytes]:
     start = at + len(header)
     end = data.index(b"\r\n", start)
     return data[start:end], data[:at] + data[end:]
-
-
-class _Answers:
-    """The answers of a turn; they wait for the disk."""
-
-    def __init__(self, turns: Turns, answers: list[tuple[Connection, Decision]]) -> None:
-        self._turns = turns
-        self._answers = answers
-
-    def settled(self, recorded: bool) -> None:
-        """The events are on disk, or the disk refused them."""
-        self.give(None if recorded else Reason.JOURNAL)
-
-    def give(self, reason: Reason | None) -> None:
-        """Gives all answers; `reason`: why nothing is counted after all."""
-        turns = self._turns
-        one_by_one = reason is not None or turns.edge.draining
-        wire, headers, until = turns.edge.wire, turns.state.default_headers, turns.loop.time() + turns.keep_alive
-        last, text = None, b""
-        for connection, made in self._answers:
-            try:
-                if one_by_one:
-                    connection.answer(made if reason is None else made.unless(reason))
-                    continue
-                if made is not last:
-                    last, text = made, wire.text(made, headers)
-                connection.silent_until = until
-                connection.write(text)
-            except Exception:
-                # Whatever is wrong with one connection, the others of its turn get their answer.
-                _log.exception("an answer could not be written")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -24,6 +25,14 @@ class Wire:
         self._of: Headers = []
         self._head = b""
         self._kept: dict[Decision, bytes] = {}
+
+    def texts(self, decisions: list[Decision], headers: Headers) -> list[bytes]:
+        """The answers on connections that stay open."""
+        if headers is self._of:
+            # Nearly always all are there: in one call of the interpreter's.
+            with suppress(KeyError):
+                return [*map(self._kept.__getitem__, decisions)]
+        return [self.text(decision, headers) for decision in decisions]
 
     def text(self, decision: Decision, headers: Headers) -> bytes:
         """The answer on a connection that stays open."""
