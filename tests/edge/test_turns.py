@@ -320,11 +320,12 @@ def test_the_loop_rests_while_others_come_and_not_for_one_client(monkeypatch: py
 
     def turn(several: int, new: bool = False) -> int:
         rests.clear()
-        site.turns.rest()
+        rested = site.turns.rest(several)
         site.ask(*[impression(1)] * several, new=new)
+        assert rests == [turns.REST_SECONDS] * rested
         return len(rests)
 
     assert [turn(1), turn(1), turn(1)] == [0, 0, 0], "one client that asks again and again is answered at once"
     assert [turn(2), turn(2), turn(1), turn(1)] == [0, 1, 1, 0]
     assert [turn(1, new=True), turn(1)] == [0, 1], "others make connections"
-    assert [turn(turns.ENOUGH), turn(turns.ENOUGH)] == [0, 0], "enough come by themselves"
+    assert [turn(turns.ENOUGH), turn(turns.ENOUGH)] == [0, 0], "enough have come"

@@ -35,9 +35,10 @@ async def main(settings: Settings) -> int:
     shipper = Shipper(settings.stream_url, settings.journal_dir, settings.journal_overlap_seconds)
     begun, failed, serving = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
+    tally = metrics.Tally(asyncio.get_running_loop())
+
     def on_batch(events: int) -> None:
-        metrics.RECORDED.inc(events)
-        metrics.BATCH_EVENTS.observe(events)
+        tally.add(events)
         shipper.notify()
 
     def on_failure(events: int, fatal: bool) -> None:
@@ -81,6 +82,7 @@ async def main(settings: Settings) -> int:
     await web_server.serve(edge, role.listener(), lifeline.stopping, notice, serving.set, accept)
     await beginning
     await commits.close()
+    tally.tell()
     await asyncio.gather(asyncio.to_thread(shipper.stop, SHIP_SECONDS), knowledge.stop())
     for task in tasks:
         task.cancel()

@@ -75,8 +75,10 @@ class Entrance:
         self._loop.call_later(IDLE_STEP_SECONDS, self._close_idle)
 
     def _look(self) -> None:
-        self.turns.rest()
-        numbers = [*map(_NUMBER, self._poll.poll(0, _EVENTS))]
+        ready = self._poll.poll(0, _EVENTS)
+        if self.turns.rest(len(ready)):
+            ready = self._poll.poll(0, _EVENTS)
+        numbers = [*map(_NUMBER, ready)]
         new: list[FastWay] = []
         try:
             if self._listening in numbers:

@@ -80,7 +80,8 @@ class Shipper:
 
     def notify(self) -> None:
         """A batch was written."""
-        self._wake.set()
+        if not self._wake.is_set():
+            self._wake.set()
 
     def stop(self, seconds: float) -> None:
         """Ships what is left of the own journal for at most `seconds`, then closes all journals. Blocks."""

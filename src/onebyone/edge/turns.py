@@ -1,8 +1,9 @@
 """Turns: the requests that have come since the last look are decided together, put on disk together, answered together.
 
 The interpreter is quickest when it does the same for many, one after the other, and each look of the loop at its
-connections has a price of its own. So a connection only leaves what it has read here. While requests come one behind
-the other the loop rests for a moment before it takes them: many come to one look then, and to one sync of the disk.
+connections has a price of its own. So all that have something are read first, and are taken together. While requests
+come one behind the other, few at a time, the loop rests for a moment first: more come to one look then, and to one sync
+of the disk.
 
 Of nearly every request only the cachebuster and the page are new. The rest is looked up by its bytes: what was decided
 of the tag before it, who sends these headers, what this `ancost` is. Whatever is not found there takes the long way,
@@ -39,8 +40,8 @@ REST_SECONDS = 0.0003
 """How long the loop rests before a turn."""
 REST_AFTER_SECONDS = 0.001
 """It only rests when the turn before was not longer ago, and not of a single client that asks again and again."""
-ENOUGH = 100
-"""With so many requests there is nothing to wait for."""
+ENOUGH = 16
+"""Behind so many requests a turn begins: a rest costs as much as two of them, and their clients wait."""
 _LONGEST = 2048
 """Bytes of headers that are remembered."""
 _LONGEST_HOPS = 256
@@ -122,10 +123,12 @@ class Turns:
         self._networks: Memo[tuple[str, bytes], bytes] = Memo(16_384)
         self._rest_until = 0.0
 
-    def rest(self) -> None:
-        """Before a look at the connections: others are about to ask, they shall come to the same turn."""
-        if time.monotonic() < self._rest_until:
-            time.sleep(REST_SECONDS)
+    def rest(self, ready: int) -> bool:
+        """Whether the loop has rested, for others to come to the same turn as those who are `ready`."""
+        if ready >= ENOUGH or time.monotonic() >= self._rest_until:
+            return False
+        time.sleep(REST_SECONDS)
+        return True
 
     def take(self, numbers: list[int], read: list[bytes], new: bool) -> None:
         """What was read of each of these connections; empty: the client has gone. `new`: some have just been made."""
@@ -146,8 +149,8 @@ class Turns:
                 for number in numbers[start:end]:
                     if (connection := self.connections.get(number)) is not None:
                         connection.close()
-        wait = ENOUGH > len(numbers) > 1 or new
-        self._rest_until = time.monotonic() + REST_AFTER_SECONDS if wait else 0.0
+        among_others = len(numbers) > 1 or new
+        self._rest_until = time.monotonic() + REST_AFTER_SECONDS if among_others else 0.0
 
     def _decide(self, numbers: list[int], read: list[bytes]) -> None:
         connections, tags, senders, costs = self.connections, self._tags, self._senders, self._costs

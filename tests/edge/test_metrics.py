@@ -1,0 +1,39 @@
+"""Metrics of the edge: what is told later is told in full."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from prometheus_client import REGISTRY
+
+from onebyone.edge import metrics
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.anyio
+
+
+def told() -> list[float]:
+    """Events, batches, events of the batches, batches of two at most."""
+    names = ("recorded_total", "batch_events_count", "batch_events_sum")
+    values = [REGISTRY.get_sample_value(f"onebyone_edge_{name}") for name in names]
+    values.append(REGISTRY.get_sample_value("onebyone_edge_batch_events_bucket", {"le": "2.0"}))
+    return [value or 0.0 for value in values]
+
+
+async def test_batches_are_told_a_moment_later_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "TELL_SECONDS", 0.01)
+    tally = metrics.Tally(asyncio.get_running_loop())
+    before = told()
+
+    def since() -> list[float]:
+        return [now - then for now, then in zip(told(), before, strict=True)]
+
+    for events in (1, 2, 64):
+        tally.add(events)
+    assert since() == [0, 0, 0, 0]
+    await eventually(lambda: since() == [67, 3, 67, 2], "three batches are told", 5.0)
+    tally.add(5)
+    tally.tell()
+    await asyncio.sleep(0.05)
+    assert since() == [72, 4, 72, 2]
