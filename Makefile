@@ -24,15 +24,15 @@ install_into = UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(1)
 install = $(call install_into,$(BIN)/python,$(1))
 
 # An edge pays a tenth more CPU for each event on an interpreter built without profile-guided optimisation, as pyenv builds
-# them: then the system's own is taken, if it will do. Debian's describes another build of itself, so it is not asked.
+# them: then the system's own is taken, if it is as new and will do. What Debian's tells of its build is another one's.
 # Looked for once, and only by what makes an environment.
-default_python = $(if $(found_python),,$(eval found_python := $(shell \
-	python3 -c '$(not_optimised)' 2>/dev/null && /usr/bin/python3 -c '$(will_do)' 2>/dev/null && \
-	echo /usr/bin/python3 || echo python3)))$(found_python)
-not_optimised = import os, sys, sysconfig; sys.exit(os.path.samefile(sys.executable, "/usr/bin/python3") or \
-	"--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS")))
+default_python = $(if $(found_python),,$(eval found_python := $(shell $(find_python))))$(found_python)
+find_python = version=$$(python3 -c '$(not_optimised)' 2>/dev/null) && \
+	/usr/bin/python3 -c "$(as_new) < ($$version))" 2>/dev/null && echo /usr/bin/python3 || echo python3
+not_optimised = import os, sys, sysconfig; print("%d, %d" % sys.version_info[:2]); sys.exit("VIRTUAL_ENV" in os.environ or \
+	sys.base_prefix == "/usr" or "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS")))
+as_new = import ensurepip, sys, venv; sys.exit(sys.version_info
 new_enough = import sys; sys.exit(sys.version_info < (3, 11))
-will_do = import ensurepip, venv; $(new_enough)
 # Empty where PYTHON is named by somebody.
 instead = $(if $(filter file:/usr/bin/python3,$(origin PYTHON):$(PYTHON)), $(why_instead))
 why_instead = with /usr/bin/python3, not $$(command -v python3): that was built without optimisation, which costs an edge a tenth (PYTHON=python3 takes it)

@@ -9,7 +9,8 @@ that they will never come.
 
 A payload is one zstd frame of lines, every line ended by a newline. Events that were received together are a group: a
 head line `[v,id,ts]` with the version of their records, the id of the first and the time of receipt, then a line for
-each event with the other members of its record, without braces. The nth event has the nth id from the first on.
+each event with the other members of its record, without braces. The nth event has the nth id from the first on. A
+payload of format 1, which a journal may still have, is whole records, a line each.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import zstandard
 from onebyone import events
 
 FORMAT = 2
+_FORMATS = (1, FORMAT)
 PAYLOAD_MAX_BYTES = 64 * 1024 * 1024
 """A payload that claims to unpack to more than this is refused as a bomb; edges stay three orders below it."""
 
@@ -92,6 +94,9 @@ def unpack(payload: bytes) -> list[bytes]:
         raise BatchError(f"payload does not unpack: {error}") from None
     if text.count(b"\n") > EVENTS_MAX:
         raise BatchError("payload has too many lines")
+    if text[:1] == b"{":
+        # A journal's row does not say its format, and goes out under today's: what it has says so.
+        return text.split(b"\n")[:-1]
     if text[:1] != b"[" or text[-1:] != b"\n":
         raise BatchError("payload is not a head line and whole lines")
     found: list[bytes] = []
@@ -138,7 +143,7 @@ def from_entry(fields: Mapping[bytes, bytes]) -> Batch:
     """The batch of a stream entry as XREAD gives it. Raises `BatchError`."""
     try:
         version = int(fields[b"v"])
-        if version != FORMAT:
+        if version not in _FORMATS:
             raise BatchError(f"unknown batch format {version}")
         batch = Batch(
             producer=fields[b"p"].decode("ascii"),

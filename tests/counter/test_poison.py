@@ -102,7 +102,7 @@ def _entries(producer: str) -> dict[str, tuple[dict[str, Any], int]]:
     good = {"v": batches.FORMAT, "p": producer, "s": 1, "n": 1, "k": 1, "z": payload}
     return {
         "no batch": ({"hello": "world"}, 0),
-        "older batch format": ({**good, "v": batches.FORMAT - 1}, 1),
+        "batch format of nobody": ({**good, "v": 0}, 1),
         "newer batch format": ({**good, "v": batches.FORMAT + 1}, 1),
         "no payload": ({name: value for name, value in good.items() if name != "z"}, 1),
         "payload that does not unpack": ({**good, "z": b"\xff\0garbage"}, 1),

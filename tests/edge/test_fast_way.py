@@ -22,7 +22,7 @@ from uvicorn.server import ServerState
 
 from onebyone.edge import entrance
 from onebyone.edge.app import Edge
-from onebyone.edge.commits import Commits, Waiter
+from onebyone.edge.commits import BATCH_EVENTS, Commits, Waiter
 from onebyone.edge.entrance import Entrance
 from onebyone.edge.lookup import Lookups, Tracker
 from onebyone.settings import Settings
@@ -473,6 +473,20 @@ async def test_who_waits_for_a_turn_that_fails_is_closed(house: House, monkeypat
     another = house.client(2)
     await house.settled()
     assert RECORDED in another.read()
+
+
+async def test_who_is_held_and_cannot_be_answered_is_closed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = house.client(1)
+    await house.turn()
+    with monkeypatch.context() as patched:
+        patched.setattr(house.edge.wire, "text", None)
+        house.disk.sync()
+    assert client.closed()
+    assert house.entrance._connections == {}
+
+
+def test_a_look_is_one_batch_at_most() -> None:
+    assert entrance._EVENTS + entrance.ACCEPTS <= BATCH_EVENTS
 
 
 async def test_the_address_of_a_client_that_has_gone_is_still_recorded(house: House) -> None:

@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 
 from onebyone.edge import plain, turns, visitor
 from onebyone.edge.app import Edge
-from onebyone.edge.commits import BATCH_EVENTS, Commits, Waiter
+from onebyone.edge.commits import Commits, Waiter
 from onebyone.edge.decision import Cold, Decision
 from onebyone.edge.lookup import Lookups, Tracker
 from onebyone.edge.turns import Turns
@@ -176,6 +176,9 @@ VALUES = st.sampled_from(
 )
 
 
+BEHIND = st.sampled_from([b""] * 8 + [b"x", b"\r\n", b"X-Forwarded-For: 8.8.8.8\r\n", b"Referer: e\r\n"])
+
+
 @st.composite
 def requests(draw: st.DrawFn) -> bytes:
     lines = draw(st.lists(LINES, max_size=3))
@@ -183,13 +186,18 @@ def requests(draw: st.DrawFn) -> bytes:
         lines.insert(draw(st.integers(0, len(lines))), b"Referer: " + draw(PAGES))
     version = draw(st.sampled_from([b" HTTP/1.1"] * 8 + [b" HTTP/1.0", b""]))
     head = b"GET " + draw(TAGS) + draw(VALUES) + version
-    return b"\r\n".join([head, *lines, b"", b""]) + draw(st.sampled_from([b""] * 8 + [b"x", b"\r\n"]))
+    return b"\r\n".join([head, *lines, b"", b""]) + draw(BEHIND)
 
 
 def usual(number: int, page: bytes = b"https://news.example/1") -> bytes:
     """A request all of which is remembered once it has come."""
     line = b"GET /imptr?id=531&t=2&cachebuster=%d HTTP/1.1\r\n" % number
     return line + b"Host: t\r\nReferer: " + page + b"\r\nUser-Agent: a\r\n\r\n"
+
+
+def forwarded(line: bytes) -> bytes:
+    """The same without a page, and with one line more."""
+    return b"GET /imptr?id=531&cachebuster=1 HTTP/1.1\r\nHost: t\r\n" + line + b"User-Agent: a\r\n\r\n"
 
 
 SITE = Site()
@@ -199,6 +207,7 @@ BEHIND_A_PROXY = Site(trusted_proxies="203.0.113.0/24")
 @pytest.mark.parametrize("site", [SITE, BEHIND_A_PROXY], ids=["direct", "behind a proxy"])
 @given(st.lists(requests(), min_size=1, max_size=12))
 @example([usual(1, b"https://a.example/x") + usual(2), usual(1), usual(1) + usual(2)])
+@example([forwarded(b""), forwarded(b"X-Forwarded-For: 8.8.8.8\r\n"), forwarded(b"") + b"X-Forwarded-For: 8.8.8.8\r\n"])
 @example([usual(1)[:-2], usual(1), usual(1)[:-2], usual(1)[:-4], usual(1) + b"\r\n"])
 def test_what_is_remembered_says_what_reading_says(site: Site, several: list[bytes]) -> None:
     for data in several + several:
@@ -278,13 +287,6 @@ async def test_a_change_is_not_answered_by_what_was_remembered() -> None:
         assert [location(), location()] == [b"https://landing.example/new"] * 2
 
 
-def test_a_great_turn_is_several_batches() -> None:
-    site = Site()
-    clients = site.ask(*(usual(number) for number in range(2 * BATCH_EVENTS + 1)))
-    assert site.groups == [BATCH_EVENTS, BATCH_EVENTS, 1]
-    assert all(client.text.count(b"GIF89a") == 1 for client in clients)
-
-
 @pytest.mark.parametrize("last", [b"", b"Connection: close\r\n"], ids=["stay", "leave"])
 def test_a_connection_that_fails_disturbs_nobody(last: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site()
@@ -296,6 +298,14 @@ def test_a_connection_that_fails_disturbs_nobody(last: bytes, monkeypatch: pytes
     clients[1]._end = os.open(os.devnull, os.O_RDONLY)
     site.ask(*[data] * 3, clients=clients)
     assert [client.text.count(b"GIF89a") for client in clients] == [1, 0, 1]
+    assert clients[1].closed
+
+
+def test_who_would_wait_for_ever_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site()
+    site.ask(usual(1))
+    monkeypatch.setattr(site.edge.wire, "texts", None)
+    assert [client.closed for client in site.ask(usual(2), usual(3))] == [True, True]
 
 
 def test_who_has_gone_is_closed() -> None:

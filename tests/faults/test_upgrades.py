@@ -92,13 +92,15 @@ def test_up_and_back_and_up(experiment: Experiment, tmp_path: Path) -> None:
 
 
 def _payload(oracle: Oracle, form: dict[str, Any]) -> bytes:
-    head = form["head"].replace("ID", str(2**61 + len(oracle.owed))).replace("TIME", str(now_ms()))
-    lines = [f"{head}\n"]
+    first, now = 2**61 + len(oracle.owed), now_ms()
+    lines = [f"{form['head']}\n".replace("ID", str(first)).replace("TIME", str(now))] if "head" in form else []
     for number in range(EVENTS):
         name = f"i{3 * 10**9 + len(oracle.owed)}"
         oracle.owed.add(name)
         line = form["events"][number % len(form["events"])]
         for word, value in {
+            "ID": first + number,
+            "TIME": now,
             "TRACKER": oracle.trackers["i"],
             "COST": cost_of(name),
             "NAME": name,

@@ -25,6 +25,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from onebyone.edge.app import Edge
+from onebyone.edge.commits import BATCH_EVENTS
 from onebyone.edge.fast_way import Address, FastWay
 from onebyone.edge.parser import Parser
 from onebyone.edge.sockets import read_each
@@ -33,8 +34,8 @@ from onebyone.web_server import HEAD_SECONDS
 
 ACCEPTS = 32
 """Connections that are accepted in one look at most: what is left of a burst is for the sibling processes too."""
-_EVENTS = 512
-"""Connections that are read in one look."""
+_EVENTS = BATCH_EVENTS - ACCEPTS
+"""Connections that are read in one look: with new ones no more than one batch."""
 IDLE_STEP_SECONDS = 0.5
 """A silent connection may live this much longer than it should."""
 EXHAUSTED_SECONDS = 1.0
@@ -85,7 +86,7 @@ class Entrance:
                 numbers.remove(self._listening)
                 self._accept(new)
                 numbers += [connection.number for connection in new]
-            # Into a list that loses those which have nothing.
+            # Those that have nothing are taken out of `numbers`.
             read = read_each(numbers)
             if numbers:
                 self.turns.take(numbers, read, bool(new))
@@ -149,7 +150,7 @@ class Entrance:
         """uvicorn's protocol gets the connection: writes what is `unsent`, and takes `data` as read."""
         self.unwatch(connection)
         number = self.forget(connection)
-        # A shutdown meanwhile must not forget it: it says that the parser closes it.
+        # A shutdown meanwhile must not forget it: it leaves to the parser to close it.
         connection.silent_until = None
         self._state.connections.add(cast(Any, connection))
         leaving = self._loop.create_task(self._lead(connection, socket.socket(fileno=number), data, unsent))

@@ -55,7 +55,8 @@ class FastWay:
         self.peer = peer = address[0] if isinstance(address, tuple) else ""
         self.network = visitor.network(peer)
         self.silent_until: float | None = silent_until
-        """When it is closed unless something comes, on the loop's clock; None: it waits for the disk."""
+        """When it is closed unless something comes, on the loop's clock; None: it waits for the disk, or is on its
+        way to uvicorn's protocol, and is closed behind that."""
         self.closes = False
         """The next answer is the last."""
 
@@ -95,7 +96,8 @@ class FastWay:
 
     def decline(self, data: bytes) -> None:
         """uvicorn's protocol has the connection, from this request on."""
-        self._door.hand_over(self, data)
+        if self.number >= 0:
+            self._door.hand_over(self, data)
 
     def shutdown(self) -> None:
         """The server wants the connection closed, behind the answer that it waits for. Called by uvicorn."""

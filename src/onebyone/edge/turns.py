@@ -26,8 +26,7 @@ from uvicorn.server import ServerState
 
 from onebyone.edge import decision, plain, visitor
 from onebyone.edge.app import Edge
-from onebyone.edge.commits import BATCH_EVENTS
-from onebyone.edge.decision import Decision
+from onebyone.edge.decision import Decision, Event
 from onebyone.edge.lookup import Entry, Tracker
 from onebyone.edge.plain import Memo, Plain
 from onebyone.edge.query import CACHEBUSTER_MAX, NO_SIGNALS, Tag
@@ -98,7 +97,7 @@ class Connection(Protocol):
 
 
 class Turns:
-    """The requests of one process that are not decided yet."""
+    """Takes the turns of one process, and remembers what is usual."""
 
     def __init__(
         self,
@@ -131,7 +130,10 @@ class Turns:
         return True
 
     def take(self, numbers: list[int], read: list[bytes], new: bool) -> None:
-        """What was read of each of these connections; empty: the client has gone. `new`: some have just been made."""
+        """What was read of each of these connections, no more than one batch; empty: the client has gone.
+
+        `new`: some have just been made.
+        """
         if self.edge.draining:
             for number, data in zip(numbers, read, strict=True):
                 self._decline(self.connections[number], data)
@@ -139,16 +141,14 @@ class Turns:
         if self._doubts != self._lookups.doubts:
             self._doubts = self._lookups.doubts
             self._tags.clear()
-        for start in range(0, len(numbers), BATCH_EVENTS):
-            end = start + BATCH_EVENTS
-            try:
-                self._decide(numbers[start:end], read[start:end])
-            except Exception:
-                # Whoever waits for an answer now would wait for ever.
-                _log.exception("a turn could not be taken")
-                for number in numbers[start:end]:
-                    if (connection := self.connections.get(number)) is not None:
-                        connection.close()
+        try:
+            self._decide(numbers, read)
+        except Exception:
+            # Whoever waits for an answer now would wait for ever.
+            _log.exception("a turn could not be taken")
+            for number in numbers:
+                if (connection := self.connections.get(number)) is not None:
+                    connection.close()
         among_others = len(numbers) > 1 or new
         self._rest_until = time.monotonic() + REST_AFTER_SECONDS if among_others else 0.0
 
@@ -160,12 +160,12 @@ class Turns:
         for number, data in zip(numbers, read, strict=True):
             connection = connections[number]
             try:
-                rest, network = data, connection.network
+                text, network = data, connection.network
                 if proxies:
-                    hops, rest = _without(_FORWARDED, data)
+                    hops, text = _without_hops(data)
                     if hops is not None:
                         network = self._networks[connection.peer, hops]
-                line, _, headers = rest.partition(_VERSION)
+                line, _, headers = text.partition(_VERSION)
                 head, _, values = line.partition(_CACHEBUSTER)
                 if values.isalnum():
                     cachebuster, cost = values, b""
@@ -174,7 +174,7 @@ class Turns:
                     cost = costs[ancost]
                     if not cachebuster.isalnum():
                         raise KeyError(values)
-                entry, fragment, image, other = tags[head]
+                entry, fragment, image, scripted = tags[head]
                 before, referred, behind = headers.rpartition(_REFERRER)
                 if referred:
                     page, _, behind = behind.partition(b"\r\n")
@@ -195,44 +195,47 @@ class Turns:
             if close:
                 connection.closes = True
                 leaving.append(number)
-                turn.last_decisions.append(other if script else image)
+                turn.last_decisions.append(scripted if script else image)
             else:
                 staying.append(number)
-                decisions.append(other if script else image)
+                decisions.append(scripted if script else image)
         if lines:
             self._record(turn)
 
     def _the_long_way(self, connection: Connection, data: bytes, turn: _Turn) -> None:
         """Any plain request is decided and recorded; another has its answer behind this, or was declined."""
-        edge = self.edge
+        made = None
         try:
             request = plain.read(data)
-            if request is None:
-                self._decline(connection, data)
-                return
-            kind, tag, sender, referrer, forwarded, close = request
-            network = connection.network
-            if edge.proxies and forwarded is not None:
-                hops = [(b"x-forwarded-for", forwarded)]
-                network = visitor.network(visitor.client_address(connection.peer, hops, edge.proxies))
-                if len(forwarded) <= _LONGEST_HOPS:
-                    self._networks.keep((connection.peer, forwarded), network)
-            decision, line = edge.decisions.decide(kind, tag, sender, referrer, network)
-            if line is not None:
-                self._learn(data, request)
+            if request is not None:
+                made = self._made(connection, request)
+                if made[1] is not None:
+                    self._learn(data, request)
         except Exception:
             # `Cold`; or a fault, which the ASGI way will meet again, log, and answer with a 500.
-            connection.decline(data)
+            request = None
+        if request is None or made is None:
+            self._decline(connection, data)
             return
+        (decision, line), close = made, request[-1]
+        connection.closes = close
         if line is None:
-            connection.closes = close
             connection.answer(decision)
             return
         turn.lines.append(line)
         connection.silent_until = self.loop.time() + self.keep_alive
-        connection.closes = close
         (turn.leaving if close else turn.staying).append(connection.number)
         (turn.last_decisions if close else turn.decisions).append(decision)
+
+    def _made(self, connection: Connection, request: Plain) -> tuple[Decision, Event | None]:
+        kind, tag, sender, referrer, forwarded, _ = request
+        network, proxies = connection.network, self.edge.proxies
+        if proxies and forwarded is not None:
+            hops = [(b"x-forwarded-for", forwarded)]
+            network = visitor.network(visitor.client_address(connection.peer, hops, proxies))
+            if len(forwarded) <= _LONGEST_HOPS:
+                self._networks.keep((connection.peer, forwarded), network)
+        return self.edge.decisions.decide(kind, tag, sender, referrer, network)
 
     def _decline(self, connection: Connection, data: bytes) -> None:
         if data:
@@ -243,8 +246,8 @@ class Turns:
     def _learn(self, data: bytes, request: Plain) -> None:
         """Remembers the parts of a request that was recorded, each if nothing is odd about it."""
         kind, tag, sender, referrer, forwarded, close = request
-        hops, rest = _without(_FORWARDED, data) if self.edge.proxies else (None, data)
-        line, _, headers = rest.partition(_VERSION)
+        hops, text = _without_hops(data) if self.edge.proxies else (None, data)
+        line, _, headers = text.partition(_VERSION)
         head, _, values = line.partition(_CACHEBUSTER)
         ancost = values.partition(_ANCOST)[2]
         if ancost not in self._costs and (tag.ancost or b"") == ancost:
@@ -252,12 +255,12 @@ class Turns:
             if cost or not ancost:
                 self._costs.keep(ancost, cost)
         before, referred, behind = headers.rpartition(_REFERRER)
-        rest_of_them: _Headers = (before, behind.partition(b"\r\n")[2]) if referred else headers
+        around: _Headers = (before, behind.partition(b"\r\n")[2]) if referred else headers
         # A header whose name is written otherwise was not cut out; such lines are new with each page or client.
         cut = bool(referred) == bool(referrer) and hops == forwarded
-        if cut and not sender.prefetch and len(headers) <= _LONGEST and rest_of_them not in self._senders:
+        if cut and not sender.prefetch and len(headers) <= _LONGEST and around not in self._senders:
             members = sender.agent + visitor.privacy(NO_SIGNALS, sender.gpc)
-            self._senders.keep(rest_of_them, (members, sender.script, close))
+            self._senders.keep(around, (members, sender.script, close))
         known = self._tags.get(head)
         if known is not None and known[0].generation >= 0:
             return
@@ -267,9 +270,11 @@ class Turns:
         decide = self.edge.decisions.decide
         number, script = int(match[2]), None if match[3] is None else match[3] == b"1"
         bare = Tag(number, script, b"", None, NO_SIGNALS, None, False)
-        image, other = (decide(kind, bare, Visitor(b"", wanted, False, False), b"", b"")[0] for wanted in (False, True))
+        image, scripted = (
+            decide(kind, bare, Visitor(b"", wanted, False, False), b"", b"")[0] for wanted in (False, True)
+        )
         if (entry := self.edge.decisions.trackers(kind).entry(number)) is not None:
-            self._tags.keep(head, (entry, entry.record.fragment, image, other))
+            self._tags.keep(head, (entry, entry.record.fragment, image, scripted))
 
     def _record(self, turn: _Turn) -> None:
         edge = self.edge
@@ -317,12 +322,17 @@ class _Turn:
         """Gives all answers; `reason`: why nothing is counted after all."""
         self._given = True
         wire, headers = self._turns.edge.wire, self._turns.state.default_headers
-        if reason is not None or self._held or self._turns.edge.draining:
-            self._give_one_by_one(reason)
-            return
-        self._write(self.staying, wire.texts(self.decisions, headers))
-        if self.leaving:
-            self._write(self.leaving, [*map(last, wire.texts(self.last_decisions, headers))])
+        try:
+            if reason is not None or self._held or self._turns.edge.draining:
+                self._give_one_by_one(reason)
+                return
+            self._write(self.staying, wire.texts(self.decisions, headers))
+            if self.leaving:
+                self._write(self.leaving, [*map(last, wire.texts(self.last_decisions, headers))])
+        except Exception:
+            _log.exception("a turn could not be answered")
+            for connection in self._held or self._connections():
+                connection.close()
 
     def _give_one_by_one(self, reason: Reason | None) -> None:
         decisions = (*self.decisions, *self.last_decisions)
@@ -334,31 +344,37 @@ class _Turn:
             except Exception:
                 # Whatever is wrong with one connection, the others of its turn get their answer.
                 _log.exception("an answer could not be written")
+                connection.close()
 
     def _connections(self) -> list[Connection]:
-        return [self._turns.connections[number] for number in (*self.staying, *self.leaving)]
+        """Those that wait; who was answered for the last time is no more among them."""
+        connections = self._turns.connections
+        return [connections[number] for number in (*self.staying, *self.leaving) if number in connections]
 
     def _write(self, numbers: list[int], texts: list[bytes]) -> None:
         taken = write_each(numbers, texts)
         if numbers is self.staying and taken == [*map(len, texts)]:
             return
-        connections = self._turns.connections
         for number, text, size in zip(numbers, texts, taken, strict=True):
+            connection = self._turns.connections[number]
             try:
-                connections[number].wrote(text, size)
+                connection.wrote(text, size)
             except Exception:
                 # Whatever is wrong with one connection, the others of its turn get their answer.
                 _log.exception("an answer could not be written")
+                connection.close()
 
 
-def _without(header: bytes, data: bytes) -> tuple[bytes | None, bytes]:
-    """The value of the last header line that begins so, None: there is none, and the request without that line.
+def _without_hops(data: bytes) -> tuple[bytes | None, bytes]:
+    """The value of the last `X-Forwarded-For`, None: there is none, and the request without that line.
 
-    `ValueError` when the line has no end.
+    `ValueError` when it is no line of the head.
     """
-    at = data.rfind(header)
+    at = data.rfind(_FORWARDED)
     if at < 0:
         return None, data
-    start = at + len(header)
+    start = at + len(_FORWARDED)
     end = data.index(b"\r\n", start)
+    if data[at - 2 : at] == b"\r\n":
+        raise ValueError("it stands behind the head")
     return data[start:end], data[:at] + data[end:]
