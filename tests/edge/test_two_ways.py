@@ -54,7 +54,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
             tracker("clk", 1, click_url="https://landing.example/offer"),
             tracker("clk", 3),
         )
-        edge = EdgeProcess(folder / "data", server.url, edge_http=way)
+        edge = EdgeProcess(folder / "data", server.url, edge_http=way, trusted_proxies="127.0.0.0/8")
         edge.start()
         edges.append(edge)
         for path in ("/imptr?id=531", "/imptr?id=532", "/clktr?id=1&redir=https://landing.example/", "/clktr?id=3"):
