@@ -98,10 +98,9 @@ class Entrance:
     def _accept(self, new: list[FastWay]) -> None:
         accepted: list[tuple[int, Address]] = []
         try:
-            # What `socket.accept` calls; the object that it makes of the descriptor would only be taken apart.
-            accepted.extend(islice(iter(self._listener._accept, None), ACCEPTS))  # type: ignore[attr-defined]
-            self._exhausted = False
-        except BlockingIOError:
+            with contextlib.suppress(BlockingIOError):
+                # What `socket.accept` calls; the object that it makes of the descriptor would only be taken apart.
+                accepted.extend(islice(iter(self._listener._accept, None), ACCEPTS))  # type: ignore[attr-defined]
             self._exhausted = False
         except OSError as error:
             # Or this client has gone already: the next look gets those behind it.

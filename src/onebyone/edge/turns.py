@@ -19,7 +19,6 @@ import asyncio
 import re
 import time
 from collections.abc import Mapping
-from typing import Protocol
 
 import structlog
 from uvicorn.server import ServerState
@@ -31,9 +30,8 @@ from onebyone.edge.lookup import Entry, Tracker
 from onebyone.edge.plain import Memo, Plain
 from onebyone.edge.query import CACHEBUSTER_MAX, NO_SIGNALS, Tag
 from onebyone.edge.reasons import Reason
-from onebyone.edge.sockets import write_each
+from onebyone.edge.turn import Connection, Turn
 from onebyone.edge.visitor import REFERRER_MAX, Visitor
-from onebyone.edge.wire import last
 
 REST_SECONDS = 0.0003
 """How long the loop rests before a turn."""
@@ -61,39 +59,6 @@ _Headers = bytes | tuple[bytes, bytes]
 """All headers; or those before the referrer, and those behind it."""
 
 _log = structlog.get_logger()
-
-
-class Connection(Protocol):
-    """What requests come from."""
-
-    number: int
-    """The descriptor of its socket; -1: it is gone."""
-    peer: str
-    """Its address."""
-    network: bytes
-    """The same, truncated, as a member of an event line."""
-    silent_until: float | None
-    """When it is closed unless something comes, on the loop's clock; None: it waits for the disk."""
-    closes: bool
-    """The next answer is the last."""
-
-    def answer(self, decision: Decision) -> None:
-        """Gives this answer."""
-
-    def wrote(self, text: bytes, taken: int) -> None:
-        """Its socket took so many bytes of an answer; -1: the client has gone."""
-
-    def hold(self) -> None:
-        """It waits for the disk: nothing is read before its answer."""
-
-    def watch(self) -> None:
-        """Waits for the next request, if there may be one."""
-
-    def decline(self, data: bytes) -> None:
-        """The request is not for us."""
-
-    def close(self) -> None:
-        """There will be no answer."""
 
 
 class Turns:
@@ -155,7 +120,7 @@ class Turns:
     def _decide(self, numbers: list[int], read: list[bytes]) -> None:
         connections, tags, senders, costs = self.connections, self._tags, self._senders, self._costs
         proxies, silent_until, join = self.edge.proxies, self.loop.time() + self.keep_alive, b"".join
-        turn = _Turn(self)
+        turn = Turn(self.edge, self.state, connections)
         staying, decisions, leaving, lines = turn.staying, turn.decisions, turn.leaving, turn.lines
         for number, data in zip(numbers, read, strict=True):
             connection = connections[number]
@@ -202,7 +167,7 @@ class Turns:
         if lines:
             self._record(turn)
 
-    def _the_long_way(self, connection: Connection, data: bytes, turn: _Turn) -> None:
+    def _the_long_way(self, connection: Connection, data: bytes, turn: Turn) -> None:
         """Any plain request is decided and recorded; another has its answer behind this, or was declined."""
         made = None
         try:
@@ -276,7 +241,7 @@ class Turns:
         if (entry := self.edge.decisions.trackers(kind).entry(number)) is not None:
             self._tags.keep(head, (entry, entry.record.fragment, image, scripted))
 
-    def _record(self, turn: _Turn) -> None:
+    def _record(self, turn: Turn) -> None:
         edge = self.edge
         group = [edge.mint.head(len(turn.lines)), *turn.lines]
         if not edge.wait_for_disk:
@@ -286,83 +251,6 @@ class Turns:
             turn.give(Reason.OVERLOAD)
         else:
             turn.hold()
-
-
-class _Turn:
-    """The events of one batch, and who waits for them to be on disk."""
-
-    __slots__ = ("_given", "_held", "_turns", "decisions", "last_decisions", "leaving", "lines", "staying")
-
-    def __init__(self, turns: Turns) -> None:
-        self._turns = turns
-        self.lines: list[bytes] = []
-        self.staying: list[int] = []
-        """Connections that are kept behind the answer, by their descriptors, and of each its decision."""
-        self.decisions: list[Decision] = []
-        self.leaving: list[int] = []
-        """Connections that are closed behind it."""
-        self.last_decisions: list[Decision] = []
-        self._given = False
-        self._held: list[Connection] = []
-
-    def hold(self) -> None:
-        """The answers wait, unless they were given meanwhile."""
-        if self._given:
-            return
-        # Not by their descriptors: one that is closed meanwhile may come again as another's.
-        self._held = self._connections()
-        for connection in self._held:
-            connection.hold()
-
-    def settled(self, recorded: bool) -> None:
-        """The events are on disk, or the disk refused them."""
-        self.give(None if recorded else Reason.JOURNAL)
-
-    def give(self, reason: Reason | None) -> None:
-        """Gives all answers; `reason`: why nothing is counted after all."""
-        self._given = True
-        wire, headers = self._turns.edge.wire, self._turns.state.default_headers
-        try:
-            if reason is not None or self._held or self._turns.edge.draining:
-                self._give_one_by_one(reason)
-                return
-            self._write(self.staying, wire.texts(self.decisions, headers))
-            if self.leaving:
-                self._write(self.leaving, [*map(last, wire.texts(self.last_decisions, headers))])
-        except Exception:
-            _log.exception("a turn could not be answered")
-            for connection in self._held or self._connections():
-                connection.close()
-
-    def _give_one_by_one(self, reason: Reason | None) -> None:
-        decisions = (*self.decisions, *self.last_decisions)
-        for connection, made in zip(self._held or self._connections(), decisions, strict=True):
-            try:
-                connection.answer(made if reason is None else made.unless(reason))
-                if self._held:
-                    connection.watch()
-            except Exception:
-                # Whatever is wrong with one connection, the others of its turn get their answer.
-                _log.exception("an answer could not be written")
-                connection.close()
-
-    def _connections(self) -> list[Connection]:
-        """Those that wait; who was answered for the last time is no more among them."""
-        connections = self._turns.connections
-        return [connections[number] for number in (*self.staying, *self.leaving) if number in connections]
-
-    def _write(self, numbers: list[int], texts: list[bytes]) -> None:
-        taken = write_each(numbers, texts)
-        if numbers is self.staying and taken == [*map(len, texts)]:
-            return
-        for number, text, size in zip(numbers, texts, taken, strict=True):
-            connection = self._turns.connections[number]
-            try:
-                connection.wrote(text, size)
-            except Exception:
-                # Whatever is wrong with one connection, the others of its turn get their answer.
-                _log.exception("an answer could not be written")
-                connection.close()
 
 
 def _without_hops(data: bytes) -> tuple[bytes | None, bytes]:
