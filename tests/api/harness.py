@@ -24,6 +24,7 @@ from tests.api import contract
 
 Json = dict[str, Any]
 PASSWORD = "Correct-horse-1"
+MINUTE_MS = 60_000
 
 
 @dataclass
@@ -34,6 +35,10 @@ class Clock:
 
     def __call__(self) -> int:
         return now_ms() + self.ahead_ms
+
+    def to_next_minute(self) -> None:
+        """Moves to its start, so that none begins while the test counts requests."""
+        self.ahead_ms += MINUTE_MS - self() % MINUTE_MS
 
 
 @dataclass
@@ -139,6 +144,11 @@ class Harness(Client):
     clock: Clock = field(kw_only=True)
     wakes: Wakes = field(kw_only=True)
     reports: Runs = field(kw_only=True)
+
+    async def go_to(self, ms: int) -> None:
+        """Moves the clock there and logs in again, because the session may have ended by then."""
+        self.clock.ahead_ms = ms - now_ms()
+        self.token = (await self.login("admin", PASSWORD)).token
 
     async def login(self, username: str, password: str) -> Client:
         """Another user's view."""

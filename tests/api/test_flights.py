@@ -6,7 +6,6 @@ import pytest
 from sqlalchemy.dialects import sqlite
 
 from onebyone.api.counts import _edges
-from onebyone.clock import now_ms
 from tests.api.harness import Harness, Json
 from tests.api.reports.desk import Desk, moment
 from tests.api.test_guaranteed_delivery import create, order  # noqa: F401
@@ -92,7 +91,8 @@ async def test_dates_of_runs_that_are_none(api: Harness) -> None:
 
 @ENGINES
 async def test_all_stats(api: Harness, lines: list[int]) -> None:
-    today = now_ms() // DAY_MS * DAY_MS
+    today = moment("2026-07-01 00:00:00")
+    await api.go_to(today + DAY_MS // 2)
     event = {"member_id": 1, "line_item_id": lines[3]}
     times = [("imp", 0), ("imp", 0), ("clk", 0), ("imp", 1), ("imp", 6), ("imp", 7)]
     await Desk(api).record(*({**event, "kind": kind, "ts": today - days * DAY_MS} for kind, days in times))
@@ -115,8 +115,7 @@ async def test_an_allocated_fee_locks_its_line_item(api: Harness, order: Json, k
     more = {"revenue_type": "flat_fee", "flat_fee_type": kind, "flat_fee": fee}
 
     async def at(text: str) -> str:
-        api.clock.ahead_ms = moment(text) - now_ms()
-        api.token = (await api.login("admin", "Correct-horse-1")).token
+        await api.go_to(moment(text))
         found = (await api.get("line-item", line["id"]))["flat_fee"]["flat_fee_status"]
         assert found == (await api.call("GET", "line-item"))["line-items"][0]["flat_fee"]["flat_fee_status"]
         return str(found)

@@ -15,12 +15,11 @@ from onebyone import redis_client
 from onebyone.api import operator, passwords
 from onebyone.api.app import Api
 from onebyone.api.sink import SinkMeter
-from tests.api.harness import PASSWORD, Client, Harness, Json, response_of
+from tests.api.harness import MINUTE_MS, PASSWORD, Client, Harness, Json, response_of
 from tests.support.valkey import ValkeyProcess
 
 pytestmark = pytest.mark.anyio
 ENGINES = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)
-MINUTE_MS = 60_000
 
 
 def process(api: Harness, settings: Json, cache: redis.asyncio.Redis | None = None) -> Client:
@@ -32,14 +31,10 @@ def process(api: Harness, settings: Json, cache: redis.asyncio.Redis | None = No
     return Client(httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.test"), api.token)
 
 
-def to_start_of_minute(api: Harness) -> None:
-    api.clock.ahead_ms += MINUTE_MS - api.clock() % MINUTE_MS
-
-
 @pytest.mark.parametrize(("method", "kind"), [("GET", "reads"), ("DELETE", "writes")])
 async def test_requests_past_the_minutes_limit(api: Harness, method: str, kind: str) -> None:
     client = process(api, {f"{kind}_a_minute": 2})
-    to_start_of_minute(api)
+    api.clock.to_next_minute()
     for _ in range(2):
         answer = await client.send(method, "/imptracker?id=1,2")
         assert answer.status_code == 200
@@ -63,7 +58,7 @@ async def test_requests_past_the_minutes_limit(api: Harness, method: str, kind: 
 async def test_processes_share_their_counts_and_survive_the_cache_server(api: Harness, valkey: ValkeyProcess) -> None:
     caches = [redis_client.connect(valkey.url) for _ in range(2)]
     one, two = (process(api, {"reads_a_minute": 3}, cache) for cache in caches)
-    to_start_of_minute(api)
+    api.clock.to_next_minute()
     counts = [(await client.send("GET", "/member")).headers["x-count-read"] for client in (one, two, one)]
     assert counts == ["user:1", "user:2", "user:3"]
     assert (await two.send("GET", "/member")).status_code == 429

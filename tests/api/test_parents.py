@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from onebyone.clock import now_ms
 from tests.api.harness import Harness, Json
 from tests.api.reports.desk import moment
 
@@ -126,8 +125,7 @@ async def test_labels_and_broker_fees_of_an_insertion_order(api: Harness, advert
 )
 async def test_days_of_a_flight(api: Harness, advertiser: int, now: str, remaining: int | None) -> None:
     flight = {"start_date": "2026-01-01 00:00:00", "end_date": "2026-01-11 00:00:00"}
-    api.clock.ahead_ms = moment(now) - now_ms()
-    api.token = (await api.login("admin", "Correct-horse-1")).token
+    await api.go_to(moment(now))
     for service in ("insertion-order", "line-item"):
         made = await api.create(service, {"name": "O", **flight}, advertiser_id=advertiser)
         assert (made["total_days"], made["remaining_days"]) == (10, remaining)

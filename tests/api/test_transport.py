@@ -200,6 +200,7 @@ async def test_a_fault_of_the_server_shows_nothing_of_it(api: Harness, monkeypat
 
 
 async def test_use_is_counted(api: Harness) -> None:
+    api.clock.to_next_minute()
     for expected in (1, 2):
         told = (await api.call("GET", "member"))["dbg_info"]
         assert (told["reads"], told["writes"]) == (expected, 0)

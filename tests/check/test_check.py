@@ -15,6 +15,7 @@ from sqlalchemy import delete, update
 from onebyone import keys, sql
 from onebyone.check import accounts, delivery, journals, main, servers
 from onebyone.check.finding import Finding
+from onebyone.clock import now_ms
 from onebyone.edge import journal
 from onebyone.report_store import tables
 from onebyone.settings import Settings
@@ -156,9 +157,10 @@ def test_a_report_store_that_went_back(shared_valkey: ValkeyProcess) -> None:
 @pytest.mark.anyio
 async def test_the_report_store(each_lane: Lane) -> None:
     lane = each_lane
-    lane.send(1, event(), event(kind="clk"), b"not JSON", event(tracker_id=9))
+    ts = now_ms()
+    lane.send(1, event(ts=ts), event(ts=ts, kind="clk"), b"not JSON", event(ts=ts, tracker_id=9))
     await lane.drain()
-    lane.send(3, kept_from=3)
+    lane.send(3, event(ts=ts), kept_from=3)
     await lane.drain()
 
     async def found() -> list[str]:

@@ -165,7 +165,9 @@ def wait_until_counted(world: World) -> None:
         pytest.param("appnexus-client", {"timezone": "UTC", "report_interval": "lifetime"}, id="appnexus-client"),
         pytest.param("nexusadspy", {}, id="nexusadspy, with its defaults"),
         pytest.param(
-            "anx-api", {"timezone": "UTC", "report_interval": "today"}, id="anx-api has no report: POST, GET, download"
+            "anx-api",
+            {"timezone": "UTC", "report_interval": "last_2_days"},
+            id="anx-api has no report: POST, GET, download",
         ),
     ],
     indirect=["script"],

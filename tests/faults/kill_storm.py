@@ -130,8 +130,9 @@ def run(product: Product, impressions: int, clicks: int, kills: int, seed: int) 
     expected = answers[0].recorded | answers[1].recorded
     wait_until(lambda: expected <= set(archived(product.data_dir)), "all recorded events are counted", 120, every=0.5)
     counted = archived(product.data_dir)
-    yesterday = (datetime.now(UTC) - timedelta(hours=23)).strftime("%Y-%m-%d %H:00:00")
-    tomorrow = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%d %H:00:00")
+    now = datetime.now(UTC)
+    yesterday = (now - timedelta(hours=23)).strftime("%Y-%m-%d %H:00:00")
+    tomorrow = (now + timedelta(hours=1)).strftime("%Y-%m-%d %H:00:00")
     columns = ["external_impression", "external_click"]
     window = {"start_date": yesterday, "end_date": tomorrow, "timezone": "UTC"}
     (totals,) = client.run_report({"report_type": "network_analytics", "columns": columns, **window})

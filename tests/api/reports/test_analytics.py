@@ -216,7 +216,7 @@ async def test_filters(desk: Desk, filters: list[Any], expected: list[str] | Non
 
 async def test_owners_in_the_query_string_are_filters(desk: Desk) -> None:
     await desk.record({"advertiser_id": 2}, {"advertiser_id": 3})
-    report = {"report_type": "network_analytics", "columns": ["advertiser_id"], "report_interval": "today"}
+    report = {"report_type": "network_analytics", "columns": ["advertiser_id"], "report_interval": "lifetime"}
     answer = await desk.download(report, advertiser_id=3)
     assert answer.text == "advertiser_id\r\n3\r\n"
 

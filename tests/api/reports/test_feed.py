@@ -136,10 +136,11 @@ async def test_what_a_feed_refuses(desk: Desk, fields: Json, field: str) -> None
 
 
 async def test_a_click_shows_at_once(desk: Desk) -> None:
-    await desk.record({"kind": "clk", "ts": now_ms()})
-    today = datetime.now(UTC).replace(minute=0, second=0)
+    ts = now_ms()
+    await desk.record({"kind": "clk", "ts": ts})
+    clicked = datetime.fromtimestamp(ts / 1000, UTC)
     window = {
-        "start_date": today.strftime("%Y-%m-%d %H:00:00"),
-        "end_date": (today + timedelta(hours=1)).strftime("%Y-%m-%d %H:00:00"),
+        "start_date": clicked.strftime("%Y-%m-%d %H:00:00"),
+        "end_date": (clicked + timedelta(hours=1)).strftime("%Y-%m-%d %H:00:00"),
     }
     assert (await desk.download(day(["tracker_id"], **window))).text == "tracker_id\r\n7\r\n"

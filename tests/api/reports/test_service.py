@@ -19,7 +19,8 @@ from tests.api.reports.desk import Desk
 
 pytestmark = pytest.mark.anyio
 
-REPORT: Json = {"report_type": "network_analytics", "columns": ["day", "imps"], "report_interval": "today"}
+REPORT: Json = {"report_type": "network_analytics", "columns": ["day", "imps"], "report_interval": "last_2_days"}
+"""Of two days, so that an event of now is in it after midnight too."""
 
 
 async def ready(desk: Desk, report_id: str) -> Json:
