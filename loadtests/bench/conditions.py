@@ -41,6 +41,7 @@ class Conditions:
         """Loads the server with all that it can answer and adds to the row what that cost; the answers a second."""
         self.quiet.wait()
         parts, cpu = processes.thread_seconds(server.pid), processes.cpu_seconds(server.pid)
+        kernel = processes.kernel_seconds()
         stream_cpu, others = processes.cpu_seconds(valkey.pid), Others(server.pid, valkey.pid)
         with self.cores.loading():
             answers = wrk.run(server.url, server.requests, self.connections, self.seconds)
@@ -55,6 +56,9 @@ class Conditions:
         }
         for part, spent in processes.thread_seconds(server.pid).items():
             values[part] = (spent - parts[part]) * each
+        values["kernel threads"] = each * sum(
+            spent - kernel.get(thread, 0.0) for thread, spent in processes.kernel_seconds().items()
+        )
         entries, events_bytes = take_stream(valkey)
         if entries:
             values["redis_micros"] = (processes.cpu_seconds(valkey.pid) - stream_cpu) * each

@@ -29,7 +29,7 @@ _STREAM = (
     Column("a batch", "batch"),
     Column("stream bytes", "stream_bytes", 0),
 )
-_PARTS = ("loop, user", "loop, kernel", "other threads")
+_PARTS = ("loop, user", "loop, kernel", "other threads", "kernel threads")
 COLUMNS = {
     "keep-alive": (
         *_COST,

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 from loadtests.bench.rows import Row, rows_of
 
-PARTS = {"loop, user": "#4878a8", "loop, kernel": "#9dbbd6", "other threads": "#e0a458"}
+PARTS = {"loop, user": "#4878a8", "loop, kernel": "#9dbbd6", "other threads": "#e0a458", "kernel threads": "#b8b8b8"}
 """Measures of the table `breakdown`, in the order of the bar, and their colours."""
 _LEFT, _WIDTH, _TOP, _STEP = 190, 720, 44, 32
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -32,6 +33,17 @@ def thread_seconds(pid: int) -> dict[str, float]:
             spent["loop, user"], spent["loop, kernel"] = user, system
         else:
             spent["other threads"] += user + system
+    return spent
+
+
+def kernel_seconds() -> dict[str, float]:
+    """CPU time of each of the kernel's own threads: they write to the disk what a server has left to them."""
+    spent = {}
+    for process in Path("/proc").iterdir():
+        # A thread may end meanwhile. Only the kernel's have no command line.
+        with contextlib.suppress(OSError):
+            if process.name.isdigit() and not (process / "cmdline").read_bytes():
+                spent[process.name] = int((process / "schedstat").read_text().split()[0]) / 1e9
     return spent
 
 

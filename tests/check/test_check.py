@@ -16,10 +16,11 @@ from onebyone import keys, sql
 from onebyone.check import accounts, delivery, journals, main, servers
 from onebyone.check.finding import Finding
 from onebyone.clock import now_ms
-from onebyone.edge import journal
+from onebyone.edge import own_journal
 from onebyone.report_store import tables
 from onebyone.settings import Settings
 from tests.counter.lane import Lane, event
+from tests.support.journals import write
 from tests.support.product import Product
 from tests.support.traffic import Traffic
 from tests.support.valkey import ValkeyProcess, start_valkey
@@ -76,8 +77,8 @@ def subjects(found: list[Finding]) -> list[tuple[str, bool]]:
     ids=["sound", "no lock file", "broken", "set aside before"],
 )
 def test_journals(tmp_path: Path, damage: Callable[[Path], object], expected: str) -> None:
-    own = journal.new(tmp_path, 4)
-    own.append(1, 1, b"payload")
+    own = own_journal.new(tmp_path, 4)
+    write(own, 1, b"payload")
     damage(tmp_path / f"{own.producer}.sqlite3")
     before = sorted(path.name for path in tmp_path.iterdir())
     found, _ = journals.look(tmp_path)

@@ -1,10 +1,12 @@
-"""Group commit: who waits for what, and what a refusal or a cancelled request does to the others."""
+"""Group commit: who waits for what, and what a refusal, a disk that hangs or a cancelled request does to the others."""
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import sqlite3
-import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +14,40 @@ import orjson
 import pytest
 
 from onebyone import batches
+from onebyone.edge import disk_sync
 from onebyone.edge.commits import BATCH_EVENTS, QUICK_SYNCS, Commits
-from onebyone.edge.journal import Journal
+from onebyone.edge.disk_sync import KernelSync, ThreadSync
+from onebyone.edge.own_journal import OwnJournal
+from tests.edge.held_disk import HeldDisk
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
 
-class Slow(Journal):
-    """A journal whose disk waits for the test, and may refuse."""
+class Faulty(OwnJournal):
+    """A journal that may refuse a batch before it is written."""
 
-    gate: threading.Event
     fault: Exception | None = None
 
-    def append(self, seq: int, events: int, payload: bytes) -> None:
-        self.gate.wait(10)
+    def begin(self, events: int, payload: bytes) -> None:
         if self.fault is not None:
             raise self.fault
-        super().append(seq, events, payload)
+        super().begin(events, payload)
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Slow:
-    made = Slow.create(tmp_path, "00000000000000aa", 0)
-    assert isinstance(made, Slow)
-    made.gate = threading.Event()
-    made.gate.set()
-    return made
+def disk() -> HeldDisk:
+    """The disk of the journal."""
+    return HeldDisk()
+
+
+@pytest.fixture
+def journal(tmp_path: Path, disk: HeldDisk, monkeypatch: pytest.MonkeyPatch) -> Iterator[Faulty]:
+    monkeypatch.setattr(disk_sync, "of", disk.of)
+    made = Faulty.create(tmp_path, "00000000000000aa", 0)
+    assert isinstance(made, Faulty)
+    yield made
+    made.close()
 
 
 class Noted:
@@ -47,7 +57,7 @@ class Noted:
         self.batches: list[int] = []
         self.failures: list[tuple[int, bool]] = []
 
-    def commits(self, journal: Journal, limit: int = 10_000) -> Commits:
+    def commits(self, journal: OwnJournal | None, limit: int = 10_000) -> Commits:
         return Commits(journal, limit, self.batches.append, lambda events, fatal: self.failures.append((events, fatal)))
 
 
@@ -73,7 +83,7 @@ def group(*events: bytes) -> list[bytes]:
     return [batches.head(1, 5), *(b'"cb":"%b"' % event for event in events)]
 
 
-def written(journal: Journal) -> list[list[bytes]]:
+def written(journal: OwnJournal) -> list[list[bytes]]:
     """What is in the journal, by batch."""
     return [[orjson.loads(line)["cb"].encode() for line in batches.unpack(row.payload)] for row in journal.after(0, 10)]
 
@@ -84,7 +94,7 @@ def submit(commits: Commits, line: bytes) -> asyncio.Future[bool]:
     return waiter.future
 
 
-async def test_a_lone_event_is_a_batch_of_its_own(journal: Slow) -> None:
+async def test_a_lone_event_is_a_batch_of_its_own(journal: Faulty) -> None:
     noted = Noted()
     commits = noted.commits(journal)
     assert await submit(commits, b"a")
@@ -92,25 +102,23 @@ async def test_a_lone_event_is_a_batch_of_its_own(journal: Slow) -> None:
     await commits.close()
     assert noted.batches == [1, 1]
     assert written(journal) == [[b"a"], [b"b"]]
-    journal.close()
 
 
-async def test_what_arrives_together_or_during_a_sync_shares_the_next_one(journal: Slow) -> None:
+async def test_what_arrives_together_or_during_a_sync_shares_the_next_one(journal: Faulty, disk: HeldDisk) -> None:
     noted = Noted()
     commits = noted.commits(journal)
-    journal.gate.clear()
+    disk.hang()
     first = [submit(commits, b"1") for _ in range(3)]
-    await asyncio.sleep(0.05)
+    await eventually(lambda: disk.under_way, "it is under way")
     second = [submit(commits, b"2") for _ in range(5)]
     assert not any(future.done() for future in first + second)
-    journal.gate.set()
+    disk.go_on()
     assert all(await asyncio.gather(*first, *second))
     await commits.close()
     assert noted.batches == [3, 5]
-    journal.close()
 
 
-async def test_what_has_gathered_takes_along_what_still_gathers(journal: Slow) -> None:
+async def test_what_has_gathered_takes_along_what_still_gathers(journal: Faulty) -> None:
     noted = Noted()
     commits = noted.commits(journal)
     single = submit(commits, b"1")
@@ -121,10 +129,9 @@ async def test_what_has_gathered_takes_along_what_still_gathers(journal: Slow) -
     await commits.close()
     assert noted.batches == [3, 1]
     assert written(journal) == [[b"1", b"2", b"3"], [b"4"]]
-    journal.close()
 
 
-async def test_a_batch_has_a_limit_and_the_rest_follows_in_order(journal: Slow) -> None:
+async def test_a_batch_has_a_limit_and_the_rest_follows_in_order(journal: Faulty) -> None:
     noted = Noted()
     commits = noted.commits(journal)
     futures = [submit(commits, b"%d" % number) for number in range(BATCH_EVENTS * 2 + 1)]
@@ -133,35 +140,32 @@ async def test_a_batch_has_a_limit_and_the_rest_follows_in_order(journal: Slow) 
     assert noted.batches == [BATCH_EVENTS, BATCH_EVENTS, 1]
     events = [event for batch in written(journal) for event in batch]
     assert events == [b"%d" % number for number in range(BATCH_EVENTS * 2 + 1)]
-    journal.close()
 
 
-async def test_too_many_waiting_events_are_turned_away(journal: Slow) -> None:
+async def test_too_many_waiting_events_are_turned_away(journal: Faulty, disk: HeldDisk) -> None:
     commits = Noted().commits(journal, limit=2)
-    journal.gate.clear()
+    disk.hang()
     submit(commits, b"on its way")
-    await asyncio.sleep(0.05)
+    await eventually(lambda: disk.under_way, "it is under way")
     assert [commits.add(group(b"x"), None) for _ in range(4)] == [True, True, False, False]
-    journal.gate.set()
+    disk.go_on()
     await commits.close()
-    journal.close()
 
 
-async def test_a_request_that_went_away_disturbs_nobody(journal: Slow) -> None:
+async def test_a_request_that_went_away_disturbs_nobody(journal: Faulty, disk: HeldDisk) -> None:
     commits = Noted().commits(journal)
-    journal.gate.clear()
+    disk.hang()
     futures = [submit(commits, b"x") for _ in range(3)]
-    await asyncio.sleep(0.05)
+    await eventually(lambda: disk.under_way, "it is under way")
     futures[1].cancel()
-    journal.gate.set()
+    disk.go_on()
     assert await futures[0]
     assert await futures[2]
     await commits.close()
-    assert journal.bounds() == (1, 1)
-    journal.close()
+    assert journal.newest() == 1
 
 
-async def test_a_full_disk_refuses_and_leaves_no_hole(journal: Slow) -> None:
+async def test_a_full_disk_refuses_and_leaves_no_hole(journal: Faulty) -> None:
     noted = Noted()
     commits = noted.commits(journal)
     journal.fault = fault(sqlite3.SQLITE_FULL, "SQLITE_FULL")
@@ -170,11 +174,10 @@ async def test_a_full_disk_refuses_and_leaves_no_hole(journal: Slow) -> None:
     assert await submit(commits, b"kept") is True
     await commits.close()
     assert noted.failures == [(1, False)]
-    assert journal.bounds() == (1, 1)
-    journal.close()
+    assert journal.newest() == 1
 
 
-async def test_after_a_failed_sync_nothing_is_believed(journal: Slow) -> None:
+async def test_after_a_failed_sync_nothing_is_believed(journal: Faulty) -> None:
     noted = Noted()
     commits = noted.commits(journal)
     journal.fault = fault(sqlite3.SQLITE_IOERR_FSYNC, "SQLITE_IOERR_FSYNC")
@@ -183,61 +186,100 @@ async def test_after_a_failed_sync_nothing_is_believed(journal: Slow) -> None:
     assert await submit(commits, b"b") is False
     await commits.close()
     assert noted.failures == [(1, True), (1, True)]
-    assert journal.bounds() == (1, 0)
-    journal.close()
+    assert journal.newest() == 0
+    assert not commits.recording
+
+
+@pytest.mark.parametrize("quick", [False, True], ids=["the loop hears", "waited for"])
+async def test_what_the_disk_refuses_at_the_end_is_fatal(
+    journal: Faulty, disk: HeldDisk, monkeypatch: pytest.MonkeyPatch, quick: bool
+) -> None:
+    noted, commits = await on_a_quick_disk(journal, monkeypatch) if quick else on_an_unknown_disk(journal)
+    before = journal.newest()
+    disk.refuses = OSError(errno.EIO, "Input/output error")
+    assert await submit(commits, b"a") is False
+    disk.refuses = None
+    assert await submit(commits, b"b") is False
+    await commits.close()
+    assert noted.failures == [(1, True), (1, True)]
+    assert journal.newest() == before
+    assert written(journal)[before:] == []
+
+
+async def test_a_disk_that_refuses_after_a_hang_answers_all_that_wait(journal: Faulty, disk: HeldDisk) -> None:
+    noted = Noted()
+    commits = noted.commits(journal)
+    disk.hang()
+    first = submit(commits, b"a")
+    await eventually(lambda: disk.under_way, "it is under way")
+    second = [submit(commits, b"b") for _ in range(3)]
+    disk.refuses = OSError(errno.EIO, "Input/output error")
+    disk.go_on()
+    assert await asyncio.gather(first, *second) == [False] * 4
+    await commits.close()
+    assert noted.failures == [(1, True), (3, True)]
+    assert (noted.batches, journal.newest()) == ([], 0)
+
+
+async def test_a_sync_that_cannot_begin_is_fatal_though_the_row_is_written(journal: Faulty, disk: HeldDisk) -> None:
+    noted = Noted()
+    commits = noted.commits(journal)
+    assert await submit(commits, b"kept")
+    disk.refuses_to_begin = OSError(errno.EIO, "Input/output error")
+    assert await submit(commits, b"in doubt") is False
+    disk.refuses_to_begin = None
+    assert await submit(commits, b"refused") is False
+    await commits.close()
+    assert noted.failures == [(1, True), (1, True)]
+    assert written(journal) == [[b"kept"]], "what is in doubt is not shipped by this process"
 
 
 @pytest.mark.parametrize(
     "error", [sqlite3.ProgrammingError("no code"), MemoryError()], ids=["no error code", "any other"]
 )
-async def test_whatever_is_raised_the_requests_are_answered(journal: Slow, error: Exception) -> None:
+async def test_whatever_is_raised_the_requests_are_answered(journal: Faulty, error: Exception) -> None:
     noted = Noted()
     commits = noted.commits(journal)
     journal.fault = error
     assert await submit(commits, b"a") is False
     await commits.close()
     assert noted.failures == [(1, True)]
-    journal.close()
 
 
-async def thread_of_a_sync(journal: Slow, commits: Commits) -> str:
-    found: list[str] = []
-    append = journal.append
-
-    def watched(seq: int, events: int, payload: bytes) -> None:
-        found.append(threading.current_thread().name)
-        append(seq, events, payload)
-
-    journal.append = watched  # type: ignore[method-assign]
-    assert await submit(commits, b"x")
-    journal.append = append  # type: ignore[method-assign]
-    return "thread" if found == ["journal"] else "loop"
+async def answered_at_once(commits: Commits) -> bool:
+    waiter = Waiter()
+    assert commits.add(group(b"x"), waiter, gathered=True)
+    commits.wait()
+    within = waiter.future.done()
+    assert await waiter.future
+    return within
 
 
-async def test_a_quick_disk_is_written_to_on_the_loop_and_a_slow_one_is_not(
-    journal: Slow, monkeypatch: pytest.MonkeyPatch
+async def test_a_quick_disk_is_waited_for_and_a_slow_one_is_not(
+    journal: Faulty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("onebyone.edge.commits.SLOW_SECONDS", 10.0)
     commits = Noted().commits(journal)
-    assert await thread_of_a_sync(journal, commits) == "thread"
     for _ in range(QUICK_SYNCS):
-        await submit(commits, b"x")
-    assert await thread_of_a_sync(journal, commits) == "loop"
-    monkeypatch.setattr("onebyone.edge.commits.SLOW_SECONDS", -1.0)
+        assert not await answered_at_once(commits), "nobody knows the disk yet"
+    assert await answered_at_once(commits)
+    monkeypatch.setattr("onebyone.edge.commits.SLOW_SECONDS", 0.0)
     await submit(commits, b"slow")
-    for _ in range(QUICK_SYNCS):
-        assert await thread_of_a_sync(journal, commits) == "thread"
     monkeypatch.setattr("onebyone.edge.commits.SLOW_SECONDS", 10.0)
     for _ in range(QUICK_SYNCS):
-        await submit(commits, b"x")
-    assert await thread_of_a_sync(journal, commits) == "loop"
+        assert not await answered_at_once(commits), "it has been slow"
+    assert await answered_at_once(commits)
     await commits.close()
-    assert journal.bounds() == (1, 4 * QUICK_SYNCS + 4 - QUICK_SYNCS)
-    journal.close()
+    assert journal.newest() == 2 * QUICK_SYNCS + 3
 
 
-async def on_a_quick_disk(journal: Slow, monkeypatch: pytest.MonkeyPatch) -> tuple[Noted, Commits]:
-    """Commits that write on the loop, after `QUICK_SYNCS` + 1 batches."""
+def on_an_unknown_disk(journal: OwnJournal) -> tuple[Noted, Commits]:
+    noted = Noted()
+    return noted, noted.commits(journal)
+
+
+async def on_a_quick_disk(journal: OwnJournal, monkeypatch: pytest.MonkeyPatch) -> tuple[Noted, Commits]:
+    """Commits that wait for the disk, after `QUICK_SYNCS` + 1 batches."""
     monkeypatch.setattr("onebyone.edge.commits.SLOW_SECONDS", 10.0)
     noted = Noted()
     commits = noted.commits(journal)
@@ -246,7 +288,7 @@ async def on_a_quick_disk(journal: Slow, monkeypatch: pytest.MonkeyPatch) -> tup
     return noted, commits
 
 
-async def test_a_refusal_on_the_loop_is_a_refusal(journal: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_refusal_by_a_quick_disk_is_a_refusal(journal: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
     noted, commits = await on_a_quick_disk(journal, monkeypatch)
     journal.fault = fault(sqlite3.SQLITE_FULL, "SQLITE_FULL")
     assert await submit(commits, b"lost") is False
@@ -254,11 +296,10 @@ async def test_a_refusal_on_the_loop_is_a_refusal(journal: Slow, monkeypatch: py
     assert await submit(commits, b"kept") is True
     await commits.close()
     assert noted.failures == [(1, False)]
-    assert journal.bounds() == (1, QUICK_SYNCS + 2)
-    journal.close()
+    assert journal.newest() == QUICK_SYNCS + 2
 
 
-async def test_requests_that_come_one_after_the_other_gather(journal: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_requests_that_come_one_after_the_other_gather(journal: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("onebyone.edge.commits.GATHER_SECONDS", 1.0)
     noted = Noted()
     commits = noted.commits(journal)
@@ -268,10 +309,9 @@ async def test_requests_that_come_one_after_the_other_gather(journal: Slow, monk
     assert all(await asyncio.gather(second, submit(commits, b"y")))
     await commits.close()
     assert noted.batches == [1, 2]
-    journal.close()
 
 
-async def test_a_group_is_never_split_and_may_be_a_batch_of_its_own(journal: Slow) -> None:
+async def test_a_group_is_never_split_and_may_be_a_batch_of_its_own(journal: Faulty) -> None:
     noted = Noted()
     commits = noted.commits(journal)
     waiters = [Waiter(), Waiter(), Waiter()]
@@ -281,35 +321,118 @@ async def test_a_group_is_never_split_and_may_be_a_batch_of_its_own(journal: Slo
     await commits.close()
     assert noted.batches == [2, BATCH_EVENTS + 1, 3]
     assert [row.events for row in journal.after(0, 10)] == noted.batches
-    journal.close()
 
 
-async def test_groups_share_a_batch_and_keep_their_ids_and_times(journal: Slow) -> None:
+async def test_groups_share_a_batch_and_keep_their_ids_and_times(journal: Faulty, disk: HeldDisk) -> None:
     noted = Noted()
     commits = noted.commits(journal, limit=6)
-    journal.gate.clear()
+    disk.hang()
     sent = [submit(commits, b"first")]
-    await asyncio.sleep(0.05)
+    await eventually(lambda: disk.under_way, "it is under way")
     waiters = [Waiter(), Waiter(), Waiter()]
     heads = [batches.head(10, 5), batches.head(20, 6), batches.head(30, 7)]
     added = [commits.add([head, *[b'"cb":"x"'] * 3], waiter) for head, waiter in zip(heads, waiters, strict=True)]
     assert added == [True, True, False], "events are counted, not lines"
-    journal.gate.set()
+    disk.go_on()
     assert all(await asyncio.gather(*sent, *(waiter.future for waiter in waiters[:2])))
     await commits.close()
     assert noted.batches == [1, 6]
     _, row = journal.after(0, 10)
     told = [(event["id"], event["ts"]) for event in map(orjson.loads, batches.unpack(row.payload))]
     assert told == [(10, 5), (11, 5), (12, 5), (20, 6), (21, 6), (22, 6)]
-    journal.close()
 
 
-async def test_what_has_gathered_goes_to_a_quick_disk_at_once(journal: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_has_gathered_goes_to_a_quick_disk_at_once(journal: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
     noted, commits = await on_a_quick_disk(journal, monkeypatch)
     before = list(noted.batches)
     waiter = Waiter()
     assert commits.add(group(b"y", b"z"), waiter, gathered=True)
+    commits.wait()
     assert noted.batches == [*before, 2]
     assert waiter.future.result()
     await commits.close()
-    journal.close()
+
+
+async def test_a_disk_that_hangs_does_not_stop_the_loop(journal: Faulty, disk: HeldDisk) -> None:
+    noted = Noted()
+    commits = noted.commits(journal)
+    disk.hang()
+    first = submit(commits, b"1")
+    await eventually(lambda: disk.under_way, "it is under way")
+    ran = asyncio.Event()
+    asyncio.get_running_loop().call_soon(ran.set)
+    await asyncio.wait_for(ran.wait(), 10)
+    turn = Waiter()
+    assert commits.add(group(b"2", b"3"), turn, gathered=True)
+    rest = [submit(commits, b"%d" % number) for number in range(4, 7)]
+    assert not any(future.done() for future in (first, turn.future, *rest))
+    assert written(journal) == [], "nothing is shipped that is not on disk"
+    disk.go_on()
+    assert all(await asyncio.gather(first, turn.future, *rest))
+    await commits.close()
+    assert noted.batches == [1, 5]
+    assert written(journal) == [[b"1"], [b"2", b"3", b"4", b"5", b"6"]]
+
+
+async def test_a_quick_disk_that_hangs_is_waited_for_once_and_so_long(
+    journal: Faulty, disk: HeldDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted, commits = await on_a_quick_disk(journal, monkeypatch)
+    monkeypatch.setattr("onebyone.edge.commits.SLOW_SECONDS", 0.05)
+    disk.hang()
+    waiters = [Waiter(), Waiter()]
+    began = time.monotonic()
+    assert commits.add(group(b"1"), waiters[0], gathered=True)
+    commits.wait()
+    assert 0.04 < time.monotonic() - began < 5
+    assert not waiters[0].future.done()
+    monkeypatch.setattr("onebyone.edge.commits.SLOW_SECONDS", 10.0)
+    assert commits.add(group(b"2"), waiters[1], gathered=True)
+    commits.wait()
+    disk.go_on()
+    assert all(await asyncio.gather(*(waiter.future for waiter in waiters)))
+    await commits.close()
+    assert noted.batches[-2:] == [1, 1]
+
+
+async def test_closing_waits_for_what_is_under_way_and_for_what_gathers(journal: Faulty, disk: HeldDisk) -> None:
+    noted = Noted()
+    commits = noted.commits(journal)
+    disk.hang()
+    submit(commits, b"1")
+    await eventually(lambda: disk.under_way, "it is under way")
+    submit(commits, b"2")
+    closing = asyncio.create_task(commits.close())
+    await asyncio.sleep(0)
+    assert not closing.done()
+    disk.go_on()
+    await closing
+    assert noted.batches == [1, 1]
+
+
+@pytest.mark.parametrize("kind", [KernelSync, ThreadSync], ids=["kernel", "thread"])
+async def test_each_kind_of_sync_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[KernelSync] | type[ThreadSync]
+) -> None:
+    monkeypatch.setattr(disk_sync, "of", kind)
+    own = OwnJournal.create(tmp_path, "00000000000000aa", 0)
+    noted, commits = await on_a_quick_disk(own, monkeypatch)
+    assert await answered_at_once(commits)
+    monkeypatch.setattr("onebyone.edge.commits.SLOW_SECONDS", 0.0)
+    for number in range(3):
+        assert await submit(commits, b"%d" % number)
+    await commits.close()
+    assert sum(noted.batches) == own.newest() == QUICK_SYNCS + 5
+    own.close()
+
+
+async def test_without_a_journal_all_is_refused_until_there_is_one(journal: Faulty) -> None:
+    noted = Noted()
+    commits = noted.commits(None)
+    assert await submit(commits, b"too early") is False
+    assert not commits.recording
+    commits.open(journal)
+    assert await submit(commits, b"x") is True
+    await commits.close()
+    assert commits.recording
+    assert (noted.failures, noted.batches, written(journal)) == ([(1, False)], [1], [[b"x"]])

@@ -55,7 +55,7 @@ class Client:
         self.silent_until = None
 
     def watch(self) -> None:
-        raise AssertionError("it was never left")
+        assert self.silent_until is not None, "it was never left"
 
     def decline(self, data: bytes) -> None:
         self.declined.append(data)
@@ -101,6 +101,9 @@ class Site:
             waiter.settled(True)
         return True
 
+    def wait(self) -> None:
+        """It was on disk at once."""
+
     def time(self) -> float:
         return 1000.0
 
@@ -108,7 +111,12 @@ class Site:
         """One turn, each request on a connection of its own."""
         clients = clients or [Client() for _ in requests]
         self.connections.update((client.number, client) for client in clients)
-        self.turns.take([client.number for client in clients], list(requests), new)
+        turn = self.turns.open()
+        if new:
+            turn.arrived += clients
+        self.turns.take(turn, [client.number for client in clients], list(requests))
+        self.turns.begin(turn)
+        self.turns.end(turn)
         for client in clients:
             client.goes()
         self.connections.clear()

@@ -16,11 +16,12 @@ from pathlib import Path
 import httpx
 import orjson
 
-from onebyone.edge import journal
+from onebyone.edge import own_journal
 from tests.counter.lane import event
 from tests.edge.edge_process import EdgeProcess, Publisher, tracker
 from tests.faults.means.processes import resident_mb
 from tests.faults.oracle import Oracle, cost_of
+from tests.support.journals import write
 from tests.support.payloads import payload
 from tests.support.product import start_product
 from tests.support.valkey import start_valkey
@@ -40,15 +41,15 @@ def an_hour(oracle: Oracle, folder: Path) -> int:
     before = len(oracle.owed)
     directory = oracle.product.data_dir / "journal"
     for _ in range(4):
-        own = journal.new(folder / "hour", 4)
-        for seq in range(1, HOUR // 4 // BATCH + 1):
+        own = own_journal.new(folder / "hour", 4)
+        for _ in range(HOUR // 4 // BATCH):
             events = []
             for _ in range(BATCH):
                 name = f"i{2 * 10**9 + len(oracle.owed)}"
                 oracle.owed.add(name)
                 number = 2**62 + len(oracle.owed)
                 events.append(template | {"id": number, "cb": name, "ancost": cost_of(name)})
-            own.append(seq, BATCH, payload(events))
+            write(own, BATCH, payload(events))
         own.close()
         for path in (folder / "hour").glob(f"{own.producer}.*"):
             path.rename(directory / path.name)
@@ -57,11 +58,11 @@ def an_hour(oracle: Oracle, folder: Path) -> int:
 
 def fill(directory: Path, events: int) -> int:
     """A dead producer's journal of so many events; its bytes."""
-    own = journal.new(directory, 4)
+    own = own_journal.new(directory, 4)
     agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
     for seq in range(1, events // BATCH + 1):
         names = (f"i{seq}-{number}" for number in range(BATCH))
-        own.append(seq, BATCH, payload(event(ua=agent, ip="203.0.113.0", cb=name) for name in names))
+        write(own, BATCH, payload(event(ua=agent, ip="203.0.113.0", cb=name) for name in names))
     size = own.size()
     own.close()
     return size

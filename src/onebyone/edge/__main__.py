@@ -15,9 +15,9 @@ from onebyone.edge import first_journal, metrics, operator
 from onebyone.edge.app import Edge
 from onebyone.edge.commits import Commits
 from onebyone.edge.entrance import Entrance
-from onebyone.edge.journal import Journal
 from onebyone.edge.knowledge import Knowledge
 from onebyone.edge.operator import Health
+from onebyone.edge.own_journal import OwnJournal
 from onebyone.edge.shipper import Shipper
 from onebyone.settings import Settings
 
@@ -50,7 +50,7 @@ async def main(settings: Settings) -> int:
             failed.set()
             lifeline.stopping.set()
 
-    def begin(own: Journal) -> None:
+    def begin(own: OwnJournal) -> None:
         commits.open(own)
         shipper.own(own)
         begun.set()

@@ -5,17 +5,15 @@ after a pause goes to the disk at once, with all that the loop has read at the s
 after the other, each batch gathers for a moment first: a commit costs as much as a dozen events, and without that
 moment it would carry two or three. The journal's seq has no holes: it moves only when a batch is on disk.
 
-A disk that has lately been quick is written to on the loop's own thread: handing a batch to another thread and back,
-under an interpreter lock that both need, costs more than the write itself. After one slow sync a thread of its own
-writes, and the next batch gathers meanwhile, until the disk has been quick for a while.
+The sync of a disk that has lately been quick is waited for: what comes meanwhile goes to the next one in any case. A
+slow one is not: the loop hears of its end, and reads what comes until then.
 """
 
 from __future__ import annotations
 
 import asyncio
-import queue
+import select
 import sqlite3
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -24,7 +22,7 @@ from typing import Protocol
 import structlog
 
 from onebyone import batches
-from onebyone.edge.journal import Journal
+from onebyone.edge.own_journal import OwnJournal
 
 BATCH_EVENTS = 500
 """Events of one batch at most, and of what is added together: a stream entry stays under two megabytes, unpacked."""
@@ -32,7 +30,7 @@ BATCH_EVENTS = 500
 GATHER_SECONDS = 0.001
 """From the end of one commit to the beginning of the next, unless nothing has come for as long."""
 SLOW_SECONDS = 0.02
-"""A sync that takes longer is slow: nobody but its own requests may wait for the next one."""
+"""A sync that takes longer is slow: nobody but its own requests waits for it, and for the next ones."""
 QUICK_SYNCS = 20
 """So many in a row that are not slow, and the disk is quick again."""
 
@@ -52,7 +50,7 @@ class Commits:
 
     def __init__(
         self,
-        journal: Journal | None,
+        journal: OwnJournal | None,
         pending_events: int,
         on_batch: Callable[[int], None],
         on_failure: Callable[[int, bool], None],
@@ -61,8 +59,6 @@ class Commits:
 
         Without a journal everything is refused until `open`.
         """
-        self._journal = journal
-        self._seq = 0 if journal is None else journal.bounds()[1]
         self._limit = pending_events
         self._on_batch = on_batch
         self._on_failure = on_failure
@@ -70,21 +66,25 @@ class Commits:
         self._groups: deque[tuple[list[bytes], Waiter | None]] = deque()
         self._pending = 0
         self._fatal = False
+        self._began = 0.0
         self._quick = 0
+        self._under_way: tuple[int, list[Waiter]] | None = None
         self._gather_until = 0.0
         self._gathering: asyncio.Handle | None = None
         self._busy = False
         self._refusing = False
         self._idle = asyncio.Event()
         self._idle.set()
-        self._work: queue.SimpleQueue[tuple[int, list[bytes], list[Waiter]] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
-        self._thread.start()
+        self._ended = select.poll()
+        self._journal: OwnJournal | None = None
+        if journal is not None:
+            self.open(journal)
 
-    def open(self, journal: Journal) -> None:
+    def open(self, journal: OwnJournal) -> None:
         """The journal that could not be made before: what comes from now on goes there."""
-        self._seq = journal.bounds()[1]
         self._journal = journal
+        self._ended.register(journal.descriptor, select.POLLIN)
+        self._loop.add_reader(journal.descriptor, self._hear)
 
     @property
     def recording(self) -> bool:
@@ -118,11 +118,22 @@ class Commits:
             self._next()
         return True
 
+    def wait(self) -> None:
+        """Blocks until all that was queued is on disk or refused, and who waited was told; but not for a slow disk."""
+        while self._busy and self._quick >= QUICK_SYNCS:
+            if self._gathering is not None:
+                self._gathering.cancel()
+                self._next()
+            elif self._ended.poll(SLOW_SECONDS * 1000):
+                self._hear()
+            else:
+                self._quick = 0
+
     async def close(self) -> None:
-        """Waits until all that was queued is on disk or refused, then ends the thread."""
+        """Waits until all that was queued is on disk or refused."""
         await self._idle.wait()
-        self._work.put(None)
-        await asyncio.to_thread(self._thread.join)
+        if self._journal is not None:
+            self._loop.remove_reader(self._journal.descriptor)
 
     def _next(self) -> None:
         self._gathering = None
@@ -136,10 +147,45 @@ class Commits:
             if waiter is not None:
                 waiters.append(waiter)
         self._pending -= events
-        if self._quick >= QUICK_SYNCS:
-            self._done(events, waiters, self._write(events, lines))
+        failure = self._begin(events, lines)
+        if failure is None:
+            self._under_way = events, waiters
         else:
-            self._work.put((events, lines, waiters))
+            self._done(events, waiters, failure)
+
+    def _begin(self, events: int, lines: list[bytes]) -> str | None:
+        """Begins to write a batch; what went wrong, if anything did."""
+        if self._journal is None:
+            return "there is no journal yet"
+        if self._fatal:
+            return "journal failed before"
+        self._began = time.monotonic()
+        try:
+            self._journal.begin(events, batches.pack(lines))
+        except Exception as error:
+            return self._failure(error)
+        return None
+
+    def _hear(self) -> None:
+        """The batch that is under way may be on disk now."""
+        if self._journal is None or self._under_way is None:
+            return
+        failure = None
+        try:
+            if not self._journal.ended():
+                return
+        except Exception as error:
+            failure = self._failure(error)
+        self._quick = self._quick + 1 if time.monotonic() - self._began < SLOW_SECONDS else 0
+        events, waiters = self._under_way
+        self._under_way = None
+        self._done(events, waiters, failure)
+
+    def _failure(self, error: Exception) -> str:
+        # A full disk may have room again; after any other fault (a failed sync above all) what the kernel still
+        # holds cannot be believed, and the process must go. The requests that wait are answered in any case.
+        self._fatal = getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL
+        return f"{getattr(error, 'sqlite_errorname', '')} {error!r}"
 
     def _done(self, events: int, waiters: list[Waiter], failure: str | None) -> None:
         if failure is None:
@@ -169,28 +215,3 @@ class Commits:
         elif not self._refusing:
             _log.error("journal refused a batch", events=events, error=failure, fatal=self._fatal)
         self._refusing = failure is not None
-
-    def _run(self) -> None:
-        while (work := self._work.get()) is not None:
-            events, lines, waiters = work
-            self._loop.call_soon_threadsafe(self._done, events, waiters, self._write(events, lines))
-
-    def _write(self, events: int, lines: list[bytes]) -> str | None:
-        """Writes one batch and syncs it, on whichever thread has its turn; what went wrong, if anything did."""
-        journal = self._journal
-        if journal is None:
-            return "there is no journal yet"
-        if self._fatal:
-            return "journal failed before"
-        began = time.monotonic()
-        try:
-            journal.append(self._seq + 1, events, batches.pack(lines))
-        except Exception as error:
-            # A full disk may have room again; after any other fault (a failed sync above all) what the kernel still
-            # holds cannot be believed, and the process must go. The requests that wait are answered in any case.
-            self._fatal = getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL
-            self._quick = 0
-            return f"{getattr(error, 'sqlite_errorname', '')} {error!r}"
-        self._seq += 1
-        self._quick = self._quick + 1 if time.monotonic() - began < SLOW_SECONDS else 0
-        return None

@@ -15,6 +15,7 @@ import errno
 import os
 import select
 import socket
+import time
 from functools import partial
 from itertools import islice
 from operator import itemgetter
@@ -29,13 +30,16 @@ from onebyone.edge.commits import BATCH_EVENTS
 from onebyone.edge.fast_way import Address, FastWay
 from onebyone.edge.parser import Parser
 from onebyone.edge.sockets import read_each
+from onebyone.edge.turn import Turn
 from onebyone.edge.turns import Turns
 from onebyone.web_server import HEAD_SECONDS
 
 ACCEPTS = 32
 """Connections that are accepted in one look at most: what is left of a burst is for the sibling processes too."""
-_EVENTS = BATCH_EVENTS - ACCEPTS
-"""Connections that are read in one look: with new ones no more than one batch."""
+_EVENTS = BATCH_EVENTS - 2 * ACCEPTS
+"""Connections that are read in one turn: with new ones no more than one batch."""
+AHEAD_SECONDS = 0.005
+"""How long a look goes on to read ahead: the loop has others to serve."""
 IDLE_STEP_SECONDS = 0.5
 """A silent connection may live this much longer than it should."""
 EXHAUSTED_SECONDS = 1.0
@@ -76,26 +80,50 @@ class Entrance:
         self._loop.call_later(IDLE_STEP_SECONDS, self._close_idle)
 
     def _look(self) -> None:
-        ready = self._poll.poll(0, _EVENTS)
-        if self.turns.rest(len(ready)):
-            ready = self._poll.poll(0, _EVENTS)
-        numbers = [*map(_NUMBER, ready)]
-        new: list[FastWay] = []
-        try:
-            if self._listening in numbers:
-                numbers.remove(self._listening)
-                self._accept(new)
-                numbers += [connection.number for connection in new]
-            # Those that have nothing are taken out of `numbers`.
-            read = read_each(numbers)
-            if numbers:
-                self.turns.take(numbers, read, bool(new))
-        finally:
-            for connection in new:
-                if connection.number >= 0:
-                    connection.watch()
+        turns = self.turns
+        turn = turns.open()
+        self._take(turn, self._ready(turn), turn)
+        until = time.monotonic() + AHEAD_SECONDS
+        while turn.lines or turn.arrived:
+            ahead = turns.open()
+            try:
+                turns.begin(turn)
+                if time.monotonic() < until:
+                    # While the disk works, those that have come meanwhile are decided already.
+                    self._take(ahead, self._poll.poll(0, _EVENTS), turn)
+            finally:
+                turns.end(turn)
+            turn = ahead
+            if 0 < len(turn.lines) < _EVENTS:
+                self._take(turn, self._ready(turn), turn)
 
-    def _accept(self, new: list[FastWay]) -> None:
+    def _ready(self, turn: Turn) -> list[tuple[int, int]]:
+        room = _EVENTS - len(turn.lines)
+        ready = self._poll.poll(0, room)
+        if self.turns.rest(len(turn.lines) + len(ready)):
+            return self._poll.poll(0, room)
+        return ready
+
+    def _take(self, turn: Turn, ready: list[tuple[int, int]], waiting: Turn) -> None:
+        """Those who are ready come to the turn, but for who waits for an answer."""
+        numbers = [*map(_NUMBER, ready)]
+        if not (others := waiting.numbers).isdisjoint(numbers):
+            numbers = [number for number in numbers if number not in others]
+        if self._listening in numbers:
+            numbers.remove(self._listening)
+            try:
+                numbers += self._accept(turn)
+            except Exception:
+                # Those who have come to the turn before must not wait for ever.
+                _log.exception("connections could not be accepted")
+        if not numbers:
+            return
+        # Those that have nothing are taken out of `numbers`.
+        read = read_each(numbers)
+        if numbers:
+            self.turns.take(turn, numbers, read)
+
+    def _accept(self, turn: Turn) -> list[int]:
         accepted: list[tuple[int, Address]] = []
         try:
             with contextlib.suppress(BlockingIOError):
@@ -110,7 +138,8 @@ class Entrance:
         for number, address in accepted:
             os.set_blocking(number, False)
             self._connections[number] = connection = FastWay(self, number, address, silent_until)
-            new.append(connection)
+            turn.arrived.append(connection)
+        return [number for number, _ in accepted]
 
     def _wait_for_room(self, error: OSError) -> None:
         if not self._exhausted:
@@ -180,8 +209,11 @@ class Entrance:
         connection = FastWay(self, number, address, self._loop.time() + self.turns.keep_alive)
         self._connections[number] = connection
         transport.abort()
-        self.turns.take([number], [data], new=True)
-        connection.watch()
+        turn = self.turns.open()
+        turn.arrived.append(connection)
+        self.turns.take(turn, [number], [data])
+        self.turns.begin(turn)
+        self.turns.end(turn)
         return True
 
     def _close_idle(self) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import structlog
 
-from onebyone.edge import journal
-from onebyone.edge.journal import Journal
+from onebyone.edge import own_journal
+from onebyone.edge.own_journal import OwnJournal
 from onebyone.settings import Settings
 
 RETRY_SECONDS = 0.5
@@ -18,12 +18,12 @@ RETRY_SECONDS = 0.5
 _log = structlog.get_logger()
 
 
-async def make(settings: Settings, made: Callable[[Journal], None], stopping: asyncio.Event) -> None:
+async def make(settings: Settings, made: Callable[[OwnJournal], None], stopping: asyncio.Event) -> None:
     """Calls `made` with the journal once there is one, or returns without when `stopping` is set."""
     waited = False
     while not stopping.is_set():
         try:
-            own = await asyncio.to_thread(journal.new, settings.journal_dir, settings.shards)
+            own = await asyncio.to_thread(own_journal.new, settings.journal_dir, settings.shards)
         except (OSError, sqlite3.Error) as error:
             if not waited:
                 _log.error("cannot make a journal, refusing events until it can be made", error=repr(error))

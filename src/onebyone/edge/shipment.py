@@ -82,7 +82,7 @@ class Shipment:
         rows = self.journal.after(self.shipped, PAGE_ROWS)
         if not rows:
             return 0
-        kept_from = self.journal.bounds()[0]
+        kept_from = self.journal.oldest()
         # One transaction: a refusal in the middle (out of memory) must not leave a hole before later batches.
         commands = []
         for row in rows:

@@ -14,6 +14,7 @@ import structlog
 from onebyone import keys
 from onebyone.clock import now_ms
 from onebyone.edge.journal import Journal
+from onebyone.edge.own_journal import OwnJournal
 from onebyone.edge.shipment import Shipment
 from onebyone.redis_client import Unavailable, connect_blocking
 
@@ -51,7 +52,7 @@ class Shipper:
     def __init__(self, url: str, directory: Path, overlap_seconds: float) -> None:
         self._directory = directory
         self._overlap_ms = int(overlap_seconds * 1000)
-        self._begun: Journal | None = None
+        self._begun: OwnJournal | None = None
         self._own: Shipment | None = None
         self._shipments: list[Shipment] = []
         self._unopened: set[str] = set()
@@ -73,7 +74,7 @@ class Shipper:
         """Begins to ship what dead processes left."""
         self._thread.start()
 
-    def own(self, journal: Journal) -> None:
+    def own(self, journal: OwnJournal) -> None:
         """This process has its journal, which is closed with the others at the end."""
         self._begun = journal
         self._wake.set()
@@ -125,7 +126,7 @@ class Shipper:
         self._take_own()
         if self._own is None or time.monotonic() >= self._deadline:
             return True
-        return self._own.shipped >= self._own.journal.bounds()[1]
+        return self._own.shipped >= self._own.journal.newest()
 
     def _pause(self, seconds: float) -> None:
         if self._stopping.is_set():
@@ -145,6 +146,8 @@ class Shipper:
         if now - self._measured >= POLL_SECONDS:
             self._measured = now
             self._measure()
+            if self._begun is not None:
+                self._begun.checkpoint()
         if now - self._scanned >= ADOPT_SECONDS:
             self._scanned = now
             self._adopt()
@@ -193,10 +196,10 @@ class Shipper:
         before = now_ms() - self._overlap_ms
         for shipment in list(self._shipments):
             journal = shipment.journal
-            if shipment is self._own:
-                journal.may_forget(shipment.committed, before)
+            if self._begun is not None and journal is self._begun:
+                self._begun.may_forget(shipment.committed, before)
                 continue
-            newest = journal.bounds()[1]
+            newest = journal.newest()
             if shipment.committed < newest:
                 continue
             rows = journal.after(newest - 1, 1)
@@ -213,7 +216,7 @@ class Shipper:
         unshipped = uncounted = 0
         oldest_unshipped = oldest_uncounted = now
         for shipment in self._shipments:
-            newest = shipment.journal.bounds()[1]
+            newest = shipment.journal.newest()
             unshipped += max(0, newest - shipment.shipped)
             uncounted += max(0, newest - shipment.committed)
             oldest_unshipped = min(oldest_unshipped, shipment.journal.written_after(shipment.shipped) or now)

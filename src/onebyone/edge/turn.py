@@ -69,17 +69,33 @@ class Turn:
         self.leaving: list[int] = []
         """Connections that are closed behind it."""
         self.last_decisions: list[Decision] = []
+        self.arrived: list[Connection] = []
+        """Connections that were made for it, and are watched behind it."""
         self._given = False
         self._held: list[Connection] = []
 
-    def hold(self) -> None:
-        """The answers wait, unless they were given meanwhile."""
-        if self._given:
-            return
-        # Not by their descriptors: one that is closed meanwhile may come again as another's.
-        self._held = self._waiting()
-        for connection in self._held:
-            connection.hold()
+    @property
+    def numbers(self) -> set[int]:
+        """Who waits, by their descriptors."""
+        return {*self.staying, *self.leaving}
+
+    def leave(self) -> None:
+        """The loop goes on to others: answers that were not given by now wait for the disk."""
+        if self.lines and not self._given:
+            # Not by their descriptors: one that is closed meanwhile may come again as another's.
+            self._held = self._waiting()
+            for connection in self._held:
+                connection.hold()
+        for connection in self.arrived:
+            if connection.number >= 0:
+                connection.watch()
+
+    def drop(self) -> None:
+        """Nothing of it is recorded, and who waits is closed: nobody would ever answer."""
+        for connection in self._waiting():
+            connection.close()
+        for part in (self.lines, self.staying, self.decisions, self.leaving, self.last_decisions):
+            part.clear()
 
     def settled(self, recorded: bool) -> None:
         """The events are on disk, or the disk refused them."""
@@ -120,7 +136,7 @@ class Turn:
 
     def _write(self, numbers: list[int], texts: list[bytes]) -> None:
         taken = write_each(numbers, texts)
-        if numbers is self.staying and taken == [*map(len, texts)]:
+        if numbers is self.staying and sum(taken) == sum(map(len, texts)):
             return
         for number, text, size in zip(numbers, texts, taken, strict=True):
             connection = self._connections[number]

@@ -9,8 +9,9 @@ Of nearly every request only the cachebuster and the page are new. The rest is l
 of the tag before it, who sends these headers, what this `ancost` is. Whatever is not found there takes the long way,
 `plain.read` and `Decisions.decide`, and is known from then on if it may be.
 
-Read `Turns._decide` from top to bottom. While the disk is quick all of a turn happens in one call of `take`: nothing of
-it can be met by another. When it is slow, the connections of the turn are held until it has been written.
+Read `Turns._decide` from top to bottom. While the disk is quick all of a turn happens in one look of the loop
+(`entrance.py`): nothing of it can be met by another. When it is slow, the connections of the turn are held until it has
+been written.
 """
 
 from __future__ import annotations
@@ -46,8 +47,10 @@ _LONGEST_HOPS = 256
 _TAG = re.compile(rb"GET (/[a-z]+)\?id=([1-9][0-9]{0,17})(?:&t=([0-9]))?")
 _VERSION, _REFERRER, _FORWARDED = b" HTTP/1.1", b"\r\nReferer: ", b"\r\nX-Forwarded-For: "
 _CACHEBUSTER, _ANCOST = b"&cachebuster=", b"&ancost="
-_UNESCAPED = bytes(set(range(0x21, 0x7F)) - set(b'"\\'))
+_UNESCAPED = set(range(0x21, 0x7F)) - set(b'"\\')
 """What a page may consist of to be a JSON string as it is; nearly all do."""
+_AS_IT_IS = bytes(code if code in _UNESCAPED else ord("!") for code in range(256))
+"""Changes what else is in it; to delete that instead, `translate` would make a table anew for each page."""
 
 _Known = tuple[Entry[Tracker], bytes, Decision, Decision]
 """What a tag leads to: its tracker's entry, the fragment while that is current, the decision for an image and for a
@@ -94,11 +97,12 @@ class Turns:
         time.sleep(REST_SECONDS)
         return True
 
-    def take(self, numbers: list[int], read: list[bytes], new: bool) -> None:
-        """What was read of each of these connections, no more than one batch; empty: the client has gone.
+    def open(self) -> Turn:
+        """A turn that nobody has come to yet."""
+        return Turn(self.edge, self.state, self.connections)
 
-        `new`: some have just been made.
-        """
+    def take(self, turn: Turn, numbers: list[int], read: list[bytes]) -> None:
+        """What was read of each of these connections comes to the turn; empty: the client has gone."""
         if self.edge.draining:
             for number, data in zip(numbers, read, strict=True):
                 self._decline(self.connections[number], data)
@@ -107,20 +111,41 @@ class Turns:
             self._doubts = self._lookups.doubts
             self._tags.clear()
         try:
-            self._decide(numbers, read)
+            self._decide(turn, numbers, read)
         except Exception:
             # Whoever waits for an answer now would wait for ever.
             _log.exception("a turn could not be taken")
+            turn.drop()
             for number in numbers:
                 if (connection := self.connections.get(number)) is not None:
                     connection.close()
-        among_others = len(numbers) > 1 or new
+
+    def begin(self, turn: Turn) -> None:
+        """Its events, no more than one batch, go to the disk."""
+        if not turn.lines:
+            return
+        edge = self.edge
+        try:
+            group = [edge.mint.head(len(turn.lines)), *turn.lines]
+            if not edge.wait_for_disk:
+                # Not at once: the answers come before the sync.
+                turn.give(None if edge.commits.add(group, None) else Reason.OVERLOAD)
+            elif not edge.commits.add(group, turn, gathered=True):
+                turn.give(Reason.OVERLOAD)
+        except Exception:
+            _log.exception("a turn could not be recorded")
+            turn.drop()
+        among_others = len(turn.lines) > 1 or turn.arrived
         self._rest_until = time.monotonic() + REST_AFTER_SECONDS if among_others else 0.0
 
-    def _decide(self, numbers: list[int], read: list[bytes]) -> None:
+    def end(self, turn: Turn) -> None:
+        """Its answers are given once it is on disk: now, if the disk is quick."""
+        self.edge.commits.wait()
+        turn.leave()
+
+    def _decide(self, turn: Turn, numbers: list[int], read: list[bytes]) -> None:
         connections, tags, senders, costs = self.connections, self._tags, self._senders, self._costs
         proxies, silent_until, join = self.edge.proxies, self.loop.time() + self.keep_alive, b"".join
-        turn = Turn(self.edge, self.state, connections)
         staying, decisions, leaving, lines = turn.staying, turn.decisions, turn.leaving, turn.lines
         for number, data in zip(numbers, read, strict=True):
             connection = connections[number]
@@ -144,18 +169,19 @@ class Turns:
                 if referred:
                     page, _, behind = behind.partition(b"\r\n")
                     sender, script, close = senders[before, behind]
-                    if not page or page.translate(None, _UNESCAPED) or len(page) > REFERRER_MAX:
+                    if not page or page.translate(_AS_IT_IS) != page or len(page) > REFERRER_MAX:
                         raise KeyError(page)
-                    referrer = b',"ref":"%b"' % page
+                    referrer, marker = b',"ref":"', b'","cb":"'
                 else:
                     sender, script, close = senders[headers]
-                    referrer = b""
+                    page = referrer = b""
+                    marker = b',"cb":"'
                 if entry.generation < 0 or len(cachebuster) > CACHEBUSTER_MAX:
                     raise KeyError(head)
             except (KeyError, ValueError):
                 self._the_long_way(connection, data, turn)
                 continue
-            lines.append(join((fragment, network, sender, referrer, b',"cb":"', cachebuster, b'"', cost)))
+            lines.append(join((fragment, network, sender, referrer, page, marker, cachebuster, b'"', cost)))
             connection.silent_until = silent_until
             if close:
                 connection.closes = True
@@ -164,8 +190,6 @@ class Turns:
             else:
                 staying.append(number)
                 decisions.append(scripted if script else image)
-        if lines:
-            self._record(turn)
 
     def _the_long_way(self, connection: Connection, data: bytes, turn: Turn) -> None:
         """Any plain request is decided and recorded; another has its answer behind this, or was declined."""
@@ -240,17 +264,6 @@ class Turns:
         )
         if (entry := self.edge.decisions.trackers(kind).entry(number)) is not None:
             self._tags.keep(head, (entry, entry.record.fragment, image, scripted))
-
-    def _record(self, turn: Turn) -> None:
-        edge = self.edge
-        group = [edge.mint.head(len(turn.lines)), *turn.lines]
-        if not edge.wait_for_disk:
-            # Not at once: the answers come before the sync.
-            turn.give(None if edge.commits.add(group, None) else Reason.OVERLOAD)
-        elif not edge.commits.add(group, turn, gathered=True):
-            turn.give(Reason.OVERLOAD)
-        else:
-            turn.hold()
 
 
 def _without_hops(data: bytes) -> tuple[bytes | None, bytes]:

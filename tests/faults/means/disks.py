@@ -1,4 +1,4 @@
-"""Small file systems of their own: one that fills up, and one that can be taken away under its users."""
+"""Small file systems of their own: one that fills up, one that can be taken away under its users, one that hangs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import pytest
 
 _EXT4_IOC_SHUTDOWN = 0x8004587D
 _NO_LOG_FLUSH = 2
+_FREEZE, _THAW = 0xC0045877, 0xC0045878
+"""`FIFREEZE` and `FITHAW` of linux/fs.h."""
 
 
 @contextlib.contextmanager
@@ -49,7 +51,9 @@ class LoopDisk:
         folder.mkdir(parents=True)
         with image.open("wb") as file:
             file.truncate(megabytes * 2**20)
-        subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+        # All of it is written now, and not by a thread of the kernel's while it is used.
+        options = "lazy_itable_init=0,lazy_journal_init=0"
+        subprocess.run(["mkfs.ext4", "-q", "-E", options, str(image)], check=True)
         self.mount()
 
     def mount(self) -> None:
@@ -66,11 +70,40 @@ class LoopDisk:
 
     def lose_power(self) -> None:
         """Nothing more reaches the disk, what was not synced is gone, and every access is EIO, until the next mount."""
+        self._control(_EXT4_IOC_SHUTDOWN, _NO_LOG_FLUSH)
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Whoever writes to it waits."""
+        self._control(_FREEZE, 0)
+        try:
+            yield
+        finally:
+            self._control(_THAW, 0)
+
+    def _control(self, request: int, argument: int) -> None:
         descriptor = os.open(self._folder, os.O_RDONLY)
         try:
-            fcntl.ioctl(descriptor, _EXT4_IOC_SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
+            fcntl.ioctl(descriptor, request, struct.pack("I", argument))
         finally:
             os.close(descriptor)
+
+
+@contextlib.contextmanager
+def hanging(below: Path, folder: Path, megabytes: int) -> Iterator[LoopDisk]:
+    """Mounts a `LoopDisk` on `folder`, and yields the one below, which holds its image.
+
+    While the one below is frozen the disk hangs, and only that: its users write to the kernel's memory as before.
+    """
+    lower = LoopDisk(below.with_suffix(".image"), below, 2 * megabytes)
+    try:
+        upper = LoopDisk(below / "image", folder, megabytes)
+        try:
+            yield lower
+        finally:
+            upper.remove()
+    finally:
+        lower.remove()
 
 
 def _mount(*arguments: str) -> None:

@@ -1,0 +1,76 @@
+"""The lock of a journal: one holder at a time, and never a lock on a file that is no longer there."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from onebyone.edge import own_journal
+from onebyone.edge.journal import Journal
+from onebyone.edge.journal_lock import Lock
+from tests.support.leaks import held
+
+
+def test_one_holds_it_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    first = Lock(path)
+    with pytest.raises(BlockingIOError):
+        Lock(path)
+    first.release()
+    Lock(path).release()
+
+
+def test_who_is_turned_away_keeps_nothing_open(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    first = Lock(path)
+    before = held()
+    with pytest.raises(BlockingIOError):
+        Lock(path)
+    assert held() == before
+    first.release()
+
+
+def test_a_removed_file_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    gone = Lock(path)
+    path.unlink()
+    second = Lock(path)
+    with pytest.raises(BlockingIOError):
+        Lock(path)
+    gone.release()
+    with pytest.raises(BlockingIOError):
+        Lock(path)
+    second.release()
+
+
+def test_a_new_producer_waits_for_a_sibling_that_looks_in(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    sibling = Lock(path)
+    leaving = threading.Timer(0.1, sibling.release)
+    leaving.start()
+    Lock.of_new(path).release()
+    leaving.join()
+
+
+def test_a_new_journal_keeps_its_lock_while_siblings_look_for_abandoned_ones(tmp_path: Path) -> None:
+    stopping = threading.Event()
+
+    def scan() -> None:
+        while not stopping.is_set():
+            for found in Journal.abandoned(tmp_path, set()):
+                found.close()
+
+    scanner = threading.Thread(target=scan)
+    scanner.start()
+    try:
+        made = [own_journal.new(tmp_path, 4) for _ in range(60)]
+    finally:
+        stopping.set()
+        scanner.join()
+    for one in made:
+        assert (tmp_path / f"{one.producer}.lock").exists()
+        with pytest.raises(BlockingIOError):
+            Lock(tmp_path / f"{one.producer}.lock")
+        one.close()
