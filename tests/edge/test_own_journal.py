@@ -16,7 +16,7 @@ from onebyone.edge import disk_sync, own_journal
 from onebyone.edge.disk_sync import ThreadSync
 from onebyone.edge.journal import Journal
 from onebyone.edge.own_journal import DELETE_STEP, FORGET_ROWS, OwnJournal
-from tests.faults.means.disks import LoopDisk, hanging
+from tests.faults.means.disks import LoopDisk, hanging, small
 from tests.faults.means.disks import filled as filled_up
 from tests.support.journals import PRODUCER, filled, wait_ended, write
 from tests.support.leaks import held
@@ -121,6 +121,33 @@ def test_what_has_ended_outlives_the_power(tmp_path: Path, disk: LoopDisk, count
     assert adopted.shard == 3
     assert [(row.seq, row.payload[-1]) for row in adopted.after(0, 100)] == [(seq + 1, seq) for seq in range(count)]
     adopted.close()
+
+
+def test_behind_a_checkpoint_that_failed_nothing_is_written(disk: LoopDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_journal, "CHECKPOINT_BATCHES", 1)
+    own = OwnJournal.create(disk.folder, PRODUCER, 3)
+    write(own, 1, b"payload")
+    assert bounds(own) == (1, 1)
+    disk.lose_power()
+    with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
+        own.checkpoint()
+    with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
+        own.begin(1, b"payload")
+    own.close()
+
+
+def test_a_checkpoint_on_a_full_disk_is_made_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_journal, "CHECKPOINT_BATCHES", 1)
+    with small(tmp_path / "journal", 4) as folder:
+        own = OwnJournal.create(folder, PRODUCER, 3)
+        for _ in range(10):
+            write(own, 1, bytes(100_000))
+        with filled_up(folder), pytest.raises(sqlite3.OperationalError, match="full"):
+            own.checkpoint()
+        write(own, 1, b"payload")
+        own.checkpoint()
+        assert bounds(own) == (1, 11)
+        own.close()
 
 
 def test_a_disk_that_hangs_never_holds_up_the_beginning(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ class OwnJournal(Journal):
         self._writer.execute("PRAGMA synchronous=NORMAL")
         self._writer.execute(f"PRAGMA wal_autocheckpoint={WAL_PAGES}")
         self._begun = self._synced = self._moved = 0
+        self._fault: sqlite3.Error | None = None
         self._forget_to = 0
         _sync_directory(directory)
         self._wal = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_CLOEXEC)
@@ -77,6 +78,8 @@ class OwnJournal(Journal):
 
         Raises `sqlite3.Error`, when nothing was written, or `OSError`: nobody knows what is on disk.
         """
+        if self._fault is not None:
+            raise self._fault
         self._begun = self._synced + 1
         self._write((self._begun, events, now_ms(), payload))
         self._sync.begin()
@@ -93,10 +96,17 @@ class OwnJournal(Journal):
         return self._synced
 
     def checkpoint(self) -> None:
-        """Moves what is in the WAL, if that is worth its syncs."""
-        if self._synced - self._moved >= CHECKPOINT_BATCHES:
-            self._moved = self._synced
+        """Moves what is in the WAL, if that is worth its syncs. Raises `sqlite3.Error`."""
+        if self._synced - self._moved < CHECKPOINT_BATCHES:
+            return
+        self._moved = self._synced
+        try:
             self._reader.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_IOERR:
+                # The kernel has forgotten what it could not write: the next sync would say that all is there.
+                self._fault = error
+            raise
 
     def may_forget(self, seq: int, written_before_ms: int) -> None:
         """Batches up to `seq` that were written before that time are in the report store: the next ones delete them.

@@ -47,7 +47,7 @@ class LoopDisk:
 
     def __init__(self, image: Path, folder: Path, megabytes: int) -> None:
         self._image = image
-        self._folder = folder
+        self.folder = folder
         folder.mkdir(parents=True)
         with image.open("wb") as file:
             file.truncate(megabytes * 2**20)
@@ -58,15 +58,15 @@ class LoopDisk:
 
     def mount(self) -> None:
         """Mounts it; what its journal holds is applied."""
-        _mount("-o", "loop", str(self._image), str(self._folder))
+        _mount("-o", "loop", str(self._image), str(self.folder))
 
     def unmount(self) -> None:
         """Takes it away; nobody may have a file open."""
-        subprocess.run(["umount", str(self._folder)], check=True)
+        subprocess.run(["umount", str(self.folder)], check=True)
 
     def remove(self) -> None:
         """The end of it, in any state."""
-        subprocess.run(["umount", "-l", str(self._folder)], capture_output=True)
+        subprocess.run(["umount", "-l", str(self.folder)], capture_output=True)
 
     def lose_power(self) -> None:
         """Nothing more reaches the disk, what was not synced is gone, and every access is EIO, until the next mount."""
@@ -82,7 +82,7 @@ class LoopDisk:
             self._control(_THAW, 0)
 
     def _control(self, request: int, argument: int) -> None:
-        descriptor = os.open(self._folder, os.O_RDONLY)
+        descriptor = os.open(self.folder, os.O_RDONLY)
         try:
             fcntl.ioctl(descriptor, request, struct.pack("I", argument))
         finally:
