@@ -50,6 +50,7 @@ class Disk:
         self.lines: list[bytes] = []
         self.waiters: list[Waiter | None] = []
         self.full = False
+        self.waits = 0
         self.quick = False
         """Each batch is on disk at once."""
 
@@ -64,6 +65,7 @@ class Disk:
 
     def wait(self) -> None:
         """It is slow, or was quick."""
+        self.waits += 1
 
     def sync(self, recorded: bool = True) -> None:
         waiters, self.waiters = self.waiters, []
@@ -195,7 +197,7 @@ async def house(open_house: Any) -> House:
 async def test_an_answer_waits_for_the_disk(house: House) -> None:
     client = house.client(1)
     await house.turn()
-    assert client.read() == b""
+    assert (client.read(), house.disk.waits) == (b"", 1)
     house.disk.sync()
     answer = client.read()
     assert answer.startswith(b"HTTP/1.1 200 OK\r\ndate: today\r\ncache-control: ")
@@ -208,7 +210,7 @@ async def test_a_receipt_from_memory_does_not_wait(open_house: Any) -> None:
     await house.turn()
     assert RECORDED + b"\r\nGIF89a" in client.read()
     house.disk.sync()
-    assert (client.read(), len(house.disk.lines)) == (b"", 1)
+    assert (client.read(), len(house.disk.lines), house.disk.waits) == (b"", 1, 0)
 
 
 @pytest.mark.parametrize("receipt", ["disk", "memory"])

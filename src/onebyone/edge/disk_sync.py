@@ -19,6 +19,8 @@ import sys
 import threading
 from typing import Protocol
 
+import structlog
+
 _CALLS = {"x86_64": (206, 207, 208, 209), "aarch64": (0, 1, 4, 2)}
 """Numbers of io_setup, io_destroy, io_getevents and io_submit, by machine."""
 _FDSYNC, _TELL = 3, 1
@@ -26,6 +28,8 @@ _FDSYNC, _TELL = 3, 1
 _REQUEST, _EVENT = struct.Struct("<QIiHhIQQqQII"), struct.Struct("<QQqq")
 """`struct iocb` and `struct io_event` of linux/aio_abi.h."""
 _NOT_HERE = (errno.ENOSYS, errno.EINVAL, errno.EPERM, errno.EAGAIN, errno.ENOMEM, errno.EOPNOTSUPP)
+
+_log = structlog.get_logger()
 
 
 class DiskSync(Protocol):
@@ -145,6 +149,7 @@ def of(file: int) -> DiskSync:
     except OSError as error:
         if error.errno not in _NOT_HERE:
             raise
+        _log.info("the kernel does not sync for us here, a thread does", error=repr(error))
     return _tried(ThreadSync(file))
 
 

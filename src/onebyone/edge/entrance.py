@@ -109,19 +109,19 @@ class Entrance:
         numbers = [*map(_NUMBER, ready)]
         if not (others := waiting.numbers).isdisjoint(numbers):
             numbers = [number for number in numbers if number not in others]
-        if self._listening in numbers:
-            numbers.remove(self._listening)
-            try:
+        try:
+            if self._listening in numbers:
+                numbers.remove(self._listening)
                 numbers += self._accept(turn)
-            except Exception:
-                # Those who have come to the turn before must not wait for ever.
-                _log.exception("connections could not be accepted")
-        if not numbers:
-            return
-        # Those that have nothing are taken out of `numbers`.
-        read = read_each(numbers)
-        if numbers:
-            self.turns.take(turn, numbers, read)
+            if not numbers:
+                return
+            # Those that have nothing are taken out of `numbers`.
+            read = read_each(numbers)
+            if numbers:
+                self.turns.take(turn, numbers, read)
+        except Exception:
+            # Those who have come to the turn before must not wait for ever.
+            _log.exception("a look failed")
 
     def _accept(self, turn: Turn) -> list[int]:
         accepted: list[tuple[int, Address]] = []

@@ -113,14 +113,17 @@ class Journal:
 
     def close(self) -> None:
         """Closes the file and gives the lock back; what it holds waits for an adopter."""
-        self._reader.close()
+        self._close_file()
         self._lock.release()
 
     def delete(self) -> None:
         """Closes the file and removes it: everything in it is in the report store."""
-        self._reader.close()
+        self._close_file()
         remove(self._directory, self.producer)
         self._lock.release()
+
+    def _close_file(self) -> None:
+        self._reader.close()
 
 
 def database(path: Path) -> sqlite3.Connection:

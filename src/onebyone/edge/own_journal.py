@@ -3,8 +3,9 @@
 `begin` hands a batch to the kernel and begins its sync; once `ended` has said so the batch survives SIGKILL and, as far
 as the disk tells the truth, power loss. It is what SQLite does by itself with `synchronous=FULL`, in the same order,
 but nobody waits: the commit is written without a sync (`NORMAL`), and the WAL is synced by us (`disk_sync.py`). No
-other commit begins meanwhile, and what is not synced is not shipped. SQLite itself still syncs around each checkpoint,
-which is why the thread that reads makes most of them, and once when the WAL begins anew.
+other commit begins meanwhile, and what is not synced is not shipped. SQLite itself still syncs within `begin` when it
+makes a checkpoint, after a thousand pages, and when the WAL then begins anew. Nobody else may make checkpoints: up to
+3.51.2 SQLite can lose commits when two connections do (sqlite.org/wal.html, "The WAL-Reset Bug").
 """
 
 from __future__ import annotations
@@ -23,10 +24,6 @@ FORGET_ROWS = 4096
 """Rows that one look for old batches goes through at most."""
 DELETE_STEP = 256
 """Rows that one commit deletes at most, so that forgetting a long backlog never delays an answer."""
-CHECKPOINT_BATCHES = 400
-"""Batches after which the reading thread moves what is in the WAL to where it belongs."""
-WAL_PAGES = 5000
-"""So many in the WAL, and the writing thread does: while it goes on writing, the other is never done with the last."""
 
 _SCHEMA = """
 CREATE TABLE meta (shard INTEGER NOT NULL);
@@ -46,9 +43,7 @@ class OwnJournal(Journal):
         self._writer.executescript(_SCHEMA)
         self._writer.execute("INSERT INTO meta (shard) VALUES (?)", (shard,))
         self._writer.execute("PRAGMA synchronous=NORMAL")
-        self._writer.execute(f"PRAGMA wal_autocheckpoint={WAL_PAGES}")
-        self._begun = self._synced = self._moved = 0
-        self._fault: sqlite3.Error | None = None
+        self._begun = self._synced = 0
         self._forget_to = 0
         _sync_directory(directory)
         self._wal = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_CLOEXEC)
@@ -78,8 +73,6 @@ class OwnJournal(Journal):
 
         Raises `sqlite3.Error`, when nothing was written, or `OSError`: nobody knows what is on disk.
         """
-        if self._fault is not None:
-            raise self._fault
         self._begun = self._synced + 1
         self._write((self._begun, events, now_ms(), payload))
         self._sync.begin()
@@ -94,19 +87,6 @@ class OwnJournal(Journal):
     def newest(self) -> int:
         """The seq of the last batch that is on disk; 0: none is."""
         return self._synced
-
-    def checkpoint(self) -> None:
-        """Moves what is in the WAL, if that is worth its syncs. Raises `sqlite3.Error`."""
-        if self._synced - self._moved < CHECKPOINT_BATCHES:
-            return
-        self._moved = self._synced
-        try:
-            self._reader.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        except sqlite3.Error as error:
-            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_IOERR:
-                # The kernel has forgotten what it could not write: the next sync would say that all is there.
-                self._fault = error
-            raise
 
     def may_forget(self, seq: int, written_before_ms: int) -> None:
         """Batches up to `seq` that were written before that time are in the report store: the next ones delete them.
@@ -123,12 +103,12 @@ class OwnJournal(Journal):
         ).fetchone()
         self._forget_to = row[0] or 0
 
-    def close(self) -> None:
-        """Closes the file and gives the lock back; what it holds waits for an adopter. No sync is under way."""
+    def _close_file(self) -> None:
+        # No sync is under way.
         self._sync.close()
         os.close(self._wal)
         self._writer.close()
-        super().close()
+        super()._close_file()
 
     def _write(self, row: tuple[int, int, int, bytes]) -> None:
         forget_to = self._forget_to

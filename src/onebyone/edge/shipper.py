@@ -146,8 +146,6 @@ class Shipper:
         if now - self._measured >= POLL_SECONDS:
             self._measured = now
             self._measure()
-            if self._begun is not None:
-                self._begun.checkpoint()
         if now - self._scanned >= ADOPT_SECONDS:
             self._scanned = now
             self._adopt()

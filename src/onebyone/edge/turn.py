@@ -79,9 +79,14 @@ class Turn:
         """Who waits, by their descriptors."""
         return {*self.staying, *self.leaving}
 
+    @property
+    def waits(self) -> bool:
+        """Whether there are answers that were not given."""
+        return bool(self.lines) and not self._given
+
     def leave(self) -> None:
         """The loop goes on to others: answers that were not given by now wait for the disk."""
-        if self.lines and not self._given:
+        if self.waits:
             # Not by their descriptors: one that is closed meanwhile may come again as another's.
             self._held = self._waiting()
             for connection in self._held:

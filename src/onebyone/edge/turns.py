@@ -140,7 +140,8 @@ class Turns:
 
     def end(self, turn: Turn) -> None:
         """Its answers are given once it is on disk: now, if the disk is quick."""
-        self.edge.commits.wait()
+        if turn.waits:
+            self.edge.commits.wait()
         turn.leave()
 
     def _decide(self, turn: Turn, numbers: list[int], read: list[bytes]) -> None:
