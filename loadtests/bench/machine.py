@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from loadtests.bench.processes import cpu_seconds
+from loadtests.bench.processes import cpu_seconds, kernel_seconds
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _LOOK_SECONDS = 0.2
@@ -78,7 +78,8 @@ class Others:
     """Watches how much of the machine is used by processes that are not the measurement's."""
 
     def __init__(self, *own: int) -> None:
-        """Besides this process and those children that it waits for, the processes `own` are the measurement's."""
+        """Besides this process and those children that it waits for, the processes `own` are the measurement's; the
+        kernel's own threads, which work for them, are nobody's."""
         self._own = own
         self._began = time.monotonic()
         self._then = _busy_seconds() - self._ours()
@@ -90,7 +91,8 @@ class Others:
 
     def _ours(self) -> float:
         usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        return sum(usage.ru_utime + usage.ru_stime for usage in usages) + sum(map(cpu_seconds, self._own))
+        kernel = sum(kernel_seconds().values())
+        return sum(usage.ru_utime + usage.ru_stime for usage in usages) + sum(map(cpu_seconds, self._own)) + kernel
 
 
 def _busy_seconds() -> float:
