@@ -142,6 +142,21 @@ async def test_a_batch_has_a_limit_and_the_rest_follows_in_order(journal: Faulty
     assert events == [b"%d" % number for number in range(BATCH_EVENTS * 2 + 1)]
 
 
+async def test_a_whole_batch_waits_for_nobody(journal: Faulty, disk: HeldDisk) -> None:
+    noted = Noted()
+    commits = noted.commits(journal)
+    disk.hang()
+    assert commits.add(group(b"first"), None, gathered=True)
+    for _ in range(3):
+        assert commits.add(group(*[b"x"] * BATCH_EVENTS), None)
+    disk.go_on()
+    for expected in ([1], [1, BATCH_EVENTS], [1, BATCH_EVENTS, BATCH_EVENTS]):
+        # Not once has the loop had a chance.
+        commits.hear()
+        assert noted.batches == expected
+    await commits.close()
+
+
 async def test_too_many_waiting_events_are_turned_away(journal: Faulty, disk: HeldDisk) -> None:
     commits = Noted().commits(journal, limit=2)
     disk.hang()

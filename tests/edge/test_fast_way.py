@@ -63,6 +63,9 @@ class Disk:
             self.sync()
         return True
 
+    def hear(self) -> None:
+        """It was on disk before."""
+
     def wait(self) -> None:
         """It is slow, or was quick."""
         self.waits += 1

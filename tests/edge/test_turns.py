@@ -101,6 +101,9 @@ class Site:
             waiter.settled(True)
         return True
 
+    def hear(self) -> None:
+        """It was on disk before."""
+
     def wait(self) -> None:
         """It was on disk at once."""
 

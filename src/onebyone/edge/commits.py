@@ -84,7 +84,7 @@ class Commits:
         """The journal that could not be made before: what comes from now on goes there."""
         self._journal = journal
         self._ended.register(journal.descriptor, select.POLLIN)
-        self._loop.add_reader(journal.descriptor, self._hear)
+        self._loop.add_reader(journal.descriptor, self.hear)
 
     @property
     def recording(self) -> bool:
@@ -125,7 +125,7 @@ class Commits:
                 self._gathering.cancel()
                 self._next()
             elif self._ended.poll(SLOW_SECONDS * 1000):
-                self._hear()
+                self.hear()
             else:
                 self._quick = 0
 
@@ -166,8 +166,8 @@ class Commits:
             return self._failure(error)
         return None
 
-    def _hear(self) -> None:
-        """The batch that is under way may be on disk now."""
+    def hear(self) -> None:
+        """The batch that is under way may be on disk now: who waits for it is told, and the next may begin."""
         if self._journal is None or self._under_way is None:
             return
         failure = None
@@ -200,7 +200,9 @@ class Commits:
             except Exception:
                 # Whatever is wrong with one connection, the others of its batch get their answer.
                 _log.exception("a waiter failed")
-        if self._groups:
+        if failure is None and self._pending >= BATCH_EVENTS:
+            self._next()
+        elif self._groups:
             # What has arrived by now, while the last sync ran, is read before and goes along.
             self._gathering = self._loop.call_soon(self._next)
         else:

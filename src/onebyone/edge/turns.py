@@ -142,6 +142,9 @@ class Turns:
         """Its answers are given once it is on disk: now, if the disk is quick."""
         if turn.waits:
             self.edge.commits.wait()
+        else:
+            # Many turns may follow before the loop would hear of it.
+            self.edge.commits.hear()
         turn.leave()
 
     def _decide(self, turn: Turn, numbers: list[int], read: list[bytes]) -> None:
