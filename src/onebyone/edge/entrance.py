@@ -35,7 +35,7 @@ from onebyone.edge.turns import Turns
 from onebyone.web_server import HEAD_SECONDS
 
 ACCEPTS = 32
-"""Connections that are accepted in one look at most: what is left of a burst is for the sibling processes too."""
+"""Connections that are accepted at once at most: what is left of a burst is for the sibling processes too."""
 _EVENTS = BATCH_EVENTS - 2 * ACCEPTS
 """Connections that are read in one turn: with new ones no more than one batch."""
 AHEAD_SECONDS = 0.005
