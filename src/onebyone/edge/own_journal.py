@@ -43,7 +43,7 @@ class OwnJournal(Journal):
         self._writer.executescript(_SCHEMA)
         self._writer.execute("INSERT INTO meta (shard) VALUES (?)", (shard,))
         self._writer.execute("PRAGMA synchronous=NORMAL")
-        self._begun = self._synced = 0
+        self._synced = 0
         self._forget_to = 0
         _sync_directory(directory)
         self._wal = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_CLOEXEC)
@@ -73,15 +73,14 @@ class OwnJournal(Journal):
 
         Raises `sqlite3.Error`, when nothing was written, or `OSError`: nobody knows what is on disk.
         """
-        self._begun = self._synced + 1
-        self._write((self._begun, events, now_ms(), payload))
+        self._write((self._synced + 1, events, now_ms(), payload))
         self._sync.begin()
 
     def ended(self) -> bool:
         """Whether it is on disk, and may be shipped. Raises `OSError`: nobody knows what is on disk."""
         if not self._sync.ended():
             return False
-        self._synced = self._begun
+        self._synced += 1
         return True
 
     def newest(self) -> int:
