@@ -38,7 +38,7 @@ instead = $(if $(filter file:/usr/bin/python3,$(origin PYTHON):$(PYTHON)), $(why
 why_instead = with /usr/bin/python3, not $$(command -v python3): that was built without optimisation, which costs an edge a tenth (PYTHON=python3 takes it)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-postgres clients lint types bench bench-compare bench-api loadtest storm faults outage catch-up contract
+.PHONY: help run demo test test-postgres clients lint types docs bench bench-compare bench-api loadtest storm faults outage catch-up contract
 .PHONY: lock clean
 
 help: ## Print this list.
@@ -67,6 +67,12 @@ lint: $(VENV)/.dev ## Check style, formatting and the import contracts.
 
 types: $(VENV)/.dev ## Check the types.
 	$(BIN)/mypy
+
+# Every page is read again: Sphinx repeats no warning about a page that it has kept.
+docs: $(VENV)/.dev ## Build the documentation as a site in site/; a broken link or a page outside the navigation fails.
+	@rm -rf site
+	@$(BIN)/sphinx-build --builder html --fresh-env --fail-on-warning --keep-going --quiet -d $(VENV)/.doctrees docs site
+	@echo "The site is site/index.html."
 
 bench: $(VENV)/.dev ## Print what an event costs, beside nginx: CPU, latency, memory, growth (ARGS="--only contest --rounds 9").
 	$(BIN)/python -m loadtests.bench $(ARGS)
@@ -106,7 +112,7 @@ lock: $(VENV)/.dev ## Write the lock files again from pyproject.toml.
 	cd tests/clients && npm install --package-lock-only --ignore-scripts --no-audit --no-fund
 
 clean: ## Remove the virtual environment and caches; data folders stay.
-	rm -rf $(VENV) $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(CLIENTS) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip comes last into a new environment. One that is there stays with its interpreter: another one's venv would break it.
