@@ -82,6 +82,13 @@ def test_every_page_is_in_the_navigation(site: Path) -> None:
     assert sorted(["index", *(target.removesuffix(".html") for target in sidebar.linked)]) == PAGES
 
 
+def test_the_first_page_is_the_life_of_an_impression(site: Path) -> None:
+    assert (
+        'rel="next" title="The life of an impression" href="life-of-an-impression.html"'
+        in (site / "index.html").read_text()
+    )
+
+
 @pytest.mark.parametrize(
     ("index", "other", "warning"),
     [
