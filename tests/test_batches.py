@@ -10,8 +10,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onebyone import batches
-from onebyone.batches import Batch, BatchError
+from onebyone.contracts import batches
+from onebyone.contracts.batches import Batch, BatchError
 
 
 def fields(**changes: bytes | None) -> dict[bytes, bytes]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from onebyone import __version__, batches, keys
+from onebyone import __version__
+from onebyone.contracts import batches, keys
 from tests.supervisor.running import Running
 from tests.support.payloads import payload
 from tests.support.ports import free_port

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import orjson
 
-from onebyone.configuration import Head, MemberRecord, TrackerRecord
-from onebyone.events import Terms
+from onebyone.contracts.configuration import Head, MemberRecord, TrackerRecord
+from onebyone.contracts.events import Terms
 from tests.edge.edge_process import tracker
 
 

@@ -22,10 +22,10 @@ from onebyone.api.entity import Entity
 from onebyone.api.reports.runs import Runs
 from onebyone.api.reports.service import services as report_services
 from onebyone.cli import app
+from onebyone.contracts.events import Event
 from onebyone.edge import operator as edge_operator
 from onebyone.edge.decision import PATHS
 from onebyone.edge.reasons import Reason
-from onebyone.events import Event
 from onebyone.settings import Settings
 
 ROOT = Path(__file__).parents[1]

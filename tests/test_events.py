@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
-from onebyone import events
-from onebyone.events import AS_OF, EventError
+from onebyone.contracts import events
+from onebyone.contracts.events import AS_OF, EventError
 
 GOOD: dict[str, Any] = {"v": 1, "id": 5, "ts": 1000, "kind": "imp", "tracker_id": 3, **dict.fromkeys(AS_OF, 1)}
 

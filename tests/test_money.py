@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onebyone import money
+from onebyone.contracts import money
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from onebyone.events import Terms
-from onebyone.pricing import booked_revenue, media_cost
+from onebyone.contracts.events import Terms
+from onebyone.contracts.pricing import booked_revenue, media_cost
 
 CPM = Terms(pricing_type="cpm", revenue_value=5_000_000, revshare=100_000)
 PLUS = Terms(pricing_type="cost_plus_cpm", revenue_value=7)

@@ -9,7 +9,7 @@ from pathlib import Path
 from loadtests.bench import processes, wrk
 from loadtests.bench.machine import Cores, Others, Quiet
 from loadtests.bench.rows import Row
-from onebyone import keys
+from onebyone.contracts import keys
 from tests.support.valkey import ValkeyProcess
 
 STREAMS = [keys.events(shard) for shard in range(4)]

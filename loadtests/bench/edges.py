@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from loadtests.bench.browsers import CLICK, IMPRESSION
-from onebyone.configuration import MemberRecord
+from onebyone.contracts.configuration import MemberRecord
 from tests.edge.edge_process import EdgeProcess, Publisher, tracker
 from tests.support.valkey import ValkeyProcess
 

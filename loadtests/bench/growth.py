@@ -16,7 +16,7 @@ from loadtests.bench import browsers, edges, processes, wrk
 from loadtests.bench.conditions import Conditions, Server, take_stream
 from loadtests.bench.rows import Column, Row, Table
 from loadtests.bench.sending import RECORDED, send
-from onebyone import keys
+from onebyone.contracts import keys
 from tests.edge.edge_process import tracker
 from tests.support.valkey import ValkeyProcess, start_valkey
 

@@ -9,7 +9,8 @@ from typing import NoReturn, cast
 import orjson
 import redis
 
-from onebyone import batches, embedded, events, keys
+from onebyone import embedded
+from onebyone.contracts import batches, events, keys
 from onebyone.redis_client import Unavailable, connect_blocking
 from onebyone.settings import Settings
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone import keys
 from onebyone.api.sink import Sink, SinkMeter
+from onebyone.contracts import keys
 from onebyone.settings import Settings
 from tests.counter.lane import LaneMaker, event
 from tests.support.valkey import ValkeyProcess

@@ -12,8 +12,9 @@ import redis
 from sqlalchemy import Table, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone import batches, keys, sql
+from onebyone import sql
 from onebyone.clock import now_ms
+from onebyone.contracts import batches, keys
 from onebyone.counter import process
 from onebyone.report_store import schema, tables
 from onebyone.settings import Settings

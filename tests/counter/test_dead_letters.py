@@ -9,11 +9,12 @@ import orjson
 import pytest
 from sqlalchemy import insert, update
 
-from onebyone import batches, keys, sql
+from onebyone import sql
 from onebyone.clock import now_ms
+from onebyone.contracts import batches, keys
+from onebyone.contracts.events import Upgrade
 from onebyone.counter import counting, dead_letters, terms
 from onebyone.counter.dead_letters import Outcome, Replayed
-from onebyone.events import Upgrade
 from onebyone.report_store import tables
 from tests.counter.lane import Lane, batch, event
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from onebyone import batches, keys, sql
+from onebyone import sql
+from onebyone.contracts import batches, keys
 from onebyone.counter import process, shard
 from onebyone.counter.ledger import Ledger
 from onebyone.counter.stream import Stream

@@ -8,8 +8,8 @@ import orjson
 import pytest
 import zstandard
 
-from onebyone import batches, events, keys
 from onebyone.clock import HOUR_MS
+from onebyone.contracts import batches, events, keys
 from onebyone.counter import counting, terms
 from onebyone.report_store import tables
 from tests.counter.lane import Lane, batch, event

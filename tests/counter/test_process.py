@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from onebyone import batches, keys, role
+from onebyone import role
+from onebyone.contracts import batches, keys
 from onebyone.counter.counting import Tally
 from onebyone.report_store import tables
 from tests.counter.lane import Lane, batch, event

@@ -14,8 +14,9 @@ import httpx
 import orjson
 import redis
 
-from onebyone import batches, keys, role
-from onebyone.configuration import Head, MemberRecord, TrackerRecord
+from onebyone import role
+from onebyone.contracts import batches, keys
+from onebyone.contracts.configuration import Head, MemberRecord, TrackerRecord
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import wait_until
 

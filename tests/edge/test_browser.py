@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Request, sync_playwright
 
-from onebyone.configuration import MemberRecord
+from onebyone.contracts.configuration import MemberRecord
 from tests.edge.edge_process import EdgeProcess, Publisher, tracker, wait_for_events
 from tests.support.valkey import ValkeyProcess
 

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
-from onebyone import batches
+from onebyone.contracts import batches
 from onebyone.edge import disk_sync
 from onebyone.edge.commits import BATCH_EVENTS, QUICK_SYNCS, Commits
 from onebyone.edge.disk_sync import KernelSync, ThreadSync

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from onebyone import keys
-from onebyone.configuration import Head, MemberRecord
+from onebyone.contracts import keys
+from onebyone.contracts.configuration import Head, MemberRecord
 from tests.edge.edge_process import EdgeProcess, Publisher, tracker
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import wait_until

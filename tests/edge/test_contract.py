@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from onebyone.clock import now_ms
-from onebyone.configuration import MemberRecord
+from onebyone.contracts.configuration import MemberRecord
+from onebyone.contracts.events import Terms
 from onebyone.edge.answers import GIF_BODY
-from onebyone.events import Terms
 from tests.edge.edge_process import AS_OF, EdgeProcess, Publisher, shipped, tracker
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import wait_until

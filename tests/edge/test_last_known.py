@@ -12,8 +12,9 @@ from typing import cast
 import httpx
 import pytest
 
-from onebyone import keys, redis_client
-from onebyone.configuration import Head, MemberRecord
+from onebyone import redis_client
+from onebyone.contracts import keys
+from onebyone.contracts.configuration import Head, MemberRecord
 from onebyone.edge.last_known import LastKnown
 from onebyone.edge.lookup import Lookups
 from tests.edge.edge_process import EdgeProcess, Publisher, tracker

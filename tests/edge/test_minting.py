@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from onebyone import batches, events
 from onebyone.clock import now_ms
+from onebyone.contracts import batches, events
+from onebyone.contracts.events import Event, Terms
 from onebyone.edge import minting
 from onebyone.edge.minting import Mint
-from onebyone.events import Event, Terms
 from tests.edge.edge_process import tracker
 
 LINE = minting.as_of(tracker("imp", 1))

@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 import redis
 
-from onebyone import keys
+from onebyone.contracts import keys
 from tests.edge.edge_process import EdgeProcess, Publisher, shipped, tracker
 from tests.support.traffic import Answers, Traffic
 from tests.support.valkey import ValkeyProcess

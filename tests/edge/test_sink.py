@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from onebyone import keys
+from onebyone.contracts import keys
 from tests.edge.edge_process import EdgeProcess, Publisher, shipped, tracker
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import wait_until

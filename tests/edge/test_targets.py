@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onebyone.configuration import MemberRecord
+from onebyone.contracts.configuration import MemberRecord
 from onebyone.edge import targets
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpora" / "urltestdata.json"

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from onebyone.configuration import MemberRecord
+from onebyone.contracts.configuration import MemberRecord
 from tests.edge.edge_process import EdgeProcess, Publisher, shipped, tracker
 from tests.support.valkey import start_valkey
 from tests.support.waiting import wait_until

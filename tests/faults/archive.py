@@ -11,7 +11,8 @@ import orjson
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from onebyone import batches, sql
+from onebyone import sql
+from onebyone.contracts import batches
 from onebyone.report_store.tables import archive, positions
 from tests.support.product import Product
 

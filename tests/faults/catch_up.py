@@ -16,8 +16,8 @@ from pathlib import Path
 
 import orjson
 
-from onebyone import batches, keys
-from onebyone.configuration import TrackerRecord
+from onebyone.contracts import batches, keys
+from onebyone.contracts.configuration import TrackerRecord
 from onebyone.counter import process
 from onebyone.edge import minting
 from onebyone.settings import Settings

@@ -22,7 +22,7 @@ from pathlib import Path
 import httpx
 import orjson
 
-from onebyone import batches
+from onebyone.contracts import batches
 from tests.support.api_client import ApiClient
 from tests.support.product import Product, start_product
 from tests.support.traffic import Answers, Traffic

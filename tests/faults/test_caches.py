@@ -8,7 +8,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from onebyone import keys
+from onebyone.contracts import keys
 from tests.faults.conftest import Experiment
 from tests.faults.kill_storm import make_trackers
 from tests.faults.means import processes

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from onebyone import batches, keys
+from onebyone.contracts import batches, keys
 from tests.faults.backlog import an_hour
 from tests.faults.conftest import Experiment
 from tests.faults.means import processes

@@ -16,8 +16,8 @@ import pytest
 import zstandard
 
 import onebyone
-from onebyone import batches, keys
 from onebyone.clock import now_ms
+from onebyone.contracts import batches, keys
 from tests.faults.conftest import Experiment
 from tests.faults.means import processes
 from tests.faults.oracle import Oracle, cost_of

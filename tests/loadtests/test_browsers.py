@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from loadtests.bench import browsers, growth
-from onebyone import keys
-from onebyone.configuration import TrackerRecord
+from onebyone.contracts import keys
+from onebyone.contracts.configuration import TrackerRecord
 from onebyone.edge import plain
 from onebyone.edge.decision import Kind
 from tests.support.valkey import ValkeyProcess

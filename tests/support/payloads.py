@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from onebyone import batches
+from onebyone.contracts import batches
 
 
 def payload(records: Iterable[dict[str, Any] | bytes]) -> bytes:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone import sql
 from onebyone.api.reports import window
-from onebyone.money import NANOS
+from onebyone.contracts.money import NANOS
 from onebyone.report_store.tables import hourly
 
 CHUNK = 500

@@ -17,7 +17,7 @@ from onebyone.api.errors import ApiError
 from onebyone.api.exchange import warn
 from onebyone.api.fields import MAX_ID, loose_timestamp
 from onebyone.api.store import pieces
-from onebyone.money import to_micros
+from onebyone.contracts.money import to_micros
 
 VALUES_A_FILTER = 1000
 LIKE_MAX = 255

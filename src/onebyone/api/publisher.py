@@ -21,11 +21,12 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone import keys, sql
+from onebyone import sql
 from onebyone.api import metrics, records
 from onebyone.api.store import tables
 from onebyone.clock import now_ms
-from onebyone.configuration import Head
+from onebyone.contracts import keys
+from onebyone.contracts.configuration import Head
 from onebyone.redis_client import Unavailable
 
 POLL_SECONDS = 0.25

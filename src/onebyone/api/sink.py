@@ -11,8 +11,9 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone import keys, redis_client, sql
+from onebyone import redis_client, sql
 from onebyone.clock import now_ms
+from onebyone.contracts import keys
 from onebyone.report_store.tables import dead_letters, holes, positions, producers
 from onebyone.settings import Settings
 

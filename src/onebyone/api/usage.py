@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import redis.asyncio
 
-from onebyone import keys
 from onebyone.api.errors import ApiError
+from onebyone.contracts import keys
 from onebyone.redis_client import Unavailable
 from onebyone.settings import Settings
 

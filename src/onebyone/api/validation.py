@@ -14,7 +14,7 @@ from onebyone.api.entity import Entity, Reference, Values
 from onebyone.api.errors import ApiError, Fault, not_found
 from onebyone.api.fields import ObjectId, OptionalLink
 from onebyone.api.work import Work
-from onebyone.money import to_micros
+from onebyone.contracts.money import to_micros
 
 _link: TypeAdapter[Any] = TypeAdapter(OptionalLink)
 _id: TypeAdapter[Any] = TypeAdapter(ObjectId)

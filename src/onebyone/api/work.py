@@ -12,13 +12,14 @@ from sqlalchemy import ColumnElement, Select, Table, bindparam, delete, exists, 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onebyone import keys, sql
+from onebyone import sql
 from onebyone.api.context import ApiContext
 from onebyone.api.counts import Counts
 from onebyone.api.errors import ApiError, Fault, not_found
 from onebyone.api.fields import MAX_ID
 from onebyone.api.request import Caller
 from onebyone.api.store import tables
+from onebyone.contracts import keys
 
 KEYS_A_VERSION = 1000
 """A change of more records than this is published as several versions, so that no message grows without bound."""

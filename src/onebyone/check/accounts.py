@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onebyone import batches
 from onebyone.check import servers
 from onebyone.check.finding import Finding
 from onebyone.clock import HOUR_MS, now_ms
+from onebyone.contracts import batches
+from onebyone.contracts.money import NANOS
 from onebyone.counter.counting import Tally
 from onebyone.counter.pruning import DAY_MS
-from onebyone.money import NANOS
 from onebyone.report_store.tables import archive, dead_letters, holes, hourly, producers
 
 SUBJECT = "report store"

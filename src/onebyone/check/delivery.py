@@ -7,9 +7,9 @@ from typing import Any
 
 import redis
 
-from onebyone import batches, keys
 from onebyone.check.finding import Finding
 from onebyone.check.journals import JournalState
+from onebyone.contracts import batches, keys
 from onebyone.redis_client import Unavailable, connect_blocking
 
 SUBJECT = "delivery"

@@ -16,13 +16,13 @@ from sqlalchemy import BigInteger, Insert, Table, insert, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onebyone import batches, events
 from onebyone.clock import HOUR_MS, now_ms
+from onebyone.contracts import batches, events
+from onebyone.contracts.events import AS_OF, EventError, Upgrade
+from onebyone.contracts.money import NANOS
+from onebyone.contracts.pricing import booked_revenue, media_cost
 from onebyone.counter.statements import insert_new
 from onebyone.counter.terms import check_terms, click_row
-from onebyone.events import AS_OF, EventError, Upgrade
-from onebyone.money import NANOS
-from onebyone.pricing import booked_revenue, media_cost
 from onebyone.report_store import tables
 
 Entry = tuple[bytes, Mapping[bytes, bytes]]

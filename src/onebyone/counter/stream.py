@@ -11,7 +11,7 @@ from typing import Any, cast
 import redis.asyncio
 from redis.exceptions import OutOfMemoryError, ResponseError
 
-from onebyone import batches, keys
+from onebyone.contracts import batches, keys
 from onebyone.counter.counting import Entry, parse_id
 
 READ_BYTES = 4 * 1024 * 1024

@@ -7,8 +7,8 @@ from typing import Any
 
 import ada_url
 
-from onebyone.events import AS_OF, Event, EventError
-from onebyone.pricing import PPM
+from onebyone.contracts.events import AS_OF, Event, EventError
+from onebyone.contracts.pricing import PPM
 
 PRICE_END = 10**15
 """Prices (micros) from a billion currency units on are refused, so that sums stay far below 64 bits."""

@@ -21,7 +21,7 @@ from typing import Protocol
 
 import structlog
 
-from onebyone import batches
+from onebyone.contracts import batches
 from onebyone.edge.own_journal import OwnJournal
 
 BATCH_EVENTS = 500

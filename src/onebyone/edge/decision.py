@@ -12,13 +12,13 @@ from typing import Any, Literal, TypeVar
 
 import structlog
 
+from onebyone.contracts.money import ANCOST_MAX_MICROS, parse_ancost
 from onebyone.edge import answers, metrics, targets, visitor
 from onebyone.edge.answers import Answer
 from onebyone.edge.lookup import Lookup, Lookups, Tracker
 from onebyone.edge.query import Tag
 from onebyone.edge.reasons import Reason
 from onebyone.edge.visitor import Visitor
-from onebyone.money import ANCOST_MAX_MICROS, parse_ancost
 
 Kind = Literal["imp", "clk"]
 Record = TypeVar("Record")

@@ -21,9 +21,9 @@ from typing import NamedTuple, cast
 import redis
 import structlog
 
-from onebyone import keys
 from onebyone.clock import now_ms
-from onebyone.configuration import Head
+from onebyone.contracts import keys
+from onebyone.contracts.configuration import Head
 from onebyone.redis_client import Unavailable, connect_blocking
 
 STEP_SECONDS = 1.0

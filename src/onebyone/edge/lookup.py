@@ -15,8 +15,8 @@ from typing import Generic, TypeVar
 import redis.asyncio
 import structlog
 
-from onebyone import keys
-from onebyone.configuration import MemberRecord, TrackerRecord
+from onebyone.contracts import keys
+from onebyone.contracts.configuration import MemberRecord, TrackerRecord
 from onebyone.edge import metrics, minting
 from onebyone.edge.last_known import LastKnown
 from onebyone.redis_client import Unavailable

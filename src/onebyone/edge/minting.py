@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 
-from onebyone import batches
-from onebyone.configuration import TrackerRecord
-from onebyone.events import AS_OF
+from onebyone.contracts import batches
+from onebyone.contracts.configuration import TrackerRecord
+from onebyone.contracts.events import AS_OF
 
 _COUNT_BITS = 24
 _COUNT_END = 1 << _COUNT_BITS

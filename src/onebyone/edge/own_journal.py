@@ -14,8 +14,8 @@ import os
 import sqlite3
 from pathlib import Path
 
-from onebyone import batches
 from onebyone.clock import now_ms
+from onebyone.contracts import batches
 from onebyone.edge import disk_sync
 from onebyone.edge.journal import Journal, database, remove
 from onebyone.edge.journal_lock import Lock

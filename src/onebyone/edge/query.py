@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 import orjson
 
-from onebyone.events import CONSENT
+from onebyone.contracts.events import CONSENT
 
 USUAL = re.compile(
     rb"id=([1-9][0-9]{0,17})(?:&t=([0-9]))?(?:&cachebuster=([0-9A-Za-z]{1,64}))?(?:&ancost=([0-9.]{1,15}))?"

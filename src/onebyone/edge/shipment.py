@@ -14,7 +14,8 @@ from typing import cast
 import redis
 import structlog
 
-from onebyone import batches, keys, redis_client
+from onebyone import redis_client
+from onebyone.contracts import batches, keys
 from onebyone.edge.journal import Journal
 
 _log = structlog.get_logger()

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import structlog
 
-from onebyone import keys
 from onebyone.clock import now_ms
+from onebyone.contracts import keys
 from onebyone.edge.journal import Journal
 from onebyone.edge.own_journal import OwnJournal
 from onebyone.edge.shipment import Shipment

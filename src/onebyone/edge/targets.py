@@ -10,7 +10,7 @@ import re
 
 import ada_url
 
-from onebyone.configuration import MemberRecord
+from onebyone.contracts.configuration import MemberRecord
 
 MAX_BYTES = 8192
 

@@ -8,9 +8,9 @@ from typing import cast
 import redis.asyncio
 import structlog
 
-from onebyone import keys
 from onebyone.clock import now_ms
-from onebyone.configuration import Head
+from onebyone.contracts import keys
+from onebyone.contracts.configuration import Head
 from onebyone.edge.lookup import Lookups
 from onebyone.redis_client import Unavailable
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
 from onebyone import sql
-from onebyone.events import AS_OF
+from onebyone.contracts.events import AS_OF
 
 metadata = MetaData(
     naming_convention={

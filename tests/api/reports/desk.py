@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from onebyone import batches
+from onebyone.contracts import batches
 from onebyone.counter.counting import Tally
 from onebyone.counter.ledger import Ledger
 from onebyone.report_store import schema

@@ -8,13 +8,13 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, BeforeValidator
 from sqlalchemy import select
 
-from onebyone import keys
 from onebyone.api import urls
 from onebyone.api.entity import Entity, Reference, Values
 from onebyone.api.errors import ApiError
 from onebyone.api.fields import Body, Code, Link, Name, OptionalLink, State
 from onebyone.api.store import tables
 from onebyone.api.work import Work
+from onebyone.contracts import keys
 
 
 class _TrackerBody(Body):

@@ -18,7 +18,7 @@ from onebyone.api.reports.demand import Condition, Demand
 from onebyone.api.reports.failure import ReportFailure
 from onebyone.api.reports.table import TableWriter, guard
 from onebyone.api.reports.window import DAY, HOUR, Window, local_hours, local_months
-from onebyone.money import NANOS
+from onebyone.contracts.money import NANOS
 from onebyone.report_store.tables import hourly
 
 GROUPS_MAX = 500_000

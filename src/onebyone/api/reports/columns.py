@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
-from onebyone.money import NANOS, format_nanos
+from onebyone.contracts.money import NANOS, format_nanos
 
 ColumnType = Literal["date", "int", "string", "money", "double"]
 Number = int | Fraction

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import orjson
 
-from onebyone.events import Terms
+from onebyone.contracts.events import Terms
 
 RecordKind = Literal["imp", "clk"]
 RedirectPolicy = Literal["approved", "any"]

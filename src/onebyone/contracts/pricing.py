@@ -6,7 +6,7 @@ Reading of the sources: xandr-api-facts, section 16 ("cost without ancost", "boo
 
 from __future__ import annotations
 
-from onebyone.events import Event
+from onebyone.contracts.events import Event
 
 PPM = 1_000_000
 

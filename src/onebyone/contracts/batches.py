@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import zstandard
 
-from onebyone import events
+from onebyone.contracts import events
 
 FORMAT = 2
 _FORMATS = (1, FORMAT)
