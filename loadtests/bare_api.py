@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from onebyone import sql
+from onebyone.runtime import sql
 
 _thing = Table(
     "thing",

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone import sql
 from onebyone.api.store import tables
+from onebyone.runtime import sql
 
 NEEDLES = 12
 """Trackers of each store whose name has `NEEDLE` in it, spread evenly."""

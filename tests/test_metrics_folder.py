@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from onebyone import metrics_folder, metrics_page
-from onebyone.metrics_folder import ROOM_BYTES, MetricsFolders
+from onebyone.runtime import metrics_folder, metrics_page
+from onebyone.runtime.metrics_folder import ROOM_BYTES, MetricsFolders
 from onebyone.settings import Settings
 
 COUNT = """

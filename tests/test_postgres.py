@@ -7,7 +7,7 @@ import socket
 import pytest
 from sqlalchemy import text
 
-from onebyone import postgres, sql
+from onebyone.runtime import postgres, sql
 
 
 @pytest.mark.anyio

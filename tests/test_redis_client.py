@@ -6,7 +6,7 @@ import pytest
 import redis
 import uvloop
 
-from onebyone import redis_client
+from onebyone.runtime import redis_client
 from tests.support.valkey import ValkeyProcess
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from onebyone import web_server
+from onebyone.runtime import web_server
 
 pytestmark = pytest.mark.anyio
 

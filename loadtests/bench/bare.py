@@ -12,7 +12,7 @@ from typing import Any
 import uvloop
 
 from onebyone.edge.answers import GIF_BODY
-from onebyone.web_server import serve
+from onebyone.runtime.web_server import serve
 
 _START = {
     "type": "http.response.start",

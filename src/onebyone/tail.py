@@ -9,9 +9,9 @@ from typing import NoReturn, cast
 import orjson
 import redis
 
-from onebyone import embedded
 from onebyone.contracts import batches, events, keys
-from onebyone.redis_client import Unavailable, connect_blocking
+from onebyone.runtime import embedded_server
+from onebyone.runtime.redis_client import Unavailable, connect_blocking
 from onebyone.settings import Settings
 
 WAIT_MS = 1000
@@ -22,7 +22,7 @@ Reply = list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]
 
 def run(settings: Settings) -> int:
     """Prints until it is interrupted or its reader goes away; the exit code."""
-    url = settings.stream_url or embedded.url(settings.data_dir)
+    url = settings.stream_url or embedded_server.url(settings.data_dir)
     if not url:
         print(
             f"onebyone: no `onebyone serve` runs on {settings.data_dir}; ONEBYONE_STREAM_URL can name another server",

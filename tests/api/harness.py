@@ -9,7 +9,6 @@ import httpx
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone import sql
 from onebyone.api import operator, passwords
 from onebyone.api.app import Api
 from onebyone.api.bootstrap import add_member, add_user, bootstrap
@@ -19,6 +18,7 @@ from onebyone.api.sink import SinkMeter
 from onebyone.api.store import schema
 from onebyone.clock import now_ms
 from onebyone.report_store import schema as report_schema
+from onebyone.runtime import sql
 from onebyone.settings import Settings
 from tests.api import contract
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import uvicorn
 from pydantic import SecretStr
 
-from onebyone import sql
 from onebyone.api import operator
 from onebyone.api.app import Api
 from onebyone.api.context import ApiContext
 from onebyone.api.sink import SinkMeter
 from onebyone.report_store import schema as report_schema
+from onebyone.runtime import sql
+from onebyone.runtime.web_server import BoundedProtocol
 from onebyone.settings import Settings
-from onebyone.web_server import BoundedProtocol
 from tests.api import harness
 from tests.support.waiting import wait_until
 

@@ -11,9 +11,9 @@ from alembic.config import Config
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from loadtests import crowd
-from onebyone import sql
 from onebyone.api import tally
 from onebyone.api.store import pieces, schema, tables
+from onebyone.runtime import sql
 from tests.api.harness import Harness, Json
 from tests.support import plans
 

@@ -11,9 +11,9 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import IntegrityError
 
-from onebyone import sql
 from onebyone.api.bootstrap import bootstrap
 from onebyone.api.store import schema, tables
+from onebyone.runtime import sql
 from onebyone.settings import Settings
 from tests.api.harness import Harness
 

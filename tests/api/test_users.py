@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from onebyone import sql
 from onebyone.api.entities import ENTITIES
 from onebyone.api.reports import demand
 from onebyone.api.store import tables
+from onebyone.runtime import sql
 from tests.api.harness import PASSWORD, Client, Harness, Json
 
 pytestmark = pytest.mark.anyio

@@ -12,13 +12,13 @@ import httpx
 import pytest
 from sqlalchemy import delete, update
 
-from onebyone import sql
 from onebyone.check import accounts, delivery, journals, main, servers
 from onebyone.check.finding import Finding
 from onebyone.clock import now_ms
 from onebyone.contracts import keys
 from onebyone.edge import own_journal
 from onebyone.report_store import tables
+from onebyone.runtime import sql
 from onebyone.settings import Settings
 from tests.counter.lane import Lane, event
 from tests.support.journals import write

@@ -12,11 +12,11 @@ import redis
 from sqlalchemy import Table, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone import sql
 from onebyone.clock import now_ms
 from onebyone.contracts import batches, keys
 from onebyone.counter import process
 from onebyone.report_store import schema, tables
+from onebyone.runtime import sql
 from onebyone.settings import Settings
 from tests.support.payloads import payload
 from tests.support.valkey import ValkeyProcess

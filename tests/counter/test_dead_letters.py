@@ -9,13 +9,13 @@ import orjson
 import pytest
 from sqlalchemy import insert, update
 
-from onebyone import sql
 from onebyone.clock import now_ms
 from onebyone.contracts import batches, keys
 from onebyone.contracts.events import Upgrade
 from onebyone.counter import counting, dead_letters, terms
 from onebyone.counter.dead_letters import Outcome, Replayed
 from onebyone.report_store import tables
+from onebyone.runtime import sql
 from tests.counter.lane import Lane, batch, event
 
 pytestmark = pytest.mark.anyio

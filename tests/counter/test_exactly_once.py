@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from onebyone import sql
 from onebyone.contracts import batches, keys
 from onebyone.counter import process, shard
 from onebyone.counter.ledger import Ledger
 from onebyone.counter.stream import Stream
 from onebyone.report_store import tables
+from onebyone.runtime import sql
 from tests.counter.lane import Lane, LaneMaker, batch
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import eventually

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import insert
 from typer.testing import CliRunner
 
-from onebyone import sql
 from onebyone.cli import app
 from onebyone.clock import now_ms
 from onebyone.report_store import schema, tables
+from onebyone.runtime import sql
 from tests.counter.lane import event
 
 HOSTILE = b"\x1b]0;owned\x07\x1b[2J\x7f\xff\x9b\r\n{}"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from onebyone import metrics_page
 from onebyone.counter import shard
 from onebyone.counter.ledger import Ledger
+from onebyone.runtime import metrics_page
 from tests.counter.lane import Lane, event
 from tests.support.waiting import eventually
 

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import update
 from typer.testing import CliRunner
 
-from onebyone import sql
 from onebyone.cli import app
 from onebyone.counter import missing, shard
 from onebyone.counter.missing import NotGivenUp
 from onebyone.report_store import tables
+from onebyone.runtime import sql
 from tests.counter.lane import Lane
 from tests.support.waiting import eventually
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from onebyone import role
 from onebyone.contracts import batches, keys
 from onebyone.counter.counting import Tally
 from onebyone.report_store import tables
+from onebyone.runtime import role
 from tests.counter.lane import Lane, batch, event
 from tests.support.waiting import eventually
 

@@ -14,9 +14,9 @@ import httpx
 import orjson
 import redis
 
-from onebyone import role
 from onebyone.contracts import batches, keys
 from onebyone.contracts.configuration import Head, MemberRecord, TrackerRecord
+from onebyone.runtime import role
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import wait_until
 

@@ -25,8 +25,8 @@ from onebyone.edge.app import Edge
 from onebyone.edge.commits import BATCH_EVENTS, Commits, Waiter
 from onebyone.edge.entrance import Entrance
 from onebyone.edge.lookup import Lookups, Tracker
+from onebyone.runtime.web_server import BoundedProtocol
 from onebyone.settings import Settings
-from onebyone.web_server import BoundedProtocol
 from tests.edge.edge_process import tracker
 from tests.edge.requests import HEAD, impression
 from tests.support.waiting import eventually

@@ -9,7 +9,7 @@ import pytest
 
 from onebyone.edge import own_journal
 from onebyone.edge.journal import Journal
-from onebyone.edge.journal_lock import Lock
+from onebyone.runtime.file_lock import Lock
 from tests.support.leaks import held
 
 

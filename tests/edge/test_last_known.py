@@ -12,11 +12,11 @@ from typing import cast
 import httpx
 import pytest
 
-from onebyone import redis_client
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import Head, MemberRecord
 from onebyone.edge.last_known import LastKnown
 from onebyone.edge.lookup import Lookups
+from onebyone.runtime import redis_client
 from tests.edge.edge_process import EdgeProcess, Publisher, tracker
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import wait_until

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from onebyone.edge import __main__ as process
-from onebyone.role import Lifeline
+from onebyone.runtime.role import Lifeline
 
 pytestmark = pytest.mark.anyio
 

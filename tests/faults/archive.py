@@ -11,9 +11,9 @@ import orjson
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from onebyone import sql
 from onebyone.contracts import batches
 from onebyone.report_store.tables import archive, positions
+from onebyone.runtime import sql
 from tests.support.product import Product
 
 

@@ -9,9 +9,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
-from onebyone import sql
 from onebyone.report_store import schema
 from onebyone.report_store.tables import metadata
+from onebyone.runtime import sql
 
 
 def _differences(connection: Connection) -> Any:

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from onebyone import role
+from onebyone.runtime import role
 from onebyone.settings import Settings
 from onebyone.supervisor import main
 from onebyone.supervisor.main import Plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from onebyone import sql
+from onebyone.runtime import sql
 from tests.support.valkey import ValkeyProcess
 
 

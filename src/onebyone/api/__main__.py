@@ -11,7 +11,6 @@ import uvloop
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone import logs, redis_client, role, sql, web_server
 from onebyone.api import operator
 from onebyone.api.app import Api
 from onebyone.api.bootstrap import bootstrap
@@ -20,6 +19,7 @@ from onebyone.api.publisher import ConfigPublisher
 from onebyone.api.sink import SinkMeter
 from onebyone.api.store import schema
 from onebyone.report_store import schema as report_schema
+from onebyone.runtime import logs, redis_client, role, sql, web_server
 from onebyone.settings import Settings
 
 RETRY_SECONDS = 0.5

@@ -9,7 +9,6 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onebyone import sql
 from onebyone.api import passwords
 from onebyone.api.bootstrap import add_member, add_user
 from onebyone.api.entities.user import Password
@@ -17,6 +16,7 @@ from onebyone.api.fields import Name
 from onebyone.api.store import tables
 from onebyone.api.work import timestamp
 from onebyone.clock import now_ms
+from onebyone.runtime import sql
 from onebyone.settings import Settings
 
 _password: TypeAdapter[str] = TypeAdapter(Password)

@@ -8,11 +8,11 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from onebyone import sql
 from onebyone.api import passwords
 from onebyone.api.store import tables
 from onebyone.api.work import Work, timestamp
 from onebyone.clock import now_ms
+from onebyone.runtime import sql
 from onebyone.settings import Settings
 
 

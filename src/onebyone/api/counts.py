@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import BigInteger, case, column, func, select, values
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone import sql
 from onebyone.api.reports import window
 from onebyone.contracts.money import NANOS
 from onebyone.report_store.tables import hourly
+from onebyone.runtime import sql
 
 CHUNK = 500
 INTERVALS = ("today", "yesterday", "last_7_days", window.LIFETIME)

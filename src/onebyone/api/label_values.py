@@ -7,13 +7,13 @@ from typing import Any
 
 from sqlalchemy import select
 
-from onebyone import sql
 from onebyone.api import query as queries
 from onebyone.api import realm
 from onebyone.api.context import ApiContext
 from onebyone.api.entities import ENTITIES
 from onebyone.api.errors import ApiError
 from onebyone.api.request import ApiRequest
+from onebyone.runtime import sql
 
 _LABELLED = {entity.table.name: entity for entity in ENTITIES if "labels" in entity.body.model_fields}
 

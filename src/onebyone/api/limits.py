@@ -8,13 +8,13 @@ from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
-from onebyone import sql
 from onebyone.api import tally
 from onebyone.api.context import ApiContext
 from onebyone.api.entity import Entity
 from onebyone.api.envelope import success
 from onebyone.api.errors import ApiError
 from onebyone.api.request import ApiRequest
+from onebyone.runtime import sql
 
 
 async def refuse_excess(connection: AsyncConnection, entity: Entity, member_id: int, limit: int | None) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import select
 from starlette.responses import Response
 
-from onebyone import sql
 from onebyone.api import realm
 from onebyone.api.context import ApiContext
 from onebyone.api.entities import ENTITIES
@@ -15,6 +14,7 @@ from onebyone.api.entity import Entity
 from onebyone.api.envelope import success
 from onebyone.api.errors import ApiError
 from onebyone.api.request import ApiRequest
+from onebyone.runtime import sql
 
 OBJECTS_MAX = 50_000
 TYPES = {

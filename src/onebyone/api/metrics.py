@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onebyone.measures import Counter, Gauge, Histogram
+from onebyone.runtime.metrics import Counter, Gauge, Histogram
 
 REQUESTS = Counter("onebyone_api_requests", "Answers of the API.", ("service", "method", "outcome"))
 REQUEST_SECONDS = Histogram("onebyone_api_request_seconds", "Time from a request to its answer.", ("service",))

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from onebyone import metrics_folder, metrics_page
 from onebyone.api.sink import Sink
+from onebyone.runtime import metrics_folder, metrics_page
 from onebyone.settings import Settings
 
 _NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}

@@ -21,13 +21,13 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone import sql
 from onebyone.api import metrics, records
 from onebyone.api.store import tables
 from onebyone.clock import now_ms
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import Head
-from onebyone.redis_client import Unavailable
+from onebyone.runtime import sql
+from onebyone.runtime.redis_client import Unavailable
 
 POLL_SECONDS = 0.25
 """How soon a change of another API process, or a loss in the cache, is seen."""

@@ -7,7 +7,6 @@ from typing import Any
 
 from starlette.responses import Response
 
-from onebyone import sql
 from onebyone.api import addressing, filters, limits, merging, meta, reader, realm, validation
 from onebyone.api import query as queries
 from onebyone.api.context import ApiContext
@@ -16,6 +15,7 @@ from onebyone.api.envelope import success
 from onebyone.api.errors import ApiError, not_found, refuse
 from onebyone.api.request import ApiRequest, Caller
 from onebyone.api.work import Work, writing
+from onebyone.runtime import sql
 
 
 class Service:

@@ -13,13 +13,13 @@ import structlog
 from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onebyone import sql
 from onebyone.api import metrics, passwords
 from onebyone.api.context import ApiContext
 from onebyone.api.errors import ApiError, not_found, not_logged_in
 from onebyone.api.request import Caller
 from onebyone.api.store import tables
 from onebyone.api.usage import exceeded
+from onebyone.runtime import sql
 
 COOKIE = "HBFAPI_SESSID"
 """The cookie that carries a token."""

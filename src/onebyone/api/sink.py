@@ -11,10 +11,10 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone import redis_client, sql
 from onebyone.clock import now_ms
 from onebyone.contracts import keys
 from onebyone.report_store.tables import dead_letters, holes, positions, producers
+from onebyone.runtime import redis_client, sql
 from onebyone.settings import Settings
 
 REPLY_SECONDS = 2.0

@@ -14,7 +14,7 @@ import redis.asyncio
 
 from onebyone.api.errors import ApiError
 from onebyone.contracts import keys
-from onebyone.redis_client import Unavailable
+from onebyone.runtime.redis_client import Unavailable
 from onebyone.settings import Settings
 
 WINDOW_SECONDS = 60

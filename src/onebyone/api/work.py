@@ -12,7 +12,6 @@ from sqlalchemy import ColumnElement, Select, Table, bindparam, delete, exists, 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onebyone import sql
 from onebyone.api.context import ApiContext
 from onebyone.api.counts import Counts
 from onebyone.api.errors import ApiError, Fault, not_found
@@ -20,6 +19,7 @@ from onebyone.api.fields import MAX_ID
 from onebyone.api.request import Caller
 from onebyone.api.store import tables
 from onebyone.contracts import keys
+from onebyone.runtime import sql
 
 KEYS_A_VERSION = 1000
 """A change of more records than this is published as several versions, so that no message grows without bound."""

@@ -10,7 +10,7 @@ import redis
 from onebyone.check.finding import Finding
 from onebyone.check.journals import JournalState
 from onebyone.contracts import batches, keys
-from onebyone.redis_client import Unavailable, connect_blocking
+from onebyone.runtime.redis_client import Unavailable, connect_blocking
 
 SUBJECT = "delivery"
 PAGE = 100

@@ -8,7 +8,7 @@ from typing import Any
 import redis
 
 from onebyone.check.finding import Finding
-from onebyone.redis_client import Unavailable, connect_blocking
+from onebyone.runtime.redis_client import Unavailable, connect_blocking
 
 SKEW_SECONDS = 2.0
 """Clocks further apart than this put events into wrong hours and make ages meaningless."""

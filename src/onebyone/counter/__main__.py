@@ -6,10 +6,10 @@ import sys
 
 import uvloop
 
-from onebyone import logs
 from onebyone.counter import process
 from onebyone.counter.stream import Refused
-from onebyone.role import REFUSED, Lifeline
+from onebyone.runtime import logs
+from onebyone.runtime.role import REFUSED, Lifeline
 from onebyone.settings import Settings
 
 

@@ -15,12 +15,12 @@ import orjson
 from sqlalchemy import Row, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from onebyone import sql
 from onebyone.contracts import batches, events
 from onebyone.contracts.events import Upgrade
 from onebyone.counter.counting import Tally, store
 from onebyone.counter.statements import insert_new, refuses
 from onebyone.report_store.tables import dead_letters, producers
+from onebyone.runtime import sql
 
 PAGE = 100
 """Letters of one read, and of one transaction."""

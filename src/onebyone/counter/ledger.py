@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from onebyone import sql
 from onebyone.clock import now_ms
 from onebyone.counter.counting import Tally, store
 from onebyone.counter.statements import insert_new
 from onebyone.report_store.tables import positions, producers
+from onebyone.runtime import sql
 
 NAMES = 500
 """Producers asked for in one statement."""

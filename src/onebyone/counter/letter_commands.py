@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone import sql
 from onebyone.counter import dead_letters
 from onebyone.counter.dead_letters import Letter
+from onebyone.runtime import sql
 from onebyone.settings import Settings
 
 RAW_SHOWN = 2000

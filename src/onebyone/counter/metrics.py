@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onebyone.measures import Counter, Gauge
+from onebyone.runtime.metrics import Counter, Gauge
 
 EVENTS = Counter("onebyone_counter_events", "Events counted into the report store.", ["kind"])
 BATCHES = Counter("onebyone_counter_batches", "Batches counted into the report store.")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone import sql
 from onebyone.clock import now_ms
 from onebyone.report_store.tables import holes, producers
+from onebyone.runtime import sql
 
 SILENT_MS = 60_000
 """A producer of which something arrived since is alive: its edge still ships, and only needs time."""

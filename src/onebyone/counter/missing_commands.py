@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone import sql
 from onebyone.counter import missing
 from onebyone.counter.missing import Gap, NotGivenUp
+from onebyone.runtime import sql
 from onebyone.settings import Settings
 
 

@@ -11,13 +11,13 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone import redis_client, sql
 from onebyone.counter import pruning
 from onebyone.counter.outage import Outages
 from onebyone.counter.shard import Shard
 from onebyone.counter.stream import Refused, check_policy
 from onebyone.report_store import schema
 from onebyone.report_store.tables import positions
+from onebyone.runtime import redis_client, sql
 from onebyone.settings import Settings
 
 _log = structlog.get_logger()

@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, Table, delete, select, tuple_
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone import sql
 from onebyone.clock import now_ms
 from onebyone.report_store.tables import archive, clicks
+from onebyone.runtime import sql
 
 DAY_MS = 86_400_000
 CLICK_DAYS = 31

@@ -14,7 +14,7 @@ from functools import partial
 from onebyone.demo import guide, sample, traffic
 from onebyone.demo.api import Api, ApiError
 from onebyone.demo.tether import SupervisorGoneError, Tether
-from onebyone.role import REFUSED
+from onebyone.runtime.role import REFUSED
 from onebyone.settings import Settings
 
 READY_SECONDS = 60.0

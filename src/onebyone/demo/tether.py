@@ -7,7 +7,7 @@ import select
 import socket
 import time
 
-from onebyone.role import LIFELINE
+from onebyone.runtime.role import LIFELINE
 
 
 class SupervisorGoneError(Exception):

@@ -10,7 +10,6 @@ from functools import partial
 
 import uvloop
 
-from onebyone import logs, role, web_server
 from onebyone.edge import first_journal, metrics, operator
 from onebyone.edge.app import Edge
 from onebyone.edge.commits import Commits
@@ -19,6 +18,7 @@ from onebyone.edge.knowledge import Knowledge
 from onebyone.edge.operator import Health
 from onebyone.edge.own_journal import OwnJournal
 from onebyone.edge.shipper import Shipper
+from onebyone.runtime import logs, role, web_server
 from onebyone.settings import Settings
 
 START_SECONDS = 3.5

@@ -32,7 +32,7 @@ from onebyone.edge.parser import Parser
 from onebyone.edge.sockets import read_each
 from onebyone.edge.turn import Turn
 from onebyone.edge.turns import Turns
-from onebyone.web_server import HEAD_SECONDS
+from onebyone.runtime.web_server import HEAD_SECONDS
 
 ACCEPTS = 32
 """Connections that are accepted at once at most: what is left of a burst is for the sibling processes too."""

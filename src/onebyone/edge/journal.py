@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import structlog
 
-from onebyone.edge.journal_lock import Lock
+from onebyone.runtime.file_lock import Lock
 
 _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 

@@ -6,11 +6,11 @@ import asyncio
 
 import structlog
 
-from onebyone import redis_client
 from onebyone.clock import now_ms
 from onebyone.edge.last_known import LastKnown
 from onebyone.edge.lookup import Lookups
 from onebyone.edge.watcher import Watcher
+from onebyone.runtime import redis_client
 from onebyone.settings import Settings
 
 START_SECONDS = 3.0

@@ -24,7 +24,7 @@ import structlog
 from onebyone.clock import now_ms
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import Head
-from onebyone.redis_client import Unavailable, connect_blocking
+from onebyone.runtime.redis_client import Unavailable, connect_blocking
 
 STEP_SECONDS = 1.0
 """How often what is on disk is brought up to date."""

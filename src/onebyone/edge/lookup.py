@@ -19,7 +19,7 @@ from onebyone.contracts import keys
 from onebyone.contracts.configuration import MemberRecord, TrackerRecord
 from onebyone.edge import metrics, minting
 from onebyone.edge.last_known import LastKnown
-from onebyone.redis_client import Unavailable
+from onebyone.runtime.redis_client import Unavailable
 
 UNKNOWN_SECONDS = 1.0
 """How long an id is remembered as unknown; new trackers are announced, so this only bounds a lost announcement."""

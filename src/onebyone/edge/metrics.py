@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from onebyone.measures import Counter, Gauge, Histogram
+from onebyone.runtime.metrics import Counter, Gauge, Histogram
 
 TELL_SECONDS = 0.1
 

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from onebyone import metrics_page
 from onebyone.edge import visitor
 from onebyone.edge.shipper import Backlog
+from onebyone.runtime import metrics_page
 from onebyone.settings import Settings
 
 SINK_SECONDS = 10.0

@@ -18,7 +18,7 @@ from onebyone.clock import now_ms
 from onebyone.contracts import batches
 from onebyone.edge import disk_sync
 from onebyone.edge.journal import Journal, database, remove
-from onebyone.edge.journal_lock import Lock
+from onebyone.runtime.file_lock import Lock
 
 FORGET_ROWS = 4096
 """Rows that one look for old batches goes through at most."""

@@ -12,7 +12,7 @@ from uvicorn.server import ServerState
 
 from onebyone.edge import plain
 from onebyone.edge.fast_way import Address
-from onebyone.web_server import BoundedProtocol
+from onebyone.runtime.web_server import BoundedProtocol
 
 _log = structlog.get_logger()
 

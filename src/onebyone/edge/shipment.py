@@ -14,9 +14,9 @@ from typing import cast
 import redis
 import structlog
 
-from onebyone import redis_client
 from onebyone.contracts import batches, keys
 from onebyone.edge.journal import Journal
+from onebyone.runtime import redis_client
 
 _log = structlog.get_logger()
 

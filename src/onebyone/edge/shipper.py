@@ -16,7 +16,7 @@ from onebyone.contracts import keys
 from onebyone.edge.journal import Journal
 from onebyone.edge.own_journal import OwnJournal
 from onebyone.edge.shipment import Shipment
-from onebyone.redis_client import Unavailable, connect_blocking
+from onebyone.runtime.redis_client import Unavailable, connect_blocking
 
 PACE_SECONDS = 0.05
 """Pause after each round, so that under load one round trip carries many batches."""

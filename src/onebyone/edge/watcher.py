@@ -12,7 +12,7 @@ from onebyone.clock import now_ms
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import Head
 from onebyone.edge.lookup import Lookups
-from onebyone.redis_client import Unavailable
+from onebyone.runtime.redis_client import Unavailable
 
 BLOCK_MS = 250
 BACKOFF_SECONDS = 0.2

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
-from onebyone import sql
 from onebyone.contracts.events import AS_OF
+from onebyone.runtime import sql
 
 metadata = MetaData(
     naming_convention={

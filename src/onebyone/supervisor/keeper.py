@@ -8,7 +8,7 @@ import signal
 import time
 from abc import ABC, abstractmethod
 
-from onebyone.role import REFUSED
+from onebyone.runtime.role import REFUSED
 from onebyone.supervisor import report
 from onebyone.supervisor.fault import StartFault
 from onebyone.supervisor.process import Process

@@ -1,4 +1,4 @@
-"""The supervisor's end of a child's lifeline; `onebyone.role` has the other end and says what it means."""
+"""The supervisor's end of a child's lifeline; `onebyone.runtime.role` has the other end and says what it means."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from onebyone import logs
-from onebyone.metrics_folder import MetricsFolders
+from onebyone.runtime import logs
+from onebyone.runtime.metrics_folder import MetricsFolders
 from onebyone.settings import Settings
 from onebyone.supervisor import report, rolling
 from onebyone.supervisor.data_dir import DataDir

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from onebyone.role import LIFELINE, LISTENER
+from onebyone.runtime.role import LIFELINE, LISTENER
 from onebyone.supervisor.keeper import Keeper
 from onebyone.supervisor.lifeline import Line
 from onebyone.supervisor.process import Process, ProcessTable

@@ -10,10 +10,10 @@ import orjson
 import pytest
 from sqlalchemy import text
 
-from onebyone import sql
 from onebyone.api.reports import analytics, runs, service
 from onebyone.api.reports.columns import ANALYTICS, FEEDS
 from onebyone.api.reports.failure import ReportFailure
+from onebyone.runtime import sql
 from tests.api.harness import Json
 from tests.api.reports.desk import Desk
 

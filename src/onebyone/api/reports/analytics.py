@@ -10,7 +10,6 @@ from typing import Any, cast
 
 from sqlalchemy import ColumnElement, case, func, select
 
-from onebyone import sql
 from onebyone.api.context import ApiContext
 from onebyone.api.reports import names
 from onebyone.api.reports.columns import ANALYTICS, IMP_TYPES, Dimension, Metric, Sums, show_number
@@ -20,6 +19,7 @@ from onebyone.api.reports.table import TableWriter, guard
 from onebyone.api.reports.window import DAY, HOUR, Window, local_hours, local_months
 from onebyone.contracts.money import NANOS
 from onebyone.report_store.tables import hourly
+from onebyone.runtime import sql
 
 GROUPS_MAX = 500_000
 """Groups that one report may have before it is refused as too large."""

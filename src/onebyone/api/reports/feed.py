@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy import select, tuple_
 
-from onebyone import sql
 from onebyone.api.context import ApiContext
 from onebyone.api.reports.columns import FEEDS, FeedColumn
 from onebyone.api.reports.demand import Demand
@@ -16,6 +15,7 @@ from onebyone.api.reports.failure import ReportFailure
 from onebyone.api.reports.table import TableWriter, guard
 from onebyone.api.reports.window import Window
 from onebyone.report_store.tables import clicks
+from onebyone.runtime import sql
 
 PAGE_ROWS = 5000
 ROWS_MAX = 2_000_000

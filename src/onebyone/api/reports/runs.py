@@ -11,7 +11,6 @@ import structlog
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from onebyone import sql
 from onebyone.api.context import ApiContext
 from onebyone.api.errors import ApiError
 from onebyone.api.reports import analytics, feed
@@ -21,6 +20,7 @@ from onebyone.api.reports.failure import ReportFailure
 from onebyone.api.reports.table import TableWriter, guard
 from onebyone.api.request import Caller
 from onebyone.api.store.tables import report, user
+from onebyone.runtime import sql
 
 PENDING, READY, ERROR = "pending", "ready", "error"
 ENDED = "the process that made it has ended; order it again"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from onebyone import migration
+from onebyone.runtime import migration
 
 SCRIPTS = Path(__file__).parent / "migrations"
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
     false,
 )
 
-from onebyone import sql
+from onebyone.runtime import sql
 
 metadata = MetaData(
     naming_convention={

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from onebyone import migration
 from onebyone.report_store.schema import VERSION_TABLE
 from onebyone.report_store.tables import metadata
+from onebyone.runtime import migration
 
 migration.run(metadata, VERSION_TABLE)

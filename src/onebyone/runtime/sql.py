@@ -23,7 +23,7 @@ def create_engine(url: str) -> AsyncEngine:
     """An engine for `sqlite+aiosqlite:///...` or `postgresql+asyncpg://...`."""
     if not url.startswith("sqlite"):
         # Its driver is loaded only where it is used.
-        from onebyone import postgres
+        from onebyone.runtime import postgres
 
         return create_async_engine(url, pool_pre_ping=True, connect_args=postgres.arguments())
     engine = create_async_engine(url)

@@ -8,7 +8,7 @@ from alembic import command, context
 from alembic.config import Config
 from sqlalchemy import Connection, MetaData, text
 
-from onebyone import sql
+from onebyone.runtime import sql
 
 _PG_LOCK = 7_129_455
 """Any constant: PostgreSQL's advisory lock that a migrating process holds."""

@@ -1,0 +1,1 @@
+"""What every process needs: its life, its web server, its stores, its logs and its metrics."""
