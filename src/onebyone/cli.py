@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from onebyone import __version__, accounts
+from onebyone import __version__
+from onebyone.commands import accounts
 
 if TYPE_CHECKING:
     from onebyone.settings import Settings
@@ -130,7 +131,7 @@ def _demo_password(data_dir: str) -> str:
 def tail(data_dir: DataDir = "") -> None:
     """Prints events as they pass, one JSON line each: from ONEBYONE_STREAM_URL, else from a running `serve`."""
     settings = _settings(data_dir=data_dir)
-    from onebyone import tail as events
+    from onebyone.commands import tail as events
 
     raise typer.Exit(events.run(settings))
 
@@ -169,18 +170,18 @@ def list_letters(
 ) -> None:
     """Prints dead letters in the order in which they were found, one JSON line each."""
     settings = _settings(data_dir=data_dir)
-    from onebyone.counter import letter_commands
+    from onebyone.commands import dead_letters
 
-    raise typer.Exit(letter_commands.show(settings, reason or None, limit or None, whole=whole))
+    raise typer.Exit(dead_letters.show(settings, reason or None, limit or None, whole=whole))
 
 
 @letters.command("replay")
 def replay_letters(data_dir: DataDir = "", reason: Reason = "", limit: Limit = 0) -> None:
     """Counts the letters that this release can read, each once, while the product runs or not."""
     settings = _settings(data_dir=data_dir)
-    from onebyone.counter import letter_commands
+    from onebyone.commands import dead_letters
 
-    raise typer.Exit(letter_commands.replay(settings, reason or None, limit or None))
+    raise typer.Exit(dead_letters.replay(settings, reason or None, limit or None))
 
 
 missing = typer.Typer(help="Batches that later ones wait for: lists them, or gives them up.", no_args_is_help=True)
@@ -191,9 +192,9 @@ app.add_typer(missing, name="missing")
 def list_missing(data_dir: DataDir = "") -> None:
     """Prints the producers of which a batch is missing, one JSON line each."""
     settings = _settings(data_dir=data_dir)
-    from onebyone.counter import missing_commands
+    from onebyone.commands import missing
 
-    raise typer.Exit(missing_commands.show(settings))
+    raise typer.Exit(missing.show(settings))
 
 
 @missing.command("give-up")
@@ -202,9 +203,9 @@ def give_up_missing(
 ) -> None:
     """Declares the missing batches of producers lost, where their edge's disk is gone for good; counting goes on."""
     settings = _settings(data_dir=data_dir)
-    from onebyone.counter import missing_commands
+    from onebyone.commands import missing
 
-    raise typer.Exit(missing_commands.give_up(settings, producers))
+    raise typer.Exit(missing.give_up(settings, producers))
 
 
 @app.command()

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import delete, update
 
-from onebyone.check import accounts, delivery, journals, main, servers
+from onebyone.check import delivery, journals, main, report_store, servers
 from onebyone.check.finding import Finding
 from onebyone.clock import now_ms
 from onebyone.contracts import keys
@@ -167,7 +167,7 @@ async def test_the_report_store(each_lane: Lane) -> None:
 
     async def found() -> list[str]:
         async with sql.reading(lane.engine, snapshot=True) as connection:
-            looked = await accounts.look(connection) + await accounts.recount(connection, 100, 0)
+            looked = await report_store.look(connection) + await report_store.recount(connection, 100, 0)
         return [finding.text for finding in looked]
 
     lost, letter, sums = await found()

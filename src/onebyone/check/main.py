@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from onebyone.check import accounts, delivery, deployment, journals, servers
+from onebyone.check import delivery, deployment, journals, report_store, servers
 from onebyone.check.finding import Finding
 from onebyone.runtime import embedded_server, sql
 from onebyone.settings import Settings
@@ -44,21 +44,21 @@ async def look(settings: Settings, hours: int) -> AsyncIterator[Finding]:
     # Before the report store is read: what is committed meanwhile then looks newer, never lost.
     told = await asyncio.to_thread(delivery.progress, stream, settings.shards)
     if sql.is_missing(settings.report_store_url):
-        yield Finding(accounts.SUBJECT, f"not there: {settings.report_store_url}", skipped=True)
+        yield Finding(report_store.SUBJECT, f"not there: {settings.report_store_url}", skipped=True)
         return
     engine = sql.create_engine(settings.report_store_url)
     try:
         async with sql.reading(engine) as connection:
-            committed = await accounts.committed(connection)
-            for finding in await accounts.look(connection):
+            committed = await report_store.committed(connection)
+            for finding in await report_store.look(connection):
                 yield finding
         for finding in await asyncio.to_thread(delivery.look, states, told, committed, stream):
             yield finding
         async with sql.reading(engine, snapshot=True) as connection:
-            for finding in await accounts.recount(connection, settings.archive_days, hours):
+            for finding in await report_store.recount(connection, settings.archive_days, hours):
                 yield finding
     except (SQLAlchemyError, OSError) as error:
         remedy = "start it, or correct its URL; start `onebyone counter` once to make its tables"
-        yield Finding(accounts.SUBJECT, f"cannot be read: {error!r:.300}", remedy)
+        yield Finding(report_store.SUBJECT, f"cannot be read: {error!r:.300}", remedy)
     finally:
         await engine.dispose()

@@ -1,0 +1,1 @@
+"""The one-shot commands beside the roles: accounts, events as they pass, dead letters, missing batches."""
