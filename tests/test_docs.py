@@ -23,9 +23,9 @@ from onebyone.api.reports.runs import Runs
 from onebyone.api.reports.service import services as report_services
 from onebyone.cli import app
 from onebyone.contracts.events import Event
-from onebyone.edge import operator as edge_operator
-from onebyone.edge.decision import PATHS
-from onebyone.edge.reasons import Reason
+from onebyone.edge import ops_endpoints as edge_operator
+from onebyone.edge.tags.decision import PATHS
+from onebyone.edge.tags.reasons import Reason
 from onebyone.settings import Settings
 
 ROOT = Path(__file__).parents[1]

@@ -11,7 +11,7 @@ from typing import Any
 
 import uvloop
 
-from onebyone.edge.answers import GIF_BODY
+from onebyone.edge.tags.responses import GIF_BODY
 from onebyone.runtime.web_server import serve
 
 _START = {

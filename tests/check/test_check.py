@@ -16,7 +16,7 @@ from onebyone.check import delivery, journals, main, report_store, servers
 from onebyone.check.finding import Finding
 from onebyone.clock import now_ms
 from onebyone.contracts import keys
-from onebyone.edge import own_journal
+from onebyone.edge.journal import writer
 from onebyone.report_store import tables
 from onebyone.runtime import sql
 from onebyone.settings import Settings
@@ -78,7 +78,7 @@ def subjects(found: list[Finding]) -> list[tuple[str, bool]]:
     ids=["sound", "no lock file", "broken", "set aside before"],
 )
 def test_journals(tmp_path: Path, damage: Callable[[Path], object], expected: str) -> None:
-    own = own_journal.new(tmp_path, 4)
+    own = writer.new(tmp_path, 4)
     write(own, 1, b"payload")
     damage(tmp_path / f"{own.producer}.sqlite3")
     before = sorted(path.name for path in tmp_path.iterdir())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from onebyone.edge import disk_sync
-from onebyone.edge.disk_sync import DiskSync, ThreadSync
+from onebyone.edge.journal import disk_sync
+from onebyone.edge.journal.disk_sync import DiskSync, ThreadSync
 
 
 class HeldDisk:

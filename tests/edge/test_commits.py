@@ -14,10 +14,10 @@ import orjson
 import pytest
 
 from onebyone.contracts import batches
-from onebyone.edge import disk_sync
-from onebyone.edge.commits import BATCH_EVENTS, QUICK_SYNCS, Commits
-from onebyone.edge.disk_sync import KernelSync, ThreadSync
-from onebyone.edge.own_journal import OwnJournal
+from onebyone.edge.journal import disk_sync
+from onebyone.edge.journal.disk_sync import KernelSync, ThreadSync
+from onebyone.edge.journal.group_commit import BATCH_EVENTS, QUICK_SYNCS, Commits
+from onebyone.edge.journal.writer import OwnJournal
 from tests.edge.held_disk import HeldDisk
 from tests.support.waiting import eventually
 
@@ -273,14 +273,14 @@ async def answered_at_once(commits: Commits) -> bool:
 async def test_a_quick_disk_is_waited_for_and_a_slow_one_is_not(
     journal: Faulty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("onebyone.edge.commits.SLOW_SECONDS", 10.0)
+    monkeypatch.setattr("onebyone.edge.journal.group_commit.SLOW_SECONDS", 10.0)
     commits = Noted().commits(journal)
     for _ in range(QUICK_SYNCS):
         assert not await answered_at_once(commits), "nobody knows the disk yet"
     assert await answered_at_once(commits)
-    monkeypatch.setattr("onebyone.edge.commits.SLOW_SECONDS", 0.0)
+    monkeypatch.setattr("onebyone.edge.journal.group_commit.SLOW_SECONDS", 0.0)
     await submit(commits, b"slow")
-    monkeypatch.setattr("onebyone.edge.commits.SLOW_SECONDS", 10.0)
+    monkeypatch.setattr("onebyone.edge.journal.group_commit.SLOW_SECONDS", 10.0)
     for _ in range(QUICK_SYNCS):
         assert not await answered_at_once(commits), "it has been slow"
     assert await answered_at_once(commits)
@@ -295,7 +295,7 @@ def on_an_unknown_disk(journal: OwnJournal) -> tuple[Noted, Commits]:
 
 async def on_a_quick_disk(journal: OwnJournal, monkeypatch: pytest.MonkeyPatch) -> tuple[Noted, Commits]:
     """Commits that wait for the disk, after `QUICK_SYNCS` + 1 batches."""
-    monkeypatch.setattr("onebyone.edge.commits.SLOW_SECONDS", 10.0)
+    monkeypatch.setattr("onebyone.edge.journal.group_commit.SLOW_SECONDS", 10.0)
     noted = Noted()
     commits = noted.commits(journal)
     for _ in range(QUICK_SYNCS + 1):
@@ -315,7 +315,7 @@ async def test_a_refusal_by_a_quick_disk_is_a_refusal(journal: Faulty, monkeypat
 
 
 async def test_requests_that_come_one_after_the_other_gather(journal: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("onebyone.edge.commits.GATHER_SECONDS", 1.0)
+    monkeypatch.setattr("onebyone.edge.journal.group_commit.GATHER_SECONDS", 1.0)
     noted = Noted()
     commits = noted.commits(journal)
     assert await submit(commits, b"the first goes at once")
@@ -393,7 +393,7 @@ async def test_a_quick_disk_that_hangs_is_waited_for_once_and_so_long(
     journal: Faulty, disk: HeldDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noted, commits = await on_a_quick_disk(journal, monkeypatch)
-    monkeypatch.setattr("onebyone.edge.commits.SLOW_SECONDS", 0.05)
+    monkeypatch.setattr("onebyone.edge.journal.group_commit.SLOW_SECONDS", 0.05)
     disk.hang()
     waiters = [Waiter(), Waiter()]
     began = time.monotonic()
@@ -401,7 +401,7 @@ async def test_a_quick_disk_that_hangs_is_waited_for_once_and_so_long(
     commits.wait()
     assert 0.04 < time.monotonic() - began < 5
     assert not waiters[0].future.done()
-    monkeypatch.setattr("onebyone.edge.commits.SLOW_SECONDS", 10.0)
+    monkeypatch.setattr("onebyone.edge.journal.group_commit.SLOW_SECONDS", 10.0)
     assert commits.add(group(b"2"), waiters[1], gathered=True)
     commits.wait()
     disk.go_on()
@@ -433,7 +433,7 @@ async def test_each_kind_of_sync_will_do(
     own = OwnJournal.create(tmp_path, "00000000000000aa", 0)
     noted, commits = await on_a_quick_disk(own, monkeypatch)
     assert await answered_at_once(commits)
-    monkeypatch.setattr("onebyone.edge.commits.SLOW_SECONDS", 0.0)
+    monkeypatch.setattr("onebyone.edge.journal.group_commit.SLOW_SECONDS", 0.0)
     for number in range(3):
         assert await submit(commits, b"%d" % number)
     await commits.close()

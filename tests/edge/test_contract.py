@@ -11,7 +11,7 @@ import pytest
 from onebyone.clock import now_ms
 from onebyone.contracts.configuration import MemberRecord
 from onebyone.contracts.events import Terms
-from onebyone.edge.answers import GIF_BODY
+from onebyone.edge.tags.responses import GIF_BODY
 from tests.edge.edge_process import AS_OF, EdgeProcess, Publisher, shipped, tracker
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import wait_until

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from onebyone.edge import disk_sync
-from onebyone.edge.disk_sync import DiskSync, KernelSync, ThreadSync
+from onebyone.edge.journal import disk_sync
+from onebyone.edge.journal.disk_sync import DiskSync, KernelSync, ThreadSync
 from tests.faults.means.disks import LoopDisk
 from tests.support.leaks import held
 

@@ -20,11 +20,11 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from onebyone.edge import entrance
-from onebyone.edge.app import Edge
-from onebyone.edge.commits import BATCH_EVENTS, Commits, Waiter
-from onebyone.edge.entrance import Entrance
-from onebyone.edge.lookup import Lookups, Tracker
+from onebyone.edge.asgi import Edge
+from onebyone.edge.configuration.cache import Lookups, Tracker
+from onebyone.edge.fastpath import acceptor
+from onebyone.edge.fastpath.acceptor import Entrance
+from onebyone.edge.journal.group_commit import BATCH_EVENTS, Commits, Waiter
 from onebyone.runtime.web_server import BoundedProtocol
 from onebyone.settings import Settings
 from tests.edge.edge_process import tracker
@@ -373,7 +373,7 @@ async def test_shutdown_of_an_idle_connection_closes_it(house: House) -> None:
 
 
 async def test_a_connection_that_never_asks_is_closed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entrance, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(acceptor, "HEAD_SECONDS", 0.1)
     client = house.client()
     await eventually(client.closed, "the silent connection is closed", 5.0)
 
@@ -494,7 +494,7 @@ async def test_who_is_held_and_cannot_be_answered_is_closed(house: House, monkey
 
 
 def test_a_turn_is_one_batch_at_most() -> None:
-    assert entrance._EVENTS + 2 * entrance.ACCEPTS <= BATCH_EVENTS
+    assert acceptor._EVENTS + 2 * acceptor.ACCEPTS <= BATCH_EVENTS
 
 
 async def test_the_address_of_a_client_that_has_gone_is_still_recorded(house: House) -> None:
@@ -533,7 +533,7 @@ async def test_many_requests_of_one_read_are_not_one_long_head(house: House) -> 
 
 
 async def test_connections_wait_while_no_file_can_be_opened(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entrance, "EXHAUSTED_SECONDS", 0.05)
+    monkeypatch.setattr(acceptor, "EXHAUSTED_SECONDS", 0.05)
     client = house.client(1)
     with no_more_files():
         await house.settled()
@@ -597,7 +597,7 @@ class Steps:
 async def test_a_warm_impression_stays_within_its_budget(
     house: House, monkeypatch: pytest.MonkeyPatch, connection: str, instructions: int, calls: float
 ) -> None:
-    monkeypatch.setattr(entrance, "ACCEPTS", MANY)
+    monkeypatch.setattr(acceptor, "ACCEPTS", MANY)
     house.disk.quick = True
     found = []
     clients = [house.client() for _ in range(MANY)]

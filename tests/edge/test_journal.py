@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from onebyone.edge import journal
-from onebyone.edge.journal import Journal
+from onebyone.edge.journal import reader
+from onebyone.edge.journal.reader import Journal
 from tests.support.journals import PRODUCER, filled
 from tests.support.leaks import held
 
@@ -111,7 +111,7 @@ def test_a_file_that_cannot_be_opened_now_waits_untouched(
         raise error
 
     with monkeypatch.context() as patched:
-        patched.setattr(journal, "_has_schema", refuse)
+        patched.setattr(reader, "_has_schema", refuse)
         assert list(Journal.abandoned(tmp_path, set())) == []
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     read = adopted(tmp_path)

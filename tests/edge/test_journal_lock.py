@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from onebyone.edge import own_journal
-from onebyone.edge.journal import Journal
+from onebyone.edge.journal import writer
+from onebyone.edge.journal.reader import Journal
 from onebyone.runtime.file_lock import Lock
 from tests.support.leaks import held
 
@@ -65,7 +65,7 @@ def test_a_new_journal_keeps_its_lock_while_siblings_look_for_abandoned_ones(tmp
     scanner = threading.Thread(target=scan)
     scanner.start()
     try:
-        made = [own_journal.new(tmp_path, 4) for _ in range(60)]
+        made = [writer.new(tmp_path, 4) for _ in range(60)]
     finally:
         stopping.set()
         scanner.join()

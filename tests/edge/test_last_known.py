@@ -14,8 +14,8 @@ import pytest
 
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import Head, MemberRecord
-from onebyone.edge.last_known import LastKnown
-from onebyone.edge.lookup import Lookups
+from onebyone.edge.configuration.cache import Lookups
+from onebyone.edge.configuration.snapshot import LastKnown
 from onebyone.runtime import redis_client
 from tests.edge.edge_process import EdgeProcess, Publisher, tracker
 from tests.support.valkey import ValkeyProcess

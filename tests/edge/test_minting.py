@@ -7,11 +7,11 @@ import pytest
 from onebyone.clock import now_ms
 from onebyone.contracts import batches, events
 from onebyone.contracts.events import Event, Terms
-from onebyone.edge import minting
-from onebyone.edge.minting import Mint
+from onebyone.edge.journal import event_ids
+from onebyone.edge.journal.event_ids import Mint
 from tests.edge.edge_process import tracker
 
-LINE = minting.as_of(tracker("imp", 1))
+LINE = event_ids.as_of(tracker("imp", 1))
 
 
 def minted(mint: Mint, count: int = 1, line: bytes = LINE) -> list[Event]:
@@ -52,7 +52,7 @@ def test_a_group_is_below_one_prefix(left: int, kept: bool) -> None:
 def test_an_event_is_of_version_1_and_of_now() -> None:
     before = now_ms()
     record = tracker("clk", 9, terms=Terms(pricing_type="cpc", revenue_value=5))
-    (event,) = minted(Mint(), line=minting.as_of(record) + b',"ua":"a\\"b","flags":["x"]')
+    (event,) = minted(Mint(), line=event_ids.as_of(record) + b',"ua":"a\\"b","flags":["x"]')
     assert (event["v"], event["kind"], event["tracker_id"], event["tag_id"]) == (1, "clk", 9, 23)
     assert before <= event["ts"] <= now_ms()
     assert (event["ua"], event["flags"], event["terms"]) == ('a"b', ["x"], {"pricing_type": "cpc", "revenue_value": 5})

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from onebyone.edge import disk_sync, own_journal
-from onebyone.edge.disk_sync import ThreadSync
-from onebyone.edge.journal import Journal
-from onebyone.edge.own_journal import DELETE_STEP, FORGET_ROWS, OwnJournal
+from onebyone.edge.journal import disk_sync, writer
+from onebyone.edge.journal.disk_sync import ThreadSync
+from onebyone.edge.journal.reader import Journal
+from onebyone.edge.journal.writer import DELETE_STEP, FORGET_ROWS, OwnJournal
 from tests.faults.means.disks import LoopDisk, hanging
 from tests.faults.means.disks import filled as filled_up
 from tests.support.journals import PRODUCER, filled, wait_ended, write
@@ -154,7 +154,7 @@ def test_forgetting_goes_in_steps_with_the_batches_and_spares_the_newest(tmp_pat
 
 def test_one_look_for_old_batches_goes_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert FORGET_ROWS >= DELETE_STEP
-    monkeypatch.setattr(own_journal, "FORGET_ROWS", 3)
+    monkeypatch.setattr(writer, "FORGET_ROWS", 3)
     own = filled(tmp_path, 10)
     own.may_forget(10, FAR)
     write(own, 1, b"more")
@@ -220,7 +220,7 @@ def test_a_sync_that_cannot_begin_leaves_its_batch_unseen(tmp_path: Path, monkey
 
 
 def test_new_producers_differ(tmp_path: Path) -> None:
-    made = [own_journal.new(tmp_path, 4) for _ in range(3)]
+    made = [writer.new(tmp_path, 4) for _ in range(3)]
     assert len({one.producer for one in made}) == 3
     for one in made:
         assert one.shard == int(one.producer, 16) % 4
@@ -237,7 +237,7 @@ def test_a_closed_one_holds_nothing(tmp_path: Path) -> None:
 
 
 def no_room_for_the_file(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(own_journal, "_SCHEMA", "this is no SQL")
+    patch.setattr(writer, "_SCHEMA", "this is no SQL")
 
 
 def no_sync_of_the_file(patch: pytest.MonkeyPatch) -> None:
@@ -245,7 +245,7 @@ def no_sync_of_the_file(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_sync_of_the_folder(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(own_journal, "_sync_directory", _refuse)
+    patch.setattr(writer, "_sync_directory", _refuse)
 
 
 def _refuse(_: object) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from onebyone.edge import plain, query
+from onebyone.edge.fastpath import request_parser
+from onebyone.edge.tags import query
 from tests.edge.requests import HEAD, impression
 
 PLAIN = [
@@ -61,23 +62,23 @@ DECLINED = [
     ("connection list", HEAD + b"Connection: keep-alive, Upgrade\r\n\r\n"),
     ("proxy connection", HEAD + b"Proxy-Connection: keep-alive\r\n\r\n"),
     ("agent twice", HEAD + b"User-Agent: a\r\nuser-agent: b\r\n\r\n"),
-    ("huge", HEAD + b"X-A: " + b"a" * plain.HEAD_MAX + b"\r\n\r\n"),
+    ("huge", HEAD + b"X-A: " + b"a" * request_parser.HEAD_MAX + b"\r\n\r\n"),
 ]
 
 
 @pytest.mark.parametrize("data", [row[1] for row in PLAIN], ids=[row[0] for row in PLAIN])
 def test_plain(data: bytes) -> None:
-    assert plain.read(data) is not None
+    assert request_parser.read(data) is not None
 
 
 @pytest.mark.parametrize("data", [row[1] for row in DECLINED], ids=[row[0] for row in DECLINED])
 def test_declined(data: bytes) -> None:
-    assert plain.read(data) is None
-    assert plain.read(data) is None, "also when its lines are known"
+    assert request_parser.read(data) is None
+    assert request_parser.read(data) is None, "also when its lines are known"
 
 
 def test_what_is_read_of_a_plain_request() -> None:
-    found = plain.read(impression(7))
+    found = request_parser.read(impression(7))
     assert found is not None
     kind, tag, sender, referrer, forwarded, close = found
     assert (kind, forwarded, close) == ("imp", None, False)
@@ -99,7 +100,7 @@ REFERRERS = [
 
 @pytest.mark.parametrize(("headers", "page"), [row[1:] for row in REFERRERS], ids=[row[0] for row in REFERRERS])
 def test_the_page_is_found_wherever_it_stands(headers: bytes, page: bytes) -> None:
-    found = plain.read(b"GET /imptr?id=531 HTTP/1.1\r\n" + headers + b"\r\n")
+    found = request_parser.read(b"GET /imptr?id=531 HTTP/1.1\r\n" + headers + b"\r\n")
     assert found is not None
     assert found[3] == (b',"ref":"%b"' % page if page else b"")
 
@@ -117,4 +118,4 @@ ODD_REFERRERS = [
 @pytest.mark.parametrize("headers", [row[1] for row in ODD_REFERRERS], ids=[row[0] for row in ODD_REFERRERS])
 def test_an_odd_page_is_declined(headers: bytes) -> None:
     data = b"GET /imptr?id=531 HTTP/1.1\r\n" + headers + b"\r\n"
-    assert [plain.read(data) for _ in range(2)] == [None, None]
+    assert [request_parser.read(data) for _ in range(2)] == [None, None]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onebyone.edge import query
+from onebyone.edge.tags import query
 
 ROWS: list[tuple[str, bytes, dict[bytes, bytes], bytes | None, bool]] = [
     ("empty", b"", {}, None, False),

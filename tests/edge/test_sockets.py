@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from onebyone.edge.sockets import READ_BYTES, read_each, write_each
+from onebyone.edge.fastpath.socket_io import READ_BYTES, read_each, write_each
 
 Pair = tuple[socket.socket, socket.socket]
 

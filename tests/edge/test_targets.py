@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onebyone.contracts.configuration import MemberRecord
-from onebyone.edge import targets
+from onebyone.edge.tags import redirects
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpora" / "urltestdata.json"
 
@@ -65,33 +65,33 @@ REFUSED = [
 
 @pytest.mark.parametrize("redir", APPROVED)
 def test_approved(redir: bytes) -> None:
-    location = targets.to_location(redir)
+    location = redirects.to_location(redir)
     assert location == redir
-    assert targets.approved(location, MEMBER)
+    assert redirects.approved(location, MEMBER)
 
 
 @pytest.mark.parametrize("redir", NOT_APPROVED)
 def test_not_approved(redir: bytes) -> None:
-    location = targets.to_location(redir)
-    assert location is None or not targets.approved(location, MEMBER)
+    location = redirects.to_location(redir)
+    assert location is None or not redirects.approved(location, MEMBER)
 
 
 @pytest.mark.parametrize("redir", REFUSED)
 def test_refused_even_under_policy_any(redir: bytes) -> None:
-    location = targets.to_location(redir)
-    assert location is None or not targets.approved(location, MemberRecord(8, redirect_policy="any"))
+    location = redirects.to_location(redir)
+    assert location is None or not redirects.approved(location, MemberRecord(8, redirect_policy="any"))
 
 
 def test_spaces_and_non_ascii_are_percent_encoded() -> None:
-    assert targets.to_location("https://landing.example/ä b".encode()) == b"https://landing.example/%C3%A4%20b"
+    assert redirects.to_location("https://landing.example/ä b".encode()) == b"https://landing.example/%C3%A4%20b"
 
 
 @given(st.binary(max_size=200).map(lambda tail: b"https://" + tail))
 def test_a_location_is_printable_and_its_host_is_the_browsers(redir: bytes) -> None:
-    location = targets.to_location(redir)
+    location = redirects.to_location(redir)
     if location is not None:
         assert all(0x21 <= byte <= 0x7E for byte in location)
-        assert ada_url.URL(location.decode()).hostname == targets.host_of(location) != ""
+        assert ada_url.URL(location.decode()).hostname == redirects.host_of(location) != ""
 
 
 @pytest.mark.skipif(not CORPUS.exists(), reason="the outside corpus is not on this machine")
@@ -106,12 +106,12 @@ def test_agreement_with_the_url_standards_own_cases() -> None:
         except UnicodeEncodeError:
             continue
         looked_at += 1
-        location = targets.to_location(redir)
+        location = redirects.to_location(redir)
         if location is None:
             continue
         taken += 1
         assert not case.get("failure"), case["input"]
-        assert targets.host_of(location) == case["hostname"], case["input"]
+        assert redirects.host_of(location) == case["hostname"], case["input"]
         assert case["protocol"] in ("http:", "https:")
         assert case["username"] == case["password"] == ""
     assert looked_at > 700

@@ -14,12 +14,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
-from onebyone.edge import plain, turns, visitor
-from onebyone.edge.app import Edge
-from onebyone.edge.commits import Commits, Waiter
-from onebyone.edge.decision import Cold, Decision
-from onebyone.edge.lookup import Lookups, Tracker
-from onebyone.edge.turns import Turns
+from onebyone.edge.asgi import Edge
+from onebyone.edge.configuration.cache import Lookups, Tracker
+from onebyone.edge.fastpath import batcher, request_parser
+from onebyone.edge.fastpath.batcher import Turns
+from onebyone.edge.journal.group_commit import Commits, Waiter
+from onebyone.edge.tags.client import client_address, network
+from onebyone.edge.tags.decision import Cold, Decision
 from onebyone.settings import Settings
 from tests.edge.edge_process import tracker
 from tests.edge.requests import impression
@@ -36,7 +37,7 @@ class Client:
     def __init__(self) -> None:
         self._end, self.number = os.pipe()
         self.peer = "203.0.113.9"
-        self.network = visitor.network(self.peer)
+        self.network = network(self.peer)
         self.silent_until: float | None = 0.0
         self.text = b""
         self.declined: list[bytes] = []
@@ -140,14 +141,14 @@ class Site:
 
     def read(self, data: bytes) -> Said:
         """The same by the long way, and nothing remembered."""
-        request = plain.read(data)
+        request = request_parser.read(data)
         if request is None:
             return "declined", None, None
         kind, tag, sender, referrer, forwarded, close = request
         hops = [] if forwarded is None else [(b"x-forwarded-for", forwarded)]
-        network = visitor.network(visitor.client_address("203.0.113.9", hops, self.edge.proxies))
+        address = network(client_address("203.0.113.9", hops, self.edge.proxies))
         try:
-            decision, line = self.edge.decisions.decide(kind, tag, sender, referrer, network)
+            decision, line = self.edge.decisions.decide(kind, tag, sender, referrer, address)
         except Cold:
             return "declined", None, None
         kept = "closed" if close else "kept"
@@ -228,7 +229,7 @@ def test_what_is_remembered_says_what_reading_says(site: Site, several: list[byt
 def test_what_comes_again_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site()
     site.ask(usual(1))
-    monkeypatch.setattr(turns.Turns, "_the_long_way", None)
+    monkeypatch.setattr(batcher.Turns, "_the_long_way", None)
     clients = site.ask(usual(2, b"https://other.example/"), usual(3), usual(4))
     assert [orjson.loads(line)["cb"] for line in site.lines] == ["1", "2", "3", "4"]
     assert all(client.silent_until == 1075.0 for client in clients)
@@ -241,20 +242,20 @@ def test_what_else_is_not_read_again(more: bytes, monkeypatch: pytest.MonkeyPatc
     site = Site(trusted_proxies="203.0.113.0/24")
     data = usual(1).replace(b"User-Agent", more + b"User-Agent").replace(b"&t=2", b"")
     before = site.said(data)
-    monkeypatch.setattr(turns.Turns, "_the_long_way", None)
+    monkeypatch.setattr(batcher.Turns, "_the_long_way", None)
     assert site.said(data) == before
 
 
 def test_a_fault_in_one_request_disturbs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site()
     site.ask(usual(1))
-    monkeypatch.setattr(plain, "read", None)
+    monkeypatch.setattr(request_parser, "read", None)
     clients = site.ask(usual(2), b"POST / HTTP/1.1\r\n\r\n", usual(3))
     assert [(client.text.count(b"GIF89a"), len(client.declined)) for client in clients] == [(1, 0), (0, 1), (1, 0)]
 
 
 def test_what_is_remembered_is_bounded_and_the_oldest_goes() -> None:
-    memo: plain.Memo[bytes, int] = plain.Memo(16)
+    memo: request_parser.Memo[bytes, int] = request_parser.Memo(16)
     for number in range(100):
         memo.keep(b"%d" % number, number)
         memo.keep(b"%d" % number, number)
@@ -335,7 +336,7 @@ def test_a_process_that_drains_declines() -> None:
 
 def test_the_loop_rests_while_others_come_and_not_for_one_client(monkeypatch: pytest.MonkeyPatch) -> None:
     rests: list[float] = []
-    monkeypatch.setattr(turns, "REST_AFTER_SECONDS", 5.0)
+    monkeypatch.setattr(batcher, "REST_AFTER_SECONDS", 5.0)
     monkeypatch.setattr(time, "sleep", rests.append)
     site = Site()
 
@@ -343,10 +344,10 @@ def test_the_loop_rests_while_others_come_and_not_for_one_client(monkeypatch: py
         rests.clear()
         rested = site.turns.rest(several)
         site.ask(*[impression(1)] * several, new=new)
-        assert rests == [turns.REST_SECONDS] * rested
+        assert rests == [batcher.REST_SECONDS] * rested
         return len(rests)
 
     assert [turn(1), turn(1), turn(1)] == [0, 0, 0], "one client that asks again and again is answered at once"
     assert [turn(2), turn(2), turn(1), turn(1)] == [0, 1, 1, 0]
     assert [turn(1, new=True), turn(1)] == [0, 1], "others make connections"
-    assert [turn(turns.ENOUGH), turn(turns.ENOUGH)] == [0, 0], "enough have come"
+    assert [turn(batcher.ENOUGH), turn(batcher.ENOUGH)] == [0, 0], "enough have come"

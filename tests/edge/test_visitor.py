@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from onebyone.edge import query, visitor
+from onebyone.edge.tags import client, query
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
@@ -28,7 +28,7 @@ HOPS: list[tuple[str, str, list[bytes], str]] = [
 @pytest.mark.parametrize(("peer", "forwarded", "expected"), [row[1:] for row in HOPS], ids=[row[0] for row in HOPS])
 def test_client_address(peer: str, forwarded: list[bytes], expected: str) -> None:
     headers = [(b"host", b"tags"), *((b"x-forwarded-for", value) for value in forwarded)]
-    assert visitor.client_address(peer, headers, TRUSTED) == expected
+    assert client.client_address(peer, headers, TRUSTED) == expected
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_client_address(peer: str, forwarded: list[bytes], expected: str) -> Non
     ],
 )
 def test_addresses_are_truncated(address: str, kept: str | None) -> None:
-    assert visitor.truncate(address) == kept
+    assert client.truncate(address) == kept
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_addresses_are_truncated(address: str, kept: str | None) -> None:
     ],
 )
 def test_prefetch(name: bytes, value: bytes, skipped: bool) -> None:
-    assert visitor.read({name: value}).prefetch is skipped
+    assert client.read({name: value}).prefetch is skipped
 
 
 @pytest.mark.parametrize(
@@ -78,5 +78,5 @@ def test_text(value: bytes, limit: int, kept: str) -> None:
 
 def test_a_header_is_not_cut_through_a_character() -> None:
     agent, page = (b"a" * (limit - 1) + "é".encode() for limit in (512, 1024))
-    assert visitor.read({b"user-agent": agent}).agent == b',"ua":"%b"' % (b"a" * 511)
-    assert visitor.referrer(page) == b',"ref":"%b"' % (b"a" * 1023)
+    assert client.read({b"user-agent": agent}).agent == b',"ua":"%b"' % (b"a" * 511)
+    assert client.referrer(page) == b',"ref":"%b"' % (b"a" * 1023)

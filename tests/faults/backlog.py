@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import orjson
 
-from onebyone.edge import own_journal
+from onebyone.edge.journal import writer
 from tests.counter.lane import event
 from tests.edge.edge_process import EdgeProcess, Publisher, tracker
 from tests.faults.means.processes import resident_mb
@@ -41,7 +41,7 @@ def an_hour(oracle: Oracle, folder: Path) -> int:
     before = len(oracle.owed)
     directory = oracle.product.data_dir / "journal"
     for _ in range(4):
-        own = own_journal.new(folder / "hour", 4)
+        own = writer.new(folder / "hour", 4)
         for _ in range(HOUR // 4 // BATCH):
             events = []
             for _ in range(BATCH):
@@ -58,7 +58,7 @@ def an_hour(oracle: Oracle, folder: Path) -> int:
 
 def fill(directory: Path, events: int) -> int:
     """A dead producer's journal of so many events; its bytes."""
-    own = own_journal.new(directory, 4)
+    own = writer.new(directory, 4)
     agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
     for seq in range(1, events // BATCH + 1):
         names = (f"i{seq}-{number}" for number in range(BATCH))

@@ -19,7 +19,7 @@ import orjson
 from onebyone.contracts import batches, keys
 from onebyone.contracts.configuration import TrackerRecord
 from onebyone.counter import process
-from onebyone.edge import minting
+from onebyone.edge.journal import event_ids
 from onebyone.settings import Settings
 from tests.edge.edge_process import tracker
 from tests.support.valkey import ValkeyProcess, start_valkey
@@ -39,8 +39,8 @@ def records(kind: str) -> list[TrackerRecord]:
 
 def fill(valkey: ValkeyProcess, events: int, shards: int) -> None:
     """Batches of some edges in their streams, one event in fifty a click."""
-    mint = minting.Mint()
-    fragments = {kind: [minting.as_of(record) for record in records(kind)] for kind in ("imp", "clk")}
+    mint = event_ids.Mint()
+    fragments = {kind: [event_ids.as_of(record) for record in records(kind)] for kind in ("imp", "clk")}
     names = [batches.new_producer() for _ in range(PRODUCERS)]
     with valkey.client() as client:
         for index in range(events // BATCH):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 from pathlib import Path
 
-from onebyone.edge.own_journal import OwnJournal
+from onebyone.edge.journal.writer import OwnJournal
 
 PRODUCER = "00000000000000aa"
 

@@ -10,14 +10,15 @@ from functools import partial
 
 import uvloop
 
-from onebyone.edge import first_journal, metrics, operator
-from onebyone.edge.app import Edge
-from onebyone.edge.commits import Commits
-from onebyone.edge.entrance import Entrance
-from onebyone.edge.knowledge import Knowledge
-from onebyone.edge.operator import Health
-from onebyone.edge.own_journal import OwnJournal
-from onebyone.edge.shipper import Shipper
+from onebyone.edge import metrics, ops_endpoints
+from onebyone.edge.asgi import Edge
+from onebyone.edge.configuration.view import Knowledge
+from onebyone.edge.fastpath.acceptor import Entrance
+from onebyone.edge.journal import opening
+from onebyone.edge.journal.group_commit import Commits
+from onebyone.edge.journal.shipper import Shipper
+from onebyone.edge.journal.writer import OwnJournal
+from onebyone.edge.ops_endpoints import Health
 from onebyone.runtime import logs, role, web_server
 from onebyone.settings import Settings
 
@@ -66,8 +67,10 @@ async def main(settings: Settings) -> int:
         }
         return Health(checks, commits.recording, knowledge.age_seconds())
 
-    edge = Edge(settings, knowledge.lookups, commits, operator.application(settings, health, lambda: shipper.backlog))
-    beginning = asyncio.create_task(first_journal.make(settings, begin, lifeline.stopping))
+    edge = Edge(
+        settings, knowledge.lookups, commits, ops_endpoints.application(settings, health, lambda: shipper.backlog)
+    )
+    beginning = asyncio.create_task(opening.make(settings, begin, lifeline.stopping))
     shipper.start()
     knowledge.start()
     tasks = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from onebyone.edge import pages
-from onebyone.edge.reasons import Reason
+from onebyone.edge.tags import pages
+from onebyone.edge.tags.reasons import Reason
 
 Header = tuple[bytes, bytes]
 

@@ -12,11 +12,11 @@ from typing import Protocol
 import structlog
 from uvicorn.server import ServerState
 
-from onebyone.edge.app import Edge
-from onebyone.edge.decision import Decision
-from onebyone.edge.reasons import Reason
-from onebyone.edge.sockets import write_each
-from onebyone.edge.wire import last
+from onebyone.edge.asgi import Edge
+from onebyone.edge.fastpath.response_cache import last
+from onebyone.edge.fastpath.socket_io import write_each
+from onebyone.edge.tags.decision import Decision
+from onebyone.edge.tags.reasons import Reason
 
 _log = structlog.get_logger()
 

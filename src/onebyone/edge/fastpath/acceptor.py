@@ -25,13 +25,13 @@ import structlog
 import uvicorn
 from uvicorn.server import ServerState
 
-from onebyone.edge.app import Edge
-from onebyone.edge.commits import BATCH_EVENTS
-from onebyone.edge.fast_way import Address, FastWay
-from onebyone.edge.parser import Parser
-from onebyone.edge.sockets import read_each
-from onebyone.edge.turn import Turn
-from onebyone.edge.turns import Turns
+from onebyone.edge.asgi import Edge
+from onebyone.edge.fastpath.batcher import Turns
+from onebyone.edge.fastpath.connection import Address, FastWay
+from onebyone.edge.fastpath.fallback_protocol import Parser
+from onebyone.edge.fastpath.request_batch import Turn
+from onebyone.edge.fastpath.socket_io import read_each
+from onebyone.edge.journal.group_commit import BATCH_EVENTS
 from onebyone.runtime.web_server import HEAD_SECONDS
 
 ACCEPTS = 32

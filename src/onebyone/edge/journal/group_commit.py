@@ -22,7 +22,7 @@ from typing import Protocol
 import structlog
 
 from onebyone.contracts import batches
-from onebyone.edge.own_journal import OwnJournal
+from onebyone.edge.journal.writer import OwnJournal
 
 BATCH_EVENTS = 500
 """Events of one batch at most, and of what is added together: a stream entry stays under two megabytes, unpacked."""

@@ -7,9 +7,9 @@ import asyncio
 import structlog
 
 from onebyone.clock import now_ms
-from onebyone.edge.last_known import LastKnown
-from onebyone.edge.lookup import Lookups
-from onebyone.edge.watcher import Watcher
+from onebyone.edge.configuration.cache import Lookups
+from onebyone.edge.configuration.snapshot import LastKnown
+from onebyone.edge.configuration.watcher import Watcher
 from onebyone.runtime import redis_client
 from onebyone.settings import Settings
 

@@ -24,15 +24,16 @@ from collections.abc import Mapping
 import structlog
 from uvicorn.server import ServerState
 
-from onebyone.edge import decision, plain, visitor
-from onebyone.edge.app import Edge
-from onebyone.edge.decision import Decision, Event
-from onebyone.edge.lookup import Entry, Tracker
-from onebyone.edge.plain import Memo, Plain
-from onebyone.edge.query import CACHEBUSTER_MAX, NO_SIGNALS, Tag
-from onebyone.edge.reasons import Reason
-from onebyone.edge.turn import Connection, Turn
-from onebyone.edge.visitor import REFERRER_MAX, Visitor
+from onebyone.edge.asgi import Edge
+from onebyone.edge.configuration.cache import Entry, Tracker
+from onebyone.edge.fastpath import request_parser
+from onebyone.edge.fastpath.request_batch import Connection, Turn
+from onebyone.edge.fastpath.request_parser import Memo, Plain
+from onebyone.edge.tags import client, decision
+from onebyone.edge.tags.client import REFERRER_MAX, Visitor
+from onebyone.edge.tags.decision import Decision, Event
+from onebyone.edge.tags.query import CACHEBUSTER_MAX, NO_SIGNALS, Tag
+from onebyone.edge.tags.reasons import Reason
 
 REST_SECONDS = 0.0003
 """How long the loop rests before a turn."""
@@ -199,7 +200,7 @@ class Turns:
         """Any plain request is decided and recorded; another has its answer behind this, or was declined."""
         made = None
         try:
-            request = plain.read(data)
+            request = request_parser.read(data)
             if request is not None:
                 made = self._made(connection, request)
                 if made[1] is not None:
@@ -225,7 +226,7 @@ class Turns:
         network, proxies = connection.network, self.edge.proxies
         if proxies and forwarded is not None:
             hops = [(b"x-forwarded-for", forwarded)]
-            network = visitor.network(visitor.client_address(connection.peer, hops, proxies))
+            network = client.network(client.client_address(connection.peer, hops, proxies))
             if len(forwarded) <= _LONGEST_HOPS:
                 self._networks.keep((connection.peer, forwarded), network)
         return self.edge.decisions.decide(kind, tag, sender, referrer, network)
@@ -252,7 +253,7 @@ class Turns:
         # A header whose name is written otherwise was not cut out; such lines are new with each page or client.
         cut = bool(referred) == bool(referrer) and hops == forwarded
         if cut and not sender.prefetch and len(headers) <= _LONGEST and around not in self._senders:
-            members = sender.agent + visitor.privacy(NO_SIGNALS, sender.gpc)
+            members = sender.agent + client.privacy(NO_SIGNALS, sender.gpc)
             self._senders.keep(around, (members, sender.script, close))
         known = self._tags.get(head)
         if known is not None and known[0].generation >= 0:

@@ -6,16 +6,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
-from onebyone.edge import answers, metrics, query, visitor
-from onebyone.edge.answers import Header
-from onebyone.edge.commits import Commits
-from onebyone.edge.decision import HEADERS, PATHS, Cold, Decision, Decisions, Event, Found, Kind
-from onebyone.edge.lookup import ConfigurationUnavailable, Lookups
-from onebyone.edge.minting import Mint
-from onebyone.edge.query import Tag
-from onebyone.edge.reasons import Reason
-from onebyone.edge.visitor import Visitor
-from onebyone.edge.wire import Wire
+from onebyone.edge import metrics
+from onebyone.edge.configuration.cache import ConfigurationUnavailable, Lookups
+from onebyone.edge.fastpath.response_cache import Wire
+from onebyone.edge.journal.event_ids import Mint
+from onebyone.edge.journal.group_commit import Commits
+from onebyone.edge.tags import client, query, responses
+from onebyone.edge.tags.client import Visitor
+from onebyone.edge.tags.decision import HEADERS, PATHS, Cold, Decision, Decisions, Event, Found, Kind
+from onebyone.edge.tags.query import Tag
+from onebyone.edge.tags.reasons import Reason
+from onebyone.edge.tags.responses import Header
 from onebyone.settings import Network, Settings
 
 Scope = MutableMapping[str, Any]
@@ -79,9 +80,9 @@ class Edge:
     def verdict(self, decision: Decision) -> Header:
         """The `X-OneByOne` of an answer that is about to be given; what was not counted is counted as such."""
         if decision.reason is None:
-            return answers.RECORDED
+            return responses.RECORDED
         self._ignored[decision.kind, decision.reason].inc()
-        return answers.IGNORED[decision.reason]
+        return responses.IGNORED[decision.reason]
 
     async def _decide(self, request: _Request) -> tuple[Decision, Event | None]:
         found: Found = {}
@@ -110,14 +111,14 @@ class Edge:
 
 def _request(kind: Kind, scope: Scope, proxies: tuple[Network, ...]) -> _Request:
     peer = scope["client"][0] if scope["client"] else ""
-    address = visitor.client_address(peer, scope["headers"], proxies)
+    address = client.client_address(peer, scope["headers"], proxies)
     headers = {name: value for name, value in scope["headers"] if name in HEADERS}
     referrer = headers.get(b"referer")
     return _Request(
         kind,
         query.read(scope["query_string"]),
-        visitor.read(headers),
-        b"" if referrer is None else visitor.referrer(referrer),
-        visitor.network(address),
+        client.read(headers),
+        b"" if referrer is None else client.referrer(referrer),
+        client.network(address),
         scope["method"],
     )

@@ -10,8 +10,8 @@ import structlog
 import uvicorn
 from uvicorn.server import ServerState
 
-from onebyone.edge import plain
-from onebyone.edge.fast_way import Address
+from onebyone.edge.fastpath import request_parser
+from onebyone.edge.fastpath.connection import Address
 from onebyone.runtime.web_server import BoundedProtocol
 
 _log = structlog.get_logger()
@@ -65,7 +65,7 @@ class Parser(BoundedProtocol):
         self._begun = self._unsent = b""
 
     def data_received(self, data: bytes) -> None:
-        plainly = self._has_finished() and plain.read(data) is not None
+        plainly = self._has_finished() and request_parser.read(data) is not None
         if not plainly or not self._take_back(self.transport, self._address, data):
             super().data_received(data)
 

@@ -9,10 +9,10 @@ import re
 from itertools import islice
 from typing import TypeVar
 
-from onebyone.edge import query, visitor
-from onebyone.edge.decision import HEADERS, PATHS, Kind
-from onebyone.edge.query import Tag
-from onebyone.edge.visitor import Visitor
+from onebyone.edge.tags import client, query
+from onebyone.edge.tags.client import Visitor
+from onebyone.edge.tags.decision import HEADERS, PATHS, Kind
+from onebyone.edge.tags.query import Tag
 
 HEAD_MAX = 16_384
 """Bytes of a head that is looked at; a longer one is nothing that a browser sends to a tag."""
@@ -93,8 +93,8 @@ def read(data: bytes) -> Plain | None:
     return (
         kind,
         query.read(match[2]),
-        visitor.read(headers),
-        b"" if referrer is None else visitor.referrer(referrer),
+        client.read(headers),
+        b"" if referrer is None else client.referrer(referrer),
         headers.get(b"x-forwarded-for"),
         b"connection" in headers,
     )

@@ -13,9 +13,9 @@ import structlog
 
 from onebyone.clock import now_ms
 from onebyone.contracts import keys
-from onebyone.edge.journal import Journal
-from onebyone.edge.own_journal import OwnJournal
-from onebyone.edge.shipment import Shipment
+from onebyone.edge.journal.reader import Journal
+from onebyone.edge.journal.shipment import Shipment
+from onebyone.edge.journal.writer import OwnJournal
 from onebyone.runtime.redis_client import Unavailable, connect_blocking
 
 PACE_SECONDS = 0.05

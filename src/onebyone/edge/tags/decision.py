@@ -13,12 +13,13 @@ from typing import Any, Literal, TypeVar
 import structlog
 
 from onebyone.contracts.money import ANCOST_MAX_MICROS, parse_ancost
-from onebyone.edge import answers, metrics, targets, visitor
-from onebyone.edge.answers import Answer
-from onebyone.edge.lookup import Lookup, Lookups, Tracker
-from onebyone.edge.query import Tag
-from onebyone.edge.reasons import Reason
-from onebyone.edge.visitor import Visitor
+from onebyone.edge import metrics
+from onebyone.edge.configuration.cache import Lookup, Lookups, Tracker
+from onebyone.edge.tags import client, redirects, responses
+from onebyone.edge.tags.client import Visitor
+from onebyone.edge.tags.query import Tag
+from onebyone.edge.tags.reasons import Reason
+from onebyone.edge.tags.responses import Answer
 
 Kind = Literal["imp", "clk"]
 Record = TypeVar("Record")
@@ -30,7 +31,7 @@ which are JSON members, each with a comma in front."""
 
 PATHS: dict[str, Kind] = {"/imptr": "imp", "/clktr": "clk", "/clktrb": "clk"}
 
-HEADERS = frozenset((b"referer", b"x-forwarded-for", *visitor.HEADERS))
+HEADERS = frozenset((b"referer", b"x-forwarded-for", *client.HEADERS))
 """The request headers that an answer or an event may depend on; neither sees another."""
 
 _NOTHING: Found = {}
@@ -65,9 +66,9 @@ class Decision:
         return Decision(self.kind, self.lost, reason)
 
 
-_GIF = Decision("imp", answers.GIF, None, answers.GIF_UNAVAILABLE)
-_SCRIPT = Decision("imp", answers.SCRIPT, None, answers.SCRIPT_UNAVAILABLE)
-_NO_DESTINATION = Decision("clk", answers.NO_DESTINATION, None)
+_GIF = Decision("imp", responses.GIF, None, responses.GIF_UNAVAILABLE)
+_SCRIPT = Decision("imp", responses.SCRIPT, None, responses.SCRIPT_UNAVAILABLE)
+_NO_DESTINATION = Decision("clk", responses.NO_DESTINATION, None)
 
 
 class Decisions:
@@ -90,21 +91,21 @@ class Decisions:
         """The decision by what is in memory and what was `found`, and the event that must be on disk before it holds.
         `referrer` and `network` are JSON members of its line. Raises `Cold`."""
         if method != "GET" and method != "HEAD":
-            return Decision(kind, answers.METHOD, Reason.METHOD), None
+            return Decision(kind, responses.METHOD, Reason.METHOD), None
         number, script, cachebuster, ancost, signals, redir, macro_left = tag
         pixel = _SCRIPT if (sender.script if script is None else script) else _GIF
         if number is None:
-            return Decision(kind, pixel.answer if kind == "imp" else answers.NOT_FOUND, Reason.BAD_ID), None
+            return Decision(kind, pixel.answer if kind == "imp" else responses.NOT_FOUND, Reason.BAD_ID), None
         lookup = self.trackers(kind)
         tracker = lookup.get(number)
         if tracker is None and (tracker := _waited(lookup, number, found)) is None:
-            return Decision(kind, pixel.answer if kind == "imp" else answers.NOT_FOUND, Reason.UNKNOWN_ID), None
+            return Decision(kind, pixel.answer if kind == "imp" else responses.NOT_FOUND, Reason.UNKNOWN_ID), None
         refused = False
         decision = pixel
         if redir is not None:
-            location = targets.to_location(redir)
+            location = redirects.to_location(redir)
             if location is not None and self._approved(location, tracker, found):
-                decision = Decision(kind, answers.redirect(location), None)
+                decision = Decision(kind, responses.redirect(location), None)
             else:
                 metrics.REDIRECTS_REFUSED.inc()
                 refused = True
@@ -120,7 +121,7 @@ class Decisions:
             return Decision(kind, decision.answer, Reason.PREFETCH), None
         facts = network + sender.agent + referrer + cachebuster
         if signals or sender.gpc:
-            facts += visitor.privacy(signals, sender.gpc)
+            facts += client.privacy(signals, sender.gpc)
         if ancost is not None or macro_left or refused:
             facts += _oddities(ancost, macro_left, refused)
         return decision, tracker.fragment + facts
@@ -134,17 +135,17 @@ class Decisions:
         if kind == "imp":
             pixel = _SCRIPT if (sender.script if tag.script is None else tag.script) else _GIF
             return pixel.unless(Reason.CONFIG)
-        location = targets.to_location(tag.redir) if tag.redir is not None else None
-        answer = answers.TRY_AGAIN if location is None else answers.notice(location, status=503)
+        location = redirects.to_location(tag.redir) if tag.redir is not None else None
+        answer = responses.TRY_AGAIN if location is None else responses.notice(location, status=503)
         return Decision(kind, answer, Reason.CONFIG)
 
     def _approved(self, location: bytes, tracker: Tracker, found: Found) -> bool:
         number = tracker.member_id
         member = self.lookups.members.get(number) or _waited(self.lookups.members, number, found)
-        if member is None or not targets.approved(location, member):
+        if member is None or not redirects.approved(location, member):
             return False
         if member.redirect_policy == "any":
-            self._watch_any(number, targets.host_of(location))
+            self._watch_any(number, redirects.host_of(location))
         return True
 
     def _watch_any(self, member_id: int, host: str | None) -> None:
@@ -168,12 +169,12 @@ def _landing(tracker: Tracker, refused: bytes | None) -> Decision:
     page that says that there is none."""
     if tracker.click_url is not None:
         return _to_page(tracker.click_url)
-    return _NO_DESTINATION if refused is None else Decision("clk", answers.notice(refused), None)
+    return _NO_DESTINATION if refused is None else Decision("clk", responses.notice(refused), None)
 
 
 @lru_cache(maxsize=4096)
 def _to_page(url: str) -> Decision:
-    return Decision("clk", answers.redirect(url.encode()), None)
+    return Decision("clk", responses.redirect(url.encode()), None)
 
 
 def _oddities(ancost: bytes | None, macro_left: bool, refused: bool) -> bytes:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import structlog
 
-from onebyone.edge import own_journal
-from onebyone.edge.own_journal import OwnJournal
+from onebyone.edge.journal import writer
+from onebyone.edge.journal.writer import OwnJournal
 from onebyone.settings import Settings
 
 RETRY_SECONDS = 0.5
@@ -23,7 +23,7 @@ async def make(settings: Settings, made: Callable[[OwnJournal], None], stopping:
     waited = False
     while not stopping.is_set():
         try:
-            own = await asyncio.to_thread(own_journal.new, settings.journal_dir, settings.shards)
+            own = await asyncio.to_thread(writer.new, settings.journal_dir, settings.shards)
         except (OSError, sqlite3.Error) as error:
             if not waited:
                 _log.error("cannot make a journal, refusing events until it can be made", error=repr(error))

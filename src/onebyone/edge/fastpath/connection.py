@@ -14,10 +14,11 @@ from __future__ import annotations
 import os
 from typing import Any, Protocol
 
-from onebyone.edge import visitor, wire
-from onebyone.edge.decision import Decision
-from onebyone.edge.sockets import write_each
-from onebyone.edge.turns import Turns
+from onebyone.edge.fastpath import response_cache
+from onebyone.edge.fastpath.batcher import Turns
+from onebyone.edge.fastpath.socket_io import write_each
+from onebyone.edge.tags import client
+from onebyone.edge.tags.decision import Decision
 
 Address = tuple[Any, ...] | str | bytes | None
 """As a socket says it: host and port and more, or a path."""
@@ -53,7 +54,7 @@ class FastWay:
         """-1: it is closed, or uvicorn's."""
         self.address = address
         self.peer = peer = address[0] if isinstance(address, tuple) else ""
-        self.network = visitor.network(peer)
+        self.network = client.network(peer)
         self.silent_until: float | None = silent_until
         """When it is closed unless something comes, on the loop's clock; None: it waits for the disk, or is on its
         way to uvicorn's protocol, and is closed behind that."""
@@ -67,7 +68,7 @@ class FastWay:
         if turns.edge.draining:
             self.closes = True
         if self.closes:
-            text = wire.last(text)
+            text = response_cache.last(text)
         self.silent_until = turns.loop.time() + turns.keep_alive
         self.wrote(text, *write_each([self.number], [text]))
 

@@ -15,7 +15,7 @@ import redis
 import structlog
 
 from onebyone.contracts import batches, keys
-from onebyone.edge.journal import Journal
+from onebyone.edge.journal.reader import Journal
 from onebyone.runtime import redis_client
 
 _log = structlog.get_logger()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from onebyone.edge.query import text
+from onebyone.edge.tags.query import text
 from onebyone.settings import Network
 
 AGENT_MAX = 512

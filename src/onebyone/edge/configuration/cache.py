@@ -17,8 +17,9 @@ import structlog
 
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import MemberRecord, TrackerRecord
-from onebyone.edge import metrics, minting
-from onebyone.edge.last_known import LastKnown
+from onebyone.edge import metrics
+from onebyone.edge.configuration.snapshot import LastKnown
+from onebyone.edge.journal import event_ids
 from onebyone.runtime.redis_client import Unavailable
 
 UNKNOWN_SECONDS = 1.0
@@ -213,7 +214,7 @@ class Tracker:
     def decode(cls, text: bytes) -> Tracker:
         """The tracker of a cached JSON."""
         record = TrackerRecord.decode(text)
-        return cls(record.member_id, record.active, record.click_url, minting.as_of(record))
+        return cls(record.member_id, record.active, record.click_url, event_ids.as_of(record))
 
 
 class Lookups:

@@ -11,7 +11,7 @@ import structlog
 from onebyone.clock import now_ms
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import Head
-from onebyone.edge.lookup import Lookups
+from onebyone.edge.configuration.cache import Lookups
 from onebyone.runtime.redis_client import Unavailable
 
 BLOCK_MS = 250

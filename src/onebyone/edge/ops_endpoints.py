@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from onebyone.edge import visitor
-from onebyone.edge.shipper import Backlog
+from onebyone.edge.journal.shipper import Backlog
+from onebyone.edge.tags import client
 from onebyone.runtime import metrics_page
 from onebyone.settings import Settings
 
@@ -54,8 +54,8 @@ def application(settings: Settings, health: Callable[[], Health], backlog: Calla
 
     def refused(request: Request) -> Response | None:
         peer = request.client.host if request.client else ""
-        address = visitor.client_address(peer, request.headers.raw, settings.proxy_networks)
-        if visitor.inside(address, settings.metrics_networks):
+        address = client.client_address(peer, request.headers.raw, settings.proxy_networks)
+        if client.inside(address, settings.metrics_networks):
             return None
         return PlainTextResponse("not for this address\n", status_code=403)
 

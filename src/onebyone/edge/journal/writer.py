@@ -16,8 +16,8 @@ from pathlib import Path
 
 from onebyone.clock import now_ms
 from onebyone.contracts import batches
-from onebyone.edge import disk_sync
-from onebyone.edge.journal import Journal, database, remove
+from onebyone.edge.journal import disk_sync
+from onebyone.edge.journal.reader import Journal, database, remove
 from onebyone.runtime.file_lock import Lock
 
 FORGET_ROWS = 4096

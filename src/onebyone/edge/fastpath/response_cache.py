@@ -8,8 +8,8 @@ from functools import lru_cache
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from onebyone.edge.answers import Header
-from onebyone.edge.decision import Decision
+from onebyone.edge.tags.decision import Decision
+from onebyone.edge.tags.responses import Header
 
 _MOST = 1024
 
