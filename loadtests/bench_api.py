@@ -26,7 +26,7 @@ from loadtests import bare_api, crowd
 from onebyone.api.app import Api
 from onebyone.api.bootstrap import bootstrap
 from onebyone.api.context import ApiContext
-from onebyone.api.store import schema
+from onebyone.config_store import schema
 from onebyone.runtime import sql
 from onebyone.settings import Settings
 from tests.support import plans, postgres

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone.api.store import tables
+from onebyone.config_store import tables
 from onebyone.runtime import sql
 
 NEEDLES = 12

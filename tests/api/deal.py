@@ -21,8 +21,8 @@ from onebyone.api.fields import (
     Timestamp,
     listed,
 )
-from onebyone.api.store import tables
 from onebyone.api.work import Work
+from onebyone.config_store import tables
 
 TABLE = tables.entity(
     "deal",

@@ -15,8 +15,8 @@ from onebyone.api.bootstrap import add_member, add_user, bootstrap
 from onebyone.api.context import ApiContext
 from onebyone.api.reports.runs import Runs
 from onebyone.api.sink import SinkMeter
-from onebyone.api.store import schema
 from onebyone.clock import now_ms
+from onebyone.config_store import schema
 from onebyone.report_store import schema as report_schema
 from onebyone.runtime import sql
 from onebyone.settings import Settings

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from onebyone.api.entities import ENTITIES
 from onebyone.api.entity import Entity
-from onebyone.api.store import tables
+from onebyone.config_store import tables
 from tests.api.harness import Harness, Json, response_of
 
 pytestmark = pytest.mark.anyio

@@ -18,7 +18,7 @@ from onebyone.api.entity import Entity
 from onebyone.api.fields import loose_timestamp
 from onebyone.api.openapi import examples
 from onebyone.api.openapi.objects import component
-from onebyone.api.store import tables
+from onebyone.config_store import tables
 from tests.api import generated, harness
 from tests.api.contract import described
 from tests.api.harness import Harness, Json

@@ -11,8 +11,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from loadtests import crowd
-from onebyone.api import tally
-from onebyone.api.store import pieces, schema, tables
+from onebyone.config_store import row_counts, schema, tables, trigrams
 from onebyone.runtime import sql
 from tests.api.harness import Harness, Json
 from tests.support import plans
@@ -178,10 +177,10 @@ async def test_trackers_that_were_there_before(store_url: str, tmp_path: Any, re
     await schema.upgrade(url)
     async with sql.reading(engine) as connection:
         for table in tables.TALLIES:
-            assert await tally.total(connection, table, [table.c.member_id == 1, table.c.state == "active"]) == 2
+            assert await row_counts.total(connection, table, [table.c.member_id == 1, table.c.state == "active"]) == 2
             sums = select(func.sum(tables.TALLIES[table].c.objects))
             assert await connection.scalar(sums) == 4
-            held = select(table.c.id).where(pieces.MayHold(table, 1, "beta"))
+            held = select(table.c.id).where(trigrams.MayHold(table, 1, "beta"))
             assert list(await connection.scalars(held)) == [2]
     await engine.dispose()
 

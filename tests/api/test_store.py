@@ -12,7 +12,7 @@ from sqlalchemy import Connection, insert
 from sqlalchemy.exc import IntegrityError
 
 from onebyone.api.bootstrap import bootstrap
-from onebyone.api.store import schema, tables
+from onebyone.config_store import schema, tables
 from onebyone.runtime import sql
 from onebyone.settings import Settings
 from tests.api.harness import Harness

@@ -9,7 +9,7 @@ import pytest
 
 from onebyone.api.entities import ENTITIES
 from onebyone.api.reports import demand
-from onebyone.api.store import tables
+from onebyone.config_store import tables
 from onebyone.runtime import sql
 from tests.api.harness import PASSWORD, Client, Harness, Json
 

@@ -17,7 +17,7 @@ from onebyone.api.bootstrap import bootstrap
 from onebyone.api.context import ApiContext
 from onebyone.api.publisher import ConfigPublisher
 from onebyone.api.sink import SinkMeter
-from onebyone.api.store import schema
+from onebyone.config_store import schema
 from onebyone.report_store import schema as report_schema
 from onebyone.runtime import logs, redis_client, role, sql, web_server
 from onebyone.settings import Settings

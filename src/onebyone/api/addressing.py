@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.api.entity import Entity
 from onebyone.api.errors import ApiError, not_found
-from onebyone.api.store import tables
+from onebyone.config_store import tables
 
 NOBODY = "0"
 """An id that no object has."""

@@ -13,9 +13,9 @@ from onebyone.api import passwords
 from onebyone.api.bootstrap import add_member, add_user
 from onebyone.api.entities.user import Password
 from onebyone.api.fields import Name
-from onebyone.api.store import tables
 from onebyone.api.work import timestamp
 from onebyone.clock import now_ms
+from onebyone.config_store import tables
 from onebyone.runtime import sql
 from onebyone.settings import Settings
 

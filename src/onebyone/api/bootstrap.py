@@ -9,9 +9,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from onebyone.api import passwords
-from onebyone.api.store import tables
 from onebyone.api.work import Work, timestamp
 from onebyone.clock import now_ms
+from onebyone.config_store import tables
 from onebyone.runtime import sql
 from onebyone.settings import Settings
 

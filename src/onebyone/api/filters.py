@@ -16,7 +16,7 @@ from onebyone.api.entity import Entity, ranges
 from onebyone.api.errors import ApiError
 from onebyone.api.exchange import warn
 from onebyone.api.fields import MAX_ID, loose_timestamp
-from onebyone.api.store import pieces
+from onebyone.config_store import trigrams
 from onebyone.contracts.money import to_micros
 
 VALUES_A_FILTER = 1000
@@ -199,9 +199,9 @@ def _with_pieces(
 ) -> ColumnElement[bool]:
     """A condition on a part of a text, with the index that finds it when there is one."""
     part = text[:LIKE_MAX]
-    if len(part) < pieces.SHORTEST or not pieces.indexed(table, column):
+    if len(part) < trigrams.SHORTEST or not trigrams.indexed(table, column):
         return exact
-    return and_(pieces.MayHold(table, member_id, part), exact)
+    return and_(trigrams.MayHold(table, member_id, part), exact)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
-from onebyone.api import tally
 from onebyone.api.context import ApiContext
 from onebyone.api.entity import Entity
 from onebyone.api.envelope import success
 from onebyone.api.errors import ApiError
 from onebyone.api.request import ApiRequest
+from onebyone.config_store import row_counts
 from onebyone.runtime import sql
 
 
@@ -21,7 +21,7 @@ async def refuse_excess(connection: AsyncConnection, entity: Entity, member_id: 
     """Raises the documented error when the member has no room for one more; runs inside the write that adds it."""
     if limit is None:
         return
-    if await tally.total(connection, entity.table, [entity.table.c.member_id == member_id]) >= limit:
+    if await row_counts.total(connection, entity.table, [entity.table.c.member_id == member_id]) >= limit:
         raise ApiError("LIMIT", f"{entity.service}: the member has reached its limit of {limit}")
 
 

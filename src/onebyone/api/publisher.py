@@ -22,8 +22,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone.api import metrics, records
-from onebyone.api.store import tables
 from onebyone.clock import now_ms
+from onebyone.config_store import tables
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import Head
 from onebyone.runtime import sql

@@ -9,12 +9,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onebyone.api import tally
 from onebyone.api.counts import Counts
 from onebyone.api.entity import Entity, Values
 from onebyone.api.filters import Order
 from onebyone.api.query import Page
-from onebyone.api.store import pieces
+from onebyone.config_store import row_counts, trigrams
 
 
 async def listed(
@@ -32,18 +31,18 @@ async def listed(
     The page's ids come first and alone: an index holds them, and what stands before a page is skipped there.
     """
     table = entity.table
-    matching = [pieces.scope(table.c[entity.scope], where) == member_id, *where]
+    matching = [trigrams.scope(table.c[entity.scope], where) == member_id, *where]
     statement = select(table.c.id).where(*matching).order_by(*(key.clause for key in order)).limit(page.size)
     place = None
     if len(order) == 1:
-        place = await tally.place(connection, table, matching, page.start, descending=order[0].descending)
+        place = await row_counts.place(connection, table, matching, page.start, descending=order[0].descending)
     if place is not None:
         ids = list(await connection.scalars(statement.where(place.bound).offset(place.skip)))
         total = place.total
     else:
         ids = list(await connection.scalars(statement.offset(page.start)))
         ended = len(ids) < page.size and (ids or not page.start)
-        total = page.start + len(ids) if ended else await tally.total(connection, table, matching)
+        total = page.start + len(ids) if ended else await row_counts.total(connection, table, matching)
     if not ids:
         return total, []
     found = await objects(connection, entity, member_id, [table.c.id.in_(ids)], keys, counts)

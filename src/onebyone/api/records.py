@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.api import urls
-from onebyone.api.store import tables
+from onebyone.config_store import tables
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import MemberRecord, TrackerRecord
 from onebyone.contracts.events import Terms

@@ -17,8 +17,8 @@ from onebyone.api import metrics, passwords
 from onebyone.api.context import ApiContext
 from onebyone.api.errors import ApiError, not_found, not_logged_in
 from onebyone.api.request import Caller
-from onebyone.api.store import tables
 from onebyone.api.usage import exceeded
+from onebyone.config_store import tables
 from onebyone.runtime import sql
 
 COOKIE = "HBFAPI_SESSID"

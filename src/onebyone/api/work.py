@@ -17,7 +17,7 @@ from onebyone.api.counts import Counts
 from onebyone.api.errors import ApiError, Fault, not_found
 from onebyone.api.fields import MAX_ID
 from onebyone.api.request import Caller
-from onebyone.api.store import tables
+from onebyone.config_store import tables
 from onebyone.contracts import keys
 from onebyone.runtime import sql
 

@@ -35,8 +35,8 @@ from onebyone.api.fields import (
     TimeZone,
     listed,
 )
-from onebyone.api.store import tables
 from onebyone.api.work import Work
+from onebyone.config_store import tables
 
 
 class _Label(labels.Labelled):

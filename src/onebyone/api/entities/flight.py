@@ -12,8 +12,8 @@ from onebyone.api.entities.budget import moment
 from onebyone.api.entity import Values, ranges
 from onebyone.api.errors import ApiError
 from onebyone.api.fields import loose_timestamp
-from onebyone.api.store import tables
 from onebyone.api.work import timestamp
+from onebyone.config_store import tables
 
 RUNS = ("first_run", "last_run")
 RANGES = tuple(ranges(RUNS))

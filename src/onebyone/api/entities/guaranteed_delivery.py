@@ -12,8 +12,8 @@ from onebyone.api.entities.line_item_parts import FaultAt
 from onebyone.api.entity import Values
 from onebyone.api.exchange import warn
 from onebyone.api.links import Links
-from onebyone.api.store import tables
 from onebyone.api.work import Work
+from onebyone.config_store import tables
 
 EXCLUSIVE = "gd_buying_exclusive"
 _GOALS = {"gd_buying_imp": "impressions", EXCLUSIVE: "percentage"}

@@ -31,8 +31,8 @@ from onebyone.api.fields import (
     listed,
 )
 from onebyone.api.links import Links
-from onebyone.api.store import tables
 from onebyone.api.work import Work
+from onebyone.config_store import tables
 
 ORDERS = Links(tables.line_item_insertion_order, "line_item_id", "insertion_order_id")
 _OWN = ("start_date", "end_date", *budget.BUDGETS)

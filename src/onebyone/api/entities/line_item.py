@@ -18,8 +18,8 @@ from onebyone.api.entities.line_item_parts import Creative, Pixel, auction_event
 from onebyone.api.entities.tracker import Clicktracker, Imptracker
 from onebyone.api.entity import Entity, Reference, Values
 from onebyone.api.errors import not_found
-from onebyone.api.store import tables
 from onebyone.api.work import Work
+from onebyone.config_store import tables
 
 MARGIN_MAX = 100
 """Greatest `revenue_value` of `cost_plus_margin`, where 0.2 is a fifth of the cost: revenue stays far below 64 bits."""

@@ -12,8 +12,8 @@ from onebyone.api import urls
 from onebyone.api.entities import thirdparty_pixel
 from onebyone.api.entity import Entity, Values
 from onebyone.api.fields import Body, Currency, Name, TimeZone
-from onebyone.api.store import tables
 from onebyone.api.work import Work
+from onebyone.config_store import tables
 
 _REDIRECTS = ("redirect_policy", "redirect_domains")
 

@@ -26,8 +26,8 @@ from onebyone.api.fields import (
     TimeZone,
     listed,
 )
-from onebyone.api.store import tables
 from onebyone.api.work import Work
+from onebyone.config_store import tables
 
 _PRICE = ("pricing_type", "cost_cpm", "revshare")
 

@@ -10,8 +10,8 @@ from pydantic import BeforeValidator, Field, StringConstraints
 from onebyone.api.entity import Entity, Reference, Values
 from onebyone.api.errors import Fault
 from onebyone.api.fields import Body, Boolean, Integer, Linked, LongText, Name, ObjectId, State, listed
-from onebyone.api.store import tables
 from onebyone.api.work import Work
+from onebyone.config_store import tables
 
 PlacementCode = Annotated[
     Annotated[str, StringConstraints(max_length=100, pattern=r"^[A-Za-z0-9._%-]+$")] | None,

@@ -28,8 +28,8 @@ from onebyone.api.fields import (
     TimeZone,
     listed,
 )
-from onebyone.api.store import tables
 from onebyone.api.work import Work
+from onebyone.config_store import tables
 
 NEVER = "1970-01-01 00:00:01"
 """`reselling_exposed_on` of a publisher that never was public."""

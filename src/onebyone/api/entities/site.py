@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from onebyone.api.entities.placement import Placement
 from onebyone.api.entity import Entity, Reference, Values
 from onebyone.api.fields import Body, Boolean, Code, Integer, Linked, Name, State, Text100, Text255, listed
-from onebyone.api.store import tables
 from onebyone.api.work import Work
+from onebyone.config_store import tables
 
 Ids = Annotated[list[Linked], Field(max_length=1000), BeforeValidator(listed)]
 

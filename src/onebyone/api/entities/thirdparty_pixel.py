@@ -14,8 +14,8 @@ from onebyone.api.entity import Entity, Reference, Values
 from onebyone.api.errors import not_found
 from onebyone.api.fields import Body, Boolean, Linked, LongText, ObjectId, Text255, listed
 from onebyone.api.links import Links
-from onebyone.api.store import tables
 from onebyone.api.work import Work
+from onebyone.config_store import tables
 
 ADVERTISERS = Links(tables.thirdparty_pixel_advertiser, "thirdparty_pixel_id", "advertiser_id")
 _SCRIPT, _ADDRESS = ("content", "secure_content"), ("url", "secure_url")

@@ -12,8 +12,8 @@ from onebyone.api import urls
 from onebyone.api.entity import Entity, Reference, Values
 from onebyone.api.errors import ApiError
 from onebyone.api.fields import Body, Code, Link, Name, OptionalLink, State
-from onebyone.api.store import tables
 from onebyone.api.work import Work
+from onebyone.config_store import tables
 from onebyone.contracts import keys
 
 

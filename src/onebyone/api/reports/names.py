@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onebyone.api.store import tables
+from onebyone.config_store import tables
 
 Names = Mapping[int, Mapping[str, str]]
 """Id -> field -> text."""

@@ -19,7 +19,7 @@ from onebyone.api.reports.demand import Demand
 from onebyone.api.reports.failure import ReportFailure
 from onebyone.api.reports.table import TableWriter, guard
 from onebyone.api.request import Caller
-from onebyone.api.store.tables import report, user
+from onebyone.config_store.tables import report, user
 from onebyone.runtime import sql
 
 PENDING, READY, ERROR = "pending", "ready", "error"

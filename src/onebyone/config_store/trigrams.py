@@ -16,7 +16,7 @@ from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from onebyone.api.store import tables
+from onebyone.config_store import tables
 
 SHORTEST = 3
 """Characters of a part that the index can find."""

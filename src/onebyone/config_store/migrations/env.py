@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from onebyone.api.store.schema import VERSION_TABLE
-from onebyone.api.store.tables import metadata
+from onebyone.config_store.schema import VERSION_TABLE
+from onebyone.config_store.tables import metadata
 from onebyone.runtime import migration
 
 migration.run(metadata, VERSION_TABLE)

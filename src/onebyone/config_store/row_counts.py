@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.visitors import ExternallyTraversible
 
-from onebyone.api.store import tables
+from onebyone.config_store import tables
 
 Conditions = Sequence[ColumnElement[bool]]
 
