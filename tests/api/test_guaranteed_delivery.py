@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from onebyone.api import records
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import TrackerRecord
+from onebyone.publishing import records
 from tests.api.harness import Harness, Json
 
 pytestmark = pytest.mark.anyio

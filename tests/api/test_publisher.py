@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from onebyone.api.app import Api
-from onebyone.api.publisher import ConfigPublisher
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import Head, MemberRecord, TrackerRecord
+from onebyone.publishing.publisher import ConfigPublisher
 from onebyone.runtime import redis_client
 from tests.api.harness import Harness, Json
 from tests.support.valkey import ValkeyProcess

@@ -15,9 +15,9 @@ from onebyone.api import operator
 from onebyone.api.app import Api
 from onebyone.api.bootstrap import bootstrap
 from onebyone.api.context import ApiContext
-from onebyone.api.publisher import ConfigPublisher
 from onebyone.api.sink import SinkMeter
 from onebyone.config_store import schema
+from onebyone.publishing.publisher import ConfigPublisher
 from onebyone.report_store import schema as report_schema
 from onebyone.runtime import logs, redis_client, role, sql, web_server
 from onebyone.settings import Settings

@@ -21,11 +21,12 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone.api import metrics, records
+from onebyone.api import metrics
 from onebyone.clock import now_ms
 from onebyone.config_store import tables
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import Head
+from onebyone.publishing import records
 from onebyone.runtime import sql
 from onebyone.runtime.redis_client import Unavailable
 

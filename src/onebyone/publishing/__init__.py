@@ -1,0 +1,1 @@
+"""Publishes the configuration store to the cache server."""
