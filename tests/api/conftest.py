@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 
-from onebyone.api import passwords
+from onebyone.auth import passwords
 from tests.api import harness
 from tests.api.harness import Harness
 from tests.support.postgres import PostgresServer

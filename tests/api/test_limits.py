@@ -11,9 +11,10 @@ import httpx
 import pytest
 import redis.asyncio
 
-from onebyone.api import operator, passwords
+from onebyone.api import operator
 from onebyone.api.app import Api
 from onebyone.api.sink import SinkMeter
+from onebyone.auth import passwords
 from onebyone.runtime import redis_client
 from tests.api.harness import MINUTE_MS, PASSWORD, Client, Harness, Json, response_of
 from tests.support.valkey import ValkeyProcess

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from onebyone.api.sessions import HARD_MS, IDLE_MS, TOUCH_MS
+from onebyone.auth.sessions import HARD_MS, IDLE_MS, TOUCH_MS
 from tests.api.harness import PASSWORD, Harness, response_of
 
 pytestmark = pytest.mark.anyio

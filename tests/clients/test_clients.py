@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from onebyone.api.sessions import HARD_MS, IDLE_MS, TOUCH_MS
+from onebyone.auth.sessions import HARD_MS, IDLE_MS, TOUCH_MS
 from tests.clients.conftest import IMPRESSIONS, TRACKERS, StartScript, World
 from tests.clients.script import CLIENTS, HERE, ClientRaised, Script, interpreter, local_environment
 from tests.clients.served_api import ServedApi

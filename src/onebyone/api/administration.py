@@ -9,11 +9,11 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onebyone.api import passwords
 from onebyone.api.bootstrap import add_member, add_user
 from onebyone.api.entities.user import Password
 from onebyone.api.fields import Name
 from onebyone.api.work import timestamp
+from onebyone.auth import passwords
 from onebyone.clock import now_ms
 from onebyone.config_store import tables
 from onebyone.runtime import sql

@@ -27,8 +27,8 @@ from onebyone.api.reports.runs import Runs
 from onebyone.api.reports.service import services as report_services
 from onebyone.api.request import ApiRequest, Handler
 from onebyone.api.service import Service
-from onebyone.api.sessions import COOKIE, Sessions
 from onebyone.api.usage import UsageCounter, refuse_excess
+from onebyone.auth.sessions import COOKIE, Sessions
 
 OPERATOR_PATHS = ("/readyz", "/livez", "/sinkz", "/metrics")
 

@@ -8,8 +8,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from onebyone.api import passwords
 from onebyone.api.work import Work, timestamp
+from onebyone.auth import passwords
 from onebyone.clock import now_ms
 from onebyone.config_store import tables
 from onebyone.runtime import sql

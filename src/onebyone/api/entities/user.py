@@ -10,11 +10,11 @@ from pydantic import AfterValidator
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onebyone.api import passwords
 from onebyone.api.entity import Entity, Values
 from onebyone.api.errors import Fault, not_found
 from onebyone.api.fields import Body, Boolean, Name, ObjectId, State, Text255, TimeZone
 from onebyone.api.work import Work
+from onebyone.auth import passwords
 from onebyone.config_store import tables
 
 _CLASSES = tuple(re.compile(pattern) for pattern in ("[A-Z]", "[a-z]", "[0-9]", "[^A-Za-z0-9]"))

@@ -12,7 +12,7 @@ from onebyone.api.catalogue import CURRENCIES
 from onebyone.api.entities import ENTITIES
 from onebyone.api.openapi import envelopes, health, nested, objects, parameters, reference, reports, services
 from onebyone.api.openapi.fields import Schema
-from onebyone.api.sessions import COOKIE
+from onebyone.auth.sessions import COOKIE
 
 _ABOUT = """\
 Impression and click trackers, and what they need: advertisers, line items, publishers, placements, payment rules.
