@@ -19,13 +19,13 @@ from onebyone.api import operator as api_operator
 from onebyone.api.context import ApiContext
 from onebyone.api.entities import ENTITIES
 from onebyone.api.entity import Entity
-from onebyone.api.reports.runs import Runs
-from onebyone.api.reports.service import services as report_services
 from onebyone.cli import app
 from onebyone.contracts.events import Event
 from onebyone.edge import ops_endpoints as edge_operator
 from onebyone.edge.tags.decision import PATHS
 from onebyone.edge.tags.reasons import Reason
+from onebyone.reports.runs import Runs
+from onebyone.reports.service import services as report_services
 from onebyone.settings import Settings
 
 ROOT = Path(__file__).parents[1]

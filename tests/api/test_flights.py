@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy.dialects import sqlite
 
-from onebyone.api.counts import _edges
+from onebyone.reports.delivery_stats import _edges
 from tests.api.harness import Harness, Json
 from tests.api.reports.desk import Desk, moment
 from tests.api.test_guaranteed_delivery import create, order  # noqa: F401

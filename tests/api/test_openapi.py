@@ -17,8 +17,8 @@ from onebyone.api.entities import ENTITIES
 from onebyone.api.entity import Entity
 from onebyone.api.openapi import examples, pages
 from onebyone.api.openapi.objects import component
-from onebyone.api.reports.runs import Runs
-from onebyone.api.reports.service import services as report_services
+from onebyone.reports.runs import Runs
+from onebyone.reports.service import services as report_services
 from onebyone.settings import Settings
 from tests.api.contract import described
 from tests.api.harness import Harness, Json, response_of

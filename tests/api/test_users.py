@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from onebyone.api.entities import ENTITIES
-from onebyone.api.reports import demand
 from onebyone.config_store import tables
+from onebyone.reports import report_request
 from onebyone.runtime import sql
 from tests.api.harness import PASSWORD, Client, Harness, Json
 
@@ -127,14 +127,14 @@ async def test_limited_users(api: Harness, kind: str) -> None:
 async def test_reports_of_limited_users(api: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     mine, foreign = await api.world(), await api.world()
     limited = await user(api, "limited", user_type="advertiser", advertiser_id=mine["advertiser"])
-    parsed: list[demand.Demand] = []
-    parse = demand.parse
+    parsed: list[report_request.Demand] = []
+    parse = report_request.parse
 
-    def spy(*arguments: Any) -> demand.Demand:
+    def spy(*arguments: Any) -> report_request.Demand:
         parsed.append(parse(*arguments))
         return parsed[-1]
 
-    monkeypatch.setattr(demand, "parse", spy)
+    monkeypatch.setattr(report_request, "parse", spy)
     wanted: Json = {"report_type": "network_analytics", "columns": ["imps"], "report_interval": "today"}
     made = await limited.call("POST", "report", {"report": wanted}, advertiser_id=foreign["advertiser"])
     assert parsed[0].filters == {"advertiser_id": (mine["advertiser"],)}

@@ -23,12 +23,12 @@ from onebyone.api.fields import MAX_ID
 from onebyone.api.limits import ObjectLimits
 from onebyone.api.lookup import Lookup
 from onebyone.api.openapi.pages import Pages
-from onebyone.api.reports.runs import Runs
-from onebyone.api.reports.service import services as report_services
 from onebyone.api.request import ApiRequest, Handler
 from onebyone.api.service import Service
 from onebyone.api.usage import UsageCounter, refuse_excess
 from onebyone.auth.sessions import COOKIE, Sessions
+from onebyone.reports.runs import Runs
+from onebyone.reports.service import services as report_services
 
 OPERATOR_PATHS = ("/readyz", "/livez", "/sinkz", "/metrics")
 

@@ -9,8 +9,8 @@ from typing import Protocol
 import redis.asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone.api.counts import Counts
 from onebyone.clock import now_ms
+from onebyone.reports.delivery_stats import Counts
 from onebyone.settings import Settings
 
 

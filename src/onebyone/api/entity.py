@@ -12,9 +12,9 @@ from pydantic import BaseModel
 from sqlalchemy import ColumnElement, Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onebyone.api.counts import Counts
 from onebyone.api.fields import MICROS, Body
 from onebyone.api.work import Work
+from onebyone.reports.delivery_stats import Counts
 
 Values = dict[str, Any]
 

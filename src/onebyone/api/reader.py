@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onebyone.api.counts import Counts
 from onebyone.api.entity import Entity, Values
 from onebyone.api.filters import Order
 from onebyone.api.query import Page
 from onebyone.config_store import row_counts, trigrams
+from onebyone.reports.delivery_stats import Counts
 
 
 async def listed(

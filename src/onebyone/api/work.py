@@ -13,12 +13,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.api.context import ApiContext
-from onebyone.api.counts import Counts
 from onebyone.api.errors import ApiError, Fault, not_found
 from onebyone.api.fields import MAX_ID
 from onebyone.api.request import Caller
 from onebyone.config_store import tables
 from onebyone.contracts import keys
+from onebyone.reports.delivery_stats import Counts
 from onebyone.runtime import sql
 
 KEYS_A_VERSION = 1000

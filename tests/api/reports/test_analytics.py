@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from onebyone.api.reports.columns import ANALYTICS
+from onebyone.reports.columns import ANALYTICS
 from tests.api.harness import Json
 from tests.api.reports.desk import Desk, moment
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from onebyone.api.reports import feed
-from onebyone.api.reports.columns import FEEDS
 from onebyone.clock import now_ms
+from onebyone.reports import feed
+from onebyone.reports.columns import FEEDS
 from tests.api.harness import Json
 from tests.api.reports.desk import Desk
 

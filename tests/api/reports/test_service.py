@@ -10,9 +10,9 @@ import orjson
 import pytest
 from sqlalchemy import text
 
-from onebyone.api.reports import analytics, runs, service
-from onebyone.api.reports.columns import ANALYTICS, FEEDS
-from onebyone.api.reports.failure import ReportFailure
+from onebyone.reports import analytics, runs, service
+from onebyone.reports.columns import ANALYTICS, FEEDS
+from onebyone.reports.failure import ReportFailure
 from onebyone.runtime import sql
 from tests.api.harness import Json
 from tests.api.reports.desk import Desk

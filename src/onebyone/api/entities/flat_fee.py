@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
-from onebyone.api.counts import Counts, Run
 from onebyone.api.entities.budget import moment
 from onebyone.api.entity import Values
+from onebyone.reports.delivery_stats import Counts, Run
 
 Status = Literal["pending", "processing", "allocated"]
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import BindParameter, ColumnElement, bindparam, false
 
 from onebyone.api import query as queries
-from onebyone.api.counts import Counts, Run
 from onebyone.api.entities.budget import moment
 from onebyone.api.entity import Values, ranges
 from onebyone.api.errors import ApiError
 from onebyone.api.fields import loose_timestamp
 from onebyone.api.work import timestamp
 from onebyone.config_store import tables
+from onebyone.reports.delivery_stats import Counts, Run
 
 RUNS = ("first_run", "last_run")
 RANGES = tuple(ranges(RUNS))

@@ -11,7 +11,6 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.api import labels
-from onebyone.api.counts import Counts
 from onebyone.api.entities import budget, guaranteed_delivery
 from onebyone.api.entity import Entity, Reference, Values
 from onebyone.api.fields import (
@@ -33,6 +32,7 @@ from onebyone.api.fields import (
 from onebyone.api.links import Links
 from onebyone.api.work import Work
 from onebyone.config_store import tables
+from onebyone.reports.delivery_stats import Counts
 
 ORDERS = Links(tables.line_item_insertion_order, "line_item_id", "insertion_order_id")
 _OWN = ("start_date", "end_date", *budget.BUDGETS)

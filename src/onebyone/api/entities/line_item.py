@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.api import labels
-from onebyone.api.counts import Counts
 from onebyone.api.entities import budget, flat_fee, flight, guaranteed_delivery
 from onebyone.api.entities.insertion_order import ORDERS, brief
 from onebyone.api.entities.line_item_body import FIXED, OUTPUT, LineItemBody
@@ -20,6 +19,7 @@ from onebyone.api.entity import Entity, Reference, Values
 from onebyone.api.errors import not_found
 from onebyone.api.work import Work
 from onebyone.config_store import tables
+from onebyone.reports.delivery_stats import Counts
 
 MARGIN_MAX = 100
 """Greatest `revenue_value` of `cost_plus_margin`, where 0.2 is a fifth of the cost: revenue stays far below 64 bits."""

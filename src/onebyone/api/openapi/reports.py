@@ -10,9 +10,9 @@ from onebyone.api.openapi.fields import MOMENT, Schema, nullable
 from onebyone.api.openapi.nested import FLAG, INTEGER, TEXT
 from onebyone.api.openapi.parameters import parameter
 from onebyone.api.openapi.services import operation
-from onebyone.api.reports import demand, runs
-from onebyone.api.reports.columns import ANALYTICS, FEEDS, Dimension, Metric
-from onebyone.api.reports.window import INTERVALS
+from onebyone.reports import report_request, runs
+from onebyone.reports.columns import ANALYTICS, FEEDS, Dimension, Metric
+from onebyone.reports.time_ranges import INTERVALS
 
 _ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 _HOUR: Schema = {
@@ -21,7 +21,7 @@ _HOUR: Schema = {
     "examples": ["2026-03-01", "2026-03-01 10:00:00"],
 }
 _INTEGERS: Schema = {
-    "anyOf": [INTEGER, {"type": "array", "items": INTEGER, "minItems": 1, "maxItems": demand.FILTER_VALUES}]
+    "anyOf": [INTEGER, {"type": "array", "items": INTEGER, "minItems": 1, "maxItems": report_request.FILTER_VALUES}]
 }
 
 
@@ -38,7 +38,7 @@ def _names(columns: Iterable[str]) -> Schema:
 
 
 def _list(items: Schema) -> Schema:
-    return {"type": "array", "items": items, "maxItems": demand.LIST_LENGTH}
+    return {"type": "array", "items": items, "maxItems": report_request.LIST_LENGTH}
 
 
 def _common(report_type: str, columns: Iterable[str]) -> Schema:
@@ -48,8 +48,8 @@ def _common(report_type: str, columns: Iterable[str]) -> Schema:
         "start_date": _HOUR,
         "end_date": {**_HOUR, "description": "Exclusive."},
         "timezone": {"$ref": "#/components/schemas/TimeZone"},
-        "name": {"type": "string", "maxLength": demand.NAME_LENGTH},
-        "format": _names(demand.FORMATS),
+        "name": {"type": "string", "maxLength": report_request.NAME_LENGTH},
+        "format": _names(report_request.FORMATS),
         "reporting_decimal_type": _names(("decimal", "comma")),
         "escape_fields": FLAG,
         "offset": {"type": "integer", "minimum": 0},
@@ -61,7 +61,7 @@ def _aggregated(report_type: str) -> Schema:
     columns = ANALYTICS[report_type]
     filters = [name for name, column in columns.items() if isinstance(column, Dimension) and column.filterable]
     metrics = [name for name, column in columns.items() if isinstance(column, Metric)]
-    having = closed({"operator": _names(demand.OPERATORS), "value": {"type": "number"}})
+    having = closed({"operator": _names(report_request.OPERATORS), "value": {"type": "number"}})
     properties: Schema = {
         **_common(report_type, columns),
         "report_interval": {**_names(INTERVALS), "description": "This, or `start_date` and `end_date`."},
@@ -82,7 +82,8 @@ def _feed(report_type: str) -> Schema:
     return {
         "type": "object",
         "description": (
-            f"One row an event. At most {demand.FEED_HOURS} hours of the last {demand.FEED_DAYS} days; no filters."
+            f"One row an event. At most {report_request.FEED_HOURS} hours of the last {report_request.FEED_DAYS} days; "
+            "no filters."
         ),
         "properties": _common(report_type, FEEDS[report_type]),
         "required": ["report_type", "columns", "start_date", "end_date"],

@@ -13,13 +13,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from onebyone.api.context import ApiContext
 from onebyone.api.errors import ApiError
-from onebyone.api.reports import analytics, feed
-from onebyone.api.reports.columns import FEEDS
-from onebyone.api.reports.demand import Demand
-from onebyone.api.reports.failure import ReportFailure
-from onebyone.api.reports.table import TableWriter, guard
 from onebyone.api.request import Caller
 from onebyone.config_store.tables import report, user
+from onebyone.reports import analytics, feed
+from onebyone.reports.columns import FEEDS
+from onebyone.reports.failure import ReportFailure
+from onebyone.reports.report_request import Demand
+from onebyone.reports.table import TableWriter, guard
 from onebyone.runtime import sql
 
 PENDING, READY, ERROR = "pending", "ready", "error"

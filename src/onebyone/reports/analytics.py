@@ -11,14 +11,14 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, case, func, select
 
 from onebyone.api.context import ApiContext
-from onebyone.api.reports import names
-from onebyone.api.reports.columns import ANALYTICS, IMP_TYPES, Dimension, Metric, Sums, show_number
-from onebyone.api.reports.demand import Condition, Demand
-from onebyone.api.reports.failure import ReportFailure
-from onebyone.api.reports.table import TableWriter, guard
-from onebyone.api.reports.window import DAY, HOUR, Window, local_hours, local_months
 from onebyone.contracts.money import NANOS
 from onebyone.report_store.tables import hourly
+from onebyone.reports import names
+from onebyone.reports.columns import ANALYTICS, IMP_TYPES, Dimension, Metric, Sums, show_number
+from onebyone.reports.failure import ReportFailure
+from onebyone.reports.report_request import Condition, Demand
+from onebyone.reports.table import TableWriter, guard
+from onebyone.reports.time_ranges import DAY, HOUR, Window, local_hours, local_months
 from onebyone.runtime import sql
 
 GROUPS_MAX = 500_000

@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import BigInteger, case, column, func, select, values
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone.api.reports import window
 from onebyone.contracts.money import NANOS
 from onebyone.report_store.tables import hourly
+from onebyone.reports import time_ranges
 from onebyone.runtime import sql
 
 CHUNK = 500
-INTERVALS = ("today", "yesterday", "last_7_days", window.LIFETIME)
+INTERVALS = ("today", "yesterday", "last_7_days", time_ranges.LIFETIME)
 """Intervals of `all_stats`."""
 
 
@@ -46,7 +46,7 @@ class Counts:
         """Sums of each line item by interval; days are days of UTC."""
         found: dict[int, list[dict[str, Any]]] = {line_item: [] for line_item in line_items}
         for interval in INTERVALS:
-            span = window.named(interval, self.now_ms, ZoneInfo("UTC"))
+            span = time_ranges.named(interval, self.now_ms, ZoneInfo("UTC"))
             within = (hourly.c.hour >= span.start, hourly.c.hour < span.end)
             sums: dict[int, dict[str, Any]] = {}
             async for rows in self._chunks(line_items, _sums, *within):

@@ -15,10 +15,10 @@ from onebyone.api import envelope
 from onebyone.api.context import ApiContext
 from onebyone.api.envelope import success
 from onebyone.api.errors import ApiError, not_found
-from onebyone.api.reports import demand, meta, runs, table
-from onebyone.api.reports.columns import FEEDS
-from onebyone.api.reports.runs import Runs
 from onebyone.api.request import ApiRequest, Handler
+from onebyone.reports import meta, report_request, runs, table
+from onebyone.reports.columns import FEEDS
+from onebyone.reports.runs import Runs
 
 WAIT_SECONDS = 10.0
 """How long a download waits for a report that is pending."""
@@ -43,7 +43,7 @@ class _Reports:
         if request.method == "POST":
             limit = request.caller.limit
             query = request.query if limit is None else {**request.query, limit[0]: str(limit[1])}
-            wanted = demand.parse(request.body, query, self._context.clock())
+            wanted = report_request.parse(request.body, query, self._context.clock())
             if limit is not None and wanted.report_type in FEEDS:
                 raise ApiError("UNAUTH", "a feed shows the whole member and has no filters")
             return success({"report_id": await self._runs.start(request.caller, wanted)})

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from onebyone.api.errors import ApiError
-from onebyone.api.reports.columns import ANALYTICS, FEEDS, Dimension, Metric
-from onebyone.api.reports.window import INTERVALS
+from onebyone.reports.columns import ANALYTICS, FEEDS, Dimension, Metric
+from onebyone.reports.time_ranges import INTERVALS
 
 
 def describe(report_type: str) -> dict[str, Any]:

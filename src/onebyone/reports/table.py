@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import zstandard
 
-from onebyone.api.reports.demand import Demand
+from onebyone.reports.report_request import Demand
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

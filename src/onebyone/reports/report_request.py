@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from onebyone.api.errors import Fault, refuse
-from onebyone.api.reports import window
-from onebyone.api.reports.columns import ANALYTICS, FEEDS, Dimension, Metric
-from onebyone.api.reports.window import Window
+from onebyone.reports import time_ranges
+from onebyone.reports.columns import ANALYTICS, FEEDS, Dimension, Metric
+from onebyone.reports.time_ranges import Window
 
 EASTERN = "EST5EDT"
 FILTER_VALUES = 1000
@@ -230,7 +230,7 @@ class _Parser:
 
     def _window(self, feed: bool) -> Window | None:
         zone_name = self._given.get("timezone", "UTC" if feed else EASTERN)
-        if not isinstance(zone_name, str) or zone_name not in window.zones():
+        if not isinstance(zone_name, str) or zone_name not in time_ranges.zones():
             self._fault("timezone", "not a known time zone")
             return None
         zone = ZoneInfo(zone_name)
@@ -240,11 +240,11 @@ class _Parser:
             self._fault("report_interval", "not allowed here" if feed else "give this, or start_date and end_date")
             return None
         if interval is not None or not (dates or feed):
-            if interval not in window.INTERVALS:
-                self._fault("report_interval", f"must be one of {', '.join(window.INTERVALS)}")
+            if interval not in time_ranges.INTERVALS:
+                self._fault("report_interval", f"must be one of {', '.join(time_ranges.INTERVALS)}")
                 return None
             try:
-                return window.named(interval, self._now_ms, zone)
+                return time_ranges.named(interval, self._now_ms, zone)
             except ValueError as error:
                 self._fault("timezone", str(error))
                 return None
@@ -254,19 +254,19 @@ class _Parser:
         times = []
         for name in ("start_date", "end_date"):
             try:
-                times.append(window.parse_time(self._given.get(name)))
+                times.append(time_ranges.parse_time(self._given.get(name)))
             except ValueError as error:
                 self._fault(name, str(error) if name in self._given else "required")
         if len(times) < 2:
             return None
         try:
-            found = window.between(times[0], times[1], zone)
+            found = time_ranges.between(times[0], times[1], zone)
         except ValueError as error:
             self._fault("timezone" if "zone" in str(error) else "end_date", str(error))
             return None
         if feed and times[1] - times[0] > timedelta(hours=FEED_HOURS):
             self._fault("end_date", f"must be at most {FEED_HOURS} hours after start_date")
-        if feed and found.start < self._now_ms // 1000 - FEED_DAYS * window.DAY:
+        if feed and found.start < self._now_ms // 1000 - FEED_DAYS * time_ranges.DAY:
             self._fault("start_date", f"must be within the last {FEED_DAYS} days")
         return found
 
