@@ -24,9 +24,9 @@ from starlette.types import ASGIApp
 
 from loadtests import bare_api, crowd
 from onebyone.api.app import Api
-from onebyone.api.bootstrap import bootstrap
-from onebyone.api.context import ApiContext
 from onebyone.config_store import schema
+from onebyone.resources.admin.bootstrap import bootstrap
+from onebyone.resources.context import ApiContext
 from onebyone.runtime import sql
 from onebyone.settings import Settings
 from tests.support import plans, postgres

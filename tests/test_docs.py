@@ -14,11 +14,7 @@ from pydantic import SecretStr
 from starlette.routing import Route
 from typer.main import get_command
 
-from onebyone.api import catalogue
 from onebyone.api import operator as api_operator
-from onebyone.api.context import ApiContext
-from onebyone.api.entities import ENTITIES
-from onebyone.api.entity import Entity
 from onebyone.cli import app
 from onebyone.contracts.events import Event
 from onebyone.edge import ops_endpoints as edge_operator
@@ -26,6 +22,10 @@ from onebyone.edge.tags.decision import PATHS
 from onebyone.edge.tags.reasons import Reason
 from onebyone.reports.runs import Runs
 from onebyone.reports.service import services as report_services
+from onebyone.resources.context import ApiContext
+from onebyone.resources.entities import ENTITIES
+from onebyone.resources.entity import Entity
+from onebyone.resources.lists import catalogue
 from onebyone.settings import Settings
 
 ROOT = Path(__file__).parents[1]

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 from sqlalchemy import BigInteger, Column
 
-from onebyone.api.entity import Entity, Reference, Values
-from onebyone.api.fields import (
+from onebyone.config_store import tables
+from onebyone.resources.entity import Entity, Reference, Values
+from onebyone.resources.fields import (
     Body,
     Boolean,
     Code,
@@ -21,8 +22,7 @@ from onebyone.api.fields import (
     Timestamp,
     listed,
 )
-from onebyone.api.work import Work
-from onebyone.config_store import tables
+from onebyone.resources.unit_of_work import Work
 
 TABLE = tables.entity(
     "deal",

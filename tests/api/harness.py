@@ -11,14 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone.api import operator
 from onebyone.api.app import Api
-from onebyone.api.bootstrap import add_member, add_user, bootstrap
-from onebyone.api.context import ApiContext
 from onebyone.api.sink import SinkMeter
 from onebyone.auth import passwords
 from onebyone.clock import now_ms
 from onebyone.config_store import schema
 from onebyone.report_store import schema as report_schema
 from onebyone.reports.runs import Runs
+from onebyone.resources.admin.bootstrap import add_member, add_user, bootstrap
+from onebyone.resources.context import ApiContext
 from onebyone.runtime import sql
 from onebyone.settings import Settings
 from tests.api import contract

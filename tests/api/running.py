@@ -13,9 +13,9 @@ from pydantic import SecretStr
 
 from onebyone.api import operator
 from onebyone.api.app import Api
-from onebyone.api.context import ApiContext
 from onebyone.api.sink import SinkMeter
 from onebyone.report_store import schema as report_schema
+from onebyone.resources.context import ApiContext
 from onebyone.runtime import sql
 from onebyone.runtime.web_server import BoundedProtocol
 from onebyone.settings import Settings

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from onebyone.api.entities import ENTITIES
-from onebyone.api.entity import Entity
 from onebyone.config_store import tables
+from onebyone.resources.entities import ENTITIES
+from onebyone.resources.entity import Entity
 from tests.api.harness import Harness, Json, response_of
 
 pytestmark = pytest.mark.anyio

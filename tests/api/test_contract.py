@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from onebyone.api.entities import ENTITIES
+from onebyone.resources.entities import ENTITIES
 from tests.api import contract_run
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from onebyone.api import shapes
-from onebyone.api.entities import ENTITIES
-from onebyone.api.entity import Entity
+from onebyone.resources import field_shapes
+from onebyone.resources.entities import ENTITIES
+from onebyone.resources.entity import Entity
 from tests.api.documented import DEFAULTS, FIELDS, LENGTHS, NOT_SHOWN, READ_ONLY, VALUES
 from tests.api.harness import Harness, Json
 from tests.api.test_guaranteed_delivery import guaranteed, order  # noqa: F401
@@ -112,7 +112,7 @@ def model_of(service: str, path: str) -> tuple[type[BaseModel], str]:
     model: type[BaseModel] = FIVE[service].body
     *way, last = path.split(".")
     for step in way:
-        inner = shapes.of_field(model.model_fields[step]).model
+        inner = field_shapes.of_field(model.model_fields[step]).model
         assert inner is not None
         model = inner
     return model, last
@@ -263,8 +263,12 @@ async def test_plain_fields_are_kept(api: Harness, service: str) -> None:
         row_id = world[service]
     tried = 0
     for name, field in FIVE[service].body.model_fields.items():
-        shape = shapes.of_field(field)
-        if shape.word not in shapes.SCALARS or name in DECIDED_BY_OTHERS.get(service, ()) or field.annotation is None:
+        shape = field_shapes.of_field(field)
+        if (
+            shape.word not in field_shapes.SCALARS
+            or name in DECIDED_BY_OTHERS.get(service, ())
+            or field.annotation is None
+        ):
             continue
         if field.annotation is type(None):
             continue
@@ -277,7 +281,7 @@ async def test_plain_fields_are_kept(api: Harness, service: str) -> None:
     assert tried > 1
 
 
-def _another(name: str, shape: shapes.Shape, now: Any) -> tuple[Any, Any]:
+def _another(name: str, shape: field_shapes.Shape, now: Any) -> tuple[Any, Any]:
     """What is sent, and what must be shown then."""
     if name in TEXTS:
         return TEXTS[name], TEXTS[name]

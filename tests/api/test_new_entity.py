@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from onebyone.api.entities import ENTITIES
 from onebyone.config_store import tables
+from onebyone.resources.entities import ENTITIES
 from onebyone.runtime import sql
 from tests.api import contract, deal, harness
 from tests.api.harness import Harness, Json

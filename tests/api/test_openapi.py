@@ -11,14 +11,16 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
 
-from onebyone.api import catalogue, filters, operator
-from onebyone.api.context import ApiContext
-from onebyone.api.entities import ENTITIES
-from onebyone.api.entity import Entity
+from onebyone.api import operator
 from onebyone.api.openapi import examples, pages
 from onebyone.api.openapi.objects import component
 from onebyone.reports.runs import Runs
 from onebyone.reports.service import services as report_services
+from onebyone.resources import filters
+from onebyone.resources.context import ApiContext
+from onebyone.resources.entities import ENTITIES
+from onebyone.resources.entity import Entity
+from onebyone.resources.lists import catalogue
 from onebyone.settings import Settings
 from tests.api.contract import described
 from tests.api.harness import Harness, Json, response_of

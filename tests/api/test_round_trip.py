@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from onebyone.api.entities import ENTITIES
-from onebyone.api.entity import Entity
-from onebyone.api.fields import loose_timestamp
 from onebyone.api.openapi import examples
 from onebyone.api.openapi.objects import component
 from onebyone.config_store import tables
+from onebyone.resources.entities import ENTITIES
+from onebyone.resources.entity import Entity
+from onebyone.resources.fields import loose_timestamp
 from tests.api import generated, harness
 from tests.api.contract import described
 from tests.api.harness import Harness, Json

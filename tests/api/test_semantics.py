@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from onebyone.api.entities import ENTITIES
-from onebyone.api.entity import Entity
+from onebyone.resources.entities import ENTITIES
+from onebyone.resources.entity import Entity
 from tests.api.harness import Harness, Json
 
 pytestmark = pytest.mark.anyio

@@ -11,8 +11,8 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import IntegrityError
 
-from onebyone.api.bootstrap import bootstrap
 from onebyone.config_store import schema, tables
+from onebyone.resources.admin.bootstrap import bootstrap
 from onebyone.runtime import sql
 from onebyone.settings import Settings
 from tests.api.harness import Harness

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from onebyone.api.entities import ENTITIES
 from onebyone.config_store import tables
 from onebyone.reports import report_request
+from onebyone.resources.entities import ENTITIES
 from onebyone.runtime import sql
 from tests.api.harness import PASSWORD, Client, Harness, Json
 

@@ -13,12 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone.api import operator
 from onebyone.api.app import Api
-from onebyone.api.bootstrap import bootstrap
-from onebyone.api.context import ApiContext
 from onebyone.api.sink import SinkMeter
 from onebyone.config_store import schema
 from onebyone.publishing.publisher import ConfigPublisher
 from onebyone.report_store import schema as report_schema
+from onebyone.resources.admin.bootstrap import bootstrap
+from onebyone.resources.context import ApiContext
 from onebyone.runtime import logs, redis_client, role, sql, web_server
 from onebyone.settings import Settings
 

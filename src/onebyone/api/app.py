@@ -14,21 +14,22 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from onebyone.api import body, catalogue, exchange, metrics, parameters
-from onebyone.api.context import ApiContext
-from onebyone.api.entities import ENTITIES
+from onebyone.api import body, exchange, metrics, parameters
 from onebyone.api.envelope import failure, success
-from onebyone.api.errors import ApiError
-from onebyone.api.fields import MAX_ID
-from onebyone.api.limits import ObjectLimits
-from onebyone.api.lookup import Lookup
 from onebyone.api.openapi.pages import Pages
 from onebyone.api.request import ApiRequest, Handler
-from onebyone.api.service import Service
 from onebyone.api.usage import UsageCounter, refuse_excess
 from onebyone.auth.sessions import COOKIE, Sessions
+from onebyone.errors import ApiError
 from onebyone.reports.runs import Runs
 from onebyone.reports.service import services as report_services
+from onebyone.resources.context import ApiContext
+from onebyone.resources.entities import ENTITIES
+from onebyone.resources.fields import MAX_ID
+from onebyone.resources.lists import catalogue
+from onebyone.resources.lists.lookup import Lookup
+from onebyone.resources.object_limits import ObjectLimits
+from onebyone.resources.service import Service
 
 OPERATOR_PATHS = ("/readyz", "/livez", "/sinkz", "/metrics")
 

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 
-from onebyone.api.errors import ApiError, Fault, refuse
+from onebyone.errors import ApiError, Fault, refuse
 
 BODY_MAX = 1024 * 1024
 

@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from onebyone import __version__
 from onebyone.api import exchange
-from onebyone.api.errors import ApiError
 from onebyone.api.usage import WINDOW_SECONDS
+from onebyone.errors import ApiError
 
 NOT_FOUND = "not_found"
 """`output_term` of an answer without a payload object."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from onebyone.api.errors import ApiError
+from onebyone.errors import ApiError
 
 
 def joined(query: Mapping[str, str], body: Any) -> dict[str, str]:

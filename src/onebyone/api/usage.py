@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import redis.asyncio
 
-from onebyone.api.errors import ApiError
 from onebyone.contracts import keys
+from onebyone.errors import ApiError
 from onebyone.runtime.redis_client import Unavailable
 from onebyone.settings import Settings
 

@@ -14,12 +14,12 @@ from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.api import metrics
-from onebyone.api.context import ApiContext
-from onebyone.api.errors import ApiError, not_found, not_logged_in
 from onebyone.api.request import Caller
 from onebyone.api.usage import exceeded
 from onebyone.auth import passwords
 from onebyone.config_store import tables
+from onebyone.errors import ApiError, not_found, not_logged_in
+from onebyone.resources.context import ApiContext
 from onebyone.runtime import sql
 
 COOKIE = "HBFAPI_SESSID"

@@ -15,11 +15,11 @@ Member = Annotated[int, typer.Option("--member", help="Id of the member.")]
 
 
 def _ask(name: str, *arguments: object, **options: object) -> Any:
-    """Runs a function of `api/administration.py` on the store of the settings; faults are one line."""
+    """Runs a function of `resources/admin/administration.py` on the store of the settings; faults are one line."""
     from pydantic import ValidationError
     from sqlalchemy.exc import SQLAlchemyError
 
-    from onebyone.api import administration
+    from onebyone.resources.admin import administration
     from onebyone.settings import Settings
 
     try:

@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onebyone.api import urls
 from onebyone.config_store import tables
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import MemberRecord, TrackerRecord
 from onebyone.contracts.events import Terms
+from onebyone.resources import urls
 
 Records = dict[str, bytes | None]
 """Redis key -> encoded record; None is a record that must go."""

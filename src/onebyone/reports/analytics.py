@@ -10,7 +10,6 @@ from typing import Any, cast
 
 from sqlalchemy import ColumnElement, case, func, select
 
-from onebyone.api.context import ApiContext
 from onebyone.contracts.money import NANOS
 from onebyone.report_store.tables import hourly
 from onebyone.reports import names
@@ -19,6 +18,7 @@ from onebyone.reports.failure import ReportFailure
 from onebyone.reports.report_request import Condition, Demand
 from onebyone.reports.table import TableWriter, guard
 from onebyone.reports.time_ranges import DAY, HOUR, Window, local_hours, local_months
+from onebyone.resources.context import ApiContext
 from onebyone.runtime import sql
 
 GROUPS_MAX = 500_000

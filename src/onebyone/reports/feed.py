@@ -8,13 +8,13 @@ from typing import Any
 
 from sqlalchemy import select, tuple_
 
-from onebyone.api.context import ApiContext
 from onebyone.report_store.tables import clicks
 from onebyone.reports.columns import FEEDS, FeedColumn
 from onebyone.reports.failure import ReportFailure
 from onebyone.reports.report_request import Demand
 from onebyone.reports.table import TableWriter, guard
 from onebyone.reports.time_ranges import Window
+from onebyone.resources.context import ApiContext
 from onebyone.runtime import sql
 
 PAGE_ROWS = 5000

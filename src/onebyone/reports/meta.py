@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from onebyone.api.errors import ApiError
+from onebyone.errors import ApiError
 from onebyone.reports.columns import ANALYTICS, FEEDS, Dimension, Metric
 from onebyone.reports.time_ranges import INTERVALS
 

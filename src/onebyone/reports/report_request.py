@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from onebyone.api.errors import Fault, refuse
+from onebyone.errors import Fault, refuse
 from onebyone.reports import time_ranges
 from onebyone.reports.columns import ANALYTICS, FEEDS, Dimension, Metric
 from onebyone.reports.time_ranges import Window

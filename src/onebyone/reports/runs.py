@@ -11,15 +11,15 @@ import structlog
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from onebyone.api.context import ApiContext
-from onebyone.api.errors import ApiError
 from onebyone.api.request import Caller
 from onebyone.config_store.tables import report, user
+from onebyone.errors import ApiError
 from onebyone.reports import analytics, feed
 from onebyone.reports.columns import FEEDS
 from onebyone.reports.failure import ReportFailure
 from onebyone.reports.report_request import Demand
 from onebyone.reports.table import TableWriter, guard
+from onebyone.resources.context import ApiContext
 from onebyone.runtime import sql
 
 PENDING, READY, ERROR = "pending", "ready", "error"

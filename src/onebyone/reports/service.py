@@ -12,13 +12,13 @@ from sqlalchemy import Row
 from starlette.responses import Response
 
 from onebyone.api import envelope
-from onebyone.api.context import ApiContext
 from onebyone.api.envelope import success
-from onebyone.api.errors import ApiError, not_found
 from onebyone.api.request import ApiRequest, Handler
+from onebyone.errors import ApiError, not_found
 from onebyone.reports import meta, report_request, runs, table
 from onebyone.reports.columns import FEEDS
 from onebyone.reports.runs import Runs
+from onebyone.resources.context import ApiContext
 
 WAIT_SECONDS = 10.0
 """How long a download waits for a report that is pending."""

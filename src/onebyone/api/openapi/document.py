@@ -7,12 +7,12 @@ from functools import cache
 import orjson
 
 from onebyone import __version__
-from onebyone.api import fields
-from onebyone.api.catalogue import CURRENCIES
-from onebyone.api.entities import ENTITIES
 from onebyone.api.openapi import envelopes, health, nested, objects, parameters, reference, reports, services
 from onebyone.api.openapi.fields import Schema
 from onebyone.auth.sessions import COOKIE
+from onebyone.resources import fields
+from onebyone.resources.entities import ENTITIES
+from onebyone.resources.lists.catalogue import CURRENCIES
 
 _ABOUT = """\
 Impression and click trackers, and what they need: advertisers, line items, publishers, placements, payment rules.

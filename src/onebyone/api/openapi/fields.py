@@ -11,9 +11,9 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import AfterValidator, BaseModel, StringConstraints
 from pydantic.fields import FieldInfo
 
-from onebyone.api import fields, urls
-from onebyone.api.entities import thirdparty_pixel, tracker, user
-from onebyone.api.fields import DATE
+from onebyone.resources import fields, urls
+from onebyone.resources.entities import thirdparty_pixel, tracker, user
+from onebyone.resources.fields import DATE
 
 Schema = dict[str, Any]
 

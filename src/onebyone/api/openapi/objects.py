@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from onebyone.api import shapes
-from onebyone.api.entity import Entity
 from onebyone.api.openapi import examples
 from onebyone.api.openapi.fields import WORDS, Schema, nullable, of_field
 from onebyone.api.openapi.nested import DERIVED, LINK, MORE
+from onebyone.resources import field_shapes
+from onebyone.resources.entity import Entity
 
 
 def component(entity: Entity) -> str:
@@ -28,7 +28,7 @@ def components(entity: Entity) -> dict[str, Schema]:
 def _shown(entity: Entity) -> Schema:
     """Every key of an object; which of them an answer has depends on `fields` and `add_mappings`."""
     properties = {}
-    for name, shape in shapes.of_entity(entity).items():
+    for name, shape in field_shapes.of_entity(entity).items():
         found = _key(entity, name, shape)
         if name not in entity.body.model_fields:
             found = {**({"allOf": [found]} if "$ref" in found else found), "readOnly": True}
@@ -41,7 +41,7 @@ def _shown(entity: Entity) -> Schema:
     }
 
 
-def _key(entity: Entity, name: str, shape: shapes.Shape) -> Schema:
+def _key(entity: Entity, name: str, shape: field_shapes.Shape) -> Schema:
     links = {link.field: link for link in entity.links if link.nested}
     if name in links:
         return LINK if _required(entity, name) else nullable(LINK)

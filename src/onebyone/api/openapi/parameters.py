@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from onebyone.api import addressing, filters, query, shapes
-from onebyone.api.entity import Entity, ranges
-from onebyone.api.fields import MAX_ID
 from onebyone.api.openapi.fields import CLOCK, DAY, Schema
+from onebyone.resources import codes, field_shapes, filters, paging
+from onebyone.resources.entity import Entity, ranges
+from onebyone.resources.fields import MAX_ID
 
 _NUMBER = "-?[0-9]{1,15}([.][0-9]{1,15})?"
 _ONE: dict[str, str] = {
@@ -45,8 +45,8 @@ COMPONENTS: dict[str, Schema] = {
     ),
     "num_elements": parameter(
         "num_elements",
-        f"Objects in the answer; {query.PAGE} at most and by default.",
-        {"type": "integer", "minimum": 1, "maximum": MAX_ID, "default": query.PAGE},
+        f"Objects in the answer; {paging.PAGE} at most and by default.",
+        {"type": "integer", "minimum": 1, "maximum": MAX_ID, "default": paging.PAGE},
     ),
     "add_mappings": parameter("add_mappings", "`false`: only fields that nest nothing.", SAID),
     "search": parameter("search", "A part of the id or of the name, whatever its case.", {"type": "string"}),
@@ -133,7 +133,7 @@ def _owners(entity: Entity) -> list[Schema]:
 def _owner_codes(entity: Entity) -> list[Schema]:
     """The owners that `filter` has by id, by their codes."""
     known = filters.of_entity(entity)
-    found = [name for name, table in addressing.OWNERS.items() if f"{table.name}_id" in known]
+    found = [name for name, table in codes.OWNERS.items() if f"{table.name}_id" in known]
     return [parameter(name, "Objects of this owner, by its code.", {"type": "string"}) for name in found]
 
 
@@ -146,7 +146,7 @@ def _filter(entity: Entity) -> Schema:
             properties[name] = several
         properties[f"not_{name}"] = several
         properties[f"like_{name}"] = {"type": "string"}
-        if found.word in shapes.ORDERED:
+        if found.word in field_shapes.ORDERED:
             properties |= {f"{prefix}_{name}": one for prefix in ("min", "max", "nmin", "nmax")}
     schema = {"type": "object", "properties": properties, "additionalProperties": False}
     text = (

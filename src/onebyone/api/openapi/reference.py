@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from onebyone.api import catalogue, lookup
-from onebyone.api.labels import LABELS
 from onebyone.api.openapi.envelopes import closed, responses, success
 from onebyone.api.openapi.fields import MOMENT, Schema, nullable
 from onebyone.api.openapi.nested import FLAG, INTEGER, TEXT
 from onebyone.api.openapi.parameters import SAID, parameter, ref
 from onebyone.api.openapi.services import COUNT, PAGE, operation
+from onebyone.resources.labels import LABELS
+from onebyone.resources.lists import catalogue, lookup
 
 _NOTHING: Schema = {"type": "null"}
 _SECRET: Schema = {"type": "string", "format": "password"}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from onebyone.api.entity import Entity
 from onebyone.api.openapi import parameters
 from onebyone.api.openapi.envelopes import closed, responses, success
 from onebyone.api.openapi.fields import WORDS, Schema
 from onebyone.api.openapi.nested import FLAG, INTEGER, TEXT
 from onebyone.api.openapi.objects import component
+from onebyone.resources.entity import Entity
 
 COUNT: Schema = {"type": "integer", "minimum": 0}
 PAGE: Schema = {"start_element": COUNT, "num_elements": COUNT}

@@ -1,0 +1,1 @@
+"""The engine behind every object: reading, writing, rules and permissions, free of HTTP."""

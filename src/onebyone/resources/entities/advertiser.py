@@ -1,0 +1,153 @@
+"""`advertiser`: owner of line items and trackers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from onebyone.config_store import tables
+from onebyone.resources import labels
+from onebyone.resources import paging as queries
+from onebyone.resources.entities import budget, thirdparty_pixel
+from onebyone.resources.entities.insertion_order import states
+from onebyone.resources.entities.line_item import LineItem
+from onebyone.resources.entity import Entity, Values
+from onebyone.resources.fields import (
+    Amount,
+    Body,
+    Boolean,
+    Code,
+    Currency,
+    Integer,
+    Name,
+    ObjectId,
+    OptionalShare,
+    State,
+    Text20,
+    Text25,
+    Text50,
+    Text100,
+    Text255,
+    TimeZone,
+    listed,
+)
+from onebyone.resources.unit_of_work import Work
+
+
+class _Label(labels.Labelled):
+    id: Annotated[Integer, AfterValidator(labels.allowed("advertiser"))]
+
+
+class _AdvertiserBody(Body):
+    name: Name
+    code: Code = None
+    state: State = "active"
+    timezone: TimeZone | None = None
+    time_format: Literal["12-hour", "24-hour"] = "12-hour"
+    default_currency: Currency | None = None
+    use_insertion_orders: Boolean = False
+    labels: Annotated[list[_Label], Field(max_length=10), BeforeValidator(listed)] | None = None
+    profile_id: ObjectId | None = None
+    control_pct: OptionalShare = Decimal(0)
+    remarketing_segment_id: ObjectId | None = None
+    lifetime_budget: Amount | None = None
+    lifetime_budget_imps: budget.Count | None = None
+    daily_budget: Amount | None = None
+    daily_budget_imps: budget.Count | None = None
+    enable_pacing: Boolean | None = None
+    is_running_political_ads: Boolean = False
+    legal_entity_name: Text255 | None = None
+    billing_name: Text50 | None = None
+    billing_phone: Text20 | None = None
+    billing_address1: Text100 | None = None
+    billing_address2: Text100 | None = None
+    billing_city: Text100 | None = None
+    billing_state: Text100 | None = None
+    billing_country: Text100 | None = None
+    billing_zip: Text25 | None = None
+
+
+class Advertiser(Entity):
+    """An advertiser."""
+
+    service = "advertiser"
+    table = tables.advertiser
+    body = _AdvertiserBody
+    code_owner = "member_id"
+    derived = {  # noqa: RUF012
+        "thirdparty_pixels": "array of objects",
+        "labels": "array of objects",
+        "is_malicious": "boolean",
+        "object_stats": "object",
+    }
+    optional = {"object_stats": "object_stats"}  # noqa: RUF012
+    parameters = {"set_child_timezone": "PUT"}  # noqa: RUF012
+    output = (
+        "id",
+        "code",
+        "name",
+        "member_id",
+        *tuple(_AdvertiserBody.model_fields)[2:],
+        "is_malicious",
+        "thirdparty_pixels",
+        "last_modified",
+        "object_stats",
+    )
+
+    async def check(self, work: Work, values: Values, stored: Values | None, owners: Values) -> None:
+        member = await work.member()
+        values["timezone"] = values["timezone"] or member["doc"]["timezone"]
+        values["default_currency"] = values["default_currency"] or member["doc"]["default_currency"]
+        if stored is not None and stored["doc"].get("use_insertion_orders") and not values["use_insertion_orders"]:
+            order = tables.insertion_order
+            if await work.has(order, order.c.advertiser_id == stored["id"]):
+                work.fault("use_insertion_orders", "cannot be false while the advertiser has insertion orders")
+
+    async def modified(self, work: Work, before: Values, after: Values) -> None:
+        if queries.said(work.query, "set_child_timezone"):
+            for table in (tables.insertion_order, tables.line_item):
+                found = select(table.c.id, table.c.doc).where(
+                    table.c.member_id == work.member_id, table.c.advertiser_id == before["id"]
+                )
+                for row in (await work.connection.execute(found)).all():
+                    zone = after["doc"]["timezone"]
+                    if row.doc["timezone"] != zone:
+                        await work.update(table, row.id, {"doc": {**row.doc, "timezone": zone}})
+
+    async def delete(self, work: Work, ids: Sequence[int]) -> None:
+        found = select(tables.line_item.c.id).where(
+            tables.line_item.c.member_id == work.member_id, tables.line_item.c.advertiser_id.in_(ids)
+        )
+        await LineItem().delete(work, list(await work.connection.scalars(found)))
+        await work.delete(tables.insertion_order, tables.insertion_order.c.advertiser_id.in_(ids))
+        await work.delete(tables.thirdparty_pixel, tables.thirdparty_pixel.c.advertiser_id.in_(ids))
+        await super().delete(work, ids)
+
+    async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
+        ids = [row["id"] for row in rows]
+        found = await thirdparty_pixel.of_advertisers(connection, rows[0]["member_id"], ids)
+        return {
+            row["id"]: {
+                "thirdparty_pixels": found.get(row["id"]),
+                "labels": labels.named(row["doc"].get("labels")),
+                "is_malicious": False,
+            }
+            for row in rows
+        }
+
+    async def related_if_asked(self, connection: AsyncConnection, rows: Sequence[Values]) -> Mapping[int, Values]:
+        stats: dict[int, Values] = {row["id"]: {} for row in rows}
+        for table in (tables.insertion_order, tables.line_item):
+            owner, state = table.c.advertiser_id, table.c.state
+            counted = select(owner, state, func.count()).where(owner.in_(list(stats))).group_by(owner, state)
+            by_state: dict[int, dict[str, int]] = {}
+            for row_id, name, number in await connection.execute(counted):
+                by_state.setdefault(row_id, {})[name] = number
+            for row_id, of_row in stats.items():
+                of_row[f"{table.name}s"] = states(by_state.get(row_id, {}))
+        return {row_id: {"object_stats": found} for row_id, found in stats.items()}

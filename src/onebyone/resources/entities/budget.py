@@ -1,0 +1,131 @@
+"""Budget intervals of insertion orders and line items: when something runs and what it may deliver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar
+from zoneinfo import ZoneInfo
+
+from pydantic import BeforeValidator, Field
+
+from onebyone.api.exchange import warn
+from onebyone.resources.entity import Values
+from onebyone.resources.fields import Amount, Body, Boolean, Integer, ObjectId, StrictCode, Timestamp, TimeZone, listed
+from onebyone.resources.unit_of_work import Work
+
+REVENUE = ("lifetime_budget", "daily_budget")
+IMPRESSIONS = ("lifetime_budget_imps", "daily_budget_imps")
+BUDGETS = (*REVENUE, *IMPRESSIONS)
+Count = Annotated[Integer, Field(ge=0)]
+Pace = Annotated[float, Field(ge=50, le=150, allow_inf_nan=False)]
+HOUR = timedelta(hours=1)
+
+
+class Interval(Body):
+    """One flight; times are wall clock of the object's time zone, whatever `timezone` says here."""
+
+    shown: ClassVar[tuple[str, ...]] = ("object_id", "object_type")
+    id: ObjectId | None = None
+    start_date: Timestamp
+    end_date: Timestamp | None = None
+    timezone: TimeZone | None = None
+    code: StrictCode = None
+    lifetime_budget: Amount | None = None
+    lifetime_budget_imps: Count | None = None
+    daily_budget_imps: Count | None = None
+    daily_budget: Amount | None = None
+    enable_pacing: Boolean | None = None
+    lifetime_pacing: Boolean | None = None
+    lifetime_pacing_pct: Pace | None = None
+
+
+Intervals = Annotated[list[Interval], Field(max_length=52), BeforeValidator(listed)]
+
+
+def moment(text: str, zone: str) -> datetime:
+    """UTC of a wall clock time."""
+    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+
+
+def days(line: Values, now_ms: int) -> Values:
+    """`remaining_days` and `total_days` between own dates; null without both, and what remains before the start."""
+    if line.get("start_date") is None or line.get("end_date") is None:
+        return {"remaining_days": None, "total_days": None}
+    start, end = (date.fromisoformat(line[name][:10]) for name in ("start_date", "end_date"))
+    now = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(line["timezone"]))
+    begun = f"{now:%Y-%m-%d %H:%M:%S}" >= line["start_date"]
+    return {"remaining_days": max(0, (end - now.date()).days) if begun else None, "total_days": (end - start).days}
+
+
+def whole_hours(interval: Values) -> list[tuple[str, str]]:
+    """Field and text of what is no `hh:00:00` start or `hh:59:59` end, or ends before it starts."""
+    found = []
+    if not interval["start_date"].endswith(":00:00"):
+        found.append(("start_date", "must be hh:00:00"))
+    end = interval["end_date"]
+    if end is not None and not end.endswith(":59:59"):
+        found.append(("end_date", "must be hh:59:59"))
+    if end is not None and end <= interval["start_date"]:
+        found.append(("end_date", "must be behind start_date"))
+    return found
+
+
+def inside(interval: Values, zone: str, outer: Values, outer_zone: str) -> bool:
+    """Whether an interval lies within another; an outer one without an end is open."""
+    if moment(interval["start_date"], zone) < moment(outer["start_date"], outer_zone):
+        return False
+    if outer["end_date"] is None:
+        return True
+    return interval["end_date"] is not None and moment(interval["end_date"], zone) <= moment(
+        outer["end_date"], outer_zone
+    )
+
+
+async def check(work: Work, values: Values, stored: Values | None) -> None:
+    """Rules of all intervals, and their ids; an id is taken only from an interval that the object has."""
+    intervals: Sequence[Values] = values["budget_intervals"] or []
+    old = (stored or {"doc": {}})["doc"].get("budget_intervals") or []
+    ids = {interval["id"] for interval in old}
+    for place, interval in enumerate(intervals):
+        path = f"budget_intervals.{place}"
+        zone = interval.pop("timezone")
+        if zone not in (None, values["timezone"]):
+            warn(f"{path}.timezone: not used, the times are in timezone {values['timezone']} of the object")
+        for field, text in whole_hours(interval):
+            work.bad(f"{path}.{field}", text)
+        if interval["lifetime_pacing"] and interval["lifetime_budget"] is None and not interval["lifetime_budget_imps"]:
+            text = "needs lifetime_budget or lifetime_budget_imps"
+            work.bad(f"{path}.lifetime_pacing", text)
+        if interval["id"] is not None and stored is not None and interval["id"] not in ids:
+            work.fault(f"{path}.id", "not an interval of this object")
+    ordered = sorted(intervals, key=lambda interval: interval["start_date"])
+    for first, second in pairwise(ordered):
+        if first["end_date"] is None or first["end_date"] >= second["start_date"]:
+            work.bad("budget_intervals", "must not overlap")
+            break
+    for interval in intervals:
+        if stored is None or interval["id"] is None:
+            interval["id"] = await work.part_id()
+        paced = bool(interval["lifetime_pacing"])
+        interval["lifetime_pacing"] = paced
+        interval["enable_pacing"] = paced if interval["enable_pacing"] is None else interval["enable_pacing"]
+        if paced and interval["lifetime_pacing_pct"] is None:
+            interval["lifetime_pacing_pct"] = 100
+
+
+def refuse_beside_intervals(work: Work, values: Values, fields: Sequence[str]) -> None:
+    """With intervals, the object's own dates and budgets stay null."""
+    for field in fields:
+        if values["budget_intervals"] and values[field] is not None:
+            work.bad(field, "must be null beside budget_intervals")
+
+
+def shown(intervals: Sequence[Values] | None, owner_id: int, owner_type: str, zone: str) -> list[Any] | None:
+    """Intervals as the samples show them."""
+    if not intervals:
+        return None
+    more = {"creatives": None, "parent_interval_id": None} if owner_type == "campaign_group" else {}
+    head = {"object_id": owner_id, "object_type": owner_type, "timezone": zone}
+    return [{"id": interval["id"], **head, **more, **interval} for interval in intervals]

@@ -1,0 +1,62 @@
+"""Flat fees of line items: when they are allocated, and that nothing changes a line item after that.
+
+A fee is allocated on its date, a daily one day by day until its flight ends; neither before the line item has served an
+impression. Nothing has to run for that: dates, the clock and the counted events say it at any moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Literal
+
+from onebyone.reports.delivery_stats import Counts, Run
+from onebyone.resources.entities.budget import moment
+from onebyone.resources.entity import Values
+
+Status = Literal["pending", "processing", "allocated"]
+
+
+def shown(fee: Values, status: Status) -> Values:
+    """`flat_fee` of a line item."""
+    return {"flat_fee_status": status, **fee, "flat_fee_adjustment_id": None}
+
+
+async def statuses(counts: Counts, rows: Sequence[Values]) -> dict[int, Status]:
+    """The `flat_fee_status` of those line items that have a fee."""
+    with_fee = [row for row in rows if row["doc"].get("flat_fee")]
+    begun = [row["id"] for row in with_fee if _begun(row["doc"], counts.now_ms)]
+    runs = await counts.runs(begun) if begun else {}
+    return {row["id"]: _status(row["doc"], runs.get(row["id"]), counts.now_ms) for row in with_fee}
+
+
+async def locked(counts: Counts, row: Values) -> bool:
+    """Whether the whole fee of a line item was allocated."""
+    return (await statuses(counts, [row])).get(row["id"]) == "allocated"
+
+
+def _status(line: Values, run: Run | None, now_ms: int) -> Status:
+    if run is None:
+        return "pending"
+    end = _end(line)
+    return "allocated" if end is not None and _now(now_ms) >= end else "processing"
+
+
+def _begun(line: Values, now_ms: int) -> bool:
+    """Whether an impression would have any of the fee allocated by now."""
+    end = _end(line)
+    return line["flat_fee_type"] == "daily" or (end is not None and _now(now_ms) >= end)
+
+
+def _end(line: Values) -> datetime | None:
+    """When the last of the fee is allocated; None for a daily one without an end."""
+    if line["flat_fee_type"] == "one_time":
+        date = line["flat_fee"]["flat_fee_allocation_date"]
+    else:
+        ends = [interval["end_date"] for interval in line.get("budget_intervals") or ()] or [line.get("end_date")]
+        date = None if None in ends else max(ends)
+    return None if date is None else moment(date, line["timezone"])
+
+
+def _now(now_ms: int) -> datetime:
+    return datetime.fromtimestamp(now_ms / 1000, UTC)

@@ -1,0 +1,185 @@
+"""`insertion-order`: an agreement with an advertiser, over the dates and budgets of its line items."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from onebyone.config_store import tables
+from onebyone.reports.delivery_stats import Counts
+from onebyone.resources import labels
+from onebyone.resources.entities import budget, guaranteed_delivery
+from onebyone.resources.entity import Entity, Reference, Values
+from onebyone.resources.fields import (
+    Amount,
+    Body,
+    Boolean,
+    Currency,
+    Integer,
+    LongText,
+    Name,
+    ObjectId,
+    State,
+    StrictCode,
+    Text255,
+    Timestamp,
+    TimeZone,
+    listed,
+)
+from onebyone.resources.ordered_links import Links
+from onebyone.resources.unit_of_work import Work
+
+ORDERS = Links(tables.line_item_insertion_order, "line_item_id", "insertion_order_id")
+_OWN = ("start_date", "end_date", *budget.BUDGETS)
+_OTHER_BUDGETS = {"revenue": budget.IMPRESSIONS, "impression": budget.REVENUE, "flexible": ()}
+
+
+class _Label(labels.Labelled):
+    id: Annotated[Integer, AfterValidator(labels.allowed("insertion_order"))]
+
+
+class _BrokerFee(Body):
+    broker_id: ObjectId
+    payment_type: Literal["cpm", "revshare"]
+    value: Amount
+    description: Text255 | None = None
+
+
+class _InsertionOrderBody(Body):
+    name: Name
+    code: StrictCode = None
+    state: State = "active"
+    start_date: Timestamp | None = None
+    end_date: Timestamp | None = None
+    timezone: TimeZone | None = None
+    currency: Currency | None = None
+    comments: LongText | None = None
+    billing_code: Text255 | None = None
+    budget_type: Literal["revenue", "impression", "flexible"] = "flexible"
+    profile_id: ObjectId | None = None
+    viewability_standard_provider: Literal["iab"] = "iab"
+    is_running_political_ads: Boolean = False
+    lifetime_budget: Amount | None = None
+    lifetime_budget_imps: budget.Count | None = None
+    daily_budget: Amount | None = None
+    daily_budget_imps: budget.Count | None = None
+    labels: Annotated[list[_Label], Field(max_length=10), BeforeValidator(listed)] | None = None
+    broker_fees: Annotated[list[_BrokerFee], Field(max_length=100), BeforeValidator(listed)] | None = None
+    budget_intervals: budget.Intervals | None = None
+
+
+class InsertionOrder(Entity):
+    """An insertion order; seamless when it has budget intervals, which then hold its dates and budgets."""
+
+    service = "insertion-order"
+    table = tables.insertion_order
+    body = _InsertionOrderBody
+    parent = Reference("advertiser_id", "advertiser_id", tables.advertiser)
+    code_owner = "advertiser_id"
+    immutable = frozenset({"currency"})
+    hinges = frozenset({"budget_type", "budget_intervals", "timezone"})
+    derived = {  # noqa: RUF012
+        "remaining_days": "int",
+        "total_days": "int",
+        "line_items": "array of objects",
+        "labels": "array of objects",
+        "object_stats": "object",
+        "budget_intervals": "array of objects",
+    }
+    output = (
+        "id",
+        "code",
+        "name",
+        "advertiser_id",
+        "member_id",
+        *tuple(_InsertionOrderBody.model_fields)[2:-3],
+        "remaining_days",
+        "total_days",
+        "line_items",
+        "labels",
+        "broker_fees",
+        "budget_intervals",
+        "last_modified",
+        "object_stats",
+    )
+    optional = {"object_stats": "object_stats"}  # noqa: RUF012
+
+    async def check(self, work: Work, values: Values, stored: Values | None, owners: Values) -> None:
+        advertiser = await work.row(tables.advertiser, owners["advertiser_id"]) if owners else None
+        if advertiser is None:
+            return
+        if stored is None and not advertiser["doc"].get("use_insertion_orders", False):
+            work.fault("advertiser_id", "use_insertion_orders of the advertiser must be true")
+        values["timezone"] = values["timezone"] or advertiser["doc"]["timezone"]
+        values["currency"] = values["currency"] or advertiser["doc"]["default_currency"]
+        budget.refuse_beside_intervals(work, values, _OWN)
+        await budget.check(work, values, stored)
+        places = enumerate(values["budget_intervals"] or ())
+        for path, holder in [("", values), *((f"budget_intervals.{place}.", interval) for place, interval in places)]:
+            for field in _OTHER_BUDGETS[values["budget_type"]]:
+                if holder[field] is not None:
+                    work.fault(f"{path}{field}", f"must be null with budget_type {values['budget_type']}")
+        if stored is not None and not work.faults:
+            await guaranteed_delivery.check_order_of_lines(work, {**stored, **values, "id": stored["id"]}, ORDERS)
+
+    async def modified(self, work: Work, before: Values, after: Values) -> None:
+        if before["state"] != after["state"]:
+            await work.trackers_changed("line_item_id", select(ORDERS.owner).where(ORDERS.target == before["id"]))
+
+    async def delete(self, work: Work, ids: Sequence[int]) -> None:
+        lines = select(ORDERS.owner).where(ORDERS.target.in_(ids))
+        found = select(tables.line_item.c.doc).where(tables.line_item.c.id.in_(lines))
+        if any(doc.get("line_item_subtype") for doc in await work.connection.scalars(found)):
+            work.fault("id", "a guaranteed delivery line item still uses the insertion order")
+            return
+        await work.trackers_changed("line_item_id", lines)
+        await super().delete(work, ids)
+
+    async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
+        of_order = await ORDERS.to(connection, [row["id"] for row in rows])
+        lines = {line for found in of_order.values() for line in found}
+        columns = tables.line_item.c
+        query = select(columns.id, columns.name, columns.code, columns.state).where(columns.id.in_(lines))
+        found = await connection.execute(query) if lines else ()
+        named = {row.id: {"id": row.id, "name": row.name, "code": row.code, "state": row.state} for row in found}
+        return {
+            row["id"]: {
+                "line_items": [named[line] for line in of_order.get(row["id"], ())] or None,
+                "budget_intervals": intervals(row),
+                "labels": labels.named(row["doc"].get("labels")),
+                "object_stats": states(Counter(named[line]["state"] for line in of_order.get(row["id"], ()))),
+            }
+            for row in rows
+        }
+
+    async def counted(self, counts: Counts, rows: Sequence[Values], keys: Sequence[str]) -> Mapping[int, Values]:
+        return {row["id"]: budget.days(row["doc"], counts.now_ms) for row in rows}
+
+
+def states(counted: Mapping[str, int]) -> Values:
+    """Of `object_stats`: how many objects there are, and how many of each state."""
+    return {"total": sum(counted.values()), **{state: counted.get(state, 0) for state in ("active", "inactive")}}
+
+
+def intervals(row: Values) -> list[Values] | None:
+    """Intervals of an order's row as they are shown."""
+    return budget.shown(row["doc"].get("budget_intervals"), row["id"], "insertion_order", row["doc"]["timezone"])
+
+
+def brief(row: Values) -> Values:
+    """An order inside a line item."""
+    doc = row["doc"]
+    return {
+        **{name: row[name] for name in ("id", "state", "code", "name", "advertiser_id")},
+        **{name: doc.get(name) for name in ("start_date", "end_date", "timezone")},
+        "last_modified": row["last_modified"],
+        "currency": doc.get("currency"),
+        "budget_type": doc.get("budget_type"),
+        "budget_intervals": intervals(row),
+        "political_content": None,
+    }

@@ -1,0 +1,242 @@
+"""`line-item`: what an advertiser pays for; trackers count for it. Plain ones and guaranteed delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from onebyone.config_store import tables
+from onebyone.errors import not_found
+from onebyone.reports.delivery_stats import Counts
+from onebyone.resources import labels
+from onebyone.resources.entities import budget, flat_fee, flight, guaranteed_delivery
+from onebyone.resources.entities.insertion_order import ORDERS, brief
+from onebyone.resources.entities.line_item_body import FIXED, OUTPUT, LineItemBody
+from onebyone.resources.entities.line_item_parts import Creative, Pixel, auction_event, check_parts, with_unknown
+from onebyone.resources.entities.tracker import Clicktracker, Imptracker
+from onebyone.resources.entity import Entity, Reference, Values
+from onebyone.resources.unit_of_work import Work
+
+MARGIN_MAX = 100
+"""Greatest `revenue_value` of `cost_plus_margin`, where 0.2 is a fifth of the cost: revenue stays far below 64 bits."""
+TRACKERS = (Imptracker(), Clicktracker())
+_PRICE = ("revenue_type", "revenue_value")
+_LOCKED = "inventory_type cannot be updated once supply_strategies has been set"
+_FULL_BUDGET = ("start_date", "end_date", *budget.BUDGETS, "enable_pacing", "lifetime_pacing", "lifetime_pacing_pct")
+
+
+class LineItem(Entity):
+    """A line item; `line_item_subtype` makes it one of guaranteed delivery, for ever."""
+
+    service = "line-item"
+    table = tables.line_item
+    body = LineItemBody
+    parent = Reference("advertiser_id", "advertiser_id", tables.advertiser)
+    code_owner = "advertiser_id"
+    immutable = frozenset({"currency", "line_item_subtype"})
+    partial = frozenset(
+        {"budget_intervals", "delivery_goal", "supply_strategies", "flat_fee", "roadblock", "auction_event"}
+    )
+    hinges = frozenset(
+        {
+            *("line_item_subtype", "line_item_type", "revenue_type", "flat_fee_type", "flat_fee", "ad_types"),
+            *("supply_strategies", "inventory_type", "creative_distribution_type", "timezone"),
+            *("budget_intervals", "delivery_goal", "insertion_orders"),
+        }
+    )
+    optional = {  # noqa: RUF012
+        "insertion_order_id": "include_insertion_order_id",
+        "all_stats": "all_status",
+        **dict.fromkeys(flight.RUNS, "flight_info"),
+    }
+    ranged = frozenset(flight.RUNS)
+    parameters = {flight.NEVER: "GET"}  # noqa: RUF012
+    derived = {  # noqa: RUF012
+        **{name: word for name, (word, _) in FIXED.items()},
+        **dict.fromkeys(("bid_object_type", "delivery_model_type"), "string"),
+        **dict.fromkeys(("advertiser", "auction_event", "delivery_goal", "flat_fee"), "object"),
+        **dict.fromkeys(("labels", "insertion_orders", "budget_intervals", "pixels", "creatives"), "array of objects"),
+        **dict.fromkeys(("imptrackers", "clicktrackers"), "array of objects"),
+        "budget_set_per_flight": "boolean",
+        "insertion_order_id": "int",
+        "all_stats": "array of objects",
+        **dict.fromkeys(flight.RUNS, "date"),
+    }
+    output = OUTPUT
+
+    async def load(self, work: Work, stored: Values) -> Values:
+        found = await ORDERS.of(work.connection, [stored["id"]])
+        return {"insertion_orders": [{"id": order} for order in found.get(stored["id"], ())] or None}
+
+    async def check(self, work: Work, values: Values, stored: Values | None, owners: Values) -> None:
+        advertiser = await work.row(tables.advertiser, owners["advertiser_id"]) if owners else None
+        if advertiser is None:
+            return
+        old = {} if stored is None else stored["doc"]
+        if stored is not None and work.counts is not None and await flat_fee.locked(work.counts, stored):
+            work.fault("flat_fee", "was allocated, the line item is no longer editable")
+        guaranteed = values["line_item_subtype"] is not None
+        values["timezone"] = values["timezone"] or advertiser["doc"]["timezone"]
+        values["currency"] = values["currency"] or advertiser["doc"]["default_currency"]
+        values["ad_types"] = list(dict.fromkeys(values["ad_types"])) if values["ad_types"] else ["banner"]
+        if values["manage_creative"] is None:
+            values["manage_creative"] = guaranteed
+        _check_supply(work, values, old)
+        orders = await self._orders(work, values, owners["advertiser_id"])
+        await budget.check(work, values, stored)
+        if guaranteed:
+            guaranteed_delivery.fix(values)
+        else:
+            _complete_plain(work, values, old)
+        check_parts(work, values)
+        if guaranteed:
+            guaranteed_delivery.check(work, values, orders)
+        if values["delivery_goal"] is not None:
+            known = (old.get("delivery_goal") or {}).get("id")
+            values["delivery_goal"]["id"] = known or await work.part_id()
+        if not work.faults and not guaranteed_delivery.covered(values, orders):
+            work.fault("budget_intervals", "must lie within a budget interval of the insertion order")
+
+    async def _orders(self, work: Work, values: Values, advertiser_id: int) -> list[Values]:
+        """Rows of the insertion orders, which must be the advertiser's; their ids are held for `created`."""
+        wanted = [order["id"] for order in values.pop("insertion_orders") or ()]
+        work.held["insertion_orders"] = wanted
+        found = []
+        for place, order_id in enumerate(wanted):
+            row = await work.row(tables.insertion_order, order_id)
+            path = f"insertion_orders.{place}.id"
+            if row is None:
+                work.bad(path, not_found("insertion-order", order_id).error)
+            elif row["advertiser_id"] != advertiser_id:
+                work.fault(path, f"insertion-order {order_id} does not belong to advertiser {advertiser_id}")
+            else:
+                found.append(row)
+        return found
+
+    async def created(self, work: Work, row: Values, query: Any) -> None:
+        await ORDERS.replace(work, row["id"], work.held["insertion_orders"])
+
+    async def modified(self, work: Work, before: Values, after: Values) -> None:
+        orders = (await ORDERS.of(work.connection, [before["id"]])).get(before["id"], [])
+        moved = orders != list(dict.fromkeys(work.held["insertion_orders"]))
+        if moved:
+            await ORDERS.replace(work, before["id"], work.held["insertion_orders"])
+        if moved or any(before["doc"].get(field) != after["doc"].get(field) for field in _PRICE):
+            await work.trackers_changed("line_item_id", before["id"])
+
+    async def delete(self, work: Work, ids: Sequence[int]) -> None:
+        for tracker in TRACKERS:
+            found = select(tracker.table.c.id).where(
+                tracker.table.c.member_id == work.member_id, tracker.table.c.line_item_id.in_(ids)
+            )
+            await tracker.delete(work, list(await work.connection.scalars(found)))
+        await super().delete(work, ids)
+
+    async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
+        member_id = rows[0]["member_id"]
+        advertiser, order = tables.advertiser.c, tables.insertion_order
+        owners = select(advertiser.id, advertiser.name).where(
+            advertiser.member_id == member_id, advertiser.id.in_({row["advertiser_id"] for row in rows})
+        )
+        named = {row.id: row.name for row in await connection.execute(owners)}
+        of_line = await ORDERS.of(connection, [row["id"] for row in rows])
+        wanted = {order_id for found in of_line.values() for order_id in found}
+        query = select(order).where(order.c.member_id == member_id, order.c.id.in_(wanted))
+        orders = {row["id"]: dict(row) for row in (await connection.execute(query)).mappings()} if wanted else {}
+        shown = {
+            row["id"]: _derived(
+                row, named.get(row["advertiser_id"]), [orders[key] for key in of_line.get(row["id"], ())]
+            )
+            for row in rows
+        }
+        for tracker in TRACKERS:
+            columns = tracker.table.c
+            found = select(columns.line_item_id, columns.id, columns.name, columns.code, columns.state)
+            found = found.where(columns.member_id == member_id, columns.line_item_id.in_(list(shown)))
+            for row in (await connection.execute(found.order_by(columns.id))).mappings():
+                element = {name: row[name] for name in ("id", "name", "code", "state")}
+                of_row = shown[row["line_item_id"]]
+                of_row[tracker.plural] = [*(of_row.get(tracker.plural) or ()), element]
+        return shown
+
+    async def counted(self, counts: Counts, rows: Sequence[Values], keys: Sequence[str]) -> Mapping[int, Values]:
+        ids = [row["id"] for row in rows]
+        found: dict[int, Values] = {row_id: {} for row_id in ids}
+        if any(name in keys for name in flight.RUNS):
+            runs = await counts.runs(ids)
+            found = {row_id: flight.shown(runs.get(row_id)) for row_id in ids}
+        if "all_stats" in keys:
+            for row_id, stats in (await counts.stats(ids)).items():
+                found[row_id]["all_stats"] = stats
+        for row in rows:
+            if not row["doc"].get("line_item_subtype"):
+                found[row["id"]] |= budget.days(row["doc"], counts.now_ms)
+        if "flat_fee" in keys:
+            fees = {row["id"]: row["doc"].get("flat_fee") for row in rows}
+            for row_id, status in (await flat_fee.statuses(counts, rows)).items():
+                found[row_id]["flat_fee"] = flat_fee.shown(fees[row_id], status)
+        return found
+
+    async def counted_conditions(
+        self,
+        connection: AsyncConnection,
+        counts: Counts,
+        query: Mapping[str, str],
+        where: Sequence[ColumnElement[bool]],
+    ) -> Sequence[ColumnElement[bool]]:
+        if not flight.asked(query):
+            return ()
+        candidates = select(self.table.c.id).where(self.table.c.member_id == counts.member_id, *where)
+        return [await flight.condition(counts, query, list(await connection.scalars(candidates)))]
+
+
+def _check_supply(work: Work, values: Values, old: Values) -> None:
+    locked = any((old.get("supply_strategies") or {}).values())
+    if locked and values["inventory_type"] != old.get("inventory_type"):
+        work.fault("", _LOCKED)
+
+
+def _complete_plain(work: Work, values: Values, old: Values) -> None:
+    """Defaults and rules of a line item without guaranteed delivery."""
+    values["line_item_type"] = values["line_item_type"] or "standard_v1"
+    if old and values["line_item_type"] != old.get("line_item_type", "standard_v1"):
+        work.fault("line_item_type", "cannot be changed")
+    values["revenue_type"] = values["revenue_type"] or "cpm"
+    values["revenue_value"] = Decimal(0) if values["revenue_value"] is None else values["revenue_value"]
+    if values["revenue_type"] == "cost_plus_margin" and values["revenue_value"] > MARGIN_MAX:
+        work.bad("revenue_value", f"a margin is a share of the cost, at most {MARGIN_MAX}")
+    values["creative_distribution_type"] = values["creative_distribution_type"] or "even"
+    if values["delivery_goal"] is not None:
+        work.bad("delivery_goal", "needs a line_item_subtype of guaranteed delivery")
+    budget.refuse_beside_intervals(work, values, _FULL_BUDGET)
+
+
+def _derived(row: Values, advertiser: str | None, orders: Sequence[Values]) -> Values:
+    doc = row["doc"]
+    subtype = doc.get("line_item_subtype")
+    goal, fee = doc.get("delivery_goal"), doc.get("flat_fee")
+    models = {"gd_buying_imp": "guaranteed", "gd_buying_exclusive": "exclusive"}
+    active = [order["id"] for order in orders if order["state"] == "active"]
+    return {
+        **{name: value for name, (_, value) in FIXED.items()},
+        "line_item_type": doc.get("line_item_type") or "standard_v1",
+        "bid_object_type": "creative" if subtype else None,
+        "delivery_model_type": models.get(subtype or ""),
+        "advertiser": {"id": row["advertiser_id"], "name": advertiser},
+        "auction_event": auction_event(doc.get("auction_event")),
+        "delivery_goal": goal and {**goal, "guaranteed_delivery_version": None},
+        "flat_fee": fee and flat_fee.shown(fee, "pending"),
+        "labels": labels.named(doc.get("labels")),
+        "pixels": with_unknown(doc.get("pixels"), Pixel),
+        "creatives": with_unknown(doc.get("creatives"), Creative),
+        "insertion_orders": [brief(order) for order in orders] or None,
+        "insertion_order_id": active[0] if active else None,
+        "budget_intervals": budget.shown(doc.get("budget_intervals"), row["id"], "campaign_group", doc["timezone"]),
+        "budget_set_per_flight": bool(doc.get("budget_intervals")),
+        "imptrackers": None,
+        "clicktrackers": None,
+    }

@@ -1,0 +1,108 @@
+"""`payment-rule`: what a publisher is paid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+from sqlalchemy import select
+
+from onebyone.config_store import tables
+from onebyone.resources.entities import budget
+from onebyone.resources.entity import Entity, Reference, Values
+from onebyone.resources.fields import (
+    Body,
+    Boolean,
+    Code,
+    Integer,
+    Linked,
+    Name,
+    ObjectId,
+    OptionalMoney,
+    OptionalShare,
+    State,
+    Text255,
+    Timestamp,
+    TimeZone,
+    listed,
+)
+from onebyone.resources.unit_of_work import Work
+
+_PRICE = ("pricing_type", "cost_cpm", "revshare")
+
+
+class _PaymentRuleBody(Body):
+    name: Name
+    code: Code = None
+    state: State = "active"
+    description: Text255 = ""
+    pricing_type: Literal["revshare", "cpm", "dynamic"] = "revshare"
+    cost_cpm: OptionalMoney = None
+    revshare: OptionalShare = None
+    start_date: Timestamp | None = None
+    end_date: Timestamp | None = None
+    timezone: TimeZone = "EST5EDT"
+    priority: Annotated[Integer, Field(ge=1, le=10)] = 5
+    buyer_type: Literal["direct", "external", "both"] = "both"
+    apply_cost_on_default: Boolean = False
+    max_revshare: OptionalShare = None
+    target_ecpm: OptionalMoney = None
+    profile_id: ObjectId | None = None
+    demand_filter_action: Literal["include", "exclude", "default"] = "default"
+    filtered_advertisers: Annotated[list[Linked], Field(max_length=1000), BeforeValidator(listed)] | None = None
+    filtered_line_items: Annotated[list[Linked], Field(max_length=1000), BeforeValidator(listed)] | None = None
+
+
+class PaymentRule(Entity):
+    """A payment rule; the base rule of a publisher applies where a tracker names none."""
+
+    service = "payment-rule"
+    table = tables.payment_rule
+    body = _PaymentRuleBody
+    parent = Reference("publisher_id", "publisher_id", tables.publisher, name_field="publisher_name")
+    code_owner = "publisher_id"
+    hinges = frozenset({"pricing_type"})
+    derived = dict.fromkeys(budget.BUDGETS, "double")
+    output = (
+        "id",
+        "code",
+        "name",
+        "member_id",
+        "publisher_id",
+        "publisher_name",
+        *tuple(_PaymentRuleBody.model_fields)[2:],
+        *budget.BUDGETS,
+        "last_modified",
+    )
+
+    async def check(self, work: Work, values: Values, stored: Values | None, owners: Values) -> None:
+        needed = "cost_cpm" if values["pricing_type"] == "cpm" else "revshare"
+        if values[needed] is None:
+            work.fault(needed, f"required with pricing_type {values['pricing_type']}")
+        if values["pricing_type"] != "dynamic" and values["max_revshare"] is not None:
+            work.fault("max_revshare", "must be null unless pricing_type is dynamic")
+        if None not in (values["max_revshare"], values["revshare"]) and values["max_revshare"] < values["revshare"]:
+            work.fault("max_revshare", "must not be less than revshare")
+
+    async def modified(self, work: Work, before: Values, after: Values) -> None:
+        if any(before["doc"].get(field) != after["doc"].get(field) for field in _PRICE):
+            await work.trackers_changed("payment_rule_id", before["id"])
+            base = select(tables.publisher.c.id).where(
+                tables.publisher.c.member_id == work.member_id, tables.publisher.c.base_payment_rule_id == before["id"]
+            )
+            await work.trackers_changed("publisher_id", base)
+
+    async def delete(self, work: Work, ids: Sequence[int]) -> None:
+        if await work.tracked("payment_rule_id", ids):
+            work.fault("id", "a tracker still uses the payment rule")
+        if await work.has(tables.publisher, tables.publisher.c.base_payment_rule_id.in_(ids)):
+            work.fault("id", "the base payment rule of a publisher cannot be deleted")
+        if not work.faults:
+            await super().delete(work, ids)
+
+
+def base_rule() -> Values:
+    """Columns of the rule that every new publisher gets: it costs nothing until somebody says what it costs."""
+    doc = {"pricing_type": "revshare", "revshare": 0, "priority": 1}
+    return {"name": "Base Payment Rule", "state": "active", "doc": doc}

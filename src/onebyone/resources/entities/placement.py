@@ -1,0 +1,100 @@
+"""`placement`: a slot on a publisher's site, the `tag` of a tracker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, StringConstraints
+
+from onebyone.config_store import tables
+from onebyone.errors import Fault
+from onebyone.resources.entity import Entity, Reference, Values
+from onebyone.resources.fields import Body, Boolean, Integer, Linked, LongText, Name, ObjectId, State, listed
+from onebyone.resources.unit_of_work import Work
+
+PlacementCode = Annotated[
+    Annotated[str, StringConstraints(max_length=100, pattern=r"^[A-Za-z0-9._%-]+$")] | None,
+    BeforeValidator(lambda value: None if value == "" else value),
+]
+"""Letters, digits and `._-%` (placement-service)."""
+
+
+class _PlacementBody(Body):
+    name: Name
+    code: PlacementCode = None
+    code2: PlacementCode = None
+    code3: PlacementCode = None
+    state: State = "active"
+    width: Integer | None = None
+    height: Integer | None = None
+    default_position: Literal["above", "below", "unknown"] = "unknown"
+    site_id: ObjectId | None = None
+    pixel_url: LongText | None = None
+    pixel_type: Literal["image", "javascript"] = "image"
+    hide_referer: Boolean = False
+    audited: Boolean = False
+    audit_level: Literal["site", "placement"] = "site"
+    demand_filter_action: Literal["include", "exclude", "default"] = "default"
+    filtered_advertisers: Annotated[list[Linked], Field(max_length=1000), BeforeValidator(listed)] | None = None
+    filtered_line_items: Annotated[list[Linked], Field(max_length=1000), BeforeValidator(listed)] | None = None
+
+
+class Placement(Entity):
+    """A placement; POST names its publisher or its site in the query string."""
+
+    service = "placement"
+    table = tables.placement
+    body = _PlacementBody
+    parent = Reference("publisher_id", "publisher_id", tables.publisher, name_field="publisher_name")
+    references = (Reference("site_id", "site_id", tables.site, owner="publisher_id", name_field="site_name"),)
+    code_owner = "publisher_id"
+    output = (
+        "id",
+        "name",
+        "code",
+        "code2",
+        "code3",
+        "state",
+        "width",
+        "height",
+        "default_position",
+        "member_id",
+        "publisher_id",
+        "publisher_name",
+        "site_id",
+        "site_name",
+        "pixel_url",
+        "pixel_type",
+        "hide_referer",
+        "audited",
+        *tuple(_PlacementBody.model_fields)[13:],
+        "last_modified",
+    )
+
+    async def parents(self, work: Work, query: Mapping[str, str]) -> Values:
+        if "publisher_id" in query or "site_id" not in query:
+            return await super().parents(work, query)
+        named = await work.owner(tables.site, query)
+        site = await work.row(tables.site, named["site_id"]) if named else None
+        return {} if site is None else {"publisher_id": site["publisher_id"], "site_id": site["id"]}
+
+    async def check(self, work: Work, values: Values, stored: Values | None, owners: Values) -> None:
+        if stored is not None and values["site_id"] is None and stored["site_id"] is not None:
+            work.faults.append(Fault("site_id", "cannot be taken away"))
+
+    async def created(self, work: Work, row: Values, query: Mapping[str, str]) -> None:
+        if row.get("site_id") is None:
+            publisher = await work.row(tables.publisher, row["publisher_id"])
+            if publisher is not None and publisher["default_site_id"] is not None:
+                await work.update(self.table, row["id"], {"site_id": publisher["default_site_id"]})
+
+    async def modified(self, work: Work, before: Values, after: Values) -> None:
+        if before["site_id"] != after["site_id"]:
+            await work.trackers_changed("placement_id", before["id"])
+
+    async def delete(self, work: Work, ids: Sequence[int]) -> None:
+        if await work.tracked("placement_id", ids):
+            work.fault("id", "a tracker still uses the placement")
+            return
+        await super().delete(work, ids)

@@ -1,0 +1,159 @@
+"""`thirdparty-pixel`: code or URLs of others that render beside the creatives of advertisers or of the whole member."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from onebyone.config_store import tables
+from onebyone.errors import not_found
+from onebyone.resources import urls
+from onebyone.resources.entity import Entity, Reference, Values
+from onebyone.resources.fields import Body, Boolean, Linked, LongText, ObjectId, Text255, listed
+from onebyone.resources.ordered_links import Links
+from onebyone.resources.unit_of_work import Work
+
+ADVERTISERS = Links(tables.thirdparty_pixel_advertiser, "thirdparty_pixel_id", "advertiser_id")
+_SCRIPT, _ADDRESS = ("content", "secure_content"), ("url", "secure_url")
+
+
+def _url(value: str | None) -> str | None:
+    if value is not None:
+        urls.target_host(value)
+    return value
+
+
+def _secure(value: str | None) -> str | None:
+    if value is not None and not value.lower().startswith("https://"):
+        raise ValueError("must be an https URL")
+    return _url(value)
+
+
+class _Exception(Body):
+    name: Literal["AdX"]
+
+
+Ids = Annotated[list[Linked], Field(max_length=1000), BeforeValidator(listed), AfterValidator(lambda ids: ids or None)]
+Exceptions = Annotated[list[_Exception], Field(max_length=10), BeforeValidator(listed)]
+
+
+class _PixelBody(Body):
+    name: Text255 | None = None
+    active: Boolean = True
+    member_id: ObjectId | None = None
+    advertiser_id: ObjectId | None = None
+    format: Literal["raw-js", "url-html", "url-js", "url-image", "raw-url"] = "raw-js"
+    audit_status: Literal["pending", "rejected", "approved", "exempt"] = "pending"
+    content: LongText | None = None
+    secure_content: LongText | None = None
+    url: Annotated[str | None, AfterValidator(_url)] = None
+    secure_url: Annotated[str | None, AfterValidator(_secure)] = None
+    members: Ids | None = None
+    advertisers: Ids | None = None
+    supply_exceptions: Exceptions | None = None
+    adservers: Ids | None = None
+
+
+class ThirdpartyPixel(Entity):
+    """A pixel; only an admin changes its audit, and new content is audited anew."""
+
+    service = "thirdparty-pixel"
+    table = tables.thirdparty_pixel
+    body = _PixelBody
+    references = (Reference("advertiser_id", "advertiser_id", tables.advertiser),)
+    immutable = frozenset({"advertiser_id"})
+    hinges = frozenset({"format", "advertiser_id", *_SCRIPT, *_ADDRESS})
+    derived = {  # noqa: RUF012
+        "advertisers": "array of objects",
+        "publisher_id": "int",
+        "publishers": "array of objects",
+        "creatives": "array of objects",
+    }
+    output = (
+        *("id", "active", "name", "member_id", "advertiser_id", "publisher_id", "format", "audit_status", "created_on"),
+        *("last_modified", *_SCRIPT, *_ADDRESS, "members", "advertisers", "publishers", "creatives"),
+        *("supply_exceptions", "adservers"),
+    )
+
+    async def load(self, work: Work, stored: Values) -> Values:
+        found = await ADVERTISERS.of(work.connection, [stored["id"]])
+        return {"advertisers": [{"id": advertiser} for advertiser in found.get(stored["id"], ())] or None}
+
+    async def check(self, work: Work, values: Values, stored: Values | None, owners: Values) -> None:
+        if values.pop("member_id") not in (None, work.member_id):
+            work.bad("member_id", "must be the member of the session")
+        for place, member in enumerate(values["members"] or ()):
+            if member["id"] != work.member_id:
+                work.bad(f"members.{place}.id", not_found("member", member["id"]).error)
+        needed = _SCRIPT if values["format"] == "raw-js" else _ADDRESS
+        if not any(values[name] for name in needed):
+            work.bad(needed[0], f"{needed[0]} or {needed[1]} is required with format {values['format']}")
+        old = {} if stored is None else stored["doc"]
+        moved = [name for name in (*_SCRIPT, *_ADDRESS) if values[name] != old.get(name)]
+        if stored is not None and moved and "format" not in work.given:
+            work.bad("format", f"required when {moved[0]} changes")
+        await self._check_advertisers(work, values)
+        before = "pending" if stored is None else stored["audit_status"]
+        if not work.admin:
+            if values["audit_status"] != before:
+                values["audit_status"] = before
+            if moved and before != "exempt":
+                values["audit_status"] = "pending"
+        if stored is None:
+            values["created_on"] = work.now
+
+    async def _check_advertisers(self, work: Work, values: Values) -> None:
+        wanted = [advertiser["id"] for advertiser in values.pop("advertisers") or ()]
+        work.held["advertisers"] = wanted
+        for place, advertiser in enumerate(wanted):
+            path = f"advertisers.{place}.id"
+            if values["advertiser_id"] not in (None, advertiser):
+                work.fault(path, f"only the owning advertiser {values['advertiser_id']} may be here")
+            elif await work.row(tables.advertiser, advertiser) is None:
+                work.bad(path, not_found("advertiser", advertiser).error)
+
+    async def created(self, work: Work, row: Values, query: Any) -> None:
+        await ADVERTISERS.replace(work, row["id"], work.held["advertisers"])
+
+    async def modified(self, work: Work, before: Values, after: Values) -> None:
+        await ADVERTISERS.replace(work, before["id"], work.held["advertisers"])
+
+    async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
+        found = await ADVERTISERS.of(connection, [row["id"] for row in rows])
+        return {
+            row["id"]: {"advertisers": [{"id": advertiser} for advertiser in found.get(row["id"], ())] or None}
+            for row in rows
+        }
+
+
+_PIXEL = tables.thirdparty_pixel.c
+_BRIEF = (_PIXEL.id, _PIXEL.name, _PIXEL.active, _PIXEL.audit_status)
+
+
+def _brief(row: Any) -> Values:
+    return {"id": row.id, "name": row.name, "active": row.active, "audit_status": row.audit_status}
+
+
+async def of_advertisers(connection: AsyncConnection, member_id: int, ids: Sequence[int]) -> dict[int, list[Values]]:
+    """`thirdparty_pixels` of the advertisers that have any."""
+    link = tables.thirdparty_pixel_advertiser
+    query = (
+        select(link.c.advertiser_id, *_BRIEF)
+        .join(link, link.c.thirdparty_pixel_id == _PIXEL.id)
+        .where(_PIXEL.member_id == member_id, link.c.advertiser_id.in_(ids))
+        .order_by(_PIXEL.id)
+    )
+    found: dict[int, list[Values]] = {}
+    for row in await connection.execute(query):
+        found.setdefault(row.advertiser_id, []).append(_brief(row))
+    return found
+
+
+async def of_member(connection: AsyncConnection, member_id: int) -> list[Values] | None:
+    """`thirdparty_pixels` of the member."""
+    query = select(*_BRIEF).where(_PIXEL.member_id == member_id, _PIXEL.doc["members"].as_string().is_not(None))
+    return [_brief(row) for row in await connection.execute(query.order_by(_PIXEL.id))] or None

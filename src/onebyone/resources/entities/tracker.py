@@ -1,0 +1,131 @@
+"""`imptracker` and `clicktracker`: what the edge counts, and the line item and publisher that it counts for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, BeforeValidator
+from sqlalchemy import select
+
+from onebyone.config_store import tables
+from onebyone.contracts import keys
+from onebyone.errors import ApiError
+from onebyone.resources import urls
+from onebyone.resources.entity import Entity, Reference, Values
+from onebyone.resources.fields import Body, Code, Link, Name, OptionalLink, State
+from onebyone.resources.unit_of_work import Work
+
+
+class _TrackerBody(Body):
+    name: Name
+    code: Code = None
+    state: State = "active"
+    publisher: Link
+    line_item: Link
+    tag: OptionalLink = None
+    payment_rule: OptionalLink = None
+
+
+class _Tracker(Entity):
+    kind: ClassVar[keys.Kind]
+    parent = Reference("advertiser_id", "advertiser_id", tables.advertiser)
+    references = (
+        Reference("publisher", "publisher_id", tables.publisher),
+        Reference("tag", "placement_id", tables.placement, owner="publisher_id"),
+        Reference("payment_rule", "payment_rule_id", tables.payment_rule, owner="publisher_id"),
+        Reference("line_item", "line_item_id", tables.line_item, owner="advertiser_id"),
+    )
+
+    async def allow_create(self, work: Work) -> None:
+        member = await work.member()
+        if not member["doc"]["enable_click_and_imp_trackers"]:
+            raise ApiError(
+                "UNAUTH",
+                "the member may not create impression and click trackers",
+                error_description="enable_click_and_imp_trackers of the member is false",
+            )
+
+    async def created(self, work: Work, row: Values, query: Mapping[str, str]) -> None:
+        work.tracker_changed(self.kind, row["id"])
+
+    async def modified(self, work: Work, before: Values, after: Values) -> None:
+        work.tracker_changed(self.kind, before["id"])
+
+    async def delete(self, work: Work, ids: Sequence[int]) -> None:
+        for tracker_id in ids:
+            work.tracker_changed(self.kind, tracker_id)
+        await super().delete(work, ids)
+
+
+class Imptracker(_Tracker):
+    """An impression tracker."""
+
+    service = "imptracker"
+    kind = "imp"
+    table = tables.imptracker
+    body = _TrackerBody
+    output = (
+        "id",
+        "member_id",
+        "advertiser_id",
+        "name",
+        "code",
+        "state",
+        "last_modified",
+        "publisher",
+        "tag",
+        "payment_rule",
+        "line_item",
+    )
+
+
+def _click_url(value: str | None) -> str | None:
+    if value is not None:
+        urls.target_host(value)
+    return value
+
+
+def _empty_is_none(value: Any) -> Any:
+    return None if value == "" else value
+
+
+class _ClicktrackerBody(_TrackerBody):
+    click_url: Annotated[str | None, BeforeValidator(_empty_is_none), AfterValidator(_click_url)] = None
+
+
+class Clicktracker(_Tracker):
+    """A click tracker; the host of its target becomes an approved redirect host of the member."""
+
+    service = "clicktracker"
+    kind = "clk"
+    table = tables.clicktracker
+    body = _ClicktrackerBody
+    output = (*Imptracker.output[:6], "click_url", *Imptracker.output[6:])
+
+    def columns(self, values: Values) -> Values:
+        url = values["click_url"]
+        return {"click_host": None if url is None else urls.target_host(url)}
+
+    async def created(self, work: Work, row: Values, query: Mapping[str, str]) -> None:
+        await super().created(work, row, query)
+        await self._host_changed(work, [row["id"]], {row["click_host"]})
+
+    async def modified(self, work: Work, before: Values, after: Values) -> None:
+        await super().modified(work, before, after)
+        await self._host_changed(work, [before["id"]], {before["click_host"]} ^ {after["click_host"]})
+
+    async def delete(self, work: Work, ids: Sequence[int]) -> None:
+        found = select(self.table.c.click_host).where(
+            self.table.c.member_id == work.member_id, self.table.c.id.in_(ids)
+        )
+        hosts = set(await work.connection.scalars(found.distinct()))
+        await super().delete(work, ids)
+        await self._host_changed(work, ids, hosts)
+
+    async def _host_changed(self, work: Work, ids: Sequence[int], hosts: set[str | None]) -> None:
+        """The member's record changes when no other click tracker has one of these hosts."""
+        for host in hosts - {None}:
+            if not await work.has(self.table, self.table.c.click_host == host, self.table.c.id.not_in(ids)):
+                work.member_changed()
+                return

@@ -1,0 +1,115 @@
+"""`user`: who logs in. Passwords are written, hashed and never shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from onebyone.auth import passwords
+from onebyone.config_store import tables
+from onebyone.errors import Fault, not_found
+from onebyone.resources.entity import Entity, Values
+from onebyone.resources.fields import Body, Boolean, Name, ObjectId, State, Text255, TimeZone
+from onebyone.resources.unit_of_work import Work
+
+_CLASSES = tuple(re.compile(pattern) for pattern in ("[A-Z]", "[a-z]", "[0-9]", "[^A-Za-z0-9]"))
+
+
+def _strong(value: str) -> str:
+    if not (10 <= len(value) <= 64 and all(found.search(value) for found in _CLASSES)):
+        raise ValueError("must have 10 to 64 characters, with upper and lower case, a digit and a special one")
+    return value
+
+
+Password = Annotated[str, AfterValidator(_strong)]
+"""The documented policy (xandr-api-facts, section 1.1)."""
+
+
+class _UserBody(Body):
+    username: Name
+    password: Password | None = None
+    email: Text255 | None = None
+    first_name: Text255 | None = None
+    last_name: Text255 | None = None
+    state: State = "active"
+    timezone: TimeZone = "EST5EDT"
+    reporting_decimal_type: Literal["decimal", "comma"] = "decimal"
+    user_type: Literal["member", "advertiser", "publisher"] = "member"
+    advertiser_id: ObjectId | None = None
+    publisher_id: ObjectId | None = None
+    read_only: Boolean = False
+
+
+class User(Entity):
+    """A user of the caller's member."""
+
+    service = "user"
+    table = tables.user
+    body = _UserBody
+    methods = ("GET", "POST", "PUT")
+    title = "username"
+    hinges = frozenset({"username", "user_type"})
+    derived = {  # noqa: RUF012
+        "entity_id": "int",
+        "entity_name": "string",
+    }
+    output = (
+        "id",
+        "username",
+        "email",
+        "first_name",
+        "last_name",
+        "state",
+        "user_type",
+        "entity_id",
+        "entity_name",
+        "advertiser_id",
+        "publisher_id",
+        "read_only",
+        "timezone",
+        "reporting_decimal_type",
+        "last_modified",
+    )
+
+    async def check(self, work: Work, values: Values, stored: Values | None, owners: Values) -> None:
+        password = values.pop("password")
+        if password is None and stored is None:
+            work.faults.append(Fault("password", "Field required"))
+        taken = await work.connection.scalar(
+            select(self.table.c.id).where(self.table.c.username_key == values["username"].casefold())
+        )
+        if taken is not None and (stored is None or taken != stored["id"]):
+            work.fault("username", "already taken")
+        await self._check_limit(work, values)
+        if password is not None and not work.faults and not work.refused:
+            values["password_hash"] = await passwords.hash_password(password)
+            values["password_ms"] = work.now_ms
+
+    async def _check_limit(self, work: Work, values: Values) -> None:
+        for kind, table in (("advertiser", tables.advertiser), ("publisher", tables.publisher)):
+            field = f"{kind}_id"
+            if values["user_type"] != kind:
+                if values[field] is not None:
+                    work.bad(field, f"must be null unless user_type is {kind}")
+            elif values[field] is None:
+                work.bad(field, f"required with user_type {kind}")
+            elif await work.row(table, values[field]) is None:
+                work.bad(field, not_found(kind, values[field]).error)
+
+    def columns(self, values: Values) -> Values:
+        return {"username_key": values["username"].casefold()}
+
+    async def modified(self, work: Work, before: Values, after: Values) -> None:
+        if before["password_hash"] != after["password_hash"] or after["state"] != "active":
+            sessions = tables.session
+            await work.connection.execute(delete(sessions).where(sessions.c.user_id == before["id"]))
+
+    async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
+        member_id = rows[0]["member_id"]
+        name = await connection.scalar(select(tables.member.c.name).where(tables.member.c.id == member_id))
+        return {row["id"]: {"entity_id": member_id, "entity_name": name} for row in rows}

@@ -1,0 +1,235 @@
+"""The conditions and the order of a read, for every field that a column or a plain value of the document holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, String, Table, and_, cast, func, or_
+
+from onebyone.api.exchange import warn
+from onebyone.config_store import trigrams
+from onebyone.contracts.money import to_micros
+from onebyone.errors import ApiError
+from onebyone.resources import field_shapes
+from onebyone.resources.entity import Entity, ranges
+from onebyone.resources.fields import MAX_ID, loose_timestamp
+
+VALUES_A_FILTER = 1000
+LIKE_MAX = 255
+"""Characters of a part of a text that are looked for."""
+PREFIXES = ("nmin_", "nmax_", "min_", "max_", "not_", "like_")
+_INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
+_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII)
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
+_PARAMETERS = {
+    "id",
+    "start_element",
+    "num_elements",
+    "sort",
+    "fields",
+    "search",
+    "add_mappings",
+    "append",
+    "current",
+    "member_id",
+}
+"""Query parameters that are read elsewhere, or that say what is so anyhow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One field that a read can filter and sort by."""
+
+    name: str
+    column: ColumnElement[Any]
+    word: str
+    choices: tuple[Any, ...] = ()
+    """All that a column holds which is never null, when that is known."""
+
+    def value(self, parameter: str, text: str) -> Any:
+        """The value that `text` means for this field. Raises `ApiError`."""
+        try:
+            return self._value(text.strip())
+        except (ValueError, KeyError):
+            raise ApiError("SYNTAX", f"{parameter}: not {_ARTICLES[self.word]}: {text[:40]!r}") from None
+
+    def _value(self, text: str) -> Any:
+        match self.word:
+            case "int":
+                number = int(text) if _INTEGER.fullmatch(text) else None
+                if number is None or abs(number) > MAX_ID:
+                    raise ValueError
+                return number
+            case "boolean":
+                return _TRUTH[text.lower()]
+            case "date":
+                return loose_timestamp(text)
+            case "money" | "double":
+                if not _NUMBER.fullmatch(text):
+                    raise ValueError
+                if self.word == "double":
+                    return float(text)
+                # More than any amount that is kept compares like the most that an integer of the store holds.
+                return max(-MAX_ID, min(MAX_ID, to_micros(Decimal(text))))
+            case _:
+                return text.casefold() if self.name == "code" else text
+
+
+_ARTICLES = {
+    "int": "an integer",
+    "boolean": "true or false",
+    "date": "a date (YYYY-MM-DD HH:MM:SS)",
+    "money": "an amount",
+    "double": "a number",
+    "string": "a text",
+}
+
+
+@cache
+def of_entity(entity: Entity) -> dict[str, Filter]:
+    """The filters of an entity by field."""
+    columns = entity.table.c
+    found = {}
+    for link in entity.links:
+        found[link.column] = Filter(link.column, columns[link.column], "int")
+    for name, shape in field_shapes.of_entity(entity).items():
+        if name in found or shape.word not in field_shapes.SCALARS:
+            continue
+        if name == "code" and "code_key" in columns:
+            found[name] = Filter(name, columns.code_key, "string")
+        elif name in columns:
+            choices = () if columns[name].nullable else shape.choices
+            found[name] = Filter(name, columns[name], shape.word, choices)
+        elif name in entity.body.model_fields:
+            found[name] = Filter(name, _in_document(entity, name, shape), shape.word)
+    return found
+
+
+def _in_document(entity: Entity, name: str, shape: field_shapes.Shape) -> ColumnElement[Any]:
+    """A plain value of the document; a row that is older than the field has its default."""
+    part = entity.table.c.doc[name]
+    value: ColumnElement[Any]
+    match shape.word:
+        case "int" | "money":
+            value = cast(part.as_string(), BigInteger)
+        case "boolean":
+            value = part.as_boolean()
+        case "double":
+            value = part.as_float()
+        case _:
+            value = part.as_string()
+    default = entity.default(name)
+    return value if default is None or shape.nullable else func.coalesce(value, default)
+
+
+def conditions(entity: Entity, member_id: int, query: Mapping[str, str]) -> list[ColumnElement[bool]]:
+    """What the query string asks for, all of it together; a parameter that means nothing is named in the warnings."""
+    known = of_entity(entity)
+    found = []
+    for parameter, text in query.items():
+        condition = _condition(entity, member_id, known, parameter, text)
+        if condition is not None:
+            found.append(condition)
+        elif parameter not in _PARAMETERS and parameter not in {
+            *entity.parameters,
+            *entity.optional.values(),
+            *ranges(entity.ranged),
+        }:
+            warn(f"query parameter not used: {parameter[:40]}")
+    return found
+
+
+def _condition(
+    entity: Entity, member_id: int, known: Mapping[str, Filter], parameter: str, text: str
+) -> ColumnElement[bool] | None:
+    table = entity.table
+    if parameter == "search":
+        either = or_(_like(cast(table.c.id, String), text), _like(table.c[entity.title], text))
+        return _with_pieces(table, entity.title, member_id, text, either)
+    if parameter in known:
+        return _one_of(known[parameter].column, _values(known[parameter], parameter, text))
+    for prefix in PREFIXES:
+        name = parameter.removeprefix(prefix)
+        if name != parameter and name in known:
+            if prefix != "like_":
+                return _prefixed(prefix, known[name], parameter, text)
+            part = text.casefold() if name == "code" else text
+            column = known[name].column
+            return _with_pieces(table, column.key, member_id, part, _like(cast(column, String), part))
+    return None
+
+
+def _one_of(column: ColumnElement[Any], values: list[Any]) -> ColumnElement[bool]:
+    # A list of one is an equality, so that the order behind it in an index is of use.
+    return column == values[0] if len(values) == 1 else column.in_(values)
+
+
+def _prefixed(prefix: str, filtered: Filter, parameter: str, text: str) -> ColumnElement[bool] | None:
+    column = filtered.column
+    if prefix == "not_":
+        values = _values(filtered, parameter, text)
+        # An index leads to the other choices, but not past these.
+        others = [choice for choice in filtered.choices if choice not in values]
+        return _one_of(column, others) if others else or_(column.is_(None), column.not_in(values))
+    if filtered.word not in field_shapes.ORDERED:
+        return None
+    value = filtered.value(parameter, text)
+    ranged = column >= value if prefix in ("min_", "nmin_") else column <= value
+    return or_(column.is_(None), ranged) if prefix.startswith("n") else ranged
+
+
+def _values(filtered: Filter, parameter: str, text: str) -> list[Any]:
+    parts = text.split(",")
+    if len(parts) > VALUES_A_FILTER:
+        raise ApiError("SYNTAX", f"{parameter}: at most {VALUES_A_FILTER} values")
+    return [filtered.value(parameter, part) for part in parts]
+
+
+def _like(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
+    return column.icontains(text[:LIKE_MAX], autoescape=True)
+
+
+def _with_pieces(
+    table: Table, column: str | None, member_id: int, text: str, exact: ColumnElement[bool]
+) -> ColumnElement[bool]:
+    """A condition on a part of a text, with the index that finds it when there is one."""
+    part = text[:LIKE_MAX]
+    if len(part) < trigrams.SHORTEST or not trigrams.indexed(table, column):
+        return exact
+    return and_(trigrams.MayHold(table, member_id, part), exact)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One key that a list is sorted by."""
+
+    column: ColumnElement[Any]
+    descending: bool = False
+
+    @property
+    def clause(self) -> ColumnElement[Any]:
+        """As it stands in a statement."""
+        return self.column.desc() if self.descending else self.column.asc()
+
+
+def order(entity: Entity, query: Mapping[str, str]) -> list[Order]:
+    """`sort=name.asc,id.desc`. Raises `ApiError`.
+
+    The id comes last of all, so that pages never overlap, and in the direction before it, so that an index has both.
+    """
+    found: dict[str, Order] = {}
+    known = of_entity(entity)
+    for part in filter(None, (piece.strip() for piece in query.get("sort", "").split(","))):
+        name, _, direction = part.partition(".")
+        if name not in known or direction.lower() not in ("", "asc", "desc"):
+            raise ApiError("SYNTAX", f"sort: cannot sort by {part[:40]!r}")
+        found.setdefault(name, Order(known[name].column, direction.lower() == "desc"))
+        if name == "id":
+            return list(found.values())
+    last = next(reversed(found.values())).descending if found else False
+    return [*found.values(), Order(entity.table.c.id, last)]

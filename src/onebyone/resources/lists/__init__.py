@@ -1,0 +1,1 @@
+"""Read-only lists: catalogues, look-ups and label values."""

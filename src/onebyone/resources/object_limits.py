@@ -1,0 +1,66 @@
+"""How many objects of a kind a member may have: refused past it, and told by `/object-limit`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import case, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.responses import Response
+
+from onebyone.api.envelope import success
+from onebyone.api.request import ApiRequest
+from onebyone.config_store import row_counts
+from onebyone.errors import ApiError
+from onebyone.resources.context import ApiContext
+from onebyone.resources.entity import Entity
+from onebyone.runtime import sql
+
+
+async def refuse_excess(connection: AsyncConnection, entity: Entity, member_id: int, limit: int | None) -> None:
+    """Raises the documented error when the member has no room for one more; runs inside the write that adds it."""
+    if limit is None:
+        return
+    if await row_counts.total(connection, entity.table, [entity.table.c.member_id == member_id]) >= limit:
+        raise ApiError("LIMIT", f"{entity.service}: the member has reached its limit of {limit}")
+
+
+class ObjectLimits:
+    """`GET /object-limit?object_type=line_item`; without a type, all that have a limit."""
+
+    def __init__(self, context: ApiContext, entities: dict[str, Entity]) -> None:
+        self._context = context
+        self._entities = entities
+
+    async def __call__(self, request: ApiRequest) -> Response:
+        """Raises `ApiError`."""
+        if request.method != "GET":
+            raise ApiError("SYNTAX", f"method {request.method} is not supported by {request.service}")
+        if request.caller.limit is not None:
+            raise ApiError("UNAUTH", "only users of the whole member may use object-limit")
+        limits = self._context.settings.limits
+        wanted = request.query.get("object_type", "").replace("_", "-")
+        services = [wanted] if wanted else [service for service in limits if service in self._entities]
+        if wanted not in ("", *(set(limits) & set(self._entities))):
+            raise ApiError("SYNTAX", f"object_type: has no limit: {wanted[:40]!r}")
+        async with sql.reading(self._context.store) as connection:
+            shown = [
+                await self._count(connection, self._entities[service], request.caller.member_id, limits[service])
+                for service in services
+            ]
+        paging = {"count": None, "start_element": None, "num_elements": None}
+        return success({**paging, "object-limits": shown}, "object-limits")
+
+    async def _count(self, connection: AsyncConnection, entity: Entity, member_id: int, limit: int) -> dict[str, Any]:
+        table = entity.table
+        active = func.sum(case((table.c.state == "active", 1), else_=0))
+        found = select(func.count(), active).where(table.c.member_id == member_id)
+        total, alive = (await connection.execute(found)).one()
+        return {
+            "object_type": entity.service.replace("-", "_"),
+            "limit": limit,
+            "mapping_limits": [],
+            "count_active": alive or 0,
+            "count_inactive": total - (alive or 0),
+            "count_total": total,
+        }

@@ -1,0 +1,119 @@
+"""Reads objects of a member: rows with the names that they refer to, and how they look on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from onebyone.config_store import row_counts, trigrams
+from onebyone.reports.delivery_stats import Counts
+from onebyone.resources.entity import Entity, Values
+from onebyone.resources.filters import Order
+from onebyone.resources.paging import Page
+
+
+async def listed(
+    connection: AsyncConnection,
+    entity: Entity,
+    member_id: int,
+    where: Sequence[ColumnElement[bool]],
+    order: Sequence[Order],
+    page: Page,
+    keys: Sequence[str],
+    counts: Counts | None = None,
+) -> tuple[int, list[Values]]:
+    """How many objects match over all pages, and those of one page.
+
+    The page's ids come first and alone: an index holds them, and what stands before a page is skipped there.
+    """
+    table = entity.table
+    matching = [trigrams.scope(table.c[entity.scope], where) == member_id, *where]
+    statement = select(table.c.id).where(*matching).order_by(*(key.clause for key in order)).limit(page.size)
+    place = None
+    if len(order) == 1:
+        place = await row_counts.place(connection, table, matching, page.start, descending=order[0].descending)
+    if place is not None:
+        ids = list(await connection.scalars(statement.where(place.bound).offset(place.skip)))
+        total = place.total
+    else:
+        ids = list(await connection.scalars(statement.offset(page.start)))
+        ended = len(ids) < page.size and (ids or not page.start)
+        total = page.start + len(ids) if ended else await row_counts.total(connection, table, matching)
+    if not ids:
+        return total, []
+    found = await objects(connection, entity, member_id, [table.c.id.in_(ids)], keys, counts)
+    return total, [found[row_id] for row_id in ids if row_id in found]
+
+
+async def objects(
+    connection: AsyncConnection,
+    entity: Entity,
+    member_id: int,
+    where: Sequence[ColumnElement[bool]],
+    keys: Sequence[str] | None = None,
+    counts: Counts | None = None,
+) -> dict[int, Values]:
+    """Matching objects by id, as the wire shows them; `keys` limits what each of them shows.
+
+    Without `counts` fields of the report store are as if nothing was counted.
+    """
+    scope = entity.table.c[entity.scope] == member_id
+    rows = [dict(row) for row in (await connection.execute(_rows(entity).where(scope, *where))).mappings()]
+    wanted = entity.shown if keys is None else keys
+    asked = any(name in entity.derived for name in wanted)
+    related = await entity.related(connection, rows) if rows and asked else {}
+    if rows and any(name in entity.optional for name in wanted):
+        for row_id, more in (await entity.related_if_asked(connection, rows)).items():
+            related[row_id] |= more
+    if counts is not None and rows and asked:
+        for row_id, more in (await entity.counted(counts, rows, wanted)).items():
+            related[row_id] |= more
+    return {row["id"]: _present(entity, row, related.get(row["id"], {}), wanted) for row in rows}
+
+
+@cache
+def _rows(entity: Entity) -> Select[Any]:
+    """All rows with the names that they refer to; made once, because aliases cost more than the query."""
+    table = entity.table
+    source: Any = table
+    names = []
+    for link in entity.links:
+        target = link.target.alias(f"of_{link.field}")
+        same = and_(target.c.member_id == table.c.member_id, target.c.id == table.c[link.column])
+        source = source.outerjoin(target, same)
+        names.append(target.c.name.label(_name_of(link.field)))
+    return select(table, *names).select_from(source)
+
+
+def _name_of(field: str) -> str:
+    return f"{field}::name"
+
+
+def _present(entity: Entity, row: Values, related: Values, keys: Sequence[str]) -> Values:
+    shown = dict(related)
+    for link in entity.links:
+        target_id = row[link.column]
+        if link.nested:
+            shown[link.field] = None if target_id is None else {"id": target_id, "name": row[_name_of(link.field)]}
+        if link.name_field is not None:
+            shown[link.name_field] = row[_name_of(link.field)]
+    millionths = entity.millionths
+    found = {}
+    for key in keys:
+        if key in shown:
+            found[key] = shown[key]
+        elif key in entity.table.c:
+            found[key] = row[key]
+        else:
+            value = row["doc"].get(key, entity.default(key))
+            found[key] = _number(value) if key in millionths and value is not None else value
+    return found
+
+
+def _number(millionths: int) -> int | float:
+    whole, rest = divmod(millionths, 10**6)
+    return millionths / 10**6 if rest else whole
