@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from starlette.routing import Route
 from typer.main import get_command
 
-from onebyone.api import operator as api_operator
+from onebyone.api import ops_endpoints as api_operator
 from onebyone.cli import app
 from onebyone.contracts.events import Event
 from onebyone.edge import ops_endpoints as edge_operator

@@ -9,9 +9,9 @@ import httpx
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone.api import operator
+from onebyone.api import ops_endpoints
 from onebyone.api.app import Api
-from onebyone.api.sink import SinkMeter
+from onebyone.api.pipeline_lag import SinkMeter
 from onebyone.auth import passwords
 from onebyone.clock import now_ms
 from onebyone.config_store import schema
@@ -186,7 +186,7 @@ async def start(url: str) -> Harness:
     clock, wakes = Clock(), Wakes()
     context = ApiContext(settings(url), store, store, wakes, clock)
     sink = SinkMeter(context.settings, context.report_store)
-    app = Api(context, operator.application(context.settings, lambda: {"configuration": True}, sink.measure))
+    app = Api(context, ops_endpoints.application(context.settings, lambda: {"configuration": True}, sink.measure))
     http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.test")
     harness = Harness(http, store=store, context=context, clock=clock, wakes=wakes, reports=app.reports)
     harness.token = (await harness.login("admin", PASSWORD)).token

@@ -11,7 +11,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
 
-from onebyone.api import operator
+from onebyone.api import ops_endpoints
 from onebyone.api.openapi import examples, pages
 from onebyone.api.openapi.objects import component
 from onebyone.reports.runs import Runs
@@ -50,7 +50,7 @@ def test_it_is_valid() -> None:
 
 def test_it_has_every_route_and_no_other() -> None:
     wanted = {f"/{name}" for name in services()} | {f"/{entity.service}/meta" for entity in ENTITIES}
-    health = operator.application(Settings(), dict, Mock())
+    health = ops_endpoints.application(Settings(), dict, Mock())
     wanted |= {route.path for route in health.routes if isinstance(route, Route)}
     assert set(described()["paths"]) == wanted | {"/openapi.json", "/docs"}
     for entity in ENTITIES:

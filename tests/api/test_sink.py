@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone.api.sink import Sink, SinkMeter
+from onebyone.api.pipeline_lag import Sink, SinkMeter
 from onebyone.contracts import keys
 from onebyone.settings import Settings
 from tests.counter.lane import LaneMaker, event

@@ -12,9 +12,9 @@ import httpx
 import uvicorn
 from starlette.types import Message, Receive, Scope, Send
 
-from onebyone.api import operator
+from onebyone.api import ops_endpoints
 from onebyone.api.app import Api
-from onebyone.api.sink import SinkMeter
+from onebyone.api.pipeline_lag import SinkMeter
 from tests.api import harness
 from tests.support.waiting import wait_until
 
@@ -83,7 +83,7 @@ class ServedApi:
         settings = plain.context.settings.model_copy(update={"reads_a_minute": REQUESTS, "writes_a_minute": REQUESTS})
         context = replace(plain.context, settings=settings, clock=self.clock)
         sink = SinkMeter(settings, context.report_store)
-        self._api = Api(context, operator.application(settings, dict, sink.measure))
+        self._api = Api(context, ops_endpoints.application(settings, dict, sink.measure))
         await self._server.serve(sockets=[listener])
         await plain.http.aclose()
         await plain.store.dispose()

@@ -11,9 +11,9 @@ import uvloop
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone.api import operator
+from onebyone.api import ops_endpoints
 from onebyone.api.app import Api
-from onebyone.api.sink import SinkMeter
+from onebyone.api.pipeline_lag import SinkMeter
 from onebyone.config_store import schema
 from onebyone.publishing.publisher import ConfigPublisher
 from onebyone.report_store import schema as report_schema
@@ -48,7 +48,7 @@ async def main(settings: Settings) -> int:
         }
 
     context = ApiContext(settings, store, report_store, publisher, cache=cache)
-    app = Api(context, operator.application(settings, checks, sink.measure))
+    app = Api(context, ops_endpoints.application(settings, checks, sink.measure))
     publishing = asyncio.create_task(publisher.run())
     announcing = asyncio.create_task(_announce(lifeline, serving, publisher))
     await lifeline.until(publisher.published, START_SECONDS)

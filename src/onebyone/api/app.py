@@ -14,11 +14,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from onebyone.api import body, exchange, metrics, parameters
-from onebyone.api.envelope import failure, success
+from onebyone.api import metrics
+from onebyone.api.http import body, parameters, request_context
+from onebyone.api.http.envelope import failure, success
+from onebyone.api.http.rate_limit import UsageCounter, refuse_excess
+from onebyone.api.http.request import ApiRequest, Handler
 from onebyone.api.openapi.pages import Pages
-from onebyone.api.request import ApiRequest, Handler
-from onebyone.api.usage import UsageCounter, refuse_excess
 from onebyone.auth.sessions import COOKIE, Sessions
 from onebyone.errors import ApiError
 from onebyone.reports.runs import Runs
@@ -68,7 +69,7 @@ class Api:
             await self._pages(scope, receive, send)
             return
         started = time.perf_counter()
-        told = exchange.begin()
+        told = request_context.begin()
         told.usage = self._usage.blank
         request = Request(scope, receive)
         outcome = "OK"
@@ -88,7 +89,7 @@ class Api:
         metrics.REQUEST_SECONDS.labels(service).observe(time.perf_counter() - started)
         await response(scope, receive, send)
 
-    async def _answer(self, request: Request, told: exchange.Exchange) -> Response:
+    async def _answer(self, request: Request, told: request_context.Exchange) -> Response:
         path = _VERSION.sub("", request.url.path, count=1) if _VERSION.match(request.url.path) else request.url.path
         service = path.strip("/")
         meta = service.endswith("/meta") and service.removesuffix("/meta") in self._entities

@@ -14,8 +14,8 @@ from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.api import metrics
-from onebyone.api.request import Caller
-from onebyone.api.usage import exceeded
+from onebyone.api.http.rate_limit import exceeded
+from onebyone.api.http.request import Caller
 from onebyone.auth import passwords
 from onebyone.config_store import tables
 from onebyone.errors import ApiError, not_found, not_logged_in

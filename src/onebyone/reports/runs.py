@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from onebyone.api.request import Caller
+from onebyone.api.http.request import Caller
 from onebyone.config_store.tables import report, user
 from onebyone.errors import ApiError
 from onebyone.reports import analytics, feed

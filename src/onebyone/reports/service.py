@@ -11,9 +11,9 @@ import orjson
 from sqlalchemy import Row
 from starlette.responses import Response
 
-from onebyone.api import envelope
-from onebyone.api.envelope import success
-from onebyone.api.request import ApiRequest, Handler
+from onebyone.api.http import envelope
+from onebyone.api.http.envelope import success
+from onebyone.api.http.request import ApiRequest, Handler
 from onebyone.errors import ApiError, not_found
 from onebyone.reports import meta, report_request, runs, table
 from onebyone.reports.columns import FEEDS

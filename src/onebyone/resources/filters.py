@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, String, Table, and_, cast, func, or_
 
-from onebyone.api.exchange import warn
+from onebyone.api.http.request_context import warn
 from onebyone.config_store import trigrams
 from onebyone.contracts.money import to_micros
 from onebyone.errors import ApiError

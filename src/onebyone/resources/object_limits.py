@@ -8,8 +8,8 @@ from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
-from onebyone.api.envelope import success
-from onebyone.api.request import ApiRequest
+from onebyone.api.http.envelope import success
+from onebyone.api.http.request import ApiRequest
 from onebyone.config_store import row_counts
 from onebyone.errors import ApiError
 from onebyone.resources.context import ApiContext

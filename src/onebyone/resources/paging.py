@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from onebyone.api.exchange import warn
+from onebyone.api.http.request_context import warn
 from onebyone.errors import ApiError, Fault, refuse
 from onebyone.resources import field_shapes
 from onebyone.resources.entity import Entity

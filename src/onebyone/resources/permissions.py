@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement
 
-from onebyone.api.request import Caller
+from onebyone.api.http.request import Caller
 from onebyone.errors import ApiError, not_found
 from onebyone.resources.entity import Entity
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from starlette.responses import Response
 
-from onebyone.api.envelope import success
-from onebyone.api.request import ApiRequest, Caller
+from onebyone.api.http.envelope import success
+from onebyone.api.http.request import ApiRequest, Caller
 from onebyone.errors import ApiError, not_found, refuse
 from onebyone.resources import codes, filters, meta, object_limits, partial_update, permissions, reader, validation
 from onebyone.resources import paging as queries

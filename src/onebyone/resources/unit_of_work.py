@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Select, Table, bindparam, delete, exists, 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onebyone.api.request import Caller
+from onebyone.api.http.request import Caller
 from onebyone.config_store import tables
 from onebyone.contracts import keys
 from onebyone.errors import ApiError, Fault, not_found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onebyone.api.exchange import warn
+from onebyone.api.http.request_context import warn
 from onebyone.resources import field_shapes
 from onebyone.resources.entity import Entity, Values
 from onebyone.resources.fields import Body

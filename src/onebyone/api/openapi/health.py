@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 from onebyone.api.openapi.envelopes import closed
 from onebyone.api.openapi.fields import Schema
 from onebyone.api.openapi.nested import FLAG, TEXT
-from onebyone.api.sink import Sink
+from onebyone.api.pipeline_lag import Sink
 
 _TYPES: dict[Any, str] = {bool: "boolean", int: "integer", float: "number", type(None): "null"}
 _ROOT = [{"url": "/"}]

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field
 
-from onebyone.api.exchange import warn
+from onebyone.api.http.request_context import warn
 from onebyone.resources.entity import Values
 from onebyone.resources.fields import Amount, Body, Boolean, Integer, ObjectId, StrictCode, Timestamp, TimeZone, listed
 from onebyone.resources.unit_of_work import Work

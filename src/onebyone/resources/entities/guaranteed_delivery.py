@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from onebyone.api.exchange import warn
+from onebyone.api.http.request_context import warn
 from onebyone.config_store import tables
 from onebyone.resources.entities import budget
 from onebyone.resources.entities.line_item_parts import FaultAt

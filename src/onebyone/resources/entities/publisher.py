@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onebyone.api.exchange import warn
+from onebyone.api.http.request_context import warn
 from onebyone.config_store import tables
 from onebyone.resources import labels
 from onebyone.resources.entities.payment_rule import base_rule

@@ -8,8 +8,8 @@ from typing import Any
 from iso4217 import Currency
 from starlette.responses import Response
 
-from onebyone.api.envelope import success
-from onebyone.api.request import ApiRequest, Handler
+from onebyone.api.http.envelope import success
+from onebyone.api.http.request import ApiRequest, Handler
 from onebyone.errors import ApiError, not_found
 from onebyone.resources import paging as queries
 from onebyone.resources.context import ApiContext

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from onebyone.api.request import ApiRequest
+from onebyone.api.http.request import ApiRequest
 from onebyone.errors import ApiError
 from onebyone.resources import paging as queries
 from onebyone.resources import permissions

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import select
 from starlette.responses import Response
 
-from onebyone.api.envelope import success
-from onebyone.api.request import ApiRequest
+from onebyone.api.http.envelope import success
+from onebyone.api.http.request import ApiRequest
 from onebyone.errors import ApiError
 from onebyone.resources import permissions
 from onebyone.resources.context import ApiContext

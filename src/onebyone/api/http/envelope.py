@@ -8,8 +8,8 @@ import orjson
 from starlette.responses import Response
 
 from onebyone import __version__
-from onebyone.api import exchange
-from onebyone.api.usage import WINDOW_SECONDS
+from onebyone.api.http import request_context
+from onebyone.api.http.rate_limit import WINDOW_SECONDS
 from onebyone.errors import ApiError
 
 NOT_FOUND = "not_found"
@@ -32,7 +32,7 @@ def success(fields: dict[str, Any], output_term: str = NOT_FOUND) -> Response:
 
 def failure(error: ApiError) -> Response:
     """The error envelope. `status: error` stands beside `error_id` because clients look for either."""
-    told = exchange.current()
+    told = request_context.current()
     fields = {
         "status": "error",
         "error_id": error.error_id,
@@ -49,7 +49,7 @@ def failure(error: ApiError) -> Response:
 
 def headers() -> dict[str, str]:
     """Headers of every answer of the API, whatever its body."""
-    told = exchange.current()
+    told = request_context.current()
     return {
         **_CACHE_HEADERS,
         "X-AN-RequestId": told.request_id,
@@ -66,7 +66,7 @@ def _answer(fields: dict[str, Any], output_term: str, status: int) -> Response:
 
 
 def _dbg_info(output_term: str) -> dict[str, Any]:
-    told = exchange.current()
+    told = request_context.current()
     use = {
         "reads": told.usage.reads,
         "read_limit": told.usage.read_limit,

@@ -7,7 +7,7 @@ import uuid
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from onebyone.api.usage import Usage
+from onebyone.api.http.rate_limit import Usage
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from onebyone.api.sink import Sink
+from onebyone.api.pipeline_lag import Sink
 from onebyone.runtime import metrics_folder, metrics_page
 from onebyone.settings import Settings
 

@@ -1,0 +1,1 @@
+"""HTTP of the API: request, body, parameters, envelope, rate limit."""
