@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onebyone.contracts.configuration import MemberRecord
 from onebyone.edge.tags import redirects
 
-CORPUS = Path(__file__).parents[3] / "shared" / "corpora" / "urltestdata.json"
+CORPUS = Path(__file__).parents[4] / "shared" / "corpora" / "urltestdata.json"
 
 MEMBER = MemberRecord(7, redirect_domains=("partner.example",), click_hosts=("landing.example",))
 

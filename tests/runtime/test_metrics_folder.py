@@ -16,7 +16,7 @@ from onebyone.settings import Settings
 
 COUNT = """
 import sys
-from onebyone.measures import Counter, Gauge
+from onebyone.runtime.metrics import Counter, Gauge
 counter = Counter("full", "Help.", ["name"])
 for number in range(int(sys.argv[1])):
     counter.labels(f"{number:0100d}").inc()

@@ -18,7 +18,7 @@ from onebyone.edge.journal import disk_sync
 from onebyone.edge.journal.disk_sync import KernelSync, ThreadSync
 from onebyone.edge.journal.group_commit import BATCH_EVENTS, QUICK_SYNCS, Commits
 from onebyone.edge.journal.writer import OwnJournal
-from tests.edge.held_disk import HeldDisk
+from tests.edge.journal.held_disk import HeldDisk
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
