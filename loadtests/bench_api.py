@@ -29,7 +29,9 @@ from onebyone.resources.admin.bootstrap import bootstrap
 from onebyone.resources.context import ApiContext
 from onebyone.runtime import sql
 from onebyone.settings import Settings
-from tests.support import plans, postgres
+from tests.support import plans
+from tests.support.postgres import PostgresServer
+from tests.support.postgres_programs import find_programs
 
 READS = {
     "page 1": "",
@@ -236,9 +238,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             urls = [f"sqlite+aiosqlite:///{Path(folder) / f'{size}.sqlite3'}" for size in ("small", "large")]
             uvloop.run(contest("SQLite", urls, arguments))
-    programs = postgres.binaries()
+    programs = find_programs()
     if programs is not None and arguments.engine != "sqlite":
-        server = postgres.PostgresServer(programs)
+        server = PostgresServer(programs)
         try:
             uvloop.run(contest("PostgreSQL", [server.fresh_database() for _ in range(2)], arguments))
         finally:

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import postgres
+from tests.support import debian_packages
 from tests.support.postgres import PostgresServer
+from tests.support.postgres_programs import require_programs
 from tests.support.product import Product, start_product
 from tests.support.valkey import ValkeyProcess, start_valkey
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a fixture of their module stay on one worker, so that it is made once."""
+    """Keep tests that share a fixture of their module on one worker, so that it is made once."""
     for item in items:
         if isinstance(item, pytest.Function) and any(
             made[-1].scope == "module" for made in item._fixtureinfo.name2fixturedefs.values()
         ):
             item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
+    """Say last which Debian packages would bring the tests that were skipped for want of one."""
+    yield
+    lines = debian_packages.summary_lines(debian_packages.skipped_by_package(terminalreporter.getreports("skipped")))
+    if lines:
+        terminalreporter.section("skipped for want of a package")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture
@@ -54,11 +66,8 @@ def shared_valkey(_session_valkey: ValkeyProcess) -> ValkeyProcess:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """A PostgreSQL server; skips where none is installed."""
-    programs = postgres.binaries()
-    if programs is None:
-        pytest.skip("no PostgreSQL server programs under /usr/lib/postgresql")
-    server = PostgresServer(programs)
+    """A PostgreSQL server."""
+    server = PostgresServer(require_programs())
     yield server
     server.stop()
 

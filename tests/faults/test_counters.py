@@ -20,7 +20,8 @@ from tests.faults.means import processes
 from tests.faults.oracle import HTTP, RATE, Oracle
 from tests.faults.verdicts import fault
 from tests.support.payloads import payload
-from tests.support.postgres import PostgresServer, binaries
+from tests.support.postgres import PostgresServer
+from tests.support.postgres_programs import require_programs
 from tests.support.waiting import wait_until
 
 slow = pytest.mark.faults
@@ -151,10 +152,7 @@ def test_the_report_store_comes_back_from_a_backup(experiment: Experiment, tmp_p
 @slow
 @fault(28, "PostgreSQL crashes and recovers, 3 times", means="pg_ctl stop -m immediate, start")
 def test_postgresql_crashes(experiment: Experiment) -> None:
-    programs = binaries()
-    if programs is None:
-        pytest.skip("no PostgreSQL server programs under /usr/lib/postgresql")
-    server = PostgresServer(programs)
+    server = PostgresServer(require_programs())
     try:
         with experiment(database_url=server.fresh_database()) as oracle:
             for _ in oracle.rounds():

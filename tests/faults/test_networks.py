@@ -17,7 +17,8 @@ from tests.faults.means.proxy import Proxy
 from tests.faults.means.wire import Wire
 from tests.faults.oracle import Oracle
 from tests.faults.verdicts import fault
-from tests.support.postgres import PostgresServer, binaries
+from tests.support.postgres import PostgresServer
+from tests.support.postgres_programs import require_programs
 from tests.support.valkey import ValkeyProcess, start_valkey
 
 slow = pytest.mark.faults
@@ -33,9 +34,7 @@ def wired(server: str, tmp_path: Path, chance: random.Random) -> Iterator[tuple[
     with contextlib.ExitStack() as stack:
         stack.callback(wire.close)
         if server == "SQL":
-            programs = binaries()
-            if programs is None:
-                pytest.skip("no PostgreSQL server programs under /usr/lib/postgresql")
+            programs = require_programs()
             postgres = wire.far(lambda: PostgresServer(programs, wire.host))
             stack.callback(postgres.stop)
             yield wire, {"database_url": postgres.fresh_database().replace("127.0.0.1", wire.host)}

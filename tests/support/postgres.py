@@ -1,10 +1,9 @@
-"""A throw-away PostgreSQL server from the system's own binaries, with a fresh database for each use."""
+"""A throw-away PostgreSQL server with a fresh database for each use."""
 
 from __future__ import annotations
 
 import itertools
 import os
-import pwd
 import shutil
 import subprocess
 import tempfile
@@ -12,31 +11,28 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.ports import free_port
+from tests.support.postgres_programs import executable_by, unprivileged_account
 
 _SERVER_OPTIONS = "-c fsync=off -c max_connections=100"
 
 
-def binaries() -> Path | None:
-    """Folder of the newest installed server's programs, if there is one."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3].split(".")[0]))
-    return found[-1].parent if found else None
-
-
 class PostgresServer:
-    """A running server; PostgreSQL refuses to run as root, so root starts it as user `postgres`."""
+    """A running server on a free port of `host`, with its data in a temporary folder.
+
+    `programs` is the folder of `initdb`, `pg_ctl` and `psql`.
+    """
 
     def __init__(self, programs: Path, host: str = "127.0.0.1") -> None:
         self._host = host
-        self._programs = programs
         self._folder = Path(tempfile.mkdtemp(prefix="obo-pg-"))
-        self._user: str | None = None
         self._numbers = itertools.count(1)
         self._prepared: dict[Callable[[str], None], str] = {}
         self.port = free_port()
-        if os.getuid() == 0:
-            self._user = "postgres"
-            account = pwd.getpwnam(self._user)
+        account = unprivileged_account()
+        self._user = None if account is None else account.pw_uid
+        if account is not None:
             os.chown(self._folder, account.pw_uid, account.pw_gid)
+        self._programs = executable_by(account, programs, self._folder)
         self._data = self._folder / "data"
         self._run("initdb", "-D", str(self._data), "-U", "onebyone", "-A", "trust", "-E", "UTF8", "--no-sync")
         with (self._data / "pg_hba.conf").open("a") as access:
@@ -44,7 +40,7 @@ class PostgresServer:
         self.start()
 
     def fresh_database(self, prepare: Callable[[str], None] | None = None) -> str:
-        """SQLAlchemy URL of a new database: empty, or a copy of one on which `prepare` ran once."""
+        """Return the SQLAlchemy URL of a new database: empty, or a copy of one on which `prepare` ran once."""
         if prepare is None:
             return self._url(self._create("template1"))
         if prepare not in self._prepared:
@@ -54,7 +50,7 @@ class PostgresServer:
         return self._url(self._create(self._prepared[prepare]))
 
     def stop(self) -> None:
-        """Stops the server, if it runs, and removes its data."""
+        """Stop the server if it runs, and remove its data."""
         if (self._data / "postmaster.pid").exists():
             self.crash()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -75,11 +71,11 @@ class PostgresServer:
         return ("-h", str(self._folder), "-p", str(self.port), "-U", "onebyone")
 
     def start(self) -> None:
-        """Starts it, also again after `crash`."""
+        """Start the server, also again after `crash`."""
         self._control("-l", str(self._folder / "log"), "-o", self._options(), "start")
 
     def crash(self) -> None:
-        """Its processes end at once, without a checkpoint; the next start recovers."""
+        """End the server's processes without a checkpoint, so that the next start recovers."""
         self._control("-m", "immediate", "stop")
 
     def _control(self, *arguments: str) -> None:
