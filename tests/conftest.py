@@ -7,11 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import debian_packages
+from tests.support import debian_packages, process_guard
 from tests.support.postgres import PostgresServer
 from tests.support.postgres_programs import require_programs
 from tests.support.product import Product, start_product
 from tests.support.valkey import ValkeyProcess, start_valkey
+
+
+def pytest_configure() -> None:
+    """Guard what this process starts; a worker of pytest-xdist comes here as well."""
+    process_guard.begin()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -46,6 +46,8 @@ class ValkeyProcess:
             "aof-use-rdb-preamble": "no",
             "save": "",
             "maxmemory-policy": "noeviction",
+            # A title would overwrite the environment, in which the process guard looks for its mark.
+            "set-proc-title": "no",
         }
         command = [str(self._program)]
         for name, value in options.items():

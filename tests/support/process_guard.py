@@ -1,0 +1,94 @@
+"""End every process that a test run started when the run ends, however it ends.
+
+A fixture's teardown never runs in a process that SIGTERM or SIGKILL ends, so each pytest process (and each worker of
+pytest-xdist) has a guard: a small process that waits for the other end of a pipe to close. All that a pytest process
+starts, and all that those start in turn, inherits a mark in its environment, by which the guard finds it: whoever
+started it, whatever session, user or parent it has by then. A worker's mark begins with its controller's, so the
+controller's guard finds all of a run.
+
+A program that overwrites its environment to show a title, as Valkey does, has to be told not to; `valkey.py` does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+MARK = "ONEBYONE_TEST_RUN"
+GRACE_SECONDS = 3.0
+"""From SIGTERM to SIGKILL: PostgreSQL removes its shared memory in that time, and a product drains."""
+_POLL_SECONDS = 0.05
+
+_guards: list[subprocess.Popen[bytes]] = []
+"""The guard of this process. It ends after this process, so nobody here waits for it."""
+
+
+def begin() -> None:
+    """Start this process's guard; do nothing where it has one, or where there is no `/proc`."""
+    if _guards or not Path("/proc/self/environ").exists():
+        return
+    unmarked = {name: value for name, value in os.environ.items() if name != MARK}
+    os.environ[MARK] = f"{os.environ.get(MARK, '')}/{secrets.token_hex(8)}"
+    command = [sys.executable, "-I", "-S", __file__, os.environ[MARK]]
+    # A session of its own: a signal to the run's process group must not reach it.
+    guard = subprocess.Popen(
+        command, env=unmarked, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    _guards.append(guard)
+
+
+def marked(mark: str) -> list[int]:
+    """Return the ids of the processes whose mark begins with `mark`."""
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _has_mark(entry, mark)]
+
+
+def _has_mark(process: Path, mark: str) -> bool:
+    start = f"{MARK}={mark}".encode()
+    try:
+        return any(line.startswith(start) for line in (process / "environ").read_bytes().split(b"\0"))
+    except OSError:
+        # It has ended, or belongs to somebody else.
+        return False
+
+
+def end_all(mark: str) -> None:
+    """End the processes of a mark: SIGTERM, and SIGKILL to those that are there after `GRACE_SECONDS`."""
+    told: set[int] = set()
+    deadline = time.monotonic() + GRACE_SECONDS
+    while pids := marked(mark):
+        late = time.monotonic() > deadline
+        for pid in pids:
+            if late or pid not in told:
+                _signal(pid, mark, signal.SIGKILL if late else signal.SIGTERM)
+                told.add(pid)
+        time.sleep(_POLL_SECONDS)
+
+
+def _signal(pid: int, mark: str, number: signal.Signals) -> None:
+    # The descriptor pins the process: its id may be another one's by now.
+    with contextlib.suppress(OSError):
+        pinned = os.pidfd_open(pid)
+        try:
+            if _has_mark(Path(f"/proc/{pid}"), mark):
+                signal.pidfd_send_signal(pinned, number)
+        finally:
+            os.close(pinned)
+
+
+def main(mark: str) -> None:
+    """Wait until the guarded process has ended, then end what it has left."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    while os.read(0, 1):
+        pass
+    end_all(mark)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
