@@ -38,7 +38,7 @@ instead = $(if $(filter file:/usr/bin/python3,$(origin PYTHON):$(PYTHON)), $(why
 why_instead = with /usr/bin/python3, not $$(command -v python3): that was built without optimisation, which costs an edge a tenth (PYTHON=python3 takes it)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-postgres clients lint types docs bench bench-compare bench-api loadtest storm faults outage catch-up contract
+.PHONY: help run demo test pytest test-postgres clients lint types docs bench bench-compare bench-api loadtest storm faults outage catch-up contract
 .PHONY: lock clean
 
 help: ## Print this list.
@@ -51,9 +51,11 @@ demo: $(VENV)/.runtime ## The same with a sample member, trackers and a trickle 
 	@exec $(BIN)/onebyone demo $(ARGS)
 
 test: $(VENV)/.dev clients ## Install what is missing and run every check: lint, types, import contracts, tests (PYTEST_ARGS="-n 0 -k edge").
-	@failed=; for check in lint types; do $(MAKE) --no-print-directory $$check || failed="$$failed $$check"; done; \
-		$(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS) || failed="$$failed tests"; \
-		[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+	@$(MAKE) --no-print-directory --keep-going lint types pytest
+
+# No shell stands between make and pytest, so that a signal to make ends pytest too.
+pytest: $(VENV)/.dev
+	@exec $(BIN)/python -m pytest $(WORKERS) --durations 20 $(PYTEST_ARGS)
 
 test-postgres: $(VENV)/.dev ## Run all tests of the API on PostgreSQL.
 	TEST_STORE=postgresql $(BIN)/python -m pytest $(WORKERS) tests/api $(PYTEST_ARGS)
