@@ -133,6 +133,12 @@ def test_links_lead_somewhere(path: Path) -> None:
             assert (path.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("path", sorted([*DOCS.glob("*.md"), *ROOT.glob("*.md")]), ids=lambda path: path.name)
+def test_named_files_exist(path: Path) -> None:
+    for name in re.findall(r"`(\w[\w/]*/[\w/]*(?:\.py|/))`", path.read_text()):
+        assert any((root / name).exists() for root in (ROOT, ROOT / "src" / "onebyone")), name
+
+
 def tree() -> set[str]:
     """Paths of the modules in the architecture's tree, relative to the package."""
     _, _, text = (DOCS / "architecture.md").read_text().partition("```text\n")
