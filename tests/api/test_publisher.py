@@ -13,6 +13,7 @@ import pytest
 from onebyone.api.app import Api
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import Head, MemberRecord, TrackerRecord
+from onebyone.contracts.events import Kind
 from onebyone.publishing.publisher import ConfigPublisher
 from onebyone.runtime import redis_client
 from tests.api.harness import Harness, Json
@@ -38,7 +39,7 @@ class Cache:
     def __init__(self, client: Any) -> None:
         self.client = client
 
-    async def tracker(self, kind: keys.Kind, tracker_id: int) -> TrackerRecord | None:
+    async def tracker(self, kind: Kind, tracker_id: int) -> TrackerRecord | None:
         text = await self.client.get(keys.tracker(kind, tracker_id))
         return None if text is None else TrackerRecord.decode(text)
 

@@ -10,8 +10,8 @@ import pytest
 from loadtests.bench import browsers, growth
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import TrackerRecord
+from onebyone.contracts.events import Kind
 from onebyone.edge.fastpath import request_parser
-from onebyone.edge.tags.decision import Kind
 from tests.support.valkey import ValkeyProcess
 
 

@@ -9,48 +9,48 @@ import pytest
 
 from onebyone.edge.journal import writer
 from onebyone.edge.journal.reader import Journal
-from onebyone.runtime.file_lock import Lock
+from onebyone.runtime.file_lock import FileLock
 from tests.support.leaks import held
 
 
 def test_one_holds_it_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "a.lock"
-    first = Lock(path)
+    first = FileLock(path)
     with pytest.raises(BlockingIOError):
-        Lock(path)
+        FileLock(path)
     first.release()
-    Lock(path).release()
+    FileLock(path).release()
 
 
 def test_who_is_turned_away_keeps_nothing_open(tmp_path: Path) -> None:
     path = tmp_path / "a.lock"
-    first = Lock(path)
+    first = FileLock(path)
     before = held()
     with pytest.raises(BlockingIOError):
-        Lock(path)
+        FileLock(path)
     assert held() == before
     first.release()
 
 
 def test_a_removed_file_is_made_again(tmp_path: Path) -> None:
     path = tmp_path / "a.lock"
-    gone = Lock(path)
+    gone = FileLock(path)
     path.unlink()
-    second = Lock(path)
+    second = FileLock(path)
     with pytest.raises(BlockingIOError):
-        Lock(path)
+        FileLock(path)
     gone.release()
     with pytest.raises(BlockingIOError):
-        Lock(path)
+        FileLock(path)
     second.release()
 
 
 def test_a_new_producer_waits_for_a_sibling_that_looks_in(tmp_path: Path) -> None:
     path = tmp_path / "a.lock"
-    sibling = Lock(path)
+    sibling = FileLock(path)
     leaving = threading.Timer(0.1, sibling.release)
     leaving.start()
-    Lock.of_new(path).release()
+    FileLock.of_new_file(path).release()
     leaving.join()
 
 
@@ -72,5 +72,5 @@ def test_a_new_journal_keeps_its_lock_while_siblings_look_for_abandoned_ones(tmp
     for one in made:
         assert (tmp_path / f"{one.producer}.lock").exists()
         with pytest.raises(BlockingIOError):
-            Lock(tmp_path / f"{one.producer}.lock")
+            FileLock(tmp_path / f"{one.producer}.lock")
         one.close()

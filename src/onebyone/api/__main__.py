@@ -20,6 +20,7 @@ from onebyone.report_store import schema as report_schema
 from onebyone.resources.admin.bootstrap import bootstrap
 from onebyone.resources.context import ApiContext
 from onebyone.runtime import logs, redis_client, role, sql, web_server
+from onebyone.runtime.outage import Outage
 from onebyone.settings import Settings
 
 RETRY_SECONDS = 0.5
@@ -66,18 +67,16 @@ async def main(settings: Settings) -> int:
 
 async def _prepare(settings: Settings, store: AsyncEngine, stopping: asyncio.Event) -> bool:
     """Schemas and the first user, as soon as the stores answer; False when the process is to stop before."""
-    failures = 0
+    outage = Outage("a store is unreachable, retrying", "the stores answer", backoff=(RETRY_SECONDS,), level="error")
     while not stopping.is_set():
         try:
             await schema.upgrade(settings.config_store_url)
             await report_schema.upgrade(settings.report_store_url)
             line = await bootstrap(store, settings)
         except (SQLAlchemyError, OSError) as error:
-            if not failures:
-                _log.error("a store does not answer, trying again", error=f"{error!r:.300}")
-            failures += 1
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(outage.failed(error))
         else:
+            outage.over()
             if line is not None:
                 print(line, flush=True)
             return True

@@ -14,9 +14,8 @@ from typing import Any, Literal
 
 import orjson
 
-from onebyone.contracts.events import Terms
+from onebyone.contracts.events import Kind, Terms
 
-RecordKind = Literal["imp", "clk"]
 RedirectPolicy = Literal["approved", "any"]
 
 
@@ -25,7 +24,7 @@ class TrackerRecord:
     """One impression or click tracker with the ids and terms that its events carry; an id of 0 is none."""
 
     id: int
-    kind: RecordKind
+    kind: Kind
     active: bool
     member_id: int
     advertiser_id: int

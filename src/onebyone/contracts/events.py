@@ -13,6 +13,9 @@ import orjson
 
 VERSION = 1
 
+Kind = Literal["imp", "clk"]
+"""What a tracker tracks and an event is: an impression or a click."""
+
 AS_OF = (
     "member_id",
     "advertiser_id",
@@ -51,7 +54,7 @@ class Event(TypedDict):
     """Unique positive 63-bit integer; `auction_id` in feeds."""
     ts: int
     """Receive time, ms since the epoch."""
-    kind: Literal["imp", "clk"]
+    kind: Kind
     tracker_id: int
     member_id: int
     advertiser_id: int

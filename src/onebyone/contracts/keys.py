@@ -7,9 +7,7 @@ Braces are Redis Cluster hash tags.
 
 from __future__ import annotations
 
-from typing import Literal
-
-Kind = Literal["imp", "clk"]
+from onebyone.contracts.events import Kind
 
 CHANGES = "onebyone:{config}:changes"
 """Stream, cache server: one entry a published group of changes, so that edges drop what they hold."""

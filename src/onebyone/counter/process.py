@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone.counter import pruning
-from onebyone.counter.outage import Outages
+from onebyone.counter.outages import Cause, Outages
 from onebyone.counter.shard import Shard
 from onebyone.counter.stream import Refused, check_policy
 from onebyone.report_store import schema
@@ -23,6 +23,9 @@ from onebyone.settings import Settings
 _log = structlog.get_logger()
 
 T = TypeVar("T")
+
+_NO_SHARD = -1
+"""Stands for the start of the process, before it counts any shard."""
 
 
 async def run(settings: Settings, stopping: asyncio.Event, ready: Callable[[], None]) -> None:
@@ -76,15 +79,15 @@ async def _shards(engine: AsyncEngine, configured: int) -> int:
 
 
 async def _patiently(
-    outages: Outages, store: str, attempt: Callable[[], Awaitable[T]], stopping: asyncio.Event
+    outages: Outages, cause: Cause, attempt: Callable[[], Awaitable[T]], stopping: asyncio.Event
 ) -> T | None:
     """The result of the first attempt that succeeds; None when the process is to stop before."""
     while not stopping.is_set():
         try:
             result = await attempt()
         except (*redis_client.Unavailable, SQLAlchemyError) as error:
-            await asyncio.sleep(outages.failed(store, -1, error))
+            await asyncio.sleep(outages.failed(cause, _NO_SHARD, error))
         else:
-            outages.over(-1)
+            outages.over(_NO_SHARD)
             return result
     return None

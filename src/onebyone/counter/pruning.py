@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import structlog
 from sqlalchemy import ColumnElement, Table, delete, select, tuple_
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -12,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from onebyone.clock import now_ms
 from onebyone.report_store.tables import archive, clicks
 from onebyone.runtime import sql
+from onebyone.runtime.outage import Outage
 
 DAY_MS = 86_400_000
 CLICK_DAYS = 31
@@ -20,16 +20,17 @@ EVERY_SECONDS = 60.0
 STEP_ROWS = 500
 STEP_SECONDS = 0.05
 
-_log = structlog.get_logger()
-
 
 async def run(engine: AsyncEngine, archive_days: int, writers: asyncio.Semaphore) -> None:
     """Prunes for ever; a store that is away is tried again at the next turn."""
+    outage = Outage("report store is unreachable, pruning is paused", "pruning resumed")
     while True:
         try:
             await prune(engine, archive_days, writers)
         except (SQLAlchemyError, OSError) as error:
-            _log.warning("pruning waits for the report store", error=f"{error!r:.300}")
+            outage.failed(error)
+        else:
+            outage.over()
         await asyncio.sleep(EVERY_SECONDS)
 
 

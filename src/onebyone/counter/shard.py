@@ -15,7 +15,7 @@ from onebyone.clock import now_ms
 from onebyone.counter import metrics
 from onebyone.counter.counting import Entry, Tally, name_of, parse_id
 from onebyone.counter.ledger import Ledger, Moved
-from onebyone.counter.outage import Outages
+from onebyone.counter.outages import Outages
 from onebyone.counter.statements import refuses
 from onebyone.counter.stream import READ_ENTRIES, Stream
 

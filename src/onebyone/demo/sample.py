@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from onebyone.contracts.events import Kind
 from onebyone.demo.api import Api
 
 MEMBER = "Demo"
@@ -14,7 +15,7 @@ MEMBER = "Demo"
 class Tracker:
     """A tracker of the sample. `weight` is its share of the traffic."""
 
-    kind: Literal["imp", "clk"]
+    kind: Kind
     id: int
     name: str
     weight: int
@@ -74,7 +75,7 @@ def _line_item(api: Api, advertiser: dict[str, Any], code: str, name: str, kind:
 
 def _tracker(
     api: Api,
-    kind: Literal["imp", "clk"],
+    kind: Kind,
     weight: int,
     name: str,
     code: str,

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
+from onebyone.contracts.events import Kind
 from onebyone.edge import metrics
 from onebyone.edge.configuration.cache import ConfigurationUnavailable, Lookups
 from onebyone.edge.fastpath.response_cache import Wire
@@ -13,7 +14,7 @@ from onebyone.edge.journal.event_ids import Mint
 from onebyone.edge.journal.group_commit import Commits
 from onebyone.edge.tags import client, query, responses
 from onebyone.edge.tags.client import Visitor
-from onebyone.edge.tags.decision import HEADERS, PATHS, Cold, Decision, Decisions, Event, Found, Kind
+from onebyone.edge.tags.decision import HEADERS, PATHS, Cold, Decision, Decisions, Event, Found
 from onebyone.edge.tags.query import Tag
 from onebyone.edge.tags.reasons import Reason
 from onebyone.edge.tags.responses import Header

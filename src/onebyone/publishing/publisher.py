@@ -28,6 +28,7 @@ from onebyone.contracts import keys
 from onebyone.contracts.configuration import Head
 from onebyone.publishing import records
 from onebyone.runtime import sql
+from onebyone.runtime.outage import Outage
 from onebyone.runtime.redis_client import Unavailable
 
 POLL_SECONDS = 0.25
@@ -49,7 +50,8 @@ class ConfigPublisher:
         self._cache = cache
         self._woken = asyncio.Event()
         self._pruned = float("-inf")
-        self._failing = False
+        expected = (*Unavailable, SQLAlchemyError)
+        self._outage = Outage("configuration is not published", "configuration is published again", expected=expected)
         self._stopping = False
         self.published = asyncio.Event()
         """Set once the cache held all that the store had; losing the server later is no reason to refuse callers."""
@@ -66,10 +68,11 @@ class ConfigPublisher:
                 again = await self.pass_once()
             except Exception as error:
                 # Whatever it was: an API that stopped publishing would go on saying OK to changes that nobody sees.
-                self._report(error)
+                metrics.PUBLISH_FAILURES.inc()
+                self._outage.failed(error)
                 again = False
             else:
-                self._failing = False
+                self._outage.over()
             if not again and not self._stopping:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(POLL_SECONDS):
@@ -85,13 +88,6 @@ class ConfigPublisher:
         self.wake()
         await asyncio.wait({running}, timeout=FINISH_SECONDS)
         running.cancel()
-
-    def _report(self, error: Exception) -> None:
-        metrics.PUBLISH_FAILURES.inc()
-        if not self._failing:
-            known = isinstance(error, (*Unavailable, SQLAlchemyError))
-            _log.warning("configuration is not published", error=repr(error), exc_info=not known)
-        self._failing = True
 
     async def pass_once(self) -> bool:
         """One comparison and what follows from it; True when there may be more to do at once."""

@@ -11,20 +11,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from onebyone.config_store import tables
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import MemberRecord, TrackerRecord
-from onebyone.contracts.events import Terms
+from onebyone.contracts.events import Kind, Terms
 from onebyone.resources import urls
 
 Records = dict[str, bytes | None]
 """Redis key -> encoded record; None is a record that must go."""
 
 CHUNK = 500
-_TRACKERS: dict[keys.Kind, Any] = {"imp": tables.imptracker, "clk": tables.clicktracker}
+_TRACKERS: dict[Kind, Any] = {"imp": tables.imptracker, "clk": tables.clicktracker}
 
 
 async def current(connection: AsyncConnection, names: Iterable[str]) -> Records:
     """The records of these Redis keys as the store has them now."""
     found: Records = dict.fromkeys(names)
-    trackers: dict[keys.Kind, list[int]] = {"imp": [], "clk": []}
+    trackers: dict[Kind, list[int]] = {"imp": [], "clk": []}
     members = []
     for name in found:
         prefix, _, number = name.rpartition(":")
@@ -105,7 +105,7 @@ def _order(table: Any) -> Any:
 
 
 async def _trackers(
-    connection: AsyncConnection, kind: keys.Kind, where: ColumnElement[bool], limit: int | None = None
+    connection: AsyncConnection, kind: Kind, where: ColumnElement[bool], limit: int | None = None
 ) -> Records:
     rows = (await connection.execute(_select(_TRACKERS[kind], where, limit))).mappings()
     found: Records = {}

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from onebyone.api.http.request import Caller
 from onebyone.config_store import tables
 from onebyone.contracts import keys
+from onebyone.contracts.events import Kind
 from onebyone.errors import ApiError, Fault, not_found
 from onebyone.reports.delivery_stats import Counts
 from onebyone.resources.context import ApiContext
@@ -26,7 +27,7 @@ KEYS_A_VERSION = 1000
 
 _TURN = select(tables.store_state.c.version).with_for_update()
 """What a writer waits for on PostgreSQL; SQLite has one writer at a time anyhow."""
-_TRACKERS: dict[keys.Kind, Table] = {"imp": tables.imptracker, "clk": tables.clicktracker}
+_TRACKERS: dict[Kind, Table] = {"imp": tables.imptracker, "clk": tables.clicktracker}
 
 
 def timestamp(ms: int) -> str:
@@ -79,7 +80,7 @@ class Work:
         """Adds a bad value."""
         self.faults.append(Fault(path, text))
 
-    def tracker_changed(self, kind: keys.Kind, tracker_id: int) -> None:
+    def tracker_changed(self, kind: Kind, tracker_id: int) -> None:
         """The record of this tracker must be published again."""
         self._changed[keys.tracker(kind, tracker_id)] = None
 

@@ -12,7 +12,6 @@ folder; one that nobody locks is what a killed run has left behind, and the next
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import secrets
@@ -21,6 +20,7 @@ import stat
 import time
 from pathlib import Path
 
+from onebyone.runtime.file_lock import try_lock
 from onebyone.settings import Settings
 
 ROOM_BYTES = 4 * 1024 * 1024
@@ -60,7 +60,7 @@ class MetricsFolders:
         for folder in self._roles:
             shutil.rmtree(folder, ignore_errors=True)
         if self._folder is not None:
-            if _take(self._lock, fcntl.LOCK_EX):
+            if _try_lock(self._lock):
                 _discard(self._folder)
             os.close(self._lock)
 
@@ -117,7 +117,7 @@ def _lock(folder: Path) -> int:
         # A sweep may remove the folder just now: then the lock would be on a file that nobody else can see.
         with contextlib.suppress(FileNotFoundError):
             descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-            if _take(descriptor, fcntl.LOCK_SH) and (folder / "lock").exists():
+            if _try_lock(descriptor, shared=True) and (folder / "lock").exists():
                 return descriptor
             os.close(descriptor)
         time.sleep(_PAUSE_SECONDS)
@@ -133,7 +133,7 @@ def _sweep(place: Path) -> None:
             descriptor = os.open(folder / "lock", os.O_RDWR | os.O_NOFOLLOW)
         except OSError:
             continue
-        if _is_ours(folder) and _take(descriptor, fcntl.LOCK_EX):
+        if _is_ours(folder) and _try_lock(descriptor):
             _discard(folder)
         os.close(descriptor)
 
@@ -146,9 +146,9 @@ def _discard(folder: Path) -> None:
     shutil.rmtree(gone, ignore_errors=True)
 
 
-def _take(descriptor: int, how: int) -> bool:
+def _try_lock(fd: int, *, shared: bool = False) -> bool:
     try:
-        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+        return try_lock(fd, shared=shared)
     except OSError:
+        # A file system without locks: the metrics then stay in the memory of each process.
         return False
-    return True

@@ -10,11 +10,11 @@ valkey/              data of the embedded server
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from pathlib import Path
 
+from onebyone.runtime.file_lock import try_lock
 from onebyone.supervisor.fault import StartFault
 
 ORPHAN_SECONDS = 15.0
@@ -49,7 +49,7 @@ class DataDir:
         except OSError as error:
             raise self._unusable(error) from None
         deadline = time.monotonic() + patience
-        while not _locked(descriptor):
+        while not try_lock(descriptor):
             holder = int(os.pread(descriptor, 20, 0) or b"0")
             if holder != os.getpid() and _runs(holder):
                 raise StartFault(f"data dir {self.path} is already in use by process {holder}")
@@ -70,14 +70,6 @@ class DataDir:
 
     def _unusable(self, error: OSError) -> StartFault:
         return StartFault(f"data dir {self.path} cannot be used: {error.strerror} ({error.filename})")
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _runs(pid: int) -> bool:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import fcntl
 import os
 import signal
 import socket
@@ -23,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from onebyone.runtime.file_lock import try_lock
 from onebyone.supervisor import report, socket_dir, valkey_binary
 from onebyone.supervisor.data_dir import ORPHAN_SECONDS, DataDir
 from onebyone.supervisor.fault import StartFault
@@ -119,13 +119,10 @@ class EmbeddedValkey(Keeper):
             raise StartFault(f"{self._data_dir.valkey} cannot be used: {error.strerror}") from None
         deadline = time.monotonic() + ORPHAN_SECONDS
         while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                # The roles' locks are ours, so this is the server of a supervisor that was killed.
-                self._stop_earlier_server()
-            else:
+            if try_lock(descriptor):
                 return descriptor
+            # This process holds the roles' locks, so the holder is the server of a supervisor that was killed.
+            self._stop_earlier_server()
             if time.monotonic() > deadline:
                 raise StartFault(f"{self._data_dir.valkey} is still in use by a server of an earlier run")
             time.sleep(0.05)

@@ -12,6 +12,7 @@ from onebyone.clock import now_ms
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import Head
 from onebyone.edge.configuration.cache import Lookups
+from onebyone.runtime.outage import Outage
 from onebyone.runtime.redis_client import Unavailable
 
 BLOCK_MS = 250
@@ -36,23 +37,26 @@ class Watcher:
 
     async def run(self) -> None:
         """Follows until `stop`, then returns within `BLOCK_MS` when the server answers."""
-        away = True
+        following = False
+        outage = Outage(
+            "cannot follow changes, answering by what is known",
+            "following changes again",
+            expected=Unavailable,
+            backoff=(BACKOFF_SECONDS,),
+        )
         while not self._stopping:
             try:
-                if away:
+                if not following:
                     await self._start()
-                    away = False
+                    following = True
                 await self._step()
             except Exception as error:
                 # Also what nobody should have written into the cache: an edge that stopped following would go on
                 # answering by old rules for ever.
-                if not away:
-                    known = isinstance(error, Unavailable)
-                    _log.warning(
-                        "cannot follow changes, answering by what is known", error=repr(error), exc_info=not known
-                    )
-                away = True
-                await asyncio.sleep(BACKOFF_SECONDS)
+                following = False
+                await asyncio.sleep(outage.failed(error))
+            else:
+                outage.over()
 
     def stop(self) -> None:
         """Ends `run`. It is not cancelled, because redis-py can lose a cancellation that meets a reply."""

@@ -9,9 +9,10 @@ import re
 from itertools import islice
 from typing import TypeVar
 
+from onebyone.contracts.events import Kind
 from onebyone.edge.tags import client, query
 from onebyone.edge.tags.client import Visitor
-from onebyone.edge.tags.decision import HEADERS, PATHS, Kind
+from onebyone.edge.tags.decision import HEADERS, PATHS
 from onebyone.edge.tags.query import Tag
 
 HEAD_MAX = 16_384

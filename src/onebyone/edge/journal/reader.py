@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import structlog
 
-from onebyone.runtime.file_lock import Lock
+from onebyone.runtime.file_lock import FileLock
 
 _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -35,7 +35,7 @@ class Row(NamedTuple):
 class Journal:
     """One producer's file, read; all methods belong to one thread."""
 
-    def __init__(self, directory: Path, producer: str, lock: Lock) -> None:
+    def __init__(self, directory: Path, producer: str, lock: FileLock) -> None:
         self.producer = producer
         self._lock = lock
         self._directory = directory
@@ -52,7 +52,7 @@ class Journal:
         for producer in sorted(producers):
             path = directory / f"{producer}.sqlite3"
             try:
-                lock = Lock(directory / f"{producer}.lock")
+                lock = FileLock(directory / f"{producer}.lock")
             except OSError:
                 continue
             try:

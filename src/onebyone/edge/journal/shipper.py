@@ -16,6 +16,7 @@ from onebyone.contracts import keys
 from onebyone.edge.journal.reader import Journal
 from onebyone.edge.journal.shipment import Shipment
 from onebyone.edge.journal.writer import OwnJournal
+from onebyone.runtime.outage import Outage
 from onebyone.runtime.redis_client import Unavailable, connect_blocking
 
 PACE_SECONDS = 0.05
@@ -23,7 +24,6 @@ PACE_SECONDS = 0.05
 POLL_SECONDS = 0.25
 """How often the counter's progress is read, and the longest that a wake-up can be missed."""
 ADOPT_SECONDS = 2.0
-BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 _log = structlog.get_logger()
 
@@ -95,7 +95,8 @@ class Shipper:
         self._connections += 1
 
     def _run(self) -> None:
-        failures = 0
+        expected = (*Unavailable, sqlite3.Error)
+        outage = Outage("cannot ship, events wait in the journal", "shipping again", expected=expected)
         while not self._finished():
             self._wake.wait(POLL_SECONDS)
             self._wake.clear()
@@ -103,17 +104,11 @@ class Shipper:
                 self._round()
             except Exception as error:
                 # Not only what Redis and SQLite are known to raise: a thread that died would ship nothing for ever.
-                if failures == 0:
-                    known = isinstance(error, (*Unavailable, sqlite3.Error))
-                    _log.warning("cannot ship, events wait in the journal", error=repr(error), exc_info=not known)
                 self._taking = False
                 self._measured = 0.0
-                self._pause(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
-                failures += 1
+                self._pause(outage.failed(error))
             else:
-                if failures:
-                    _log.info("shipping again", attempts=failures)
-                failures = 0
+                outage.over()
                 self._taking = True
                 self._pause(PACE_SECONDS)
         for shipment in self._shipments:

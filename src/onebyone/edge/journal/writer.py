@@ -18,7 +18,7 @@ from onebyone.clock import now_ms
 from onebyone.contracts import batches
 from onebyone.edge.journal import disk_sync
 from onebyone.edge.journal.reader import Journal, database, remove
-from onebyone.runtime.file_lock import Lock
+from onebyone.runtime.file_lock import FileLock
 
 FORGET_ROWS = 4096
 """Rows that one look for old batches goes through at most."""
@@ -36,7 +36,7 @@ CREATE TABLE batches (
 class OwnJournal(Journal):
     """The journal of this process. `begin` and `ended` belong to one thread, all else to another."""
 
-    def __init__(self, directory: Path, producer: str, lock: Lock, shard: int) -> None:
+    def __init__(self, directory: Path, producer: str, lock: FileLock, shard: int) -> None:
         """Empty, and on disk with its folder entry. Raises `OSError` or `sqlite3.Error`."""
         super().__init__(directory, producer, lock)
         self._writer = database(self._path)
@@ -59,7 +59,7 @@ class OwnJournal(Journal):
     def create(cls, directory: Path, producer: str, shard: int) -> OwnJournal:
         """A new producer's. Raises `OSError` or `sqlite3.Error`."""
         directory.mkdir(parents=True, exist_ok=True)
-        lock = Lock.of_new(directory / f"{producer}.lock")
+        lock = FileLock.of_new_file(directory / f"{producer}.lock")
         try:
             return cls(directory, producer, lock, shard)
         except BaseException:

@@ -8,10 +8,11 @@ record that is not in memory it raises `Cold`, which only the ASGI way can wait 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
+from onebyone.contracts.events import Kind
 from onebyone.contracts.money import ANCOST_MAX_MICROS, parse_ancost
 from onebyone.edge import metrics
 from onebyone.edge.configuration.cache import Lookup, Lookups, Tracker
@@ -21,7 +22,6 @@ from onebyone.edge.tags.query import Tag
 from onebyone.edge.tags.reasons import Reason
 from onebyone.edge.tags.responses import Answer
 
-Kind = Literal["imp", "clk"]
 Record = TypeVar("Record")
 Found = dict[tuple[Lookup[Any], int], Any]
 """Records that were waited for, by where and under which id; None: there is none."""

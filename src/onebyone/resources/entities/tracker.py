@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator
 from sqlalchemy import select
 
 from onebyone.config_store import tables
-from onebyone.contracts import keys
+from onebyone.contracts.events import Kind
 from onebyone.errors import ApiError
 from onebyone.resources import urls
 from onebyone.resources.entity import Entity, Reference, Values
@@ -28,7 +28,7 @@ class _TrackerBody(Body):
 
 
 class _Tracker(Entity):
-    kind: ClassVar[keys.Kind]
+    kind: ClassVar[Kind]
     parent = Reference("advertiser_id", "advertiser_id", tables.advertiser)
     references = (
         Reference("publisher", "publisher_id", tables.publisher),

@@ -1,0 +1,60 @@
+"""An outage is logged once when it begins and once when it ends, and its attempts back off."""
+
+from __future__ import annotations
+
+import pytest
+from structlog.testing import capture_logs
+
+from onebyone.runtime.outage import BACKOFF_SECONDS, Outage
+
+
+def test_pauses_grow_to_the_longest_and_start_again_after_a_success() -> None:
+    outage = Outage("away", "back")
+    assert [outage.failed(OSError()) for _ in range(7)] == [*BACKOFF_SECONDS, 2.0, 2.0]
+    outage.over()
+    assert outage.failed(OSError()) == BACKOFF_SECONDS[0]
+
+
+def test_one_line_at_the_beginning_and_one_at_the_end() -> None:
+    outage = Outage("away", "back")
+    with capture_logs() as lines:
+        outage.over()
+        for _ in range(3):
+            outage.failed(OSError("refused"), shard=2)
+        outage.over(shard=2)
+        outage.over(shard=2)
+    assert [(line["event"], line["log_level"], line["shard"]) for line in lines] == [
+        ("away", "warning", 2),
+        ("back", "info", 2),
+    ]
+    assert lines[0]["error"] == "OSError('refused')"
+
+
+def test_it_lasts_until_every_source_has_succeeded() -> None:
+    outage = Outage("away", "back")
+    with capture_logs() as lines:
+        outage.failed(OSError(), source=1)
+        outage.failed(OSError(), source=2)
+        outage.over(1)
+        assert outage.lasts
+        outage.over(2)
+        assert not outage.lasts
+    assert [line["event"] for line in lines] == ["away", "back"]
+
+
+def test_each_source_backs_off_by_itself() -> None:
+    outage = Outage("away", "back", backoff=(1.0, 2.0))
+    assert [outage.failed(OSError(), source) for source in (1, 1, 2)] == [1.0, 2.0, 1.0]
+
+
+@pytest.mark.parametrize(("error", "traced"), [(OSError(), False), (KeyError(), True)])
+def test_only_an_unexpected_error_is_logged_with_its_traceback(error: Exception, traced: bool) -> None:
+    with capture_logs() as lines:
+        Outage("away", "back", expected=(OSError,)).failed(error)
+    assert bool(lines[0]["exc_info"]) is traced
+
+
+def test_a_long_error_is_cut() -> None:
+    with capture_logs() as lines:
+        Outage("away", "back").failed(OSError("x" * 10_000))
+    assert len(lines[0]["error"]) == 300
