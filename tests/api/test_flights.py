@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy.dialects import sqlite
 
-from onebyone.reports.delivery_stats import _edges
+from onebyone.reports.delivery_stats import _run_hours_query
 from tests.api.harness import Harness, Json
 from tests.api.reports.desk import Desk, moment
 from tests.api.test_guaranteed_delivery import create, order  # noqa: F401
@@ -137,9 +137,9 @@ async def test_an_allocated_fee_locks_its_line_item(api: Harness, order: Json, k
 
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 async def test_runs_are_found_without_reading_the_hours_between(api: Harness) -> None:
-    counts = api.context.counts(1)
-    assert await counts.runs(range(1, 2000)) == {}
-    query = _edges(1, [1, 2]).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    delivery_stats = api.context.delivery_stats(1)
+    assert await delivery_stats.run_hours(range(1, 2000)) == {}
+    query = _run_hours_query(1, [1, 2]).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
     async with api.store.connect() as connection:
         plan = [row[-1] for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}")]
     reads = [line for line in plan if "hourly" in line]

@@ -176,11 +176,13 @@ async def test_trackers_that_were_there_before(store_url: str, tmp_path: Any, re
             )
     await schema.upgrade(url)
     async with sql.reading(engine) as connection:
-        for table in tables.TALLIES:
-            assert await row_counts.total(connection, table, [table.c.member_id == 1, table.c.state == "active"]) == 2
-            sums = select(func.sum(tables.TALLIES[table].c.objects))
+        for table in tables.ROW_COUNT_TABLES:
+            assert (
+                await row_counts.count_rows(connection, table, [table.c.member_id == 1, table.c.state == "active"]) == 2
+            )
+            sums = select(func.sum(tables.ROW_COUNT_TABLES[table].c.objects))
             assert await connection.scalar(sums) == 4
-            held = select(table.c.id).where(trigrams.MayHold(table, 1, "beta"))
+            held = select(table.c.id).where(trigrams.TrigramMatch(table, 1, "beta"))
             assert list(await connection.scalars(held)) == [2]
     await engine.dispose()
 

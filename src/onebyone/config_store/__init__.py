@@ -1,1 +1,1 @@
-"""The configuration store: system of record in SQL."""
+"""The configuration store: the system of record, in SQL."""

@@ -1,4 +1,4 @@
-"""The configuration store's schema, kept by alembic."""
+"""The schema of the configuration store, managed by alembic."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from onebyone.runtime import migration
 SCRIPTS = Path(__file__).parent / "migrations"
 
 VERSION_TABLE = "config_store_version"
-"""Named after the store: on PostgreSQL it may share its database with the report store."""
+"""Named after the store, because on PostgreSQL both stores may share one database."""
 
 
 async def upgrade(url: str) -> None:
-    """Brings the configuration store at `url` to the newest revision."""
+    """Migrate the configuration store at `url` to the newest revision."""
     await migration.upgrade(url, SCRIPTS)

@@ -1,8 +1,8 @@
 """Tables of the configuration store.
 
-An entity's table has its id, its owners, what is filtered or joined on, and `doc` with the other documented fields.
-Every link between entities is a foreign key over (`member_id`, id), so that no row can point at another member's.
-Times are UTC text, `YYYY-MM-DD HH:MM:SS`; `*_ms` are milliseconds since the epoch.
+An entity's table has columns for its id, its owners and the fields that queries filter or join on; `doc` holds the
+other documented fields. Every reference between entities is a foreign key over (`member_id`, id), so that no row can
+refer to another member's. Times are UTC text, `YYYY-MM-DD HH:MM:SS`; `*_ms` are milliseconds since the epoch.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ member = Table(
 def entity(
     name: str, parents: dict[str, Table], *columns: Column[int] | Column[str], code_owner: str | None = None
 ) -> Table:
-    """A table of one kind of object.
+    """Return the table of one kind of object.
 
-    `parents` maps a column to the table that it points at. With `code_owner`, codes are unique within that column's
-    value, whatever their case.
+    `parents` maps a column to the table that it refers to. With `code_owner`, codes are unique within that column's
+    value, ignoring case.
     """
-    links = [
+    foreign_keys = [
         ForeignKeyConstraint(["member_id", column], [f"{parent.name}.member_id", f"{parent.name}.id"])
         for column, parent in parents.items()
     ]
@@ -78,8 +78,8 @@ def entity(
         Column("last_modified", TIMESTAMP, nullable=False),
         Column("doc", sql.Document, nullable=False),
         UniqueConstraint("member_id", "id"),
-        *links,
-        # Ids of deleted objects stay in reports, so SQLite must never hand one out again.
+        *foreign_keys,
+        # Reports keep the ids of deleted objects, so SQLite must never reuse one.
         sqlite_autoincrement=True,
     )
     for column in parents:
@@ -127,8 +127,8 @@ thirdparty_pixel = Table(
 )
 
 
-def _links(owner: Table, target: Table) -> Table:
-    """Ordered links from each row of `owner` to rows of `target`; they go when either side goes."""
+def _link_table(owner: Table, target: Table) -> Table:
+    """Return the table of ordered links from rows of `owner` to rows of `target`; deleting either side deletes them."""
     columns = [f"{table.name}_id" for table in (owner, target)]
     return Table(
         f"{owner.name}_{target.name}",
@@ -146,8 +146,8 @@ def _links(owner: Table, target: Table) -> Table:
     )
 
 
-line_item_insertion_order = _links(line_item, insertion_order)
-thirdparty_pixel_advertiser = _links(thirdparty_pixel, advertiser)
+line_item_insertion_order = _link_table(line_item, insertion_order)
+thirdparty_pixel_advertiser = _link_table(thirdparty_pixel, advertiser)
 
 
 def _tracker(name: str, *columns: Column[str]) -> Table:
@@ -170,17 +170,18 @@ imptracker = _tracker("imptracker")
 clicktracker = _tracker("clicktracker", Column("click_url", String(2000)), Column("click_host", String(255)))
 Index(None, clicktracker.c.member_id, clicktracker.c.click_host)
 
-BLOCK = 1000
-"""Ids that one row of a tally sums up."""
-TALLIED = ("member_id", "advertiser_id", "state")
-"""Columns that a tally tells apart."""
+ROW_COUNT_BLOCK = 1000
+"""Ids of one block: a million trackers are a thousand rows of counts, and no page lies more than a thousand rows into
+its block. The triggers of revision 0003 hold the same number, so changing it takes a new revision."""
+ROW_COUNT_COLUMNS = ("member_id", "advertiser_id", "state")
+"""Columns that the stored row counts distinguish."""
 
 
-def _tally(table: Table) -> Table:
-    """How many objects of a table stand in each block of ids (id / BLOCK, rounded down), by owner and state.
+def _row_count_table(table: Table) -> Table:
+    """Return the table of how many objects each block of ids (id / ROW_COUNT_BLOCK, rounded down) holds.
 
-    Each object is in the rows of its advertiser and in those of advertiser 0, which stand for all. The store's
-    triggers keep them, so that they are true whoever writes.
+    An object counts in the rows of its advertiser and in those of advertiser 0, which sum up all advertisers. Triggers
+    keep the counts, so that they are right whichever program writes.
     """
     return Table(
         f"{table.name}_tally",
@@ -195,12 +196,12 @@ def _tally(table: Table) -> Table:
     )
 
 
-TALLIES = {table: _tally(table) for table in (imptracker, clicktracker)}
-"""Tables of objects that no limit bounds: their lists are counted by tallies and found by indexes, the triggers of the
-store keep a tally and an index of three-letter pieces of the `TEXTS` for each."""
-TEXTS = {imptracker: ("name", "code_key"), clicktracker: ("name", "code_key", "click_url")}
+ROW_COUNT_TABLES = {table: _row_count_table(table) for table in (imptracker, clicktracker)}
+"""Table -> its stored row counts, for the objects that no limit bounds: lists of them must not read the whole table."""
+SEARCHED_TEXTS = {imptracker: ("name", "code_key"), clicktracker: ("name", "code_key", "click_url")}
+"""Table -> its text columns in the trigram index, which triggers keep (`trigrams.py`)."""
 
-for _table in TALLIES:
+for _table in ROW_COUNT_TABLES:
     Index(None, _table.c.member_id, _table.c.code_key)
     for _name in ("state", "name", "last_modified"):
         Index(None, _table.c.member_id, _table.c[_name], _table.c.id)
@@ -225,8 +226,8 @@ user = Table(
     Column("doc", sql.Document, nullable=False),
     sqlite_autoincrement=True,
 )
-"""`advertiser_id` and `publisher_id` limit what a user of that type sees; ids are never used twice, so that
-of a deleted object shows nothing. `password_ms` is when the password was set."""
+"""`advertiser_id` and `publisher_id` limit what a user of that type sees. Ids are never reused, so the id of a deleted
+object shows nothing. `password_ms` is when the password was set."""
 
 session = Table(
     "session",
@@ -254,6 +255,7 @@ report = Table(
     Column("body", LargeBinary),
     Index("ix_report_member_id_created_on", "member_id", "created_on"),
 )
+"""Ordered reports and their files. `leased_ms`: until when a process vouches that it is making a pending one."""
 
 store_state = Table(
     "store_state",
@@ -264,7 +266,7 @@ store_state = Table(
     Column("part_id", BigInteger, nullable=False, server_default="0"),
     CheckConstraint("id = 1", name="one_row"),
 )
-"""One row: the random name of this store and the version of its last change; its lock makes writers take turns.
+"""One row: the random id of this store and the version of its last change; writers lock it, and so run one by one.
 `part_id` is the last id given to a part of an object, such as a budget interval."""
 
 outbox = Table(
@@ -274,4 +276,4 @@ outbox = Table(
     Column("keys", Text, nullable=False),
     Column("created_ms", BigInteger, nullable=False, index=True),
 )
-"""What a version changed: Redis keys, separated by blanks."""
+"""The Redis keys that each version changed, separated by blanks."""

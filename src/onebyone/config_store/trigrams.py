@@ -1,8 +1,8 @@
-"""Finds objects by a part of their texts, with the store's index of three-letter pieces.
+"""Finds objects by a part of their texts through the store's trigram index.
 
-SQLite has it as an FTS5 table with the `trigram` tokenizer, PostgreSQL as a GIN index on an array of pieces. Either
-index gives all objects that hold the part and may give more, whatever its notion of upper and lower case: the exact
-condition stands beside it.
+On SQLite the index is an FTS5 table with the `trigram` tokenizer, on PostgreSQL a GIN index on an array of trigrams.
+Either returns every object that contains the part and may return more, because their ideas of upper and lower case
+differ: a query states the exact condition as well.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from onebyone.config_store import tables
 
-SHORTEST = 3
-"""Characters of a part that the index can find."""
+TRIGRAM_LENGTH = 3
+"""Characters that a part must have: a shorter one holds no trigram to look up."""
 
 
-class MayHold(FunctionElement[bool]):
-    """Whether the pieces of a row's texts are those of a part of at least `SHORTEST` characters."""
+class TrigramMatch(FunctionElement[bool]):
+    """Whether the indexed texts of a row hold all trigrams of a part of at least `TRIGRAM_LENGTH` characters."""
 
-    # No type: SQLAlchemy would compare a boolean with 1 on SQLite, which then reads all rows.
+    # Without a type: SQLAlchemy would compare a boolean with 1 on SQLite, which then reads all rows.
     inherit_cache = True
 
     def __init__(self, table: Table, member_id: int, part: str) -> None:
@@ -34,37 +34,37 @@ class MayHold(FunctionElement[bool]):
         )
 
 
-def indexed(table: Table, column: str | None) -> bool:
-    """Whether `MayHold` knows this text column."""
-    return column in tables.TEXTS.get(table, ())
+def has_trigram_index(table: Table, column: str | None) -> bool:
+    """Return whether `TrigramMatch` covers this text column."""
+    return column in tables.SEARCHED_TEXTS.get(table, ())
 
 
-def scope(column: ColumnElement[int], where: Sequence[ColumnElement[bool]]) -> ColumnElement[int]:
-    """The column that limits a read with these conditions to a member.
+def tenant_expression(column: ColumnElement[int], where: Sequence[ColumnElement[bool]]) -> ColumnElement[int]:
+    """Return what to compare with the member's id in a read with these conditions.
 
-    Beside `MayHold` it is an expression, because all other indexes begin with the column itself: SQLite thinks that a
-    member has ten rows, and would read them all to look each one up among those that may hold the part.
+    That is `column`, but beside a `TrigramMatch` an expression that no other index starts with: SQLite estimates ten
+    rows a member, and would read all of them to look each one up among the matches.
     """
-    held = any(isinstance(part, MayHold) for condition in where for part in visitors.iterate(condition))
-    return column + literal_column("0") if held else column
+    matched = any(isinstance(part, TrigramMatch) for condition in where for part in visitors.iterate(condition))
+    return column + literal_column("0") if matched else column
 
 
-@compiles(MayHold, "sqlite")
-def _sqlite(element: MayHold, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(TrigramMatch, "sqlite")
+def _compile_for_sqlite(element: TrigramMatch, compiler: SQLCompiler, **options: Any) -> str:
     row_id, _, part = element.clauses
-    pieces = f"{row_id.table.name}_pieces"
+    index = f"{row_id.table.name}_pieces"
     phrase = f"'\"' || replace({compiler.process(part, **options)}, '\"', '\"\"') || '\"'"
-    return f"{compiler.process(row_id, **options)} IN (SELECT rowid FROM {pieces} WHERE {pieces} MATCH {phrase})"  # noqa: S608
+    return f"{compiler.process(row_id, **options)} IN (SELECT rowid FROM {index} WHERE {index} MATCH {phrase})"  # noqa: S608
 
 
-@compiles(MayHold, "postgresql")
-def _postgresql(element: MayHold, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(TrigramMatch, "postgresql")
+def _compile_for_postgresql(element: TrigramMatch, compiler: SQLCompiler, **options: Any) -> str:
     row_id, member, part = element.clauses
     table = row_id.table
     texts = " || chr(10) || ".join(
-        ["CAST(found.id AS TEXT)", *(f"coalesce(found.{name}, '')" for name in tables.TEXTS[table])]
+        ["CAST(found.id AS TEXT)", *(f"coalesce(found.{name}, '')" for name in tables.SEARCHED_TEXTS[table])]
     )
     wanted = f"onebyone_pieces({compiler.process(member, **options)}, {compiler.process(part, **options)})"
-    # An array is made before the rest is planned: no guess at its size can lead past the index.
-    found = f"SELECT found.id FROM {table.name} AS found WHERE onebyone_pieces(found.member_id, {texts}) @> {wanted}"  # noqa: S608
-    return f"{compiler.process(row_id, **options)} = ANY (ARRAY({found}))"
+    # PostgreSQL evaluates the array before it plans the rest, so that no wrong estimate of its size avoids the index.
+    matches = f"SELECT found.id FROM {table.name} AS found WHERE onebyone_pieces(found.member_id, {texts}) @> {wanted}"  # noqa: S608
+    return f"{compiler.process(row_id, **options)} = ANY (ARRAY({matches}))"

@@ -1,4 +1,4 @@
-"""What the report store has counted for line items: when they ran, and what they made."""
+"""Delivery of line items as counted so far: the hours in which they first and last ran, and sums by interval."""
 
 from __future__ import annotations
 
@@ -15,55 +15,58 @@ from onebyone.report_store.tables import hourly
 from onebyone.reports import time_ranges
 from onebyone.runtime import sql
 
-CHUNK = 500
+IDS_PER_QUERY = 500
+"""Line items of one statement: each id is a parameter, and SQLite may be built to allow only 999 of them."""
 INTERVALS = ("today", "yesterday", "last_7_days", time_ranges.LIFETIME)
-"""Intervals of `all_stats`."""
+"""Intervals of the documented field `all_stats`, in its order."""
 
 
-class Run(NamedTuple):
-    """Epoch seconds of the hours of the first and the last impression."""
+class RunHours(NamedTuple):
+    """Starts of the hours of the first and the last impression, in epoch seconds."""
 
     first: int
     last: int
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
-    """The counted events of one member, as far as the counter is."""
+class DeliveryStats:
+    """Reads what the counter has committed for one member."""
 
     engine: AsyncEngine
     member_id: int
     now_ms: int
 
-    async def runs(self, line_items: Sequence[int]) -> dict[int, Run]:
-        """The line items of these that had an impression, with their run."""
-        found: dict[int, Run] = {}
-        async for rows in self._chunks(line_items, _edges):
-            found |= {row.id: Run(row.first, row.last) for row in rows if row.first is not None}
-        return found
+    async def run_hours(self, line_items: Sequence[int]) -> dict[int, RunHours]:
+        """Return the run of each of these line items, by id; one without an impression is left out."""
+        runs: dict[int, RunHours] = {}
+        async for rows in self._query_in_chunks(line_items, _run_hours_query):
+            runs |= {row.id: RunHours(row.first, row.last) for row in rows if row.first is not None}
+        return runs
 
-    async def stats(self, line_items: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
-        """Sums of each line item by interval; days are days of UTC."""
-        found: dict[int, list[dict[str, Any]]] = {line_item: [] for line_item in line_items}
+    async def interval_stats(self, line_items: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
+        """Return the sums of each line item, one element an interval of `INTERVALS`; a day is a day of UTC."""
+        stats: dict[int, list[dict[str, Any]]] = {line_item: [] for line_item in line_items}
         for interval in INTERVALS:
-            span = time_ranges.named(interval, self.now_ms, ZoneInfo("UTC"))
-            within = (hourly.c.hour >= span.start, hourly.c.hour < span.end)
+            time_range = time_ranges.named(interval, self.now_ms, ZoneInfo("UTC"))
+            in_range = (hourly.c.hour >= time_range.start, hourly.c.hour < time_range.end)
             sums: dict[int, dict[str, Any]] = {}
-            async for rows in self._chunks(line_items, _sums, *within):
-                sums |= {line_item: _stats(*map(int, rest)) for line_item, *rest in rows}
-            for line_item, intervals in found.items():
-                intervals.append({"interval": interval, **sums.get(line_item, _stats(0, 0, 0, 0, 0, 0))})
-        return found
+            async for rows in self._query_in_chunks(line_items, _sums_query, *in_range):
+                sums |= {line_item: _stats_element(*map(int, columns)) for line_item, *columns in rows}
+            for line_item, elements in stats.items():
+                elements.append({"interval": interval, **sums.get(line_item, _stats_element(0, 0, 0, 0, 0, 0))})
+        return stats
 
-    async def _chunks(self, line_items: Sequence[int], query: Any, *where: Any) -> AsyncIterator[Sequence[Any]]:
+    async def _query_in_chunks(
+        self, line_items: Sequence[int], build_query: Any, *where: Any
+    ) -> AsyncIterator[Sequence[Any]]:
         async with sql.reading(self.engine) as connection:
-            for start in range(0, len(line_items), CHUNK):
-                ids = line_items[start : start + CHUNK]
-                yield (await connection.execute(query(self.member_id, ids, *where))).all()
+            for start in range(0, len(line_items), IDS_PER_QUERY):
+                ids = line_items[start : start + IDS_PER_QUERY]
+                yield (await connection.execute(build_query(self.member_id, ids, *where))).all()
 
 
-def _edges(member_id: int, ids: Sequence[int]) -> Any:
-    # One step into the index for each end of each line item: grouping would read every hour between them.
+def _run_hours_query(member_id: int, ids: Sequence[int]) -> Any:
+    # Two index lookups a line item, one for each end of its run: grouping would read every hour between them.
     wanted = values(column("id", BigInteger), name="wanted").data([(row_id,) for row_id in ids]).cte()
     own = (hourly.c.member_id == member_id, hourly.c.kind == "imp", hourly.c.line_item_id == wanted.c.id)
     first, last = (
@@ -72,7 +75,7 @@ def _edges(member_id: int, ids: Sequence[int]) -> Any:
     return select(wanted.c.id, first.label("first"), last.label("last"))
 
 
-def _sums(member_id: int, ids: Sequence[int], *where: Any) -> Any:
+def _sums_query(member_id: int, ids: Sequence[int], *where: Any) -> Any:
     events = hourly.c.events
     return (
         select(
@@ -86,13 +89,15 @@ def _sums(member_id: int, ids: Sequence[int], *where: Any) -> Any:
     )
 
 
-def _stats(imps: int, clicks: int, cost: int, cost_nanos: int, revenue: int, revenue_nanos: int) -> dict[str, Any]:
-    spent, earned = cost * NANOS + cost_nanos, revenue * NANOS + revenue_nanos
+def _stats_element(
+    imps: int, clicks: int, cost_units: int, cost_nanos: int, revenue_units: int, revenue_nanos: int
+) -> dict[str, Any]:
+    cost, revenue = cost_units * NANOS + cost_nanos, revenue_units * NANOS + revenue_nanos
     return {
         "imps": imps,
         "clicks": clicks,
         "ctr": clicks / imps if imps else 0,
-        "media_cost": spent / NANOS,
-        "booked_revenue": earned / NANOS,
-        "profit": (earned - spent) / NANOS,
+        "media_cost": cost / NANOS,
+        "booked_revenue": revenue / NANOS,
+        "profit": (revenue - cost) / NANOS,
     }

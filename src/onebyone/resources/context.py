@@ -10,7 +10,7 @@ import redis.asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone.clock import now_ms
-from onebyone.reports.delivery_stats import Counts
+from onebyone.reports.delivery_stats import DeliveryStats
 from onebyone.settings import Settings
 
 
@@ -34,6 +34,6 @@ class ApiContext:
     cache: redis.asyncio.Redis | None = None
     """The cache server, where API processes share what they count; none: each counts alone."""
 
-    def counts(self, member_id: int) -> Counts:
+    def delivery_stats(self, member_id: int) -> DeliveryStats:
         """The counted events of a member."""
-        return Counts(self.report_store, member_id, self.clock())
+        return DeliveryStats(self.report_store, member_id, self.clock())

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from sqlalchemy import ColumnElement, Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onebyone.reports.delivery_stats import Counts
+from onebyone.reports.delivery_stats import DeliveryStats
 from onebyone.resources.fields import MICROS, Body
 from onebyone.resources.unit_of_work import Work
 
@@ -150,14 +150,16 @@ class Entity:
         """Fields of `optional` from other tables, by id of the row; not read unless one of them is shown."""
         return {}
 
-    async def counted(self, counts: Counts, rows: Sequence[Values], keys: Sequence[str]) -> Mapping[int, Values]:
+    async def counted(
+        self, delivery_stats: DeliveryStats, rows: Sequence[Values], keys: Sequence[str]
+    ) -> Mapping[int, Values]:
         """Those of `keys` that the counted events say, by id of the row; they go over what `related` says."""
         return {}
 
     async def counted_conditions(
         self,
         connection: AsyncConnection,
-        counts: Counts,
+        delivery_stats: DeliveryStats,
         query: Mapping[str, str],
         where: Sequence[ColumnElement[bool]],
     ) -> Sequence[ColumnElement[bool]]:

@@ -199,9 +199,9 @@ def _with_pieces(
 ) -> ColumnElement[bool]:
     """A condition on a part of a text, with the index that finds it when there is one."""
     part = text[:LIKE_MAX]
-    if len(part) < trigrams.SHORTEST or not trigrams.indexed(table, column):
+    if len(part) < trigrams.TRIGRAM_LENGTH or not trigrams.has_trigram_index(table, column):
         return exact
-    return and_(trigrams.MayHold(table, member_id, part), exact)
+    return and_(trigrams.TrigramMatch(table, member_id, part), exact)
 
 
 @dataclass(frozen=True, slots=True)

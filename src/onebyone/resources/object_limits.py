@@ -21,7 +21,7 @@ async def refuse_excess(connection: AsyncConnection, entity: Entity, member_id: 
     """Raises the documented error when the member has no room for one more; runs inside the write that adds it."""
     if limit is None:
         return
-    if await row_counts.total(connection, entity.table, [entity.table.c.member_id == member_id]) >= limit:
+    if await row_counts.count_rows(connection, entity.table, [entity.table.c.member_id == member_id]) >= limit:
         raise ApiError("LIMIT", f"{entity.service}: the member has reached its limit of {limit}")
 
 

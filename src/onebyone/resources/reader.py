@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.config_store import row_counts, trigrams
-from onebyone.reports.delivery_stats import Counts
+from onebyone.reports.delivery_stats import DeliveryStats
 from onebyone.resources.entity import Entity, Values
 from onebyone.resources.filters import Order
 from onebyone.resources.paging import Page
@@ -24,28 +24,28 @@ async def listed(
     order: Sequence[Order],
     page: Page,
     keys: Sequence[str],
-    counts: Counts | None = None,
+    delivery_stats: DeliveryStats | None = None,
 ) -> tuple[int, list[Values]]:
     """How many objects match over all pages, and those of one page.
 
     The page's ids come first and alone: an index holds them, and what stands before a page is skipped there.
     """
     table = entity.table
-    matching = [trigrams.scope(table.c[entity.scope], where) == member_id, *where]
+    matching = [trigrams.tenant_expression(table.c[entity.scope], where) == member_id, *where]
     statement = select(table.c.id).where(*matching).order_by(*(key.clause for key in order)).limit(page.size)
     place = None
     if len(order) == 1:
-        place = await row_counts.place(connection, table, matching, page.start, descending=order[0].descending)
+        place = await row_counts.locate_page(connection, table, matching, page.start, descending=order[0].descending)
     if place is not None:
         ids = list(await connection.scalars(statement.where(place.bound).offset(place.skip)))
         total = place.total
     else:
         ids = list(await connection.scalars(statement.offset(page.start)))
         ended = len(ids) < page.size and (ids or not page.start)
-        total = page.start + len(ids) if ended else await row_counts.total(connection, table, matching)
+        total = page.start + len(ids) if ended else await row_counts.count_rows(connection, table, matching)
     if not ids:
         return total, []
-    found = await objects(connection, entity, member_id, [table.c.id.in_(ids)], keys, counts)
+    found = await objects(connection, entity, member_id, [table.c.id.in_(ids)], keys, delivery_stats)
     return total, [found[row_id] for row_id in ids if row_id in found]
 
 
@@ -55,11 +55,11 @@ async def objects(
     member_id: int,
     where: Sequence[ColumnElement[bool]],
     keys: Sequence[str] | None = None,
-    counts: Counts | None = None,
+    delivery_stats: DeliveryStats | None = None,
 ) -> dict[int, Values]:
     """Matching objects by id, as the wire shows them; `keys` limits what each of them shows.
 
-    Without `counts` fields of the report store are as if nothing was counted.
+    Without `delivery_stats` fields of the report store are as if nothing was counted.
     """
     scope = entity.table.c[entity.scope] == member_id
     rows = [dict(row) for row in (await connection.execute(_rows(entity).where(scope, *where))).mappings()]
@@ -69,8 +69,8 @@ async def objects(
     if rows and any(name in entity.optional for name in wanted):
         for row_id, more in (await entity.related_if_asked(connection, rows)).items():
             related[row_id] |= more
-    if counts is not None and rows and asked:
-        for row_id, more in (await entity.counted(counts, rows, wanted)).items():
+    if delivery_stats is not None and rows and asked:
+        for row_id, more in (await entity.counted(delivery_stats, rows, wanted)).items():
             related[row_id] |= more
     return {row["id"]: _present(entity, row, related.get(row["id"], {}), wanted) for row in rows}
 

@@ -59,14 +59,14 @@ class Service:
         async with sql.reading(self._context.store) as connection:
             query = await codes.by_id(connection, member_id, own, strict=False)
             where = [*filters.conditions(entity, member_id, query), *visible]
-            counts = self._context.counts(member_id)
-            where += await entity.counted_conditions(connection, counts, query, where)
+            delivery_stats = self._context.delivery_stats(member_id)
+            where += await entity.counted_conditions(connection, delivery_stats, query, where)
             if not queries.is_list(query):
-                one = await reader.objects(connection, entity, member_id, where, keys, counts)
+                one = await reader.objects(connection, entity, member_id, where, keys, delivery_stats)
                 if not one:
                     raise not_found(entity.service, wanted[0])
                 return success({**paging, entity.service: one[wanted[0]], "count": 1}, entity.service)
-            total, found = await reader.listed(connection, entity, member_id, where, order, page, keys, counts)
+            total, found = await reader.listed(connection, entity, member_id, where, order, page, keys, delivery_stats)
         return success({**paging, entity.plural: found, "count": total}, entity.plural)
 
     def _own(self, request: ApiRequest) -> Mapping[str, str]:
@@ -162,7 +162,9 @@ class Service:
 
     async def _shown(self, work: Work, row_id: int) -> Values:
         where = [self._entity.table.c.id == row_id]
-        found = await reader.objects(work.connection, self._entity, work.member_id, where, counts=work.counts)
+        found = await reader.objects(
+            work.connection, self._entity, work.member_id, where, delivery_stats=work.delivery_stats
+        )
         return found[row_id]
 
     def _written(self, echoed: int | str, shown: Values) -> Response:

@@ -17,7 +17,7 @@ from onebyone.config_store import tables
 from onebyone.contracts import keys
 from onebyone.contracts.events import Kind
 from onebyone.errors import ApiError, Fault, not_found
-from onebyone.reports.delivery_stats import Counts
+from onebyone.reports.delivery_stats import DeliveryStats
 from onebyone.resources.context import ApiContext
 from onebyone.resources.fields import MAX_ID
 from onebyone.runtime import sql
@@ -45,10 +45,12 @@ def _row(table: Table) -> Select[Any]:
 class Work:
     """What rules write with. Every statement that it builds is limited to `member_id`."""
 
-    def __init__(self, connection: AsyncConnection, member_id: int, now_ms: int, counts: Counts | None = None) -> None:
+    def __init__(
+        self, connection: AsyncConnection, member_id: int, now_ms: int, delivery_stats: DeliveryStats | None = None
+    ) -> None:
         self.connection = connection
         self.member_id = member_id
-        self.counts = counts
+        self.delivery_stats = delivery_stats
         """The counted events of the member; None where no rule asks for them."""
         self.now_ms = now_ms
         self.now = timestamp(now_ms)
@@ -177,7 +179,7 @@ async def writing(context: ApiContext, caller: Caller) -> AsyncIterator[Work]:
         async with sql.writing(context.store) as connection:
             if connection.dialect.name == "postgresql":
                 await connection.execute(_TURN)
-            work = Work(connection, caller.member_id, context.clock(), context.counts(caller.member_id))
+            work = Work(connection, caller.member_id, context.clock(), context.delivery_stats(caller.member_id))
             work.admin = caller.admin
             work.documented = context.settings.publisher_rules == "documented"
             yield work

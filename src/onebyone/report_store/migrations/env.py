@@ -1,4 +1,4 @@
-"""Run by alembic for each command."""
+"""Entry point that alembic runs for each command."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
-from onebyone.reports.delivery_stats import Counts, Run
+from onebyone.reports.delivery_stats import DeliveryStats, RunHours
 from onebyone.resources.entities.budget import moment
 from onebyone.resources.entity import Values
 
@@ -22,20 +22,20 @@ def shown(fee: Values, status: Status) -> Values:
     return {"flat_fee_status": status, **fee, "flat_fee_adjustment_id": None}
 
 
-async def statuses(counts: Counts, rows: Sequence[Values]) -> dict[int, Status]:
+async def statuses(delivery_stats: DeliveryStats, rows: Sequence[Values]) -> dict[int, Status]:
     """The `flat_fee_status` of those line items that have a fee."""
     with_fee = [row for row in rows if row["doc"].get("flat_fee")]
-    begun = [row["id"] for row in with_fee if _begun(row["doc"], counts.now_ms)]
-    runs = await counts.runs(begun) if begun else {}
-    return {row["id"]: _status(row["doc"], runs.get(row["id"]), counts.now_ms) for row in with_fee}
+    begun = [row["id"] for row in with_fee if _begun(row["doc"], delivery_stats.now_ms)]
+    runs = await delivery_stats.run_hours(begun) if begun else {}
+    return {row["id"]: _status(row["doc"], runs.get(row["id"]), delivery_stats.now_ms) for row in with_fee}
 
 
-async def locked(counts: Counts, row: Values) -> bool:
+async def locked(delivery_stats: DeliveryStats, row: Values) -> bool:
     """Whether the whole fee of a line item was allocated."""
-    return (await statuses(counts, [row])).get(row["id"]) == "allocated"
+    return (await statuses(delivery_stats, [row])).get(row["id"]) == "allocated"
 
 
-def _status(line: Values, run: Run | None, now_ms: int) -> Status:
+def _status(line: Values, run: RunHours | None, now_ms: int) -> Status:
     if run is None:
         return "pending"
     end = _end(line)

@@ -8,7 +8,7 @@ from sqlalchemy import BindParameter, ColumnElement, bindparam, false
 
 from onebyone.config_store import tables
 from onebyone.errors import ApiError
-from onebyone.reports.delivery_stats import Counts, Run
+from onebyone.reports.delivery_stats import DeliveryStats, RunHours
 from onebyone.resources import paging as queries
 from onebyone.resources.entities.budget import moment
 from onebyone.resources.entity import Values, ranges
@@ -20,7 +20,7 @@ RANGES = tuple(ranges(RUNS))
 NEVER = "never_run"
 
 
-def shown(run: Run | None) -> Values:
+def shown(run: RunHours | None) -> Values:
     """`first_run` and `last_run` of a line item, to the hour."""
     if run is None:
         return dict.fromkeys(RUNS)
@@ -32,13 +32,15 @@ def asked(query: Mapping[str, str]) -> bool:
     return queries.said(query, NEVER) or any(name in query for name in RANGES)
 
 
-async def condition(counts: Counts, query: Mapping[str, str], candidates: Sequence[int]) -> ColumnElement[bool]:
+async def condition(
+    delivery_stats: DeliveryStats, query: Mapping[str, str], candidates: Sequence[int]
+) -> ColumnElement[bool]:
     """The line items of `candidates` whose run is in all given ranges, or who never ran when that is asked for.
 
     Raises `ApiError`.
     """
     ranges = {name: _bound(name, query[name]) for name in RANGES if name in query}
-    runs = await counts.runs(candidates)
+    runs = await delivery_stats.run_hours(candidates)
     never = queries.said(query, NEVER)
     found = [
         line_item
@@ -57,7 +59,7 @@ def _bound(name: str, text: str) -> int:
         raise ApiError("SYNTAX", f"{name}: not a date (YYYY-MM-DD HH:MM:SS): {text[:40]!r}") from None
 
 
-def _within(run: Run | None, ranges: Mapping[str, int]) -> bool:
+def _within(run: RunHours | None, ranges: Mapping[str, int]) -> bool:
     for name, bound in ranges.items():
         prefix, _, field = name.partition("_")
         if run is None:

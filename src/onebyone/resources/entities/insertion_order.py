@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.config_store import tables
-from onebyone.reports.delivery_stats import Counts
+from onebyone.reports.delivery_stats import DeliveryStats
 from onebyone.resources import labels
 from onebyone.resources.entities import budget, guaranteed_delivery
 from onebyone.resources.entity import Entity, Reference, Values
@@ -157,8 +157,10 @@ class InsertionOrder(Entity):
             for row in rows
         }
 
-    async def counted(self, counts: Counts, rows: Sequence[Values], keys: Sequence[str]) -> Mapping[int, Values]:
-        return {row["id"]: budget.days(row["doc"], counts.now_ms) for row in rows}
+    async def counted(
+        self, delivery_stats: DeliveryStats, rows: Sequence[Values], keys: Sequence[str]
+    ) -> Mapping[int, Values]:
+        return {row["id"]: budget.days(row["doc"], delivery_stats.now_ms) for row in rows}
 
 
 def states(counted: Mapping[str, int]) -> Values:

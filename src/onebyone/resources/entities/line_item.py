@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.config_store import tables
 from onebyone.errors import not_found
-from onebyone.reports.delivery_stats import Counts
+from onebyone.reports.delivery_stats import DeliveryStats
 from onebyone.resources import labels
 from onebyone.resources.entities import budget, flat_fee, flight, guaranteed_delivery
 from onebyone.resources.entities.insertion_order import ORDERS, brief
@@ -77,7 +77,11 @@ class LineItem(Entity):
         if advertiser is None:
             return
         old = {} if stored is None else stored["doc"]
-        if stored is not None and work.counts is not None and await flat_fee.locked(work.counts, stored):
+        if (
+            stored is not None
+            and work.delivery_stats is not None
+            and await flat_fee.locked(work.delivery_stats, stored)
+        ):
             work.fault("flat_fee", "was allocated, the line item is no longer editable")
         guaranteed = values["line_item_subtype"] is not None
         values["timezone"] = values["timezone"] or advertiser["doc"]["timezone"]
@@ -163,35 +167,37 @@ class LineItem(Entity):
                 of_row[tracker.plural] = [*(of_row.get(tracker.plural) or ()), element]
         return shown
 
-    async def counted(self, counts: Counts, rows: Sequence[Values], keys: Sequence[str]) -> Mapping[int, Values]:
+    async def counted(
+        self, delivery_stats: DeliveryStats, rows: Sequence[Values], keys: Sequence[str]
+    ) -> Mapping[int, Values]:
         ids = [row["id"] for row in rows]
         found: dict[int, Values] = {row_id: {} for row_id in ids}
         if any(name in keys for name in flight.RUNS):
-            runs = await counts.runs(ids)
+            runs = await delivery_stats.run_hours(ids)
             found = {row_id: flight.shown(runs.get(row_id)) for row_id in ids}
         if "all_stats" in keys:
-            for row_id, stats in (await counts.stats(ids)).items():
+            for row_id, stats in (await delivery_stats.interval_stats(ids)).items():
                 found[row_id]["all_stats"] = stats
         for row in rows:
             if not row["doc"].get("line_item_subtype"):
-                found[row["id"]] |= budget.days(row["doc"], counts.now_ms)
+                found[row["id"]] |= budget.days(row["doc"], delivery_stats.now_ms)
         if "flat_fee" in keys:
             fees = {row["id"]: row["doc"].get("flat_fee") for row in rows}
-            for row_id, status in (await flat_fee.statuses(counts, rows)).items():
+            for row_id, status in (await flat_fee.statuses(delivery_stats, rows)).items():
                 found[row_id]["flat_fee"] = flat_fee.shown(fees[row_id], status)
         return found
 
     async def counted_conditions(
         self,
         connection: AsyncConnection,
-        counts: Counts,
+        delivery_stats: DeliveryStats,
         query: Mapping[str, str],
         where: Sequence[ColumnElement[bool]],
     ) -> Sequence[ColumnElement[bool]]:
         if not flight.asked(query):
             return ()
-        candidates = select(self.table.c.id).where(self.table.c.member_id == counts.member_id, *where)
-        return [await flight.condition(counts, query, list(await connection.scalars(candidates)))]
+        candidates = select(self.table.c.id).where(self.table.c.member_id == delivery_stats.member_id, *where)
+        return [await flight.condition(delivery_stats, query, list(await connection.scalars(candidates)))]
 
 
 def _check_supply(work: Work, values: Values, old: Values) -> None:

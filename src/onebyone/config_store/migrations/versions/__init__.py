@@ -1,1 +1,1 @@
-"""Revisions of the configuration store, oldest first by their number."""
+"""Revisions of the configuration store; `revision` numbers their order."""

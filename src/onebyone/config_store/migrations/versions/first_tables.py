@@ -1,4 +1,4 @@
-"""The first tables."""
+"""The tables of the first release."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DOCUMENT = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 def upgrade() -> None:
-    """Makes all tables."""
+    """Create all tables."""
     op.create_table(
         "member",
         sa.Column("id", _IDENTITY, nullable=False),

@@ -1,4 +1,4 @@
-"""Insertion orders, third-party pixels, and what limits a user."""
+"""Insertion orders, third-party pixels, and the columns that restrict a user."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _DOCUMENT = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 def upgrade() -> None:
-    """Makes the tables, and the columns of users; the first user of the store becomes its admin."""
-    _insertion_orders()
-    _pixels()
-    _links("line_item", "insertion_order")
-    _links("thirdparty_pixel", "advertiser")
+    """Create the tables and the user columns; the first user of the store becomes its admin."""
+    _create_insertion_orders()
+    _create_pixels()
+    _create_link_table("line_item", "insertion_order")
+    _create_link_table("thirdparty_pixel", "advertiser")
     op.add_column("store_state", sa.Column("part_id", sa.BigInteger(), nullable=False, server_default="0"))
     for column in (
         sa.Column("user_type", sa.String(16), nullable=False, server_default="member"),
@@ -37,7 +37,7 @@ def upgrade() -> None:
     op.execute(user.update().where(user.c.id == first).values(admin=True))
 
 
-def _insertion_orders() -> None:
+def _create_insertion_orders() -> None:
     op.create_table(
         "insertion_order",
         sa.Column("id", _IDENTITY, nullable=False),
@@ -64,7 +64,7 @@ def _insertion_orders() -> None:
     op.create_index(op.f("ix_insertion_order_member_id_advertiser_id_id"), "insertion_order", columns)
 
 
-def _pixels() -> None:
+def _create_pixels() -> None:
     op.create_table(
         "thirdparty_pixel",
         sa.Column("id", _IDENTITY, nullable=False),
@@ -90,7 +90,7 @@ def _pixels() -> None:
     op.create_index(op.f("ix_thirdparty_pixel_member_id_advertiser_id_id"), "thirdparty_pixel", columns)
 
 
-def _links(owner: str, target: str) -> None:
+def _create_link_table(owner: str, target: str) -> None:
     name = f"{owner}_{target}"
     columns = [f"{owner}_id", f"{target}_id"]
     op.create_table(

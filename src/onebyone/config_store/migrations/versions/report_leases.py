@@ -1,4 +1,4 @@
-"""Until when a pending report is being made by a living process."""
+"""The lease of a pending report: until when a process vouches that it is still making it."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Adds the column; what is pending now is made by nobody after this upgrade."""
+    """Add the column; no process makes the reports that are pending now after this upgrade."""
     op.add_column("report", sa.Column("leased_ms", sa.BigInteger(), nullable=False, server_default="0"))

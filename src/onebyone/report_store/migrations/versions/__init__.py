@@ -1,1 +1,1 @@
-"""Revisions of the report store, oldest first by their number."""
+"""Revisions of the report store; `revision` numbers their order."""

@@ -1,4 +1,4 @@
-"""The first tables."""
+"""The tables of the first release."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _IDENTITY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    """Makes all tables."""
+    """Create all tables."""
     op.create_table(
         "archive",
         sa.Column("producer", sa.String(length=16), nullable=False),

@@ -1,4 +1,4 @@
-"""An index by line item, so that the first and the last hour of one are found without reading those between."""
+"""An index by line item, so that its first and last hour are found without reading the hours in between."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Makes the index."""
+    """Create the index."""
     columns = ["member_id", "line_item_id", "kind", "hour"]
     op.create_index("ix_hourly_member_id_line_item_id", "hourly", columns, unique=False)

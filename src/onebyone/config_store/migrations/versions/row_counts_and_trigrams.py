@@ -1,4 +1,4 @@
-"""Lists and searches of trackers that do not grow with the table: indexes, tallies, and pieces of their texts."""
+"""Indexes, stored row counts and a trigram index, so that lists and searches of trackers never read the whole table."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ _BLOCK = 1000
 
 
 def upgrade() -> None:
-    """Makes them for the trackers that there are, and triggers that keep them true."""
+    """Create them for the existing trackers, and triggers that keep them current."""
     sqlite = op.get_bind().dialect.name == "sqlite"
     if not sqlite:
-        op.execute(_PIECES)
+        op.execute(_TRIGRAM_FUNCTION)
     for table, texts in _TEXTS.items():
-        _indexes(table)
-        _tally(table)
+        _create_indexes(table)
+        _create_row_counts(table)
         if sqlite:
-            _sqlite_triggers(table)
-            _sqlite_pieces(table, texts)
+            _create_sqlite_triggers(table)
+            _create_sqlite_trigram_index(table, texts)
         else:
-            _postgresql_trigger(table)
-            pieces = f"onebyone_pieces(member_id, {_text(table, texts)})"
-            # A pending list would be read by every search until it is merged.
+            _create_postgresql_triggers(table)
+            pieces = f"onebyone_pieces(member_id, {_searched_text(table, texts)})"
+            # Without a pending list, which every search would read until it is merged.
             op.execute(f"CREATE INDEX ix_{table}_pieces ON {table} USING gin (({pieces})) WITH (fastupdate = off)")
 
 
-def _indexes(table: str) -> None:
+def _create_indexes(table: str) -> None:
     for columns in (
         ["member_id", "code_key"],
         *(["member_id", *owner, name, "id"] for name in ("state", "name", "last_modified") for owner in _OWNERS),
@@ -42,7 +42,7 @@ def _indexes(table: str) -> None:
 _OWNERS: tuple[tuple[str, ...], ...] = ((), ("advertiser_id",))
 
 
-def _tally(table: str) -> None:
+def _create_row_counts(table: str) -> None:
     name = f"{table}_tally"
     op.create_table(
         name,
@@ -62,51 +62,51 @@ def _tally(table: str) -> None:
         )
 
 
-def _step(table: str, row: str, step: int) -> str:
-    """Statements that add `step` to both tally rows of a row, and drop what is empty."""
+def _add_to_counts(table: str, row: str, step: int) -> str:
+    """Return statements that add `step` to both counts of a row, and delete counts that reached zero."""
     name = f"{table}_tally"
     values = [
         f"({row}.member_id, {owner}, {row}.id / {_BLOCK}, {row}.state, {step})"
         for owner in ("0", f"{row}.advertiser_id")
     ]
-    added = (
+    add = (
         f"INSERT INTO {name} ({_KEY}, objects) VALUES {', '.join(values)}"  # noqa: S608
         f" ON CONFLICT ({_KEY}) DO UPDATE SET objects = {name}.objects + excluded.objects;"
     )
     if step > 0:
-        return added
-    empty = (
+        return add
+    delete_empty = (
         f"DELETE FROM {name} WHERE member_id = {row}.member_id AND advertiser_id IN (0, {row}.advertiser_id)"  # noqa: S608
         f" AND block = {row}.id / {_BLOCK} AND state = {row}.state AND objects = 0;"
     )
-    return f"{added} {empty}"
+    return f"{add} {delete_empty}"
 
 
-def _sqlite_triggers(table: str) -> None:
+def _create_sqlite_triggers(table: str) -> None:
     tallied = "state, advertiser_id, member_id"
     moved = " OR ".join(f"old.{name} <> new.{name}" for name in tallied.split(", "))
     for name, event, body in (
-        ("added", "INSERT", _step(table, "new", 1)),
-        ("removed", "DELETE", _step(table, "old", -1)),
-        ("moved", f"UPDATE OF {tallied}", _step(table, "old", -1) + _step(table, "new", 1)),
+        ("added", "INSERT", _add_to_counts(table, "new", 1)),
+        ("removed", "DELETE", _add_to_counts(table, "old", -1)),
+        ("moved", f"UPDATE OF {tallied}", _add_to_counts(table, "old", -1) + _add_to_counts(table, "new", 1)),
     ):
         when = f"WHEN {moved} " if name == "moved" else ""
         op.execute(f"CREATE TRIGGER {table}_{name} AFTER {event} ON {table} {when}BEGIN {body} END")
 
 
-def _text(row: str, texts: tuple[str, ...]) -> str:
-    """All that is searched of a row, with a line feed, which no text holds, between its parts."""
+def _searched_text(row: str, texts: tuple[str, ...]) -> str:
+    """Return the SQL of the searched texts of a row, joined by line feeds, which no text contains."""
     feed = "char(10)" if op.get_bind().dialect.name == "sqlite" else "chr(10)"
     parts = [f"CAST({row}.id AS TEXT)", *(f"coalesce({row}.{name}, '')" for name in texts)]
     return f" || {feed} || ".join(parts)
 
 
-def _sqlite_pieces(table: str, texts: tuple[str, ...]) -> None:
+def _create_sqlite_trigram_index(table: str, texts: tuple[str, ...]) -> None:
     index = f"{table}_pieces"
     op.execute(f"CREATE VIRTUAL TABLE {index} USING fts5(text, content='', columnsize=0, tokenize='trigram')")
-    op.execute(f"INSERT INTO {index} (rowid, text) SELECT id, {_text(table, texts)} FROM {table} ORDER BY id")  # noqa: S608
-    put = f"INSERT INTO {index} (rowid, text) VALUES (new.id, {_text('new', texts)});"  # noqa: S608
-    drop = f"INSERT INTO {index} ({index}, rowid, text) VALUES ('delete', old.id, {_text('old', texts)});"  # noqa: S608
+    op.execute(f"INSERT INTO {index} (rowid, text) SELECT id, {_searched_text(table, texts)} FROM {table} ORDER BY id")  # noqa: S608
+    put = f"INSERT INTO {index} (rowid, text) VALUES (new.id, {_searched_text('new', texts)});"  # noqa: S608
+    drop = f"INSERT INTO {index} ({index}, rowid, text) VALUES ('delete', old.id, {_searched_text('old', texts)});"  # noqa: S608
     changed = " OR ".join(f"old.{name} IS NOT new.{name}" for name in texts)
     for name, event, body in (
         ("text_added", "INSERT", put),
@@ -117,23 +117,23 @@ def _sqlite_pieces(table: str, texts: tuple[str, ...]) -> None:
         op.execute(f"CREATE TRIGGER {table}_{name} AFTER {event} ON {table} {when}BEGIN {body} END")
 
 
-_PIECES = """
+_TRIGRAM_FUNCTION = """
 CREATE FUNCTION onebyone_pieces(member bigint, value text) RETURNS text[]
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
     SELECT coalesce(array_agg(DISTINCT member || ':' || substr(lower(value), place, 3)), '{}')
     FROM generate_series(1, length(lower(value)) - 2) AS place
 $$
 """
-"""The three-letter pieces of a text, each with its member, so that no search meets another member's objects. An array
-needs no extension, which a database may lack."""
+"""The trigrams of a text, each prefixed with its member, so that no search touches another member's objects. An array
+needs no extension such as pg_trgm, which a database may lack."""
 
 
-def _postgresql_trigger(table: str) -> None:
+def _create_postgresql_triggers(table: str) -> None:
     op.execute(f"""
 CREATE FUNCTION {table}_tallied() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF TG_OP <> 'INSERT' THEN {_step(table, "OLD", -1)} END IF;
-    IF TG_OP <> 'DELETE' THEN {_step(table, "NEW", 1)} END IF;
+    IF TG_OP <> 'INSERT' THEN {_add_to_counts(table, "OLD", -1)} END IF;
+    IF TG_OP <> 'DELETE' THEN {_add_to_counts(table, "NEW", 1)} END IF;
     RETURN NULL;
 END $$
 """)
