@@ -78,7 +78,7 @@ def subjects(found: list[Finding]) -> list[tuple[str, bool]]:
     ids=["sound", "no lock file", "broken", "set aside before"],
 )
 def test_journals(tmp_path: Path, damage: Callable[[Path], object], expected: str) -> None:
-    own = writer.new(tmp_path, 4)
+    own = writer.create_journal(tmp_path, 4)
     write(own, 1, b"payload")
     damage(tmp_path / f"{own.producer}.sqlite3")
     before = sorted(path.name for path in tmp_path.iterdir())

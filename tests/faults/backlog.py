@@ -41,7 +41,7 @@ def an_hour(oracle: Oracle, folder: Path) -> int:
     before = len(oracle.owed)
     directory = oracle.product.data_dir / "journal"
     for _ in range(4):
-        own = writer.new(folder / "hour", 4)
+        own = writer.create_journal(folder / "hour", 4)
         for _ in range(HOUR // 4 // BATCH):
             events = []
             for _ in range(BATCH):
@@ -58,12 +58,12 @@ def an_hour(oracle: Oracle, folder: Path) -> int:
 
 def fill(directory: Path, events: int) -> int:
     """A dead producer's journal of so many events; its bytes."""
-    own = writer.new(directory, 4)
+    own = writer.create_journal(directory, 4)
     agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
     for seq in range(1, events // BATCH + 1):
         names = (f"i{seq}-{number}" for number in range(BATCH))
         write(own, BATCH, payload(event(ua=agent, ip="203.0.113.0", cb=name) for name in names))
-    size = own.size()
+    size = own.size_bytes()
     own.close()
     return size
 

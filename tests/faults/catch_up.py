@@ -39,12 +39,12 @@ def records(kind: str) -> list[TrackerRecord]:
 
 def fill(valkey: ValkeyProcess, events: int, shards: int) -> None:
     """Batches of some edges in their streams, one event in fifty a click."""
-    mint = event_ids.Mint()
-    fragments = {kind: [event_ids.as_of(record) for record in records(kind)] for kind in ("imp", "clk")}
+    mint = event_ids.IdAllocator()
+    fragments = {kind: [event_ids.tracker_fragment(record) for record in records(kind)] for kind in ("imp", "clk")}
     names = [batches.new_producer() for _ in range(PRODUCERS)]
     with valkey.client() as client:
         for index in range(events // BATCH):
-            lines = [mint.head(BATCH)]
+            lines = [mint.head_line(BATCH)]
             for number in range(BATCH):
                 kind = "clk" if number % 50 == 0 else "imp"
                 fragment = fragments[kind][(index * number) ** 2 % TRACKERS]

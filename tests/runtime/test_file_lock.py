@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from onebyone.edge.journal import writer
-from onebyone.edge.journal.reader import Journal
+from onebyone.edge.journal.reader import JournalReader
 from onebyone.runtime.file_lock import FileLock
 from tests.support.leaks import held
 
@@ -59,13 +59,13 @@ def test_a_new_journal_keeps_its_lock_while_siblings_look_for_abandoned_ones(tmp
 
     def scan() -> None:
         while not stopping.is_set():
-            for found in Journal.abandoned(tmp_path, set()):
+            for found in JournalReader.adopt_abandoned(tmp_path, set()):
                 found.close()
 
     scanner = threading.Thread(target=scan)
     scanner.start()
     try:
-        made = [writer.new(tmp_path, 4) for _ in range(60)]
+        made = [writer.create_journal(tmp_path, 4) for _ in range(60)]
     finally:
         stopping.set()
         scanner.join()

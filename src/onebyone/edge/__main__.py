@@ -15,9 +15,9 @@ from onebyone.edge.asgi import Edge
 from onebyone.edge.configuration.view import Knowledge
 from onebyone.edge.fastpath.acceptor import Entrance
 from onebyone.edge.journal import opening
-from onebyone.edge.journal.group_commit import Commits
+from onebyone.edge.journal.group_commit import GroupCommit
 from onebyone.edge.journal.shipper import Shipper
-from onebyone.edge.journal.writer import OwnJournal
+from onebyone.edge.journal.writer import JournalWriter
 from onebyone.edge.ops_endpoints import Health
 from onebyone.runtime import logs, role, web_server
 from onebyone.settings import Settings
@@ -51,12 +51,12 @@ async def main(settings: Settings) -> int:
             failed.set()
             lifeline.stopping.set()
 
-    def begin(own: OwnJournal) -> None:
+    def begin(own: JournalWriter) -> None:
         commits.open(own)
-        shipper.own(own)
+        shipper.set_own_journal(own)
         begun.set()
 
-    commits = Commits(None, settings.pending_events, on_batch, on_failure)
+    commits = GroupCommit(None, settings.pending_events, on_batch, on_failure)
     knowledge = Knowledge(settings)
 
     def health() -> Health:
@@ -70,7 +70,7 @@ async def main(settings: Settings) -> int:
     edge = Edge(
         settings, knowledge.lookups, commits, ops_endpoints.application(settings, health, lambda: shipper.backlog)
     )
-    beginning = asyncio.create_task(opening.make(settings, begin, lifeline.stopping))
+    beginning = asyncio.create_task(opening.open_journal(settings, begin, lifeline.stopping))
     shipper.start()
     knowledge.start()
     tasks = [

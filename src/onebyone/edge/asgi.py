@@ -10,8 +10,8 @@ from onebyone.contracts.events import Kind
 from onebyone.edge import metrics
 from onebyone.edge.configuration.cache import ConfigurationUnavailable, Lookups
 from onebyone.edge.fastpath.response_cache import Wire
-from onebyone.edge.journal.event_ids import Mint
-from onebyone.edge.journal.group_commit import Commits
+from onebyone.edge.journal.event_ids import IdAllocator
+from onebyone.edge.journal.group_commit import GroupCommit
 from onebyone.edge.tags import client, query, responses
 from onebyone.edge.tags.client import Visitor
 from onebyone.edge.tags.decision import HEADERS, PATHS, Cold, Decision, Decisions, Event, Found
@@ -43,15 +43,15 @@ class _Waiter:
     def __init__(self) -> None:
         self.future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
-    def settled(self, recorded: bool) -> None:
+    def on_durable(self, ok: bool) -> None:
         if not self.future.done():
-            self.future.set_result(recorded)
+            self.future.set_result(ok)
 
 
 class Edge:
     """The ASGI application; everything that is not a tag goes to `operator`."""
 
-    def __init__(self, settings: Settings, lookups: Lookups, commits: Commits, operator: App) -> None:
+    def __init__(self, settings: Settings, lookups: Lookups, commits: GroupCommit, operator: App) -> None:
         self.decisions = Decisions(lookups)
         self.commits = commits
         self.proxies = settings.proxy_networks
@@ -60,7 +60,7 @@ class Edge:
         self.draining = False
         """Set once the process is to stop: the fast way then closes behind each answer, as the server does."""
         self._operator = operator
-        self.mint = Mint()
+        self.mint = IdAllocator()
         self._members = lookups.members
         self.wire = Wire(self.verdict)
         self._ignored = {
@@ -103,7 +103,7 @@ class Edge:
         if line is None:
             return decision
         waiter = _Waiter() if self.wait_for_disk else None
-        if not self.commits.add([self.mint.head(1), line], waiter):
+        if not self.commits.submit([self.mint.head_line(1), line], waiter):
             return decision.unless(Reason.OVERLOAD)
         if waiter is not None and not await waiter.future:
             return decision.unless(Reason.JOURNAL)

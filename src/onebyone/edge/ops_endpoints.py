@@ -70,12 +70,12 @@ def application(settings: Settings, health: Callable[[], Health], backlog: Calla
 
 
 def _sink(backlog: Backlog, recording: bool) -> Response:
-    healthy = recording and backlog.taking and backlog.oldest_ms <= SINK_SECONDS * 1000
+    healthy = recording and backlog.stream_accepting and backlog.oldest_ms <= SINK_SECONDS * 1000
     about = {
         "healthy": healthy,
         "process": os.getpid(),
         "journal_takes_events": recording,
-        "stream_takes_events": backlog.taking,
+        "stream_takes_events": backlog.stream_accepting,
         "unshipped_batches": backlog.batches,
         "oldest_unshipped_seconds": backlog.oldest_ms / 1000,
         "uncounted_batches": backlog.uncounted,

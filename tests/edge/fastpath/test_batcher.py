@@ -18,7 +18,7 @@ from onebyone.edge.asgi import Edge
 from onebyone.edge.configuration.cache import Lookups, Tracker
 from onebyone.edge.fastpath import batcher, request_parser
 from onebyone.edge.fastpath.batcher import Turns
-from onebyone.edge.journal.group_commit import Commits, Waiter
+from onebyone.edge.journal.group_commit import GroupCommit, Waiter
 from onebyone.edge.tags.client import client_address, network
 from onebyone.edge.tags.decision import Cold, Decision
 from onebyone.settings import Settings
@@ -84,7 +84,7 @@ class Site:
         self.groups: list[int] = []
         self.lookups = Lookups(cast(Any, None), 4, None)
         self.publish(tracker("imp", 531), tracker("clk", 531, click_url="https://landing.example/"))
-        self.edge = Edge(Settings(**settings), self.lookups, cast(Commits, self), cast(Any, None))
+        self.edge = Edge(Settings(**settings), self.lookups, cast(GroupCommit, self), cast(Any, None))
         self.connections: dict[int, Client] = {}
         self.turns = Turns(self.edge, cast(asyncio.AbstractEventLoop, self), 75, ServerState(), self.connections)
 
@@ -93,19 +93,19 @@ class Site:
             lookup = self.lookups.impressions if record.kind == "imp" else self.lookups.clicks
             lookup.hold(record.id, Tracker.decode(record.encode()))
 
-    def add(self, group: list[bytes], waiter: Waiter | None, gathered: bool = False) -> bool:
+    def submit(self, group: list[bytes], waiter: Waiter | None, gathered: bool = False) -> bool:
         assert gathered
         assert group[0].startswith(b"[1,")
         self.lines += [b"{%b}" % line for line in group[1:]]
         self.groups.append(len(group) - 1)
         if waiter is not None:
-            waiter.settled(True)
+            waiter.on_durable(True)
         return True
 
-    def hear(self) -> None:
+    def poll(self) -> None:
         """It was on disk before."""
 
-    def wait(self) -> None:
+    def flush(self) -> None:
         """It was on disk at once."""
 
     def time(self) -> float:

@@ -23,7 +23,7 @@ from onebyone.edge.asgi import Edge
 from onebyone.edge.configuration.cache import Lookups, Tracker
 from onebyone.edge.fastpath import acceptor
 from onebyone.edge.fastpath.acceptor import Entrance
-from onebyone.edge.journal.group_commit import BATCH_EVENTS, Commits, Waiter
+from onebyone.edge.journal.group_commit import BATCH_EVENTS, GroupCommit, Waiter
 from onebyone.runtime.web_server import BoundedProtocol
 from onebyone.settings import Settings
 from tests.edge.edge_process import tracker
@@ -44,7 +44,7 @@ RECORDED = b"x-onebyone: recorded\r\n"
 
 
 class Disk:
-    """A `Commits` whose sync is the test's."""
+    """A `GroupCommit` whose sync is the test's."""
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
@@ -54,7 +54,7 @@ class Disk:
         self.quick = False
         """Each batch is on disk at once."""
 
-    def add(self, group: list[bytes], waiter: Waiter | None, gathered: bool = False) -> bool:
+    def submit(self, group: list[bytes], waiter: Waiter | None, gathered: bool = False) -> bool:
         if self.full:
             return False
         self.lines += group[1:]
@@ -63,10 +63,10 @@ class Disk:
             self.sync()
         return True
 
-    def hear(self) -> None:
+    def poll(self) -> None:
         """It was on disk before."""
 
-    def wait(self) -> None:
+    def flush(self) -> None:
         """It is slow, or was quick."""
         self.waits += 1
 
@@ -74,7 +74,7 @@ class Disk:
         waiters, self.waiters = self.waiters, []
         for waiter in waiters:
             if waiter is not None:
-                waiter.settled(recorded)
+                waiter.on_durable(recorded)
 
 
 class Client:
@@ -121,7 +121,7 @@ class House:
         self.disk = Disk()
         lookups = Lookups(cast(Any, None), 10, None)
         lookups.impressions.hold(531, Tracker.decode(tracker("imp", 531).encode()))
-        self.edge = Edge(Settings(receipt=receipt), lookups, cast(Commits, self.disk), cast(Any, None))
+        self.edge = Edge(Settings(receipt=receipt), lookups, cast(GroupCommit, self.disk), cast(Any, None))
         config = uvicorn.Config(
             self.edge, http=BoundedProtocol, lifespan="off", ws="none", proxy_headers=False, log_config=None
         )
@@ -475,7 +475,7 @@ async def test_who_waits_for_a_turn_that_fails_is_closed(house: House, monkeypat
 
     client = house.client(1)
     with monkeypatch.context() as patched:
-        patched.setattr(house.edge.mint, "head", fail)
+        patched.setattr(house.edge.mint, "head_line", fail)
         await house.turn()
     assert client.closed()
     another = house.client(2)

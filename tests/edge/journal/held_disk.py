@@ -12,7 +12,7 @@ class HeldDisk:
     """A `DiskSync` of one journal; each sync ends at once unless the disk hangs."""
 
     def __init__(self) -> None:
-        self.descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.under_way = False
         self.refuses_to_begin: OSError | None = None
         self.refuses: OSError | None = None
@@ -21,23 +21,23 @@ class HeldDisk:
         self._real: DiskSync
 
     def of(self, file: int) -> HeldDisk:
-        """In the place of `disk_sync.of`."""
+        """In the place of `disk_sync.open_disk_sync`."""
         self._real = ThreadSync(file)
         return self
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """See `DiskSync`."""
         if self.refuses_to_begin is not None:
             raise self.refuses_to_begin
-        disk_sync.wait(self._real)
+        disk_sync.sync_and_wait(self._real)
         self.under_way = True
         if not self._hangs:
-            os.eventfd_write(self.descriptor, 1)
+            os.eventfd_write(self.fd, 1)
 
-    def ended(self) -> bool:
+    def poll_done(self) -> bool:
         """See `DiskSync`."""
         try:
-            os.eventfd_read(self.descriptor)
+            os.eventfd_read(self.fd)
         except BlockingIOError:
             return False
         self.under_way = False
@@ -48,7 +48,7 @@ class HeldDisk:
     def close(self) -> None:
         """See `DiskSync`."""
         self._real.close()
-        os.close(self.descriptor)
+        os.close(self.fd)
 
     def hang(self) -> None:
         """No sync ends from now on."""
@@ -58,4 +58,4 @@ class HeldDisk:
         """The one that is under way ends, and all that come."""
         self._hangs = False
         if self.under_way:
-            os.eventfd_write(self.descriptor, 1)
+            os.eventfd_write(self.fd, 1)

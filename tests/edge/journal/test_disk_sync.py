@@ -42,13 +42,13 @@ def lost(tmp_path: Path) -> Iterator[int]:
 
 def says(sync: DiskSync, seconds: float) -> bool:
     """Whether the descriptor can be read within that time."""
-    return bool(select.select([sync.descriptor], [], [], seconds)[0])
+    return bool(select.select([sync.fd], [], [], seconds)[0])
 
 
 @both
 def test_it_has_not_ended_before_it_is_begun(file: int, kind: Kind) -> None:
     sync = kind(file)
-    assert not sync.ended()
+    assert not sync.poll_done()
     assert not says(sync, 0)
     sync.close()
 
@@ -57,10 +57,10 @@ def test_it_has_not_ended_before_it_is_begun(file: int, kind: Kind) -> None:
 def test_a_sync_ends_once_and_the_descriptor_says_so(file: int, kind: Kind) -> None:
     sync = kind(file)
     os.write(file, b"data")
-    sync.begin()
+    sync.start()
     assert says(sync, 20)
-    assert sync.ended()
-    assert not sync.ended()
+    assert sync.poll_done()
+    assert not sync.poll_done()
     assert not says(sync, 0)
     sync.close()
 
@@ -70,8 +70,8 @@ def test_one_comes_after_the_other(file: int, kind: Kind) -> None:
     sync = kind(file)
     for _ in range(50):
         os.write(file, b"data")
-        disk_sync.wait(sync)
-    assert not sync.ended()
+        disk_sync.sync_and_wait(sync)
+    assert not sync.poll_done()
     sync.close()
 
 
@@ -80,7 +80,7 @@ def test_a_file_that_is_open_for_reading_will_do(tmp_path: Path, file: int, kind
     os.write(file, b"written through another descriptor")
     reading = os.open(tmp_path / "file", os.O_RDONLY | os.O_CLOEXEC)
     sync = kind(reading)
-    disk_sync.wait(sync)
+    disk_sync.sync_and_wait(sync)
     sync.close()
     os.close(reading)
 
@@ -88,10 +88,10 @@ def test_a_file_that_is_open_for_reading_will_do(tmp_path: Path, file: int, kind
 @both
 def test_what_the_disk_refused_is_told_at_the_end(lost: int, kind: Kind) -> None:
     sync = kind(lost)
-    sync.begin()
+    sync.start()
     assert says(sync, 20)
     with pytest.raises(OSError, match="Input/output error") as refused:
-        sync.ended()
+        sync.poll_done()
     assert refused.value.errno == errno.EIO
     sync.close()
 
@@ -101,7 +101,7 @@ def test_nothing_of_it_is_left(file: int, kind: Kind) -> None:
     before = held()
     sync = kind(file)
     assert held() != before
-    disk_sync.wait(sync)
+    disk_sync.sync_and_wait(sync)
     sync.close()
     assert held() == before
 
@@ -110,16 +110,16 @@ def test_what_is_no_file_is_refused_by_the_kernel_at_once() -> None:
     reading, writing = os.pipe()
     sync = KernelSync(reading)
     with pytest.raises(OSError, match="Invalid argument"):
-        sync.begin()
+        sync.start()
     sync.close()
     os.close(reading)
     os.close(writing)
 
 
 def test_the_kernel_waits_where_it_can(file: int) -> None:
-    sync = disk_sync.of(file)
+    sync = disk_sync.open_disk_sync(file)
     assert isinstance(sync, KernelSync)
-    assert not sync.ended()
+    assert not sync.poll_done()
     sync.close()
 
 
@@ -137,10 +137,10 @@ def no_such_request(patch: pytest.MonkeyPatch) -> None:
 
 def a_refusal_of(number: int) -> Callable[[pytest.MonkeyPatch], None]:
     def refuse(patch: pytest.MonkeyPatch) -> None:
-        def ended(_: KernelSync) -> bool:
+        def poll_done(_: KernelSync) -> bool:
             raise OSError(number, os.strerror(number))
 
-        patch.setattr(KernelSync, "ended", ended)
+        patch.setattr(KernelSync, "poll_done", poll_done)
 
     return refuse
 
@@ -160,9 +160,9 @@ def test_a_thread_waits_where_the_kernel_does_not(
 ) -> None:
     refuse(monkeypatch)
     before = held()
-    sync = disk_sync.of(file)
+    sync = disk_sync.open_disk_sync(file)
     assert isinstance(sync, ThreadSync)
-    disk_sync.wait(sync)
+    disk_sync.sync_and_wait(sync)
     sync.close()
     assert held() == before
 
@@ -170,7 +170,7 @@ def test_a_thread_waits_where_the_kernel_does_not(
 def test_a_disk_that_refuses_is_no_reason_for_a_thread(lost: int) -> None:
     before = held()
     with pytest.raises(OSError, match="Input/output error"):
-        disk_sync.of(lost)
+        disk_sync.open_disk_sync(lost)
     assert held() == before
 
 
@@ -178,7 +178,7 @@ def test_what_can_be_synced_in_no_way_is_refused() -> None:
     reading, writing = os.pipe()
     before = held()
     with pytest.raises(OSError, match="Invalid argument"):
-        disk_sync.of(reading)
+        disk_sync.open_disk_sync(reading)
     assert held() == before
     os.close(reading)
     os.close(writing)
@@ -191,5 +191,5 @@ def test_without_descriptors_nothing_is_left(file: int, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "eventfd", none)
     before = held()
     with pytest.raises(OSError, match="Too many open files"):
-        disk_sync.of(file)
+        disk_sync.open_disk_sync(file)
     assert held() == before

@@ -16,23 +16,23 @@ import pytest
 from onebyone.contracts import batches
 from onebyone.edge.journal import disk_sync
 from onebyone.edge.journal.disk_sync import KernelSync, ThreadSync
-from onebyone.edge.journal.group_commit import BATCH_EVENTS, QUICK_SYNCS, Commits
-from onebyone.edge.journal.writer import OwnJournal
+from onebyone.edge.journal.group_commit import BATCH_EVENTS, QUICK_SYNCS, GroupCommit
+from onebyone.edge.journal.writer import JournalWriter
 from tests.edge.journal.held_disk import HeldDisk
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
 
-class Faulty(OwnJournal):
+class Faulty(JournalWriter):
     """A journal that may refuse a batch before it is written."""
 
     fault: Exception | None = None
 
-    def begin(self, events: int, payload: bytes) -> None:
+    def begin_batch(self, events: int, payload: bytes) -> None:
         if self.fault is not None:
             raise self.fault
-        super().begin(events, payload)
+        super().begin_batch(events, payload)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def disk() -> HeldDisk:
 
 @pytest.fixture
 def journal(tmp_path: Path, disk: HeldDisk, monkeypatch: pytest.MonkeyPatch) -> Iterator[Faulty]:
-    monkeypatch.setattr(disk_sync, "of", disk.of)
+    monkeypatch.setattr(disk_sync, "open_disk_sync", disk.of)
     made = Faulty.create(tmp_path, "00000000000000aa", 0)
     assert isinstance(made, Faulty)
     yield made
@@ -51,14 +51,17 @@ def journal(tmp_path: Path, disk: HeldDisk, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 class Noted:
-    """Calls of a `Commits`."""
+    """Calls of a `GroupCommit`."""
 
     def __init__(self) -> None:
         self.batches: list[int] = []
         self.failures: list[tuple[int, bool]] = []
 
-    def commits(self, journal: OwnJournal | None, limit: int = 10_000) -> Commits:
-        return Commits(journal, limit, self.batches.append, lambda events, fatal: self.failures.append((events, fatal)))
+    def commits(self, journal: JournalWriter | None, limit: int = 10_000) -> GroupCommit:
+        def on_failure(events: int, fatal: bool) -> None:
+            self.failures.append((events, fatal))
+
+        return GroupCommit(journal, limit, self.batches.append, on_failure)
 
 
 def fault(code: int, name: str) -> sqlite3.OperationalError:
@@ -74,8 +77,8 @@ class Waiter:
     def __init__(self) -> None:
         self.future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
-    def settled(self, recorded: bool) -> None:
-        self.future.set_result(recorded)
+    def on_durable(self, ok: bool) -> None:
+        self.future.set_result(ok)
 
 
 def group(*events: bytes) -> list[bytes]:
@@ -83,14 +86,15 @@ def group(*events: bytes) -> list[bytes]:
     return [batches.head(1, 5), *(b'"cb":"%b"' % event for event in events)]
 
 
-def written(journal: OwnJournal) -> list[list[bytes]]:
+def written(journal: JournalWriter) -> list[list[bytes]]:
     """What is in the journal, by batch."""
-    return [[orjson.loads(line)["cb"].encode() for line in batches.unpack(row.payload)] for row in journal.after(0, 10)]
+    payloads = [row.payload for row in journal.rows_after(0, 10)]
+    return [[orjson.loads(line)["cb"].encode() for line in batches.unpack(payload)] for payload in payloads]
 
 
-def submit(commits: Commits, line: bytes) -> asyncio.Future[bool]:
+def submit(commits: GroupCommit, line: bytes) -> asyncio.Future[bool]:
     waiter = Waiter()
-    assert commits.add(group(line), waiter)
+    assert commits.submit(group(line), waiter)
     return waiter.future
 
 
@@ -123,8 +127,8 @@ async def test_what_has_gathered_takes_along_what_still_gathers(journal: Faulty)
     commits = noted.commits(journal)
     single = submit(commits, b"1")
     turn = Waiter()
-    assert commits.add(group(b"2", b"3"), turn, gathered=True)
-    assert commits.add(group(b"4"), None, gathered=True)
+    assert commits.submit(group(b"2", b"3"), turn, gathered=True)
+    assert commits.submit(group(b"4"), None, gathered=True)
     assert all(await asyncio.gather(single, turn.future))
     await commits.close()
     assert noted.batches == [3, 1]
@@ -146,13 +150,13 @@ async def test_a_whole_batch_waits_for_nobody(journal: Faulty, disk: HeldDisk) -
     noted = Noted()
     commits = noted.commits(journal)
     disk.hang()
-    assert commits.add(group(b"first"), None, gathered=True)
+    assert commits.submit(group(b"first"), None, gathered=True)
     for _ in range(3):
-        assert commits.add(group(*[b"x"] * BATCH_EVENTS), None)
+        assert commits.submit(group(*[b"x"] * BATCH_EVENTS), None)
     disk.go_on()
     for expected in ([1], [1, BATCH_EVENTS], [1, BATCH_EVENTS, BATCH_EVENTS]):
         # Not once has the loop had a chance.
-        commits.hear()
+        commits.poll()
         assert noted.batches == expected
     await commits.close()
 
@@ -162,7 +166,7 @@ async def test_too_many_waiting_events_are_turned_away(journal: Faulty, disk: He
     disk.hang()
     submit(commits, b"on its way")
     await eventually(lambda: disk.under_way, "it is under way")
-    assert [commits.add(group(b"x"), None) for _ in range(4)] == [True, True, False, False]
+    assert [commits.submit(group(b"x"), None) for _ in range(4)] == [True, True, False, False]
     disk.go_on()
     await commits.close()
 
@@ -177,7 +181,7 @@ async def test_a_request_that_went_away_disturbs_nobody(journal: Faulty, disk: H
     assert await futures[0]
     assert await futures[2]
     await commits.close()
-    assert journal.newest() == 1
+    assert journal.newest_seq() == 1
 
 
 async def test_a_full_disk_refuses_and_leaves_no_hole(journal: Faulty) -> None:
@@ -189,7 +193,7 @@ async def test_a_full_disk_refuses_and_leaves_no_hole(journal: Faulty) -> None:
     assert await submit(commits, b"kept") is True
     await commits.close()
     assert noted.failures == [(1, False)]
-    assert journal.newest() == 1
+    assert journal.newest_seq() == 1
 
 
 async def test_after_a_failed_sync_nothing_is_believed(journal: Faulty) -> None:
@@ -201,7 +205,7 @@ async def test_after_a_failed_sync_nothing_is_believed(journal: Faulty) -> None:
     assert await submit(commits, b"b") is False
     await commits.close()
     assert noted.failures == [(1, True), (1, True)]
-    assert journal.newest() == 0
+    assert journal.newest_seq() == 0
     assert not commits.recording
 
 
@@ -210,14 +214,14 @@ async def test_what_the_disk_refuses_at_the_end_is_fatal(
     journal: Faulty, disk: HeldDisk, monkeypatch: pytest.MonkeyPatch, quick: bool
 ) -> None:
     noted, commits = await on_a_quick_disk(journal, monkeypatch) if quick else on_an_unknown_disk(journal)
-    before = journal.newest()
+    before = journal.newest_seq()
     disk.refuses = OSError(errno.EIO, "Input/output error")
     assert await submit(commits, b"a") is False
     disk.refuses = None
     assert await submit(commits, b"b") is False
     await commits.close()
     assert noted.failures == [(1, True), (1, True)]
-    assert journal.newest() == before
+    assert journal.newest_seq() == before
     assert written(journal)[before:] == []
 
 
@@ -233,7 +237,7 @@ async def test_a_disk_that_refuses_after_a_hang_answers_all_that_wait(journal: F
     assert await asyncio.gather(first, *second) == [False] * 4
     await commits.close()
     assert noted.failures == [(1, True), (3, True)]
-    assert (noted.batches, journal.newest()) == ([], 0)
+    assert (noted.batches, journal.newest_seq()) == ([], 0)
 
 
 async def test_a_sync_that_cannot_begin_is_fatal_though_the_row_is_written(journal: Faulty, disk: HeldDisk) -> None:
@@ -261,10 +265,10 @@ async def test_whatever_is_raised_the_requests_are_answered(journal: Faulty, err
     assert noted.failures == [(1, True)]
 
 
-async def answered_at_once(commits: Commits) -> bool:
+async def answered_at_once(commits: GroupCommit) -> bool:
     waiter = Waiter()
-    assert commits.add(group(b"x"), waiter, gathered=True)
-    commits.wait()
+    assert commits.submit(group(b"x"), waiter, gathered=True)
+    commits.flush()
     within = waiter.future.done()
     assert await waiter.future
     return within
@@ -285,15 +289,15 @@ async def test_a_quick_disk_is_waited_for_and_a_slow_one_is_not(
         assert not await answered_at_once(commits), "it has been slow"
     assert await answered_at_once(commits)
     await commits.close()
-    assert journal.newest() == 2 * QUICK_SYNCS + 3
+    assert journal.newest_seq() == 2 * QUICK_SYNCS + 3
 
 
-def on_an_unknown_disk(journal: OwnJournal) -> tuple[Noted, Commits]:
+def on_an_unknown_disk(journal: JournalWriter) -> tuple[Noted, GroupCommit]:
     noted = Noted()
     return noted, noted.commits(journal)
 
 
-async def on_a_quick_disk(journal: OwnJournal, monkeypatch: pytest.MonkeyPatch) -> tuple[Noted, Commits]:
+async def on_a_quick_disk(journal: JournalWriter, monkeypatch: pytest.MonkeyPatch) -> tuple[Noted, GroupCommit]:
     """Commits that wait for the disk, after `QUICK_SYNCS` + 1 batches."""
     monkeypatch.setattr("onebyone.edge.journal.group_commit.SLOW_SECONDS", 10.0)
     noted = Noted()
@@ -311,7 +315,7 @@ async def test_a_refusal_by_a_quick_disk_is_a_refusal(journal: Faulty, monkeypat
     assert await submit(commits, b"kept") is True
     await commits.close()
     assert noted.failures == [(1, False)]
-    assert journal.newest() == QUICK_SYNCS + 2
+    assert journal.newest_seq() == QUICK_SYNCS + 2
 
 
 async def test_requests_that_come_one_after_the_other_gather(journal: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,11 +335,11 @@ async def test_a_group_is_never_split_and_may_be_a_batch_of_its_own(journal: Fau
     commits = noted.commits(journal)
     waiters = [Waiter(), Waiter(), Waiter()]
     for waiter, many in zip(waiters, (2, BATCH_EVENTS + 1, 3), strict=True):
-        assert commits.add(group(*[b"x"] * many), waiter)
+        assert commits.submit(group(*[b"x"] * many), waiter)
     assert all(await asyncio.gather(*(waiter.future for waiter in waiters)))
     await commits.close()
     assert noted.batches == [2, BATCH_EVENTS + 1, 3]
-    assert [row.events for row in journal.after(0, 10)] == noted.batches
+    assert [row.events for row in journal.rows_after(0, 10)] == noted.batches
 
 
 async def test_groups_share_a_batch_and_keep_their_ids_and_times(journal: Faulty, disk: HeldDisk) -> None:
@@ -346,13 +350,13 @@ async def test_groups_share_a_batch_and_keep_their_ids_and_times(journal: Faulty
     await eventually(lambda: disk.under_way, "it is under way")
     waiters = [Waiter(), Waiter(), Waiter()]
     heads = [batches.head(10, 5), batches.head(20, 6), batches.head(30, 7)]
-    added = [commits.add([head, *[b'"cb":"x"'] * 3], waiter) for head, waiter in zip(heads, waiters, strict=True)]
+    added = [commits.submit([head, *[b'"cb":"x"'] * 3], waiter) for head, waiter in zip(heads, waiters, strict=True)]
     assert added == [True, True, False], "events are counted, not lines"
     disk.go_on()
     assert all(await asyncio.gather(*sent, *(waiter.future for waiter in waiters[:2])))
     await commits.close()
     assert noted.batches == [1, 6]
-    _, row = journal.after(0, 10)
+    _, row = journal.rows_after(0, 10)
     told = [(event["id"], event["ts"]) for event in map(orjson.loads, batches.unpack(row.payload))]
     assert told == [(10, 5), (11, 5), (12, 5), (20, 6), (21, 6), (22, 6)]
 
@@ -361,8 +365,8 @@ async def test_what_has_gathered_goes_to_a_quick_disk_at_once(journal: Faulty, m
     noted, commits = await on_a_quick_disk(journal, monkeypatch)
     before = list(noted.batches)
     waiter = Waiter()
-    assert commits.add(group(b"y", b"z"), waiter, gathered=True)
-    commits.wait()
+    assert commits.submit(group(b"y", b"z"), waiter, gathered=True)
+    commits.flush()
     assert noted.batches == [*before, 2]
     assert waiter.future.result()
     await commits.close()
@@ -378,7 +382,7 @@ async def test_a_disk_that_hangs_does_not_stop_the_loop(journal: Faulty, disk: H
     asyncio.get_running_loop().call_soon(ran.set)
     await asyncio.wait_for(ran.wait(), 10)
     turn = Waiter()
-    assert commits.add(group(b"2", b"3"), turn, gathered=True)
+    assert commits.submit(group(b"2", b"3"), turn, gathered=True)
     rest = [submit(commits, b"%d" % number) for number in range(4, 7)]
     assert not any(future.done() for future in (first, turn.future, *rest))
     assert written(journal) == [], "nothing is shipped that is not on disk"
@@ -397,13 +401,13 @@ async def test_a_quick_disk_that_hangs_is_waited_for_once_and_so_long(
     disk.hang()
     waiters = [Waiter(), Waiter()]
     began = time.monotonic()
-    assert commits.add(group(b"1"), waiters[0], gathered=True)
-    commits.wait()
+    assert commits.submit(group(b"1"), waiters[0], gathered=True)
+    commits.flush()
     assert 0.04 < time.monotonic() - began < 5
     assert not waiters[0].future.done()
     monkeypatch.setattr("onebyone.edge.journal.group_commit.SLOW_SECONDS", 10.0)
-    assert commits.add(group(b"2"), waiters[1], gathered=True)
-    commits.wait()
+    assert commits.submit(group(b"2"), waiters[1], gathered=True)
+    commits.flush()
     disk.go_on()
     assert all(await asyncio.gather(*(waiter.future for waiter in waiters)))
     await commits.close()
@@ -429,15 +433,15 @@ async def test_closing_waits_for_what_is_under_way_and_for_what_gathers(journal:
 async def test_each_kind_of_sync_will_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[KernelSync] | type[ThreadSync]
 ) -> None:
-    monkeypatch.setattr(disk_sync, "of", kind)
-    own = OwnJournal.create(tmp_path, "00000000000000aa", 0)
+    monkeypatch.setattr(disk_sync, "open_disk_sync", kind)
+    own = JournalWriter.create(tmp_path, "00000000000000aa", 0)
     noted, commits = await on_a_quick_disk(own, monkeypatch)
     assert await answered_at_once(commits)
     monkeypatch.setattr("onebyone.edge.journal.group_commit.SLOW_SECONDS", 0.0)
     for number in range(3):
         assert await submit(commits, b"%d" % number)
     await commits.close()
-    assert sum(noted.batches) == own.newest() == QUICK_SYNCS + 5
+    assert sum(noted.batches) == own.newest_seq() == QUICK_SYNCS + 5
     own.close()
 
 

@@ -8,39 +8,39 @@ from pathlib import Path
 import pytest
 
 from onebyone.edge.journal import reader
-from onebyone.edge.journal.reader import Journal
+from onebyone.edge.journal.reader import JournalReader
 from tests.support.journals import PRODUCER, filled
 from tests.support.leaks import held
 
 
-def adopted(directory: Path) -> Journal:
-    (one,) = Journal.abandoned(directory, set())
+def adopted(directory: Path) -> JournalReader:
+    (one,) = JournalReader.adopt_abandoned(directory, set())
     return one
 
 
 def test_rows_come_back_in_order(tmp_path: Path) -> None:
     filled(tmp_path, 5).close()
     read = adopted(tmp_path)
-    assert [(row.seq, row.events, row.payload) for row in read.after(2, 2)] == [
+    assert [(row.seq, row.events, row.payload) for row in read.rows_after(2, 2)] == [
         (3, 10, b"payload 3"),
         (4, 10, b"payload 4"),
     ]
-    assert (read.shard, read.oldest(), read.newest()) == (3, 1, 5)
+    assert (read.shard, read.oldest_seq(), read.newest_seq()) == (3, 1, 5)
     read.close()
 
 
 def test_when_the_next_one_was_written(tmp_path: Path) -> None:
     filled(tmp_path, 2).close()
     read = adopted(tmp_path)
-    assert read.written_after(1) == read.after(1, 1)[0].written_ms
-    assert read.written_after(2) is None
+    assert read.first_written_ms_after(1) == read.rows_after(1, 1)[0].written_ms
+    assert read.first_written_ms_after(2) is None
     read.close()
 
 
 def test_an_empty_journal_begins_with_one_and_has_nothing(tmp_path: Path) -> None:
     filled(tmp_path, 0).close()
     read = adopted(tmp_path)
-    assert (read.oldest(), read.newest(), read.after(0, 10)) == (1, 0, [])
+    assert (read.oldest_seq(), read.newest_seq(), read.rows_after(0, 10)) == (1, 0, [])
     read.close()
 
 
@@ -48,13 +48,13 @@ def test_its_size_is_that_of_its_files(tmp_path: Path) -> None:
     filled(tmp_path, 3).close()
     read = adopted(tmp_path)
     files = [path for path in tmp_path.iterdir() if path.name.endswith((".sqlite3", "-wal"))]
-    assert read.size() == sum(path.stat().st_size for path in files) > 0
+    assert read.size_bytes() == sum(path.stat().st_size for path in files) > 0
     read.close()
 
 
 def test_a_journal_of_a_living_process_is_not_abandoned(tmp_path: Path) -> None:
     made = filled(tmp_path, 1)
-    assert list(Journal.abandoned(tmp_path, set())) == []
+    assert list(JournalReader.adopt_abandoned(tmp_path, set())) == []
     made.close()
 
 
@@ -62,8 +62,8 @@ def test_an_abandoned_journal_is_adopted_once_with_all_it_holds(tmp_path: Path) 
     filled(tmp_path, 3).close()
     before = held()
     read = adopted(tmp_path)
-    assert (read.producer, read.shard, read.oldest(), read.newest()) == (PRODUCER, 3, 1, 3)
-    assert list(Journal.abandoned(tmp_path, set())) == []
+    assert (read.producer, read.shard, read.oldest_seq(), read.newest_seq()) == (PRODUCER, 3, 1, 3)
+    assert list(JournalReader.adopt_abandoned(tmp_path, set())) == []
     read.delete()
     assert held() == before
     assert list(tmp_path.iterdir()) == []
@@ -73,7 +73,7 @@ def test_leftovers_without_a_commit_are_cleared_away(tmp_path: Path) -> None:
     (tmp_path / "00000000000000bb.lock").touch()
     (tmp_path / "00000000000000cc.lock").touch()
     (tmp_path / "00000000000000cc.sqlite3").touch()
-    assert list(Journal.abandoned(tmp_path, set())) == []
+    assert list(JournalReader.adopt_abandoned(tmp_path, set())) == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -112,10 +112,10 @@ def test_a_file_that_cannot_be_opened_now_waits_untouched(
 
     with monkeypatch.context() as patched:
         patched.setattr(reader, "_has_schema", refuse)
-        assert list(Journal.abandoned(tmp_path, set())) == []
+        assert list(JournalReader.adopt_abandoned(tmp_path, set())) == []
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     read = adopted(tmp_path)
-    assert (read.oldest(), read.newest()) == (1, 3)
+    assert (read.oldest_seq(), read.newest_seq()) == (1, 3)
     read.close()
 
 
@@ -123,5 +123,5 @@ def test_a_journal_without_its_lock_file_is_adopted(tmp_path: Path) -> None:
     filled(tmp_path, 2).close()
     (tmp_path / f"{PRODUCER}.lock").unlink()
     read = adopted(tmp_path)
-    assert (read.oldest(), read.newest()) == (1, 2)
+    assert (read.oldest_seq(), read.newest_seq()) == (1, 2)
     read.close()

@@ -14,8 +14,8 @@ import pytest
 
 from onebyone.edge.journal import disk_sync, writer
 from onebyone.edge.journal.disk_sync import ThreadSync
-from onebyone.edge.journal.reader import Journal
-from onebyone.edge.journal.writer import DELETE_STEP, FORGET_ROWS, OwnJournal
+from onebyone.edge.journal.reader import JournalReader
+from onebyone.edge.journal.writer import DELETE_STEP, FORGET_ROWS, JournalWriter
 from tests.faults.means.disks import LoopDisk, hanging
 from tests.faults.means.disks import filled as filled_up
 from tests.support.journals import PRODUCER, filled, wait_ended, write
@@ -24,15 +24,15 @@ from tests.support.leaks import held
 FAR = 2**62
 
 
-def bounds(own: Journal) -> tuple[int, int]:
-    return own.oldest(), own.newest()
+def bounds(own: JournalReader) -> tuple[int, int]:
+    return own.oldest_seq(), own.newest_seq()
 
 
 @pytest.fixture(params=["kernel", "thread"])
 def each_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sync in the kernel, and on a thread."""
     if request.param == "thread":
-        monkeypatch.setattr(disk_sync, "of", ThreadSync)
+        monkeypatch.setattr(disk_sync, "open_disk_sync", ThreadSync)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def disk(tmp_path: Path) -> Iterator[LoopDisk]:
 @pytest.mark.usefixtures("each_way")
 def test_batches_are_numbered_from_one_and_come_back_in_order(tmp_path: Path) -> None:
     own = filled(tmp_path, 5)
-    assert [(row.seq, row.events, row.payload) for row in own.after(2, 2)] == [
+    assert [(row.seq, row.events, row.payload) for row in own.rows_after(2, 2)] == [
         (3, 10, b"payload 3"),
         (4, 10, b"payload 4"),
     ]
@@ -56,41 +56,41 @@ def test_batches_are_numbered_from_one_and_come_back_in_order(tmp_path: Path) ->
 
 def test_a_new_one_is_empty(tmp_path: Path) -> None:
     own = filled(tmp_path, 0)
-    assert (*bounds(own), own.after(0, 10), own.ended()) == (1, 0, [], False)
+    assert (*bounds(own), own.rows_after(0, 10), own.poll_synced()) == (1, 0, [], False)
     own.close()
 
 
 @pytest.mark.usefixtures("each_way")
 def test_a_batch_is_seen_when_it_is_on_disk_and_not_before(tmp_path: Path) -> None:
     own = filled(tmp_path, 1)
-    own.begin(1, b"under way")
-    assert (own.newest(), [row.seq for row in own.after(0, 10)]) == (1, [1])
-    assert select.select([own.descriptor], [], [], 20)[0], "the descriptor says when"
-    assert own.newest() == 1, "nobody has asked yet"
-    assert own.ended()
-    assert (own.newest(), [row.seq for row in own.after(0, 10)]) == (2, [1, 2])
-    assert not own.ended()
+    own.begin_batch(1, b"under way")
+    assert (own.newest_seq(), [row.seq for row in own.rows_after(0, 10)]) == (1, [1])
+    assert select.select([own.fd], [], [], 20)[0], "the descriptor says when"
+    assert own.newest_seq() == 1, "nobody has asked yet"
+    assert own.poll_synced()
+    assert (own.newest_seq(), [row.seq for row in own.rows_after(0, 10)]) == (2, [1, 2])
+    assert not own.poll_synced()
     own.close()
 
 
 @pytest.mark.usefixtures("each_way")
 def test_what_is_on_disk_is_there_for_a_successor(tmp_path: Path) -> None:
     filled(tmp_path, 3).close()
-    (adopted,) = Journal.abandoned(tmp_path, set())
-    assert [row.payload for row in adopted.after(0, 10)] == [b"payload 1", b"payload 2", b"payload 3"]
+    (adopted,) = JournalReader.adopt_abandoned(tmp_path, set())
+    assert [row.payload for row in adopted.rows_after(0, 10)] == [b"payload 1", b"payload 2", b"payload 3"]
     adopted.delete()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_log_is_applied_and_begun_anew_and_nothing_is_missing(tmp_path: Path) -> None:
-    own = OwnJournal.create(tmp_path, PRODUCER, 3)
+    own = JournalWriter.create(tmp_path, PRODUCER, 3)
     log = tmp_path / f"{PRODUCER}.sqlite3-wal"
     same = log.stat().st_ino
     for number in range(40):
         write(own, 1, bytes([number]) * 500_000)
     assert log.stat().st_size < 40 * 500_000
     assert log.stat().st_ino == same, "what is synced is the file that is written"
-    assert [row.payload[0] for row in own.after(0, 100)] == list(range(40))
+    assert [row.payload[0] for row in own.rows_after(0, 100)] == list(range(40))
     own.close()
 
 
@@ -98,26 +98,27 @@ def test_the_log_is_applied_and_begun_anew_and_nothing_is_missing(tmp_path: Path
 @pytest.mark.parametrize("count", [0, 1, 9, 10, 11, 12, 30], ids="after {} batches".format)
 def test_what_has_ended_outlives_the_power(tmp_path: Path, disk: LoopDisk, count: int) -> None:
     """The log is applied and begun anew at about every tenth batch of this size."""
-    own = OwnJournal.create(tmp_path / "journal", PRODUCER, 3)
+    own = JournalWriter.create(tmp_path / "journal", PRODUCER, 3)
     for number in range(count):
         write(own, 1, bytes([number]) * 400_000)
     disk.lose_power()
     own.close()
     disk.unmount()
     disk.mount()
-    (adopted,) = Journal.abandoned(tmp_path / "journal", set())
+    (adopted,) = JournalReader.adopt_abandoned(tmp_path / "journal", set())
     assert adopted.shard == 3
-    assert [(row.seq, row.payload[-1]) for row in adopted.after(0, 100)] == [(seq + 1, seq) for seq in range(count)]
+    rows = [(row.seq, row.payload[-1]) for row in adopted.rows_after(0, 100)]
+    assert rows == [(seq + 1, seq) for seq in range(count)]
     adopted.close()
 
 
 def test_a_disk_that_hangs_holds_up_the_beginning_at_a_checkpoint_only(tmp_path: Path) -> None:
     held_up = []
     with hanging(tmp_path / "below", tmp_path / "journal", 64) as below:
-        own = OwnJournal.create(tmp_path / "journal", PRODUCER, 3)
+        own = JournalWriter.create(tmp_path / "journal", PRODUCER, 3)
         for _ in range(15):
             with below.frozen():
-                beginning = threading.Thread(target=own.begin, args=(1, bytes(400_000)))
+                beginning = threading.Thread(target=own.begin_batch, args=(1, bytes(400_000)))
                 beginning.start()
                 beginning.join(0.5)
                 held_up.append(beginning.is_alive())
@@ -133,8 +134,8 @@ def test_only_the_writer_makes_checkpoints(tmp_path: Path) -> None:
     own = filled(tmp_path, 3)
     log = (tmp_path / f"{PRODUCER}.sqlite3-wal").read_bytes()
     for _ in range(50):
-        own.after(0, 10)
-        own.may_forget(2, FAR)
+        own.rows_after(0, 10)
+        own.set_deletable(2, FAR)
     main = (tmp_path / f"{PRODUCER}.sqlite3").stat().st_size
     assert (tmp_path / f"{PRODUCER}.sqlite3-wal").read_bytes() == log
     write(own, 1, b"more")
@@ -144,7 +145,7 @@ def test_only_the_writer_makes_checkpoints(tmp_path: Path) -> None:
 
 def test_forgetting_goes_in_steps_with_the_batches_and_spares_the_newest(tmp_path: Path) -> None:
     own = filled(tmp_path, DELETE_STEP + 10)
-    own.may_forget(DELETE_STEP + 10, FAR)
+    own.set_deletable(DELETE_STEP + 10, FAR)
     write(own, 1, b"more")
     assert bounds(own) == (DELETE_STEP + 1, DELETE_STEP + 11)
     write(own, 1, b"more")
@@ -156,7 +157,7 @@ def test_one_look_for_old_batches_goes_so_far(tmp_path: Path, monkeypatch: pytes
     assert FORGET_ROWS >= DELETE_STEP
     monkeypatch.setattr(writer, "FORGET_ROWS", 3)
     own = filled(tmp_path, 10)
-    own.may_forget(10, FAR)
+    own.set_deletable(10, FAR)
     write(own, 1, b"more")
     assert bounds(own) == (4, 11)
     own.close()
@@ -164,7 +165,7 @@ def test_one_look_for_old_batches_goes_so_far(tmp_path: Path, monkeypatch: pytes
 
 def test_only_what_is_committed_goes(tmp_path: Path) -> None:
     own = filled(tmp_path, 5)
-    own.may_forget(3, FAR)
+    own.set_deletable(3, FAR)
     write(own, 1, b"more")
     assert bounds(own) == (4, 6)
     own.close()
@@ -172,7 +173,7 @@ def test_only_what_is_committed_goes(tmp_path: Path) -> None:
 
 def test_the_overlap_is_kept(tmp_path: Path) -> None:
     own = filled(tmp_path, 3)
-    own.may_forget(3, written_before_ms=0)
+    own.set_deletable(3, written_before_ms=0)
     write(own, 1, b"more")
     assert bounds(own) == (1, 4)
     own.close()
@@ -180,8 +181,8 @@ def test_the_overlap_is_kept(tmp_path: Path) -> None:
 
 def test_what_is_under_way_is_not_forgotten_and_nor_is_the_one_before(tmp_path: Path) -> None:
     own = filled(tmp_path, 2)
-    own.begin(1, b"under way")
-    own.may_forget(3, FAR)
+    own.begin_batch(1, b"under way")
+    own.set_deletable(3, FAR)
     wait_ended(own)
     write(own, 1, b"more")
     assert bounds(own) == (2, 4)
@@ -192,35 +193,35 @@ def test_what_is_under_way_is_not_forgotten_and_nor_is_the_one_before(tmp_path: 
 def test_a_full_disk_leaves_no_hole_and_nothing_behind(small_disk: Path, forgetting: bool) -> None:
     own = filled(small_disk, 3)
     if forgetting:
-        own.may_forget(2, FAR)
+        own.set_deletable(2, FAR)
     with pytest.raises(sqlite3.OperationalError) as refused:
-        own.begin(1, bytes(8_000_000))
+        own.begin_batch(1, bytes(8_000_000))
     assert refused.value.sqlite_errorcode == sqlite3.SQLITE_FULL
-    assert not own.ended()
+    assert not own.poll_synced()
     assert bounds(own) == (1, 3)
     write(own, 1, b"small enough")
-    assert [row.seq for row in own.after(0, 10)] == ([3, 4] if forgetting else [1, 2, 3, 4])
-    assert own.after(3, 1)[0].payload == b"small enough"
+    assert [row.seq for row in own.rows_after(0, 10)] == ([3, 4] if forgetting else [1, 2, 3, 4])
+    assert own.rows_after(3, 1)[0].payload == b"small enough"
     own.close()
 
 
 def test_a_sync_that_cannot_begin_leaves_its_batch_unseen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk_sync, "of", ThreadSync)
+    monkeypatch.setattr(disk_sync, "open_disk_sync", ThreadSync)
     own = filled(tmp_path, 1)
 
     def refuse(_: ThreadSync) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(ThreadSync, "begin", refuse)
+    monkeypatch.setattr(ThreadSync, "start", refuse)
     with pytest.raises(OSError, match="Input/output error"):
-        own.begin(1, b"in doubt")
-    assert not own.ended()
-    assert (own.newest(), len(own.after(0, 10))) == (1, 1)
+        own.begin_batch(1, b"in doubt")
+    assert not own.poll_synced()
+    assert (own.newest_seq(), len(own.rows_after(0, 10))) == (1, 1)
     own.close()
 
 
 def test_new_producers_differ(tmp_path: Path) -> None:
-    made = [writer.new(tmp_path, 4) for _ in range(3)]
+    made = [writer.create_journal(tmp_path, 4) for _ in range(3)]
     assert len({one.producer for one in made}) == 3
     for one in made:
         assert one.shard == int(one.producer, 16) % 4
@@ -241,7 +242,7 @@ def no_room_for_the_file(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_sync_of_the_file(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(disk_sync, "of", _refuse)
+    patch.setattr(disk_sync, "open_disk_sync", _refuse)
 
 
 def no_sync_of_the_folder(patch: pytest.MonkeyPatch) -> None:
@@ -267,16 +268,16 @@ def test_one_that_cannot_be_made_leaves_nothing(
     with monkeypatch.context() as patched:
         refuse(patched)
         with pytest.raises((OSError, sqlite3.Error)):
-            OwnJournal.create(tmp_path, PRODUCER, 3)
+            JournalWriter.create(tmp_path, PRODUCER, 3)
     assert held() == before
     assert list(tmp_path.iterdir()) == []
-    OwnJournal.create(tmp_path, PRODUCER, 3).close()
+    JournalWriter.create(tmp_path, PRODUCER, 3).close()
 
 
 def test_one_that_has_no_room_leaves_nothing(small_disk: Path) -> None:
     before = held()
     with filled_up(small_disk), pytest.raises((OSError, sqlite3.Error)):
-        OwnJournal.create(small_disk, PRODUCER, 3)
+        JournalWriter.create(small_disk, PRODUCER, 3)
     assert held() == before
     assert list(small_disk.iterdir()) == []
-    OwnJournal.create(small_disk, PRODUCER, 3).close()
+    JournalWriter.create(small_disk, PRODUCER, 3).close()

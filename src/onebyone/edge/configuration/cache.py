@@ -214,7 +214,7 @@ class Tracker:
     def decode(cls, text: bytes) -> Tracker:
         """The tracker of a cached JSON."""
         record = TrackerRecord.decode(text)
-        return cls(record.member_id, record.active, record.click_url, event_ids.as_of(record))
+        return cls(record.member_id, record.active, record.click_url, event_ids.tracker_fragment(record))
 
 
 class Lookups:

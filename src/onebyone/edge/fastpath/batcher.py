@@ -127,11 +127,11 @@ class Turns:
             return
         edge = self.edge
         try:
-            group = [edge.mint.head(len(turn.lines)), *turn.lines]
+            group = [edge.mint.head_line(len(turn.lines)), *turn.lines]
             if not edge.wait_for_disk:
                 # Not at once: the answers come before the sync.
-                turn.give(None if edge.commits.add(group, None) else Reason.OVERLOAD)
-            elif not edge.commits.add(group, turn, gathered=True):
+                turn.give(None if edge.commits.submit(group, None) else Reason.OVERLOAD)
+            elif not edge.commits.submit(group, turn, gathered=True):
                 turn.give(Reason.OVERLOAD)
         except Exception:
             _log.exception("a turn could not be recorded")
@@ -142,10 +142,10 @@ class Turns:
     def end(self, turn: Turn) -> None:
         """Its answers are given once it is on disk: now, if the disk is quick."""
         if turn.waits:
-            self.edge.commits.wait()
+            self.edge.commits.flush()
         else:
             # Many turns may follow before the loop would hear of it.
-            self.edge.commits.hear()
+            self.edge.commits.poll()
         turn.leave()
 
     def _decide(self, turn: Turn, numbers: list[int], read: list[bytes]) -> None:

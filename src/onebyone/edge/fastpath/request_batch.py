@@ -102,9 +102,9 @@ class Turn:
         for part in (self.lines, self.staying, self.decisions, self.leaving, self.last_decisions):
             part.clear()
 
-    def settled(self, recorded: bool) -> None:
+    def on_durable(self, ok: bool) -> None:
         """The events are on disk, or the disk refused them."""
-        self.give(None if recorded else Reason.JOURNAL)
+        self.give(None if ok else Reason.JOURNAL)
 
     def give(self, reason: Reason | None) -> None:
         """Gives all answers; `reason`: why nothing is counted after all."""

@@ -35,13 +35,13 @@ _log = structlog.get_logger()
 class DiskSync(Protocol):
     """One sync at a time."""
 
-    descriptor: int
+    fd: int
     """Can be read when a sync has ended."""
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """All that is written to the file by now goes to the disk. Raises `OSError`: it will not."""
 
-    def ended(self) -> bool:
+    def poll_done(self) -> bool:
         """Whether it is there. Raises `OSError` when the disk refused."""
 
     def close(self) -> None:
@@ -69,21 +69,21 @@ class KernelSync:
             raise _last_error()
         self._context = context.value
         try:
-            self.descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         except OSError:
             self._call(self._destroy, self._context, 0, 0, 0, 0)
             raise
-        _REQUEST.pack_into(self._request, 0, 0, 0, 0, _FDSYNC, 0, file, 0, 0, 0, 0, _TELL, self.descriptor)
+        _REQUEST.pack_into(self._request, 0, 0, 0, 0, _FDSYNC, 0, file, 0, 0, 0, 0, _TELL, self.fd)
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """See `DiskSync`."""
         if self._call(self._submit, self._context, 1, ctypes.addressof(self._requests), 0, 0) != 1:
             raise _last_error()
 
-    def ended(self) -> bool:
+    def poll_done(self) -> bool:
         """See `DiskSync`."""
         try:
-            os.eventfd_read(self.descriptor)
+            os.eventfd_read(self.fd)
         except BlockingIOError:
             return False
         if self._call(self._get_events, self._context, 1, 1, ctypes.addressof(self._event), 0) != 1:
@@ -96,7 +96,7 @@ class KernelSync:
     def close(self) -> None:
         """See `DiskSync`."""
         self._call(self._destroy, self._context, 0, 0, 0, 0)
-        os.close(self.descriptor)
+        os.close(self.fd)
 
 
 class ThreadSync:
@@ -106,19 +106,19 @@ class ThreadSync:
         self._file = file
         self._error: OSError | None = None
         self._begun: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self.descriptor, self._tell = os.pipe()
-        os.set_blocking(self.descriptor, False)
+        self.fd, self._tell = os.pipe()
+        os.set_blocking(self.fd, False)
         self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
         self._thread.start()
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """See `DiskSync`."""
         self._begun.put(True)
 
-    def ended(self) -> bool:
+    def poll_done(self) -> bool:
         """See `DiskSync`."""
         try:
-            os.read(self.descriptor, 1)
+            os.read(self.fd, 1)
         except BlockingIOError:
             return False
         if self._error is not None:
@@ -129,7 +129,7 @@ class ThreadSync:
         """See `DiskSync`."""
         self._begun.put(False)
         self._thread.join()
-        os.close(self.descriptor)
+        os.close(self.fd)
         os.close(self._tell)
 
     def _run(self) -> None:
@@ -142,32 +142,32 @@ class ThreadSync:
             os.write(self._tell, b".")
 
 
-def of(file: int) -> DiskSync:
+def open_disk_sync(file: int) -> DiskSync:
     """The quicker of both that works for this file; all that is in it is on disk then. Blocks; raises `OSError`."""
     try:
-        return _tried(KernelSync(file))
+        return _checked(KernelSync(file))
     except OSError as error:
         if error.errno not in _NOT_HERE:
             raise
         _log.info("the kernel does not sync for us here, a thread does", error=repr(error))
-    return _tried(ThreadSync(file))
+    return _checked(ThreadSync(file))
 
 
-def _tried(sync: DiskSync) -> DiskSync:
+def _checked(sync: DiskSync) -> DiskSync:
     try:
-        wait(sync)
+        sync_and_wait(sync)
     except BaseException:
         sync.close()
         raise
     return sync
 
 
-def wait(sync: DiskSync) -> None:
+def sync_and_wait(sync: DiskSync) -> None:
     """Blocks until all that is written to the file by now is on disk. Raises `OSError`."""
-    sync.begin()
+    sync.start()
     ended = select.poll()
-    ended.register(sync.descriptor, select.POLLIN)
-    while not sync.ended():
+    ended.register(sync.fd, select.POLLIN)
+    while not sync.poll_done():
         ended.poll()
 
 

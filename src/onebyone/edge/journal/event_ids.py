@@ -21,14 +21,14 @@ _COUNT_END = 1 << _COUNT_BITS
 _PREFIX_BITS = 63 - _COUNT_BITS
 
 
-class Mint:
+class IdAllocator:
     """Head lines and ids of one process."""
 
     def __init__(self) -> None:
         self._next = 0
         self._end = 0
 
-    def head(self, events: int) -> bytes:
+    def head_line(self, events: int) -> bytes:
         """The head line (`batches.py`) of so many events that are received now; their ids are below one prefix."""
         first = self._next
         if first + events > self._end:
@@ -38,7 +38,7 @@ class Mint:
         return batches.head(first, time_ns() // 1_000_000)
 
 
-def as_of(tracker: TrackerRecord) -> bytes:
+def tracker_fragment(tracker: TrackerRecord) -> bytes:
     """The members that begin the line of every event of this tracker record."""
     fields: dict[str, Any] = {"kind": tracker.kind, "tracker_id": tracker.id}
     for name in AS_OF:

@@ -22,7 +22,7 @@ from typing import Protocol
 import structlog
 
 from onebyone.contracts import batches
-from onebyone.edge.journal.writer import OwnJournal
+from onebyone.edge.journal.writer import JournalWriter
 
 BATCH_EVENTS = 500
 """Events of one batch at most, and of what is added together: a stream entry stays under two megabytes, unpacked."""
@@ -38,19 +38,19 @@ QUICK_SYNCS = 20
 class Waiter(Protocol):
     """Who waits for events to be on disk."""
 
-    def settled(self, recorded: bool) -> None:
+    def on_durable(self, ok: bool) -> None:
         """They are on disk, or the disk refused them. Called on the loop's thread."""
 
 
 _log = structlog.get_logger()
 
 
-class Commits:
+class GroupCommit:
     """Writes events of one process to its journal; all methods belong to the event loop's thread."""
 
     def __init__(
         self,
-        journal: OwnJournal | None,
+        journal: JournalWriter | None,
         pending_events: int,
         on_batch: Callable[[int], None],
         on_failure: Callable[[int, bool], None],
@@ -76,22 +76,22 @@ class Commits:
         self._idle = asyncio.Event()
         self._idle.set()
         self._ended = select.poll()
-        self._journal: OwnJournal | None = None
+        self._journal: JournalWriter | None = None
         if journal is not None:
             self.open(journal)
 
-    def open(self, journal: OwnJournal) -> None:
+    def open(self, journal: JournalWriter) -> None:
         """The journal that could not be made before: what comes from now on goes there."""
         self._journal = journal
-        self._ended.register(journal.descriptor, select.POLLIN)
-        self._loop.add_reader(journal.descriptor, self.hear)
+        self._ended.register(journal.fd, select.POLLIN)
+        self._loop.add_reader(journal.fd, self.poll)
 
     @property
     def recording(self) -> bool:
         """Whether there is a journal, and it took the last batch."""
         return self._journal is not None and not self._refusing
 
-    def add(self, group: list[bytes], waiter: Waiter | None, gathered: bool = False) -> bool:
+    def submit(self, group: list[bytes], waiter: Waiter | None, gathered: bool = False) -> bool:
         """Queues a group, its head line and a line for each event (`batches.py`), and tells the waiter, on the loop,
         whether it is on disk. False: too many events wait already.
 
@@ -118,14 +118,14 @@ class Commits:
             self._next()
         return True
 
-    def wait(self) -> None:
+    def flush(self) -> None:
         """Blocks until all that was queued is on disk or refused, and who waited was told; but not for a slow disk."""
         while self._busy and self._quick >= QUICK_SYNCS:
             if self._gathering is not None:
                 self._gathering.cancel()
                 self._next()
             elif self._ended.poll(SLOW_SECONDS * 1000):
-                self.hear()
+                self.poll()
             else:
                 self._quick = 0
 
@@ -133,7 +133,7 @@ class Commits:
         """Waits until all that was queued is on disk or refused."""
         await self._idle.wait()
         if self._journal is not None:
-            self._loop.remove_reader(self._journal.descriptor)
+            self._loop.remove_reader(self._journal.fd)
 
     def _next(self) -> None:
         self._gathering = None
@@ -161,18 +161,18 @@ class Commits:
             return "journal failed before"
         self._began = time.monotonic()
         try:
-            self._journal.begin(events, batches.pack(lines))
+            self._journal.begin_batch(events, batches.pack(lines))
         except Exception as error:
             return self._failure(error)
         return None
 
-    def hear(self) -> None:
+    def poll(self) -> None:
         """The batch that is under way may be on disk now: who waits for it is told, and the next may begin."""
         if self._journal is None or self._under_way is None:
             return
         failure = None
         try:
-            if not self._journal.ended():
+            if not self._journal.poll_synced():
                 return
         except Exception as error:
             failure = self._failure(error)
@@ -193,10 +193,10 @@ class Commits:
         else:
             self._on_failure(events, self._fatal)
         if self._refusing or failure is not None:
-            self._tell(events, failure)
+            self._log_change(events, failure)
         for waiter in waiters:
             try:
-                waiter.settled(failure is None)
+                waiter.on_durable(failure is None)
             except Exception:
                 # Whatever is wrong with one connection, the others of its batch get their answer.
                 _log.exception("a waiter failed")
@@ -210,7 +210,7 @@ class Commits:
             self._idle.set()
             self._gather_until = time.monotonic() + GATHER_SECONDS
 
-    def _tell(self, events: int, failure: str | None) -> None:
+    def _log_change(self, events: int, failure: str | None) -> None:
         # At the beginning and at the end: a full disk refuses hundreds in a second, and the log may be on it too.
         if failure is None:
             _log.info("journal takes batches again")

@@ -8,14 +8,14 @@ import sqlite3
 from collections.abc import Callable
 
 from onebyone.edge.journal import writer
-from onebyone.edge.journal.writer import OwnJournal
+from onebyone.edge.journal.writer import JournalWriter
 from onebyone.runtime.outage import Outage
 from onebyone.settings import Settings
 
 RETRY_SECONDS = 0.5
 
 
-async def make(settings: Settings, made: Callable[[OwnJournal], None], stopping: asyncio.Event) -> None:
+async def open_journal(settings: Settings, made: Callable[[JournalWriter], None], stopping: asyncio.Event) -> None:
     """Calls `made` with the journal once there is one, or returns without when `stopping` is set."""
     outage = Outage(
         "cannot create a journal, refusing events until it can be created",
@@ -25,7 +25,7 @@ async def make(settings: Settings, made: Callable[[OwnJournal], None], stopping:
     )
     while not stopping.is_set():
         try:
-            own = await asyncio.to_thread(writer.new, settings.journal_dir, settings.shards)
+            own = await asyncio.to_thread(writer.create_journal, settings.journal_dir, settings.shards)
         except (OSError, sqlite3.Error) as error:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), outage.failed(error))

@@ -32,7 +32,7 @@ class Row(NamedTuple):
     payload: bytes
 
 
-class Journal:
+class JournalReader:
     """One producer's file, read; all methods belong to one thread."""
 
     def __init__(self, directory: Path, producer: str, lock: FileLock) -> None:
@@ -40,10 +40,10 @@ class Journal:
         self._lock = lock
         self._directory = directory
         self._path = directory / f"{producer}.sqlite3"
-        self._reader = database(self._path)
+        self._reader = open_database(self._path)
 
     @classmethod
-    def abandoned(cls, directory: Path, unopened: set[str]) -> Iterator[Journal]:
+    def adopt_abandoned(cls, directory: Path, unopened: set[str]) -> Iterator[JournalReader]:
         """The journals of dead processes, each now owned by the caller.
 
         `unopened` are producers whose file could not be opened before, which is logged once.
@@ -74,7 +74,7 @@ class Journal:
                     if part.exists():
                         part.rename(f"{part}.corrupt")
             # Broken, or the process died before its first commit, or another adopter has just finished with it.
-            remove(directory, producer)
+            remove_files(directory, producer)
             lock.release()
 
     @property
@@ -83,30 +83,30 @@ class Journal:
         shard: int = self._reader.execute("SELECT shard FROM meta").fetchone()[0]
         return shard
 
-    def oldest(self) -> int:
+    def oldest_seq(self) -> int:
         """The lowest seq that is kept; 1 when nothing ever was."""
         return self._reader.execute("SELECT min(seq) FROM batches").fetchone()[0] or 1
 
-    def newest(self) -> int:
+    def newest_seq(self) -> int:
         """The highest seq that is on disk; 0: none is."""
         return self._reader.execute("SELECT max(seq) FROM batches").fetchone()[0] or 0
 
-    def after(self, seq: int, rows: int) -> list[Row]:
+    def rows_after(self, seq: int, rows: int) -> list[Row]:
         """Up to `rows` batches behind `seq` that are on disk, in order."""
         cursor = self._reader.execute(
             "SELECT seq, events, written_ms, payload FROM batches WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
-            (seq, self.newest(), rows),
+            (seq, self.newest_seq(), rows),
         )
         return [Row(*row) for row in cursor]
 
-    def written_after(self, seq: int) -> int | None:
+    def first_written_ms_after(self, seq: int) -> int | None:
         """When the first batch behind `seq` was written, ms since the epoch; None when none is on disk."""
         row = self._reader.execute(
-            "SELECT written_ms FROM batches WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1", (seq, self.newest())
+            "SELECT written_ms FROM batches WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1", (seq, self.newest_seq())
         ).fetchone()
         return None if row is None else int(row[0])
 
-    def size(self) -> int:
+    def size_bytes(self) -> int:
         """Bytes on disk."""
         paths = (self._path, Path(f"{self._path}-wal"))
         return sum(path.stat().st_size for path in paths if path.exists())
@@ -119,14 +119,14 @@ class Journal:
     def delete(self) -> None:
         """Closes the file and removes it: everything in it is in the report store."""
         self._close_file()
-        remove(self._directory, self.producer)
+        remove_files(self._directory, self.producer)
         self._lock.release()
 
     def _close_file(self) -> None:
         self._reader.close()
 
 
-def database(path: Path) -> sqlite3.Connection:
+def open_database(path: Path) -> sqlite3.Connection:
     """A connection to the file, which any thread may use."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
     connection.execute("PRAGMA journal_mode=WAL")
@@ -134,14 +134,14 @@ def database(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def remove(directory: Path, producer: str) -> None:
+def remove_files(directory: Path, producer: str) -> None:
     """Nothing of this producer is left."""
     for path in (*_parts(directory / f"{producer}.sqlite3"), directory / f"{producer}.lock"):
         path.unlink(missing_ok=True)
 
 
 def _has_schema(path: Path) -> bool:
-    connection = database(path)
+    connection = open_database(path)
     try:
         tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'batches'").fetchone()[0]
         return bool(tables) and connection.execute("SELECT count(*) FROM meta").fetchone()[0] == 1

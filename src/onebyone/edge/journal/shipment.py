@@ -15,7 +15,7 @@ import redis
 import structlog
 
 from onebyone.contracts import batches, keys
-from onebyone.edge.journal.reader import Journal
+from onebyone.edge.journal.reader import JournalReader
 from onebyone.runtime import redis_client
 
 _log = structlog.get_logger()
@@ -27,7 +27,7 @@ PAGE_ROWS = 64
 class Shipment:
     """Where the shipping of one journal stands; belongs to the shipping thread."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: JournalReader) -> None:
         self.journal = journal
         self.shard = journal.shard
         self.shipped = 0
@@ -36,12 +36,12 @@ class Shipment:
         self._resend: bytes | None = None
         self._known = False
 
-    def ask(self, pipe: redis.client.Pipeline) -> None:
+    def queue_progress_reads(self, pipe: redis.client.Pipeline) -> None:
         """Queues the two questions that `answer` reads."""
         pipe.hget(keys.progress(self.shard), self.journal.producer)
         pipe.hget(keys.resend(self.shard), self.journal.producer)
 
-    def answer(self, progress: bytes | None, resend: bytes | None) -> None:
+    def apply_progress(self, progress: bytes | None, resend: bytes | None) -> None:
         """Takes the counter's word: how far it has committed, and whether it misses something."""
         before = self.committed
         if progress is not None:
@@ -64,7 +64,7 @@ class Shipment:
         self.shipped = min(self.shipped, self.committed)
         self._newest_entry = None
 
-    def check(self, client: redis.Redis) -> None:
+    def verify_newest_entry(self, client: redis.Redis) -> None:
         """After a new connection: rewinds unless the newest acknowledged entry is still in the stream."""
         if self.shipped <= self.committed:
             return
@@ -78,12 +78,12 @@ class Shipment:
         if not found or found[0][1].get(b"p") != self.journal.producer.encode():
             self.rewind()
 
-    def send(self, client: redis.Redis) -> int:
+    def send_page(self, client: redis.Redis) -> int:
         """Sends the next page of batches, all or none; how many. The caller checks that the connection was not new."""
-        rows = self.journal.after(self.shipped, PAGE_ROWS)
+        rows = self.journal.rows_after(self.shipped, PAGE_ROWS)
         if not rows:
             return 0
-        kept_from = self.journal.oldest()
+        kept_from = self.journal.oldest_seq()
         # One transaction: a refusal in the middle (out of memory) must not leave a hole before later batches.
         commands = []
         for row in rows:

@@ -17,7 +17,7 @@ from pathlib import Path
 from onebyone.clock import now_ms
 from onebyone.contracts import batches
 from onebyone.edge.journal import disk_sync
-from onebyone.edge.journal.reader import Journal, database, remove
+from onebyone.edge.journal.reader import JournalReader, open_database, remove_files
 from onebyone.runtime.file_lock import FileLock
 
 FORGET_ROWS = 4096
@@ -33,13 +33,13 @@ CREATE TABLE batches (
 """
 
 
-class OwnJournal(Journal):
+class JournalWriter(JournalReader):
     """The journal of this process. `begin` and `ended` belong to one thread, all else to another."""
 
     def __init__(self, directory: Path, producer: str, lock: FileLock, shard: int) -> None:
         """Empty, and on disk with its folder entry. Raises `OSError` or `sqlite3.Error`."""
         super().__init__(directory, producer, lock)
-        self._writer = database(self._path)
+        self._writer = open_database(self._path)
         self._writer.executescript(_SCHEMA)
         self._writer.execute("INSERT INTO meta (shard) VALUES (?)", (shard,))
         self._writer.execute("PRAGMA synchronous=NORMAL")
@@ -48,15 +48,15 @@ class OwnJournal(Journal):
         _sync_directory(directory)
         self._wal = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            self._sync = disk_sync.of(self._wal)
+            self._sync = disk_sync.open_disk_sync(self._wal)
         except BaseException:
             os.close(self._wal)
             raise
-        self.descriptor = self._sync.descriptor
+        self.fd = self._sync.fd
         """Can be read when a sync has ended."""
 
     @classmethod
-    def create(cls, directory: Path, producer: str, shard: int) -> OwnJournal:
+    def create(cls, directory: Path, producer: str, shard: int) -> JournalWriter:
         """A new producer's. Raises `OSError` or `sqlite3.Error`."""
         directory.mkdir(parents=True, exist_ok=True)
         lock = FileLock.of_new_file(directory / f"{producer}.lock")
@@ -64,36 +64,36 @@ class OwnJournal(Journal):
             return cls(directory, producer, lock, shard)
         except BaseException:
             # No room: whoever tries again takes another name, and nothing must be left of this one.
-            remove(directory, producer)
+            remove_files(directory, producer)
             lock.release()
             raise
 
-    def begin(self, events: int, payload: bytes) -> None:
+    def begin_batch(self, events: int, payload: bytes) -> None:
         """Writes the next batch and begins its sync; also deletes a step of what may be forgotten.
 
         Raises `sqlite3.Error`, when nothing was written, or `OSError`: nobody knows what is on disk.
         """
         self._write((self._synced + 1, events, now_ms(), payload))
-        self._sync.begin()
+        self._sync.start()
 
-    def ended(self) -> bool:
+    def poll_synced(self) -> bool:
         """Whether it is on disk, and may be shipped. Raises `OSError`: nobody knows what is on disk."""
-        if not self._sync.ended():
+        if not self._sync.poll_done():
             return False
         self._synced += 1
         return True
 
-    def newest(self) -> int:
+    def newest_seq(self) -> int:
         """The seq of the last batch that is on disk; 0: none is."""
         return self._synced
 
-    def may_forget(self, seq: int, written_before_ms: int) -> None:
+    def set_deletable(self, seq: int, written_before_ms: int) -> None:
         """Batches up to `seq` that were written before that time are in the report store: the next ones delete them.
 
         The newest batch stays until another is written, so that the file never forgets how far its seq had come.
         """
         seq = min(seq, self._synced - 1)
-        if self.oldest() > seq:
+        if self.oldest_seq() > seq:
             return
         row = self._reader.execute(
             "SELECT max(seq) FROM (SELECT seq, written_ms FROM batches WHERE seq <= ? ORDER BY seq LIMIT ?)"
@@ -131,10 +131,10 @@ class OwnJournal(Journal):
             self._forget_to = 0
 
 
-def new(directory: Path, shards: int) -> OwnJournal:
+def create_journal(directory: Path, shards: int) -> JournalWriter:
     """The journal of a producer that starts its life now."""
     producer = batches.new_producer()
-    return OwnJournal.create(directory, producer, batches.shard_of(producer, shards))
+    return JournalWriter.create(directory, producer, batches.shard_of(producer, shards))
 
 
 def _sync_directory(directory: Path) -> None:

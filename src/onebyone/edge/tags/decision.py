@@ -26,8 +26,8 @@ Record = TypeVar("Record")
 Found = dict[tuple[Lookup[Any], int], Any]
 """Records that were waited for, by where and under which id; None: there is none."""
 Event = bytes
-"""The line of an event in its group (`batches.py`): the tracker's fragment (`minting.as_of`) and the request's facts,
-which are JSON members, each with a comma in front."""
+"""One event's line within its group (`batches.py`): the tracker's fragment (`event_ids.tracker_fragment`), then the
+facts of the request as JSON members, each preceded by a comma."""
 
 PATHS: dict[str, Kind] = {"/imptr": "imp", "/clktr": "clk", "/clktrb": "clk"}
 
