@@ -23,7 +23,7 @@ def test_each_is_plain_and_none_is_like_another(tmp_path: Path, target: str, kin
     requests = browsers.read(browsers.write(tmp_path / "file", "127.0.0.1:8080", target, connection=connection))
     assert len(set(requests)) == len(requests) == 4096
     for request in requests:
-        read = request_parser.read(request)
+        read = request_parser.parse(request)
         assert read is not None
         assert (read[0], read[1].tracker_id, read[-1]) == (kind, 531, connection == "close")
 
@@ -37,7 +37,7 @@ def test_each_is_plain_and_none_is_like_another(tmp_path: Path, target: str, kin
 )
 def test_ids_in_rotation(tmp_path: Path, ids: Sequence[int], least: int, length: int) -> None:
     path = browsers.write(tmp_path / "file", "127.0.0.1:8080", ids=ids, least=least)
-    found = [request_parser.read(request) for request in browsers.read(path)]
+    found = [request_parser.parse(request) for request in browsers.read(path)]
     assert [read[1].tracker_id for read in found if read] == [ids[at % len(ids)] for at in range(length)]
 
 

@@ -13,7 +13,7 @@ import uvloop
 from onebyone.edge import metrics, ops_endpoints
 from onebyone.edge.asgi import Edge
 from onebyone.edge.configuration.view import Knowledge
-from onebyone.edge.fastpath.acceptor import Entrance
+from onebyone.edge.fastpath.acceptor import Acceptor
 from onebyone.edge.journal import opening
 from onebyone.edge.journal.group_commit import GroupCommit
 from onebyone.edge.journal.shipper import Shipper
@@ -81,7 +81,7 @@ async def main(settings: Settings) -> int:
     deadline = asyncio.get_running_loop().time() + START_SECONDS
     for event in (begun, knowledge.usable):
         await lifeline.until(event, max(0.0, deadline - asyncio.get_running_loop().time()))
-    accept = partial(Entrance, edge) if settings.edge_http == "fast" and hasattr(select, "epoll") else None
+    accept = partial(Acceptor, edge) if settings.edge_http == "fast" and hasattr(select, "epoll") else None
     notice = partial(lifeline.notice, settings.drain_seconds)
     await web_server.serve(edge, role.listener(), lifeline.stopping, notice, serving.set, accept)
     await beginning

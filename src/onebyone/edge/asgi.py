@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from onebyone.contracts.events import Kind
 from onebyone.edge import metrics
 from onebyone.edge.configuration.cache import ConfigurationUnavailable, Lookups
-from onebyone.edge.fastpath.response_cache import Wire
+from onebyone.edge.fastpath.response_cache import ResponseCache
 from onebyone.edge.journal.event_ids import IdAllocator
 from onebyone.edge.journal.group_commit import GroupCommit
 from onebyone.edge.tags import client, query, responses
@@ -62,7 +62,7 @@ class Edge:
         self._operator = operator
         self.mint = IdAllocator()
         self._members = lookups.members
-        self.wire = Wire(self.verdict)
+        self.responses = ResponseCache(self.verdict)
         self._ignored = {
             (kind, reason): metrics.IGNORED.labels(kind, reason) for kind in ("imp", "clk") for reason in Reason
         }

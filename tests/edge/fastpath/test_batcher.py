@@ -1,4 +1,4 @@
-"""Turns: what is remembered of requests says the same as reading them, and is forgotten when it is wrong."""
+"""RequestBatcher: what is remembered of requests says the same as reading them, and is forgotten when it is wrong."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from uvicorn.server import ServerState
 from onebyone.edge.asgi import Edge
 from onebyone.edge.configuration.cache import Lookups, Tracker
 from onebyone.edge.fastpath import batcher, request_parser
-from onebyone.edge.fastpath.batcher import Turns
+from onebyone.edge.fastpath.batcher import RequestBatcher
 from onebyone.edge.journal.group_commit import GroupCommit, Waiter
 from onebyone.edge.tags.client import client_address, network
 from onebyone.edge.tags.decision import Cold, Decision
@@ -32,31 +32,31 @@ Said = tuple[str, str | None, dict[str, Any] | None]
 
 
 class Client:
-    """A connection of a turn, which notes what it gets."""
+    """A connection of a batch, which notes what it gets."""
 
     def __init__(self) -> None:
-        self._end, self.number = os.pipe()
+        self._end, self.fd = os.pipe()
         self.peer = "203.0.113.9"
         self.network = network(self.peer)
-        self.silent_until: float | None = 0.0
+        self.idle_deadline: float | None = 0.0
         self.text = b""
         self.declined: list[bytes] = []
         self.answers: list[Decision] = []
-        self.closes = False
+        self.close_after_response = False
         self.closed = False
 
-    def answer(self, decision: Decision) -> None:
+    def respond(self, decision: Decision) -> None:
         self.answers.append(decision)
 
-    def wrote(self, text: bytes, taken: int) -> None:
+    def on_written(self, text: bytes, taken: int) -> None:
         assert taken == len(text)
-        self.closed = self.closes
+        self.closed = self.close_after_response
 
     def hold(self) -> None:
-        self.silent_until = None
+        self.idle_deadline = None
 
     def watch(self) -> None:
-        assert self.silent_until is not None, "it was never left"
+        assert self.idle_deadline is not None, "it was never left"
 
     def decline(self, data: bytes) -> None:
         self.declined.append(data)
@@ -66,7 +66,7 @@ class Client:
 
     def goes(self) -> None:
         """What it has got is in `text`, as often as it was answered."""
-        os.close(self.number)
+        os.close(self.fd)
         while chunk := os.read(self._end, 65_536):
             self.text += chunk
         os.close(self._end)
@@ -86,7 +86,9 @@ class Site:
         self.publish(tracker("imp", 531), tracker("clk", 531, click_url="https://landing.example/"))
         self.edge = Edge(Settings(**settings), self.lookups, cast(GroupCommit, self), cast(Any, None))
         self.connections: dict[int, Client] = {}
-        self.turns = Turns(self.edge, cast(asyncio.AbstractEventLoop, self), 75, ServerState(), self.connections)
+        self.batcher = RequestBatcher(
+            self.edge, cast(asyncio.AbstractEventLoop, self), 75, ServerState(), self.connections
+        )
 
     def publish(self, *records: Any) -> None:
         for record in records:
@@ -112,15 +114,15 @@ class Site:
         return 1000.0
 
     def ask(self, *requests: bytes, clients: list[Client] | None = None, new: bool = False) -> list[Client]:
-        """One turn, each request on a connection of its own."""
+        """One batch, each request on a connection of its own."""
         clients = clients or [Client() for _ in requests]
-        self.connections.update((client.number, client) for client in clients)
-        turn = self.turns.open()
+        self.connections.update((client.fd, client) for client in clients)
+        batch = self.batcher.new_batch()
         if new:
-            turn.arrived += clients
-        self.turns.take(turn, [client.number for client in clients], list(requests))
-        self.turns.begin(turn)
-        self.turns.end(turn)
+            batch.accepted += clients
+        self.batcher.add(batch, [client.fd for client in clients], list(requests))
+        self.batcher.submit(batch)
+        self.batcher.complete(batch)
         for client in clients:
             client.goes()
         self.connections.clear()
@@ -132,16 +134,16 @@ class Site:
         if client.declined:
             assert (client.text, client.answers, self.lines) == (b"", [], [])
             return "declined", None, None
-        kept = "closed" if client.closes else "kept"
+        kept = "closed" if client.close_after_response else "kept"
         if client.answers:
             return kept, str(client.answers[0].reason), None
         (line,) = self.lines
-        assert (b"\r\nconnection: close\r\n" in client.text) == client.closed == client.closes
+        assert (b"\r\nconnection: close\r\n" in client.text) == client.closed == client.close_after_response
         return kept, client.text.partition(b"content-type: ")[2][:10].decode(), orjson.loads(line)
 
     def read(self, data: bytes) -> Said:
         """The same by the long way, and nothing remembered."""
-        request = request_parser.read(data)
+        request = request_parser.parse(data)
         if request is None:
             return "declined", None, None
         kind, tag, sender, referrer, forwarded, close = request
@@ -154,7 +156,7 @@ class Site:
         kept = "closed" if close else "kept"
         if line is None:
             return kept, str(decision.reason), None
-        text = self.edge.wire.text(decision, self.turns.state.default_headers)
+        text = self.edge.responses.render(decision, self.batcher.state.default_headers)
         return kept, text.partition(b"content-type: ")[2][:10].decode(), orjson.loads(b"{%b}" % line)
 
 
@@ -229,10 +231,10 @@ def test_what_is_remembered_says_what_reading_says(site: Site, several: list[byt
 def test_what_comes_again_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site()
     site.ask(usual(1))
-    monkeypatch.setattr(batcher.Turns, "_the_long_way", None)
+    monkeypatch.setattr(batcher.RequestBatcher, "_parse_and_decide", None)
     clients = site.ask(usual(2, b"https://other.example/"), usual(3), usual(4))
     assert [orjson.loads(line)["cb"] for line in site.lines] == ["1", "2", "3", "4"]
-    assert all(client.silent_until == 1075.0 for client in clients)
+    assert all(client.idle_deadline == 1075.0 for client in clients)
 
 
 @pytest.mark.parametrize(
@@ -242,23 +244,23 @@ def test_what_else_is_not_read_again(more: bytes, monkeypatch: pytest.MonkeyPatc
     site = Site(trusted_proxies="203.0.113.0/24")
     data = usual(1).replace(b"User-Agent", more + b"User-Agent").replace(b"&t=2", b"")
     before = site.said(data)
-    monkeypatch.setattr(batcher.Turns, "_the_long_way", None)
+    monkeypatch.setattr(batcher.RequestBatcher, "_parse_and_decide", None)
     assert site.said(data) == before
 
 
 def test_a_fault_in_one_request_disturbs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site()
     site.ask(usual(1))
-    monkeypatch.setattr(request_parser, "read", None)
+    monkeypatch.setattr(request_parser, "parse", None)
     clients = site.ask(usual(2), b"POST / HTTP/1.1\r\n\r\n", usual(3))
     assert [(client.text.count(b"GIF89a"), len(client.declined)) for client in clients] == [(1, 0), (0, 1), (1, 0)]
 
 
 def test_what_is_remembered_is_bounded_and_the_oldest_goes() -> None:
-    memo: request_parser.Memo[bytes, int] = request_parser.Memo(16)
+    memo: request_parser.BoundedMemo[bytes, int] = request_parser.BoundedMemo(16)
     for number in range(100):
-        memo.keep(b"%d" % number, number)
-        memo.keep(b"%d" % number, number)
+        memo.remember(b"%d" % number, number)
+        memo.remember(b"%d" % number, number)
         assert len(memo) <= 16
     assert all(memo[b"%d" % number] == number for number in range(87, 100))
 
@@ -305,7 +307,7 @@ def test_a_connection_that_fails_disturbs_nobody(last: bytes, monkeypatch: pytes
     data = usual(1).replace(b"User-Agent", last + b"User-Agent")
     site.ask(data)
     clients = [Client(), Client(), Client()]
-    monkeypatch.setattr(clients[1], "wrote", None)
+    monkeypatch.setattr(clients[1], "on_written", None)
     os.close(clients[1]._end)
     clients[1]._end = os.open(os.devnull, os.O_RDONLY)
     site.ask(*[data] * 3, clients=clients)
@@ -316,7 +318,7 @@ def test_a_connection_that_fails_disturbs_nobody(last: bytes, monkeypatch: pytes
 def test_who_would_wait_for_ever_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site()
     site.ask(usual(1))
-    monkeypatch.setattr(site.edge.wire, "texts", None)
+    monkeypatch.setattr(site.edge.responses, "render_all", None)
     assert [client.closed for client in site.ask(usual(2), usual(3))] == [True, True]
 
 
@@ -336,18 +338,18 @@ def test_a_process_that_drains_declines() -> None:
 
 def test_the_loop_rests_while_others_come_and_not_for_one_client(monkeypatch: pytest.MonkeyPatch) -> None:
     rests: list[float] = []
-    monkeypatch.setattr(batcher, "REST_AFTER_SECONDS", 5.0)
+    monkeypatch.setattr(batcher, "PAUSE_WITHIN_SECONDS", 5.0)
     monkeypatch.setattr(time, "sleep", rests.append)
     site = Site()
 
-    def turn(several: int, new: bool = False) -> int:
+    def batch(several: int, new: bool = False) -> int:
         rests.clear()
-        rested = site.turns.rest(several)
+        rested = site.batcher.pause_for_more(several)
         site.ask(*[impression(1)] * several, new=new)
-        assert rests == [batcher.REST_SECONDS] * rested
+        assert rests == [batcher.PAUSE_SECONDS] * rested
         return len(rests)
 
-    assert [turn(1), turn(1), turn(1)] == [0, 0, 0], "one client that asks again and again is answered at once"
-    assert [turn(2), turn(2), turn(1), turn(1)] == [0, 1, 1, 0]
-    assert [turn(1, new=True), turn(1)] == [0, 1], "others make connections"
-    assert [turn(batcher.ENOUGH), turn(batcher.ENOUGH)] == [0, 0], "enough have come"
+    assert [batch(1), batch(1), batch(1)] == [0, 0, 0], "one client that asks again and again is answered at once"
+    assert [batch(2), batch(2), batch(1), batch(1)] == [0, 1, 1, 0]
+    assert [batch(1, new=True), batch(1)] == [0, 1], "others make connections"
+    assert [batch(batcher.ENOUGH_READY), batch(batcher.ENOUGH_READY)] == [0, 0], "enough have come"

@@ -22,7 +22,7 @@ from uvicorn.server import ServerState
 from onebyone.edge.asgi import Edge
 from onebyone.edge.configuration.cache import Lookups, Tracker
 from onebyone.edge.fastpath import acceptor
-from onebyone.edge.fastpath.acceptor import Entrance
+from onebyone.edge.fastpath.acceptor import Acceptor
 from onebyone.edge.journal.group_commit import BATCH_EVENTS, GroupCommit, Waiter
 from onebyone.runtime.web_server import BoundedProtocol
 from onebyone.settings import Settings
@@ -50,7 +50,7 @@ class Disk:
         self.lines: list[bytes] = []
         self.waiters: list[Waiter | None] = []
         self.full = False
-        self.waits = 0
+        self.flushes = 0
         self.quick = False
         """Each batch is on disk at once."""
 
@@ -68,7 +68,7 @@ class Disk:
 
     def flush(self) -> None:
         """It is slow, or was quick."""
-        self.waits += 1
+        self.flushes += 1
 
     def sync(self, recorded: bool = True) -> None:
         waiters, self.waiters = self.waiters, []
@@ -130,7 +130,7 @@ class House:
         self.state = ServerState()
         self.state.default_headers = [(b"date", b"today")]
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.entrance = Entrance(self.edge, self.listener, config, self.state, {})
+        self.acceptor = Acceptor(self.edge, self.listener, config, self.state, {})
         self.clients: list[Client] = []
 
     def client(self, number: int | None = None) -> Client:
@@ -143,7 +143,7 @@ class House:
         for client in self.clients:
             client.socket.close()
 
-    async def turn(self) -> None:
+    async def poll(self) -> None:
         """Until what has come is decided, and what is to be handed over is."""
         for _ in range(3):
             for _ in range(4):
@@ -154,22 +154,22 @@ class House:
     def hands_over(self) -> None:
         """Until a connection is on its way to the parser."""
         for _ in range(1000):
-            self.entrance._look()
+            self.acceptor.poll()
             if self.state.connections:
                 return
             time.sleep(0.001)
         raise AssertionError("nobody is handed over")
 
     async def settled(self) -> None:
-        """A turn, the sync, and what uvicorn's protocol does behind it."""
+        """A batch, the sync, and what uvicorn's protocol does behind it."""
         for _ in range(3):
-            await self.turn()
+            await self.poll()
             self.disk.sync()
         await asyncio.sleep(0.01)
 
     def shut_down(self) -> None:
         """As uvicorn does."""
-        self.entrance.close()
+        self.acceptor.close()
         for connection in list(self.state.connections):
             connection.shutdown()
 
@@ -199,8 +199,8 @@ async def house(open_house: Any) -> House:
 
 async def test_an_answer_waits_for_the_disk(house: House) -> None:
     client = house.client(1)
-    await house.turn()
-    assert (client.read(), house.disk.waits) == (b"", 1)
+    await house.poll()
+    assert (client.read(), house.disk.flushes) == (b"", 1)
     house.disk.sync()
     answer = client.read()
     assert answer.startswith(b"HTTP/1.1 200 OK\r\ndate: today\r\ncache-control: ")
@@ -210,10 +210,10 @@ async def test_an_answer_waits_for_the_disk(house: House) -> None:
 async def test_a_receipt_from_memory_does_not_wait(open_house: Any) -> None:
     house = open_house(receipt="memory")
     client = house.client(1)
-    await house.turn()
+    await house.poll()
     assert RECORDED + b"\r\nGIF89a" in client.read()
     house.disk.sync()
-    assert (client.read(), len(house.disk.lines), house.disk.waits) == (b"", 1, 0)
+    assert (client.read(), len(house.disk.lines), house.disk.flushes) == (b"", 1, 0)
 
 
 @pytest.mark.parametrize("receipt", ["disk", "memory"])
@@ -221,7 +221,7 @@ async def test_too_many_waiting_events_are_said(open_house: Any, receipt: str) -
     house = open_house(receipt=receipt)
     house.disk.full = True
     client = house.client(1)
-    await house.turn()
+    await house.poll()
     answer = client.read()
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b"\r\nx-onebyone: ignored; reason=overload\r\n\r\nGIF89a" in answer
@@ -229,7 +229,7 @@ async def test_too_many_waiting_events_are_said(open_house: Any, receipt: str) -
 
 async def test_a_refusal_by_the_disk_is_said(house: House) -> None:
     client = house.client(1)
-    await house.turn()
+    await house.poll()
     house.disk.sync(recorded=False)
     answer = client.read()
     assert answer.startswith(b"HTTP/1.1 503 ")
@@ -247,12 +247,12 @@ async def test_a_connection_stays_for_the_next_request(house: House) -> None:
 
 async def test_a_client_that_does_not_wait_is_held_and_answered_in_order(house: House) -> None:
     client = house.client(1)
-    await house.turn()
+    await house.poll()
     client.send(impression(2))
-    await house.turn()
+    await house.poll()
     assert len(house.disk.lines) == 1
     house.disk.sync()
-    await house.turn()
+    await house.poll()
     assert (client.read().count(RECORDED), len(house.disk.lines)) == (1, 2)
     house.disk.sync()
     assert client.read().count(RECORDED) == 1
@@ -260,13 +260,13 @@ async def test_a_client_that_does_not_wait_is_held_and_answered_in_order(house: 
 
 async def test_a_client_that_goes_before_its_answer_is_counted(house: House) -> None:
     client = house.client(1)
-    await house.turn()
+    await house.poll()
     client.socket.close()
-    await house.turn()
+    await house.poll()
     await house.settled()
     assert len(house.disk.lines) == 1
-    await house.turn()
-    assert house.entrance._connections == {}
+    await house.poll()
+    assert house.acceptor._connections == {}
     house.shut_down()
     assert house.state.connections == set()
 
@@ -276,14 +276,14 @@ async def test_a_client_that_says_nothing_more_gets_its_answer(house: House) -> 
     client.socket.shutdown(socket.SHUT_WR)
     await house.settled()
     assert RECORDED in client.read()
-    await house.turn()
+    await house.poll()
     assert client.closed()
 
 
 async def test_a_client_that_asks_for_it_is_closed_behind_its_answer(house: House) -> None:
     client = house.client()
     client.send(HEAD + b"Connection: close\r\n\r\n")
-    await house.turn()
+    await house.poll()
     assert not client.closed()
     house.disk.sync()
     assert b"\r\nconnection: close\r\n\r\nGIF89a" in client.read()
@@ -292,7 +292,7 @@ async def test_a_client_that_asks_for_it_is_closed_behind_its_answer(house: Hous
 
 async def test_shutdown_waits_for_the_disk_and_closes_behind_the_answer(house: House) -> None:
     client = house.client(1)
-    await house.turn()
+    await house.poll()
     house.shut_down()
     assert len(house.state.connections) == 1
     assert not client.closed()
@@ -307,7 +307,7 @@ async def test_shutdown_reaches_a_connection_that_is_being_handed_over(house: Ho
     client.send(HEAD)
     house.hands_over()
     house.shut_down()
-    await house.turn()
+    await house.poll()
     assert client.closed()
 
 
@@ -331,12 +331,12 @@ async def test_requests_of_one_read_go_to_the_parser_with_what_is_behind_them(ho
 async def test_a_client_that_does_not_read_its_answers_gets_them_all_later(house: House) -> None:
     client = house.client(0)
     await house.settled()
-    (connection,) = house.entrance._connections.values()
-    with socket.socket(fileno=os.dup(connection.number)) as own:
+    (connection,) = house.acceptor._connections.values()
+    with socket.socket(fileno=os.dup(connection.fd)) as own:
         own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sent = 1
-    while connection.number >= 0:
+    while connection.fd >= 0:
         client.send(impression(sent))
         await house.settled()
         sent += 1
@@ -359,7 +359,7 @@ async def test_a_client_that_never_reads_is_cut_off(open_house: Any) -> None:
         # As long as the parser reads.
         with contextlib.suppress(BlockingIOError):
             client.socket.send(b"HEAD /imptr?id=531 HTTP/1.1\r\nHost: t\r\n\r\n" * 10)
-        await house.turn()
+        await house.poll()
     assert house.state.connections == {parser}
     await eventually(lambda: not house.state.connections, "the client that never reads is cut off", 2.0)
 
@@ -398,7 +398,7 @@ async def test_a_read_that_is_declined_goes_to_the_parser_and_the_connection_com
     client = house.client()
     head = impression(1)
     client.send(head[:100])
-    await house.turn()
+    await house.poll()
     client.send(head[100:])
     await house.settled()
     assert client.read().startswith(b"HTTP/1.1 200 ")
@@ -414,11 +414,11 @@ async def test_a_read_that_is_declined_goes_to_the_parser_and_the_connection_com
 async def test_shutdown_of_a_connection_that_the_parser_has_is_the_parsers(house: House) -> None:
     client = house.client()
     client.send(HEAD)
-    await house.turn()
+    await house.poll()
     house.shut_down()
-    await house.turn()
+    await house.poll()
     assert client.closed()
-    await house.turn()
+    await house.poll()
     assert house.state.connections == set()
 
 
@@ -446,10 +446,10 @@ async def test_a_fault_of_one_look_does_not_stop_the_next(house: House, monkeypa
     await house.settled()
     assert first.read()
     with monkeypatch.context() as patched:
-        patched.setattr(house.entrance, "_accept", fail)
+        patched.setattr(house.acceptor, "_accept", fail)
         first.send(impression(2))
         second = house.client(3)
-        await house.turn()
+        await house.poll()
     await house.settled()
     assert RECORDED in first.read()
     assert RECORDED in second.read()
@@ -463,7 +463,7 @@ async def test_a_connection_that_cannot_be_watched_is_closed_behind_its_answer(
 
     client = house.client(1)
     with monkeypatch.context() as patched:
-        patched.setattr(house.entrance, "watch", fail)
+        patched.setattr(house.acceptor, "watch", fail)
         await house.settled()
     assert RECORDED in client.read()
     assert client.closed()
@@ -476,7 +476,7 @@ async def test_who_waits_for_a_turn_that_fails_is_closed(house: House, monkeypat
     client = house.client(1)
     with monkeypatch.context() as patched:
         patched.setattr(house.edge.mint, "head_line", fail)
-        await house.turn()
+        await house.poll()
     assert client.closed()
     another = house.client(2)
     await house.settled()
@@ -485,16 +485,16 @@ async def test_who_waits_for_a_turn_that_fails_is_closed(house: House, monkeypat
 
 async def test_who_is_held_and_cannot_be_answered_is_closed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     client = house.client(1)
-    await house.turn()
+    await house.poll()
     with monkeypatch.context() as patched:
-        patched.setattr(house.edge.wire, "text", None)
+        patched.setattr(house.edge.responses, "render", None)
         house.disk.sync()
     assert client.closed()
-    assert house.entrance._connections == {}
+    assert house.acceptor._connections == {}
 
 
 def test_a_turn_is_one_batch_at_most() -> None:
-    assert acceptor._EVENTS + 2 * acceptor.ACCEPTS <= BATCH_EVENTS
+    assert acceptor._MAX_READS + 2 * acceptor.MAX_ACCEPTS <= BATCH_EVENTS
 
 
 async def test_the_address_of_a_client_that_has_gone_is_still_recorded(house: House) -> None:
@@ -524,7 +524,7 @@ async def test_many_requests_of_one_read_are_not_one_long_head(house: House) -> 
     client = house.client()
     client.send(b"".join(map(impression, range(90))) + impression(90)[:-2])
     for _ in range(95):
-        await house.turn()
+        await house.poll()
         house.disk.sync()
     client.send(impression(90)[-2:])
     await house.settled()
@@ -533,7 +533,7 @@ async def test_many_requests_of_one_read_are_not_one_long_head(house: House) -> 
 
 
 async def test_connections_wait_while_no_file_can_be_opened(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acceptor, "EXHAUSTED_SECONDS", 0.05)
+    monkeypatch.setattr(acceptor, "ACCEPT_RETRY_SECONDS", 0.05)
     client = house.client(1)
     with no_more_files():
         await house.settled()
@@ -561,7 +561,7 @@ BUDGETS = {
     (3, 12): {"keep-alive": (176, 0.45), "close": (331, 3.6)},
     (3, 13): {"keep-alive": (182, 0.45), "close": (333, 3.6)},
 }
-"""What a warm impression may take, as one of `MANY` of a turn: bytecode instructions and calls of our own functions.
+"""What a warm impression may take, as one of `MANY` of a batch: bytecode instructions and calls of our own functions.
 
 `keep-alive` stays on its connection and counts from its read to its write; `close` brings its connection, is its only
 request, and counts from accepting to closing. Measured on CPython 3.11: 179 and 0.38, 328 and 3.31; on 3.12: 166 and
@@ -575,7 +575,7 @@ async def test_a_warm_impression_stays_within_its_budget(
     house: House, monkeypatch: pytest.MonkeyPatch, connection: str
 ) -> None:
     instructions, calls = BUDGETS[sys.version_info[:2]][connection]
-    monkeypatch.setattr(acceptor, "ACCEPTS", MANY)
+    monkeypatch.setattr(acceptor, "MAX_ACCEPTS", MANY)
     house.disk.quick = True
     found = []
     clients = [house.client() for _ in range(MANY)]
@@ -583,7 +583,7 @@ async def test_a_warm_impression_stays_within_its_budget(
         for client in clients:
             client.send(impression(number).replace(b"keep-alive", connection.encode()))
         with BytecodeCounter() as counter:
-            await house.turn()
+            await house.poll()
             assert len(house.disk.lines) == MANY
         assert all(client.read().endswith(b"\x3b") for client in clients)
         house.disk.lines.clear()

@@ -68,17 +68,17 @@ DECLINED = [
 
 @pytest.mark.parametrize("data", [row[1] for row in PLAIN], ids=[row[0] for row in PLAIN])
 def test_plain(data: bytes) -> None:
-    assert request_parser.read(data) is not None
+    assert request_parser.parse(data) is not None
 
 
 @pytest.mark.parametrize("data", [row[1] for row in DECLINED], ids=[row[0] for row in DECLINED])
 def test_declined(data: bytes) -> None:
-    assert request_parser.read(data) is None
-    assert request_parser.read(data) is None, "also when its lines are known"
+    assert request_parser.parse(data) is None
+    assert request_parser.parse(data) is None, "also when its lines are known"
 
 
 def test_what_is_read_of_a_plain_request() -> None:
-    found = request_parser.read(impression(7))
+    found = request_parser.parse(impression(7))
     assert found is not None
     kind, tag, sender, referrer, forwarded, close = found
     assert (kind, forwarded, close) == ("imp", None, False)
@@ -100,7 +100,7 @@ REFERRERS = [
 
 @pytest.mark.parametrize(("headers", "page"), [row[1:] for row in REFERRERS], ids=[row[0] for row in REFERRERS])
 def test_the_page_is_found_wherever_it_stands(headers: bytes, page: bytes) -> None:
-    found = request_parser.read(b"GET /imptr?id=531 HTTP/1.1\r\n" + headers + b"\r\n")
+    found = request_parser.parse(b"GET /imptr?id=531 HTTP/1.1\r\n" + headers + b"\r\n")
     assert found is not None
     assert found[3] == (b',"ref":"%b"' % page if page else b"")
 
@@ -118,4 +118,4 @@ ODD_REFERRERS = [
 @pytest.mark.parametrize("headers", [row[1] for row in ODD_REFERRERS], ids=[row[0] for row in ODD_REFERRERS])
 def test_an_odd_page_is_declined(headers: bytes) -> None:
     data = b"GET /imptr?id=531 HTTP/1.1\r\n" + headers + b"\r\n"
-    assert [request_parser.read(data) for _ in range(2)] == [None, None]
+    assert [request_parser.parse(data) for _ in range(2)] == [None, None]

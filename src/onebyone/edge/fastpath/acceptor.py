@@ -26,32 +26,32 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from onebyone.edge.asgi import Edge
-from onebyone.edge.fastpath.batcher import Turns
-from onebyone.edge.fastpath.connection import Address, FastWay
-from onebyone.edge.fastpath.fallback_protocol import Parser
-from onebyone.edge.fastpath.request_batch import Turn
+from onebyone.edge.fastpath.batcher import RequestBatcher
+from onebyone.edge.fastpath.connection import Address, Connection
+from onebyone.edge.fastpath.fallback_protocol import FallbackProtocol
+from onebyone.edge.fastpath.request_batch import RequestBatch
 from onebyone.edge.fastpath.socket_io import read_each
 from onebyone.edge.journal.group_commit import BATCH_EVENTS
 from onebyone.runtime.web_server import HEAD_SECONDS
 
-ACCEPTS = 32
+MAX_ACCEPTS = 32
 """Connections that are accepted at once at most: what is left of a burst is for the sibling processes too."""
-_EVENTS = BATCH_EVENTS - 2 * ACCEPTS
-"""Connections that are read in one turn: with new ones no more than one batch."""
-AHEAD_SECONDS = 0.005
+_MAX_READS = BATCH_EVENTS - 2 * MAX_ACCEPTS
+"""Connections that are read in one batch: with new ones no more than one batch."""
+READ_AHEAD_SECONDS = 0.005
 """How long a look goes on to read ahead: the loop has others to serve."""
-IDLE_STEP_SECONDS = 0.5
+IDLE_CHECK_SECONDS = 0.5
 """A silent connection may live this much longer than it should."""
-EXHAUSTED_SECONDS = 1.0
+ACCEPT_RETRY_SECONDS = 1.0
 """How long connections wait in the kernel when this process can open no more files."""
-_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
-_NUMBER = itemgetter(0)
+_FD = itemgetter(0)
 
 _log = structlog.get_logger()
 
 
-class Entrance:
+class Acceptor:
     """A server, as uvicorn sees it: `close` ends accepting. All methods belong to the loop's thread."""
 
     def __init__(
@@ -59,13 +59,13 @@ class Entrance:
     ) -> None:
         """Accepts from here on; `config`, `state` and `app_state` are what uvicorn's protocols are made with."""
         self._loop = asyncio.get_running_loop()
-        self._connections: dict[int, FastWay] = {}
-        self.turns = Turns(edge, self._loop, config.timeout_keep_alive, state, self._connections)
+        self._connections: dict[int, Connection] = {}
+        self.batcher = RequestBatcher(edge, self._loop, config.timeout_keep_alive, state, self._connections)
         self._state = state
-        self._parser = partial(Parser, config, state, app_state, self.take_back)
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._make_fallback = partial(FallbackProtocol, config, state, app_state, self.take_back)
+        self._handovers: set[asyncio.Task[None]] = set()
         self._listener = listener
-        self._listening = listener.fileno()
+        self._listener_fd = listener.fileno()
         self._closed = False
         self._exhausted = False
         listener.setblocking(False)
@@ -74,121 +74,121 @@ class Entrance:
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             # The kernel keeps a connection, for a second or three, until its request is there to be read at once.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
-        self._poll = select.epoll()
-        self._poll.register(listener, select.EPOLLIN)
-        self._loop.add_reader(self._poll.fileno(), self._look)
-        self._loop.call_later(IDLE_STEP_SECONDS, self._close_idle)
+        self._epoll = select.epoll()
+        self._epoll.register(listener, select.EPOLLIN)
+        self._loop.add_reader(self._epoll.fileno(), self.poll)
+        self._loop.call_later(IDLE_CHECK_SECONDS, self._close_idle)
 
-    def _look(self) -> None:
-        turns = self.turns
-        turn = turns.open()
-        self._take(turn, self._ready(turn), turn)
-        until = time.monotonic() + AHEAD_SECONDS
-        while turn.lines or turn.arrived:
-            ahead = turns.open()
+    def poll(self) -> None:
+        batcher = self.batcher
+        batch = batcher.new_batch()
+        self._read_ready(batch, self._poll_ready(batch), batch)
+        until = time.monotonic() + READ_AHEAD_SECONDS
+        while batch.lines or batch.accepted:
+            ahead = batcher.new_batch()
             try:
-                turns.begin(turn)
+                batcher.submit(batch)
                 if time.monotonic() < until:
                     # While the disk works, those that have come meanwhile are decided already.
-                    self._take(ahead, self._poll.poll(0, _EVENTS), turn)
+                    self._read_ready(ahead, self._epoll.poll(0, _MAX_READS), batch)
             finally:
-                turns.end(turn)
-            turn = ahead
-            if 0 < len(turn.lines) < _EVENTS:
-                self._take(turn, self._ready(turn), turn)
+                batcher.complete(batch)
+            batch = ahead
+            if 0 < len(batch.lines) < _MAX_READS:
+                self._read_ready(batch, self._poll_ready(batch), batch)
 
-    def _ready(self, turn: Turn) -> list[tuple[int, int]]:
-        room = _EVENTS - len(turn.lines)
-        ready = self._poll.poll(0, room)
-        if self.turns.rest(len(turn.lines) + len(ready)):
-            return self._poll.poll(0, room)
+    def _poll_ready(self, batch: RequestBatch) -> list[tuple[int, int]]:
+        room = _MAX_READS - len(batch.lines)
+        ready = self._epoll.poll(0, room)
+        if self.batcher.pause_for_more(len(batch.lines) + len(ready)):
+            return self._epoll.poll(0, room)
         return ready
 
-    def _take(self, turn: Turn, ready: list[tuple[int, int]], waiting: Turn) -> None:
-        """Those who are ready come to the turn, but for who waits for an answer."""
-        numbers = [*map(_NUMBER, ready)]
-        if not (others := waiting.numbers).isdisjoint(numbers):
-            numbers = [number for number in numbers if number not in others]
+    def _read_ready(self, batch: RequestBatch, ready: list[tuple[int, int]], waiting: RequestBatch) -> None:
+        """Those who are ready come to the batch, but for who waits for an answer."""
+        fds = [*map(_FD, ready)]
+        if not (others := waiting.fds).isdisjoint(fds):
+            fds = [fd for fd in fds if fd not in others]
         try:
-            if self._listening in numbers:
-                numbers.remove(self._listening)
-                numbers += self._accept(turn)
-            if not numbers:
+            if self._listener_fd in fds:
+                fds.remove(self._listener_fd)
+                fds += self._accept(batch)
+            if not fds:
                 return
-            # Those that have nothing are taken out of `numbers`.
-            read = read_each(numbers)
-            if numbers:
-                self.turns.take(turn, numbers, read)
+            # Those that have nothing are taken out of `fds`.
+            read = read_each(fds)
+            if fds:
+                self.batcher.add(batch, fds, read)
         except Exception:
-            # Those who have come to the turn before must not wait for ever.
+            # Those who have come to the batch before must not wait for ever.
             _log.exception("a look failed")
 
-    def _accept(self, turn: Turn) -> list[int]:
+    def _accept(self, batch: RequestBatch) -> list[int]:
         accepted: list[tuple[int, Address]] = []
         try:
             with contextlib.suppress(BlockingIOError):
                 # What `socket.accept` calls; the object that it makes of the descriptor would only be taken apart.
-                accepted.extend(islice(iter(self._listener._accept, None), ACCEPTS))  # type: ignore[attr-defined]
+                accepted.extend(islice(iter(self._listener._accept, None), MAX_ACCEPTS))  # type: ignore[attr-defined]
             self._exhausted = False
         except OSError as error:
             # Or this client has gone already: the next look gets those behind it.
-            if error.errno in _EXHAUSTED:
-                self._wait_for_room(error)
-        silent_until = self._loop.time() + HEAD_SECONDS
-        for number, address in accepted:
-            os.set_blocking(number, False)
-            self._connections[number] = connection = FastWay(self, number, address, silent_until)
-            turn.arrived.append(connection)
-        return [number for number, _ in accepted]
+            if error.errno in _OUT_OF_RESOURCES:
+                self._pause_accepting(error)
+        idle_deadline = self._loop.time() + HEAD_SECONDS
+        for fd, address in accepted:
+            os.set_blocking(fd, False)
+            self._connections[fd] = connection = Connection(self, fd, address, idle_deadline)
+            batch.accepted.append(connection)
+        return [fd for fd, _ in accepted]
 
-    def _wait_for_room(self, error: OSError) -> None:
+    def _pause_accepting(self, error: OSError) -> None:
         if not self._exhausted:
             _log.warning("cannot accept connections, they wait", error=repr(error))
         self._exhausted = True
-        self._poll.unregister(self._listener)
-        self._loop.call_later(EXHAUSTED_SECONDS, self._accept_again)
+        self._epoll.unregister(self._listener)
+        self._loop.call_later(ACCEPT_RETRY_SECONDS, self._resume_accepting)
 
-    def _accept_again(self) -> None:
+    def _resume_accepting(self) -> None:
         if self._closed:
             return
         try:
-            self._poll.register(self._listener, select.EPOLLIN)
+            self._epoll.register(self._listener, select.EPOLLIN)
         except OSError:
-            self._loop.call_later(EXHAUSTED_SECONDS, self._accept_again)
+            self._loop.call_later(ACCEPT_RETRY_SECONDS, self._resume_accepting)
 
-    def watch(self, connection: FastWay) -> None:
+    def watch(self, connection: Connection) -> None:
         """Reads it when it has something; `OSError` when the kernel has no room for that."""
-        self._poll.register(connection.number, select.EPOLLIN)
+        self._epoll.register(connection.fd, select.EPOLLIN)
 
-    def unwatch(self, connection: FastWay) -> None:
+    def unwatch(self, connection: Connection) -> None:
         """Leaves in the kernel what comes."""
         with contextlib.suppress(FileNotFoundError):
-            self._poll.unregister(connection.number)
+            self._epoll.unregister(connection.fd)
 
-    def forget(self, connection: FastWay) -> int:
+    def detach(self, connection: Connection) -> int:
         """Whoever asks has the connection's socket from here on."""
-        number = connection.number
-        del self._connections[number]
-        connection.number = -1
+        fd = connection.fd
+        del self._connections[fd]
+        connection.fd = -1
         if self._closed:
             self._state.connections.discard(cast(Any, connection))
-        return number
+        return fd
 
-    def hand_over(self, connection: FastWay, data: bytes, unsent: bytes = b"") -> None:
+    def hand_over(self, connection: Connection, data: bytes, unsent: bytes = b"") -> None:
         """uvicorn's protocol gets the connection: writes what is `unsent`, and takes `data` as read."""
         self.unwatch(connection)
-        number = self.forget(connection)
-        # A shutdown meanwhile must not forget it: it leaves to the parser to close it.
-        connection.silent_until = None
+        fd = self.detach(connection)
+        # A shutdown meanwhile must not detach it: it leaves to the parser to close it.
+        connection.idle_deadline = None
         self._state.connections.add(cast(Any, connection))
-        leaving = self._loop.create_task(self._lead(connection, socket.socket(fileno=number), data, unsent))
-        self._leaving.add(leaving)
-        leaving.add_done_callback(self._leaving.discard)
+        leaving = self._loop.create_task(self._start_fallback(connection, socket.socket(fileno=fd), data, unsent))
+        self._handovers.add(leaving)
+        leaving.add_done_callback(self._handovers.discard)
 
-    async def _lead(self, connection: FastWay, own: socket.socket, data: bytes, unsent: bytes) -> None:
+    async def _start_fallback(self, connection: Connection, own: socket.socket, data: bytes, unsent: bytes) -> None:
         try:
             _, parser = await self._loop.connect_accepted_socket(
-                lambda: self._parser(connection.address, data, unsent, connection.closes), own
+                lambda: self._make_fallback(connection.address, data, unsent, connection.close_after_response), own
             )
         except OSError:
             # The client has gone.
@@ -196,39 +196,39 @@ class Entrance:
             return
         finally:
             self._state.connections.discard(cast(Any, connection))
-        if connection.closes:
+        if connection.close_after_response:
             # A shutdown may have come behind the parser's making.
             parser.shutdown()
 
     def take_back(self, transport: asyncio.Transport, address: Address, data: bytes) -> bool:
         """The fast way has the connection again, from this request on. False: there is no descriptor left for that."""
         try:
-            number = os.dup(transport.get_extra_info("socket").fileno())
+            fd = os.dup(transport.get_extra_info("socket").fileno())
         except OSError:
             return False
-        connection = FastWay(self, number, address, self._loop.time() + self.turns.keep_alive)
-        self._connections[number] = connection
+        connection = Connection(self, fd, address, self._loop.time() + self.batcher.keep_alive)
+        self._connections[fd] = connection
         transport.abort()
-        turn = self.turns.open()
-        turn.arrived.append(connection)
-        self.turns.take(turn, [number], [data])
-        self.turns.begin(turn)
-        self.turns.end(turn)
+        batch = self.batcher.new_batch()
+        batch.accepted.append(connection)
+        self.batcher.add(batch, [fd], [data])
+        self.batcher.submit(batch)
+        self.batcher.complete(batch)
         return True
 
     def _close_idle(self) -> None:
         if self._connections or not self._closed:
-            self._loop.call_later(IDLE_STEP_SECONDS, self._close_idle)
+            self._loop.call_later(IDLE_CHECK_SECONDS, self._close_idle)
         now = self._loop.time()
         for connection in list(self._connections.values()):
-            if connection.silent_until is not None and now >= connection.silent_until:
+            if connection.idle_deadline is not None and now >= connection.idle_deadline:
                 connection.close()
 
     def close(self) -> None:
         """No more connections; uvicorn sees to those that are left."""
         self._closed = True
         with contextlib.suppress(FileNotFoundError):
-            self._poll.unregister(self._listener)
+            self._epoll.unregister(self._listener)
         self._state.connections.update(cast(Any, self._connections.values()))
 
     async def wait_closed(self) -> None:

@@ -1,17 +1,17 @@
-"""Turns: the requests that have come since the last look are decided together, put on disk together, answered together.
+"""Decides the requests of one poll together, writes their events to disk together and answers them together.
 
-The interpreter is quickest when it does the same for many, one after the other, and each look of the loop at its
-connections has a price of its own. So all that have something are read first, and are taken together. While requests
-come one behind the other, few at a time, the loop rests for a moment first: more come to one look then, and to one sync
-of the disk.
+The interpreter is fastest when it does the same thing many times in a row, and each poll of the sockets has a cost of
+its own. So all ready connections are read first and decided as one batch. While requests arrive in quick succession but
+few at a time, the loop pauses for a moment before it reads: then one poll, and one sync of the disk, serves more of
+them.
 
-Of nearly every request only the cachebuster and the page are new. The rest is looked up by its bytes: what was decided
-of the tag before it, who sends these headers, what this `ancost` is. Whatever is not found there takes the long way,
-`plain.read` and `Decisions.decide`, and is known from then on if it may be.
+In nearly every request only the cachebuster and the page are new. The other parts are looked up by their bytes: what
+was decided for this tag, which members these headers add to the event, what this `ancost` is. A request with an unknown
+part is parsed and decided in full (`request_parser.parse`, `Decisions.decide`), and its parts are remembered.
 
-Read `Turns._decide` from top to bottom. While the disk is quick all of a turn happens in one look of the loop
-(`entrance.py`): nothing of it can be met by another. When it is slow, the connections of the turn are held until it has
-been written.
+Read `RequestBatcher._decide` from top to bottom. While the disk is quick, a batch is decided, recorded and answered
+within one call of `Acceptor.poll`, so nothing else runs in between. While it is slow, the connections of the batch are
+held until the batch is on disk.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ from uvicorn.server import ServerState
 from onebyone.edge.asgi import Edge
 from onebyone.edge.configuration.cache import Entry, Tracker
 from onebyone.edge.fastpath import request_parser
-from onebyone.edge.fastpath.request_batch import Connection, Turn
-from onebyone.edge.fastpath.request_parser import Memo, Plain
+from onebyone.edge.fastpath.request_batch import Connection, RequestBatch
+from onebyone.edge.fastpath.request_parser import BoundedMemo, ParsedTagRequest
 from onebyone.edge.tags import client, decision
 from onebyone.edge.tags.client import REFERRER_MAX, Visitor
 from onebyone.edge.tags.decision import Decision, Event
 from onebyone.edge.tags.query import CACHEBUSTER_MAX, NO_SIGNALS, Tag
 from onebyone.edge.tags.reasons import Reason
 
-REST_SECONDS = 0.0003
-"""How long the loop rests before a turn."""
-REST_AFTER_SECONDS = 0.001
-"""It only rests when the turn before was not longer ago, and not of a single client that asks again and again."""
-ENOUGH = 16
-"""Behind so many requests a turn begins: a rest costs as much as two of them, and their clients wait."""
-_LONGEST = 2048
+PAUSE_SECONDS = 0.0003
+"""How long the loop rests before a batch."""
+PAUSE_WITHIN_SECONDS = 0.001
+"""It only rests when the batch before was not longer ago, and not of a single client that asks again and again."""
+ENOUGH_READY = 16
+"""Behind so many requests a batch begins: a rest costs as much as two of them, and their clients wait."""
+_MAX_HEADERS_BYTES = 2048
 """Bytes of headers that are remembered."""
-_LONGEST_HOPS = 256
+_MAX_HOPS_BYTES = 256
 """Bytes of an `X-Forwarded-For` that is remembered."""
 _TAG = re.compile(rb"GET (/[a-z]+)\?id=([1-9][0-9]{0,17})(?:&t=([0-9]))?")
 _VERSION, _REFERRER, _FORWARDED = b" HTTP/1.1", b"\r\nReferer: ", b"\r\nX-Forwarded-For: "
 _CACHEBUSTER, _ANCOST = b"&cachebuster=", b"&ancost="
 _UNESCAPED = set(range(0x21, 0x7F)) - set(b'"\\')
 """What a page may consist of to be a JSON string as it is; nearly all do."""
-_AS_IT_IS = bytes(code if code in _UNESCAPED else ord("!") for code in range(256))
+_UNCHANGED = bytes(code if code in _UNESCAPED else ord("!") for code in range(256))
 """Changes what else is in it; to delete that instead, `translate` would make a table anew for each page."""
 
-_Known = tuple[Entry[Tracker], bytes, Decision, Decision]
+_KnownTag = tuple[Entry[Tracker], bytes, Decision, Decision]
 """What a tag leads to: its tracker's entry, the fragment while that is current, the decision for an image and for a
 script."""
 _Sender = tuple[bytes, bool, bool]
@@ -65,7 +65,7 @@ _Headers = bytes | tuple[bytes, bytes]
 _log = structlog.get_logger()
 
 
-class Turns:
+class RequestBatcher:
     """Takes the turns of one process, and remembers what is usual."""
 
     def __init__(
@@ -85,79 +85,79 @@ class Turns:
         self.connections = connections
         self._lookups = edge.decisions.lookups
         self._doubts = 0
-        self._tags: Memo[bytes, _Known] = Memo(edge.tracker_cache)
-        self._senders: Memo[_Headers, _Sender] = Memo()
-        self._costs: Memo[bytes, bytes] = Memo()
-        self._networks: Memo[tuple[str, bytes], bytes] = Memo(16_384)
-        self._rest_until = 0.0
+        self._tags: BoundedMemo[bytes, _KnownTag] = BoundedMemo(edge.tracker_cache)
+        self._senders: BoundedMemo[_Headers, _Sender] = BoundedMemo()
+        self._costs: BoundedMemo[bytes, bytes] = BoundedMemo()
+        self._networks: BoundedMemo[tuple[str, bytes], bytes] = BoundedMemo(16_384)
+        self._pause_until = 0.0
 
-    def rest(self, ready: int) -> bool:
-        """Whether the loop has rested, for others to come to the same turn as those who are `ready`."""
-        if ready >= ENOUGH or time.monotonic() >= self._rest_until:
+    def pause_for_more(self, ready: int) -> bool:
+        """Whether the loop has rested, for others to come to the same batch as those who are `ready`."""
+        if ready >= ENOUGH_READY or time.monotonic() >= self._pause_until:
             return False
-        time.sleep(REST_SECONDS)
+        time.sleep(PAUSE_SECONDS)
         return True
 
-    def open(self) -> Turn:
-        """A turn that nobody has come to yet."""
-        return Turn(self.edge, self.state, self.connections)
+    def new_batch(self) -> RequestBatch:
+        """A batch that nobody has come to yet."""
+        return RequestBatch(self.edge, self.state, self.connections)
 
-    def take(self, turn: Turn, numbers: list[int], read: list[bytes]) -> None:
-        """What was read of each of these connections comes to the turn; empty: the client has gone."""
+    def add(self, batch: RequestBatch, fds: list[int], read: list[bytes]) -> None:
+        """What was read of each of these connections comes to the batch; empty: the client has gone."""
         if self.edge.draining:
-            for number, data in zip(numbers, read, strict=True):
-                self._decline(self.connections[number], data)
+            for fd, data in zip(fds, read, strict=True):
+                self._decline(self.connections[fd], data)
             return
         if self._doubts != self._lookups.doubts:
             self._doubts = self._lookups.doubts
             self._tags.clear()
         try:
-            self._decide(turn, numbers, read)
+            self._decide(batch, fds, read)
         except Exception:
             # Whoever waits for an answer now would wait for ever.
-            _log.exception("a turn could not be taken")
-            turn.drop()
-            for number in numbers:
-                if (connection := self.connections.get(number)) is not None:
+            _log.exception("a batch could not be taken")
+            batch.abandon()
+            for fd in fds:
+                if (connection := self.connections.get(fd)) is not None:
                     connection.close()
 
-    def begin(self, turn: Turn) -> None:
+    def submit(self, batch: RequestBatch) -> None:
         """Its events, no more than one batch, go to the disk."""
-        if not turn.lines:
+        if not batch.lines:
             return
         edge = self.edge
         try:
-            group = [edge.mint.head_line(len(turn.lines)), *turn.lines]
+            group = [edge.mint.head_line(len(batch.lines)), *batch.lines]
             if not edge.wait_for_disk:
                 # Not at once: the answers come before the sync.
-                turn.give(None if edge.commits.submit(group, None) else Reason.OVERLOAD)
-            elif not edge.commits.submit(group, turn, gathered=True):
-                turn.give(Reason.OVERLOAD)
+                batch.respond(None if edge.commits.submit(group, None) else Reason.OVERLOAD)
+            elif not edge.commits.submit(group, batch, gathered=True):
+                batch.respond(Reason.OVERLOAD)
         except Exception:
-            _log.exception("a turn could not be recorded")
-            turn.drop()
-        among_others = len(turn.lines) > 1 or turn.arrived
-        self._rest_until = time.monotonic() + REST_AFTER_SECONDS if among_others else 0.0
+            _log.exception("a batch could not be recorded")
+            batch.abandon()
+        among_others = len(batch.lines) > 1 or batch.accepted
+        self._pause_until = time.monotonic() + PAUSE_WITHIN_SECONDS if among_others else 0.0
 
-    def end(self, turn: Turn) -> None:
+    def complete(self, batch: RequestBatch) -> None:
         """Its answers are given once it is on disk: now, if the disk is quick."""
-        if turn.waits:
+        if batch.unanswered:
             self.edge.commits.flush()
         else:
             # Many turns may follow before the loop would hear of it.
             self.edge.commits.poll()
-        turn.leave()
+        batch.suspend()
 
-    def _decide(self, turn: Turn, numbers: list[int], read: list[bytes]) -> None:
+    def _decide(self, batch: RequestBatch, fds: list[int], read: list[bytes]) -> None:
         connections, tags, senders, costs = self.connections, self._tags, self._senders, self._costs
-        proxies, silent_until, join = self.edge.proxies, self.loop.time() + self.keep_alive, b"".join
-        staying, decisions, leaving, lines = turn.staying, turn.decisions, turn.leaving, turn.lines
-        for number, data in zip(numbers, read, strict=True):
-            connection = connections[number]
+        proxies, idle_deadline, join = self.edge.proxies, self.loop.time() + self.keep_alive, b"".join
+        staying, decisions, leaving, lines = batch.kept, batch.kept_decisions, batch.closing, batch.lines
+        for fd, data in zip(fds, read, strict=True):
+            connection = connections[fd]
             try:
                 text, network = data, connection.network
                 if proxies:
-                    hops, text = _without_hops(data)
+                    hops, text = _cut_forwarded_for(data)
                     if hops is not None:
                         network = self._networks[connection.peer, hops]
                 line, _, headers = text.partition(_VERSION)
@@ -174,7 +174,7 @@ class Turns:
                 if referred:
                     page, _, behind = behind.partition(b"\r\n")
                     sender, script, close = senders[before, behind]
-                    if not page or page.translate(_AS_IT_IS) != page or len(page) > REFERRER_MAX:
+                    if not page or page.translate(_UNCHANGED) != page or len(page) > REFERRER_MAX:
                         raise KeyError(page)
                     referrer, marker = b',"ref":"', b'","cb":"'
                 else:
@@ -184,27 +184,27 @@ class Turns:
                 if entry.generation < 0 or len(cachebuster) > CACHEBUSTER_MAX:
                     raise KeyError(head)
             except (KeyError, ValueError):
-                self._the_long_way(connection, data, turn)
+                self._parse_and_decide(connection, data, batch)
                 continue
             lines.append(join((fragment, network, sender, referrer, page, marker, cachebuster, b'"', cost)))
-            connection.silent_until = silent_until
+            connection.idle_deadline = idle_deadline
             if close:
-                connection.closes = True
-                leaving.append(number)
-                turn.last_decisions.append(scripted if script else image)
+                connection.close_after_response = True
+                leaving.append(fd)
+                batch.closing_decisions.append(scripted if script else image)
             else:
-                staying.append(number)
+                staying.append(fd)
                 decisions.append(scripted if script else image)
 
-    def _the_long_way(self, connection: Connection, data: bytes, turn: Turn) -> None:
+    def _parse_and_decide(self, connection: Connection, data: bytes, batch: RequestBatch) -> None:
         """Any plain request is decided and recorded; another has its answer behind this, or was declined."""
         made = None
         try:
-            request = request_parser.read(data)
+            request = request_parser.parse(data)
             if request is not None:
-                made = self._made(connection, request)
+                made = self._decide_parsed(connection, request)
                 if made[1] is not None:
-                    self._learn(data, request)
+                    self._remember(data, request)
         except Exception:
             # `Cold`; or a fault, which the ASGI way will meet again, log, and answer with a 500.
             request = None
@@ -212,23 +212,23 @@ class Turns:
             self._decline(connection, data)
             return
         (decision, line), close = made, request[-1]
-        connection.closes = close
+        connection.close_after_response = close
         if line is None:
-            connection.answer(decision)
+            connection.respond(decision)
             return
-        turn.lines.append(line)
-        connection.silent_until = self.loop.time() + self.keep_alive
-        (turn.leaving if close else turn.staying).append(connection.number)
-        (turn.last_decisions if close else turn.decisions).append(decision)
+        batch.lines.append(line)
+        connection.idle_deadline = self.loop.time() + self.keep_alive
+        (batch.closing if close else batch.kept).append(connection.fd)
+        (batch.closing_decisions if close else batch.kept_decisions).append(decision)
 
-    def _made(self, connection: Connection, request: Plain) -> tuple[Decision, Event | None]:
+    def _decide_parsed(self, connection: Connection, request: ParsedTagRequest) -> tuple[Decision, Event | None]:
         kind, tag, sender, referrer, forwarded, _ = request
         network, proxies = connection.network, self.edge.proxies
         if proxies and forwarded is not None:
             hops = [(b"x-forwarded-for", forwarded)]
             network = client.network(client.client_address(connection.peer, hops, proxies))
-            if len(forwarded) <= _LONGEST_HOPS:
-                self._networks.keep((connection.peer, forwarded), network)
+            if len(forwarded) <= _MAX_HOPS_BYTES:
+                self._networks.remember((connection.peer, forwarded), network)
         return self.edge.decisions.decide(kind, tag, sender, referrer, network)
 
     def _decline(self, connection: Connection, data: bytes) -> None:
@@ -237,24 +237,24 @@ class Turns:
         else:
             connection.close()
 
-    def _learn(self, data: bytes, request: Plain) -> None:
+    def _remember(self, data: bytes, request: ParsedTagRequest) -> None:
         """Remembers the parts of a request that was recorded, each if nothing is odd about it."""
         kind, tag, sender, referrer, forwarded, close = request
-        hops, text = _without_hops(data) if self.edge.proxies else (None, data)
+        hops, text = _cut_forwarded_for(data) if self.edge.proxies else (None, data)
         line, _, headers = text.partition(_VERSION)
         head, _, values = line.partition(_CACHEBUSTER)
         ancost = values.partition(_ANCOST)[2]
         if ancost not in self._costs and (tag.ancost or b"") == ancost:
             cost = decision.cost(ancost)
             if cost or not ancost:
-                self._costs.keep(ancost, cost)
+                self._costs.remember(ancost, cost)
         before, referred, behind = headers.rpartition(_REFERRER)
         around: _Headers = (before, behind.partition(b"\r\n")[2]) if referred else headers
         # A header whose name is written otherwise was not cut out; such lines are new with each page or client.
         cut = bool(referred) == bool(referrer) and hops == forwarded
-        if cut and not sender.prefetch and len(headers) <= _LONGEST and around not in self._senders:
+        if cut and not sender.prefetch and len(headers) <= _MAX_HEADERS_BYTES and around not in self._senders:
             members = sender.agent + client.privacy(NO_SIGNALS, sender.gpc)
-            self._senders.keep(around, (members, sender.script, close))
+            self._senders.remember(around, (members, sender.script, close))
         known = self._tags.get(head)
         if known is not None and known[0].generation >= 0:
             return
@@ -268,10 +268,10 @@ class Turns:
             decide(kind, bare, Visitor(b"", wanted, False, False), b"", b"")[0] for wanted in (False, True)
         )
         if (entry := self.edge.decisions.trackers(kind).entry(number)) is not None:
-            self._tags.keep(head, (entry, entry.record.fragment, image, scripted))
+            self._tags.remember(head, (entry, entry.record.fragment, image, scripted))
 
 
-def _without_hops(data: bytes) -> tuple[bytes | None, bytes]:
+def _cut_forwarded_for(data: bytes) -> tuple[bytes | None, bytes]:
     """The value of the last `X-Forwarded-For`, None: there is none, and the request without that line.
 
     `ValueError` when it is no line of the head.

@@ -17,7 +17,7 @@ from onebyone.runtime.web_server import BoundedProtocol
 _log = structlog.get_logger()
 
 
-class Parser(BoundedProtocol):
+class FallbackProtocol(BoundedProtocol):
     """One connection, until it has answered all that it has seen and the next request is a plain one."""
 
     _between = True
@@ -65,7 +65,7 @@ class Parser(BoundedProtocol):
         self._begun = self._unsent = b""
 
     def data_received(self, data: bytes) -> None:
-        plainly = self._has_finished() and request_parser.read(data) is not None
+        plainly = self._has_finished() and request_parser.parse(data) is not None
         if not plainly or not self._take_back(self.transport, self._address, data):
             super().data_received(data)
 

@@ -1,6 +1,6 @@
-"""One turn: its events, and who waits for them to be on disk.
+"""One batch: its events, and who waits for them to be on disk.
 
-While the disk is quick the answers are given within the call that recorded them. Otherwise the connections of the turn
+While the disk is quick the answers are given within the call that recorded them. Otherwise the connections of the batch
 are held until it has been written: nothing more is read of them, and they are answered one by one.
 """
 
@@ -13,7 +13,7 @@ import structlog
 from uvicorn.server import ServerState
 
 from onebyone.edge.asgi import Edge
-from onebyone.edge.fastpath.response_cache import last
+from onebyone.edge.fastpath.response_cache import with_close
 from onebyone.edge.fastpath.socket_io import write_each
 from onebyone.edge.tags.decision import Decision
 from onebyone.edge.tags.reasons import Reason
@@ -24,21 +24,21 @@ _log = structlog.get_logger()
 class Connection(Protocol):
     """What requests come from."""
 
-    number: int
+    fd: int
     """The descriptor of its socket; -1: it is gone."""
     peer: str
     """Its address."""
     network: bytes
     """The same, truncated, as a member of an event line."""
-    silent_until: float | None
+    idle_deadline: float | None
     """When it is closed unless something comes, on the loop's clock; None: it waits for the disk."""
-    closes: bool
+    close_after_response: bool
     """The next answer is the last."""
 
-    def answer(self, decision: Decision) -> None:
+    def respond(self, decision: Decision) -> None:
         """Gives this answer."""
 
-    def wrote(self, text: bytes, taken: int) -> None:
+    def on_written(self, text: bytes, taken: int) -> None:
         """Its socket took so many bytes of an answer; -1: the client has gone."""
 
     def hold(self) -> None:
@@ -54,7 +54,7 @@ class Connection(Protocol):
         """There will be no answer."""
 
 
-class Turn:
+class RequestBatch:
     """The events of one batch, and who waits for them to be on disk."""
 
     def __init__(self, edge: Edge, state: ServerState, connections: Mapping[int, Connection]) -> None:
@@ -63,91 +63,91 @@ class Turn:
         self._state = state
         self._connections = connections
         self.lines: list[bytes] = []
-        self.staying: list[int] = []
+        self.kept: list[int] = []
         """Connections that are kept behind the answer, by their descriptors, and of each its decision."""
-        self.decisions: list[Decision] = []
-        self.leaving: list[int] = []
+        self.kept_decisions: list[Decision] = []
+        self.closing: list[int] = []
         """Connections that are closed behind it."""
-        self.last_decisions: list[Decision] = []
-        self.arrived: list[Connection] = []
+        self.closing_decisions: list[Decision] = []
+        self.accepted: list[Connection] = []
         """Connections that were made for it, and are watched behind it."""
-        self._given = False
+        self._responded = False
         self._held: list[Connection] = []
 
     @property
-    def numbers(self) -> set[int]:
+    def fds(self) -> set[int]:
         """Who waits, by their descriptors."""
-        return {*self.staying, *self.leaving}
+        return {*self.kept, *self.closing}
 
     @property
-    def waits(self) -> bool:
+    def unanswered(self) -> bool:
         """Whether there are answers that were not given."""
-        return bool(self.lines) and not self._given
+        return bool(self.lines) and not self._responded
 
-    def leave(self) -> None:
+    def suspend(self) -> None:
         """The loop goes on to others: answers that were not given by now wait for the disk."""
-        if self.waits:
+        if self.unanswered:
             # Not by their descriptors: one that is closed meanwhile may come again as another's.
-            self._held = self._waiting()
+            self._held = self._waiting_connections()
             for connection in self._held:
                 connection.hold()
-        for connection in self.arrived:
-            if connection.number >= 0:
+        for connection in self.accepted:
+            if connection.fd >= 0:
                 connection.watch()
 
-    def drop(self) -> None:
+    def abandon(self) -> None:
         """Nothing of it is recorded, and who waits is closed: nobody would ever answer."""
-        for connection in self._waiting():
+        for connection in self._waiting_connections():
             connection.close()
-        for part in (self.lines, self.staying, self.decisions, self.leaving, self.last_decisions):
+        for part in (self.lines, self.kept, self.kept_decisions, self.closing, self.closing_decisions):
             part.clear()
 
     def on_durable(self, ok: bool) -> None:
         """The events are on disk, or the disk refused them."""
-        self.give(None if ok else Reason.JOURNAL)
+        self.respond(None if ok else Reason.JOURNAL)
 
-    def give(self, reason: Reason | None) -> None:
+    def respond(self, reason: Reason | None) -> None:
         """Gives all answers; `reason`: why nothing is counted after all."""
-        self._given = True
-        wire, headers = self._edge.wire, self._state.default_headers
+        self._responded = True
+        responses, headers = self._edge.responses, self._state.default_headers
         try:
             if reason is not None or self._held or self._edge.draining:
-                self._give_one_by_one(reason)
+                self._respond_individually(reason)
                 return
-            self._write(self.staying, wire.texts(self.decisions, headers))
-            if self.leaving:
-                self._write(self.leaving, [*map(last, wire.texts(self.last_decisions, headers))])
+            self._write(self.kept, responses.render_all(self.kept_decisions, headers))
+            if self.closing:
+                self._write(self.closing, [*map(with_close, responses.render_all(self.closing_decisions, headers))])
         except Exception:
-            _log.exception("a turn could not be answered")
-            for connection in self._held or self._waiting():
+            _log.exception("a batch could not be answered")
+            for connection in self._held or self._waiting_connections():
                 connection.close()
 
-    def _give_one_by_one(self, reason: Reason | None) -> None:
-        decisions = (*self.decisions, *self.last_decisions)
-        for connection, made in zip(self._held or self._waiting(), decisions, strict=True):
+    def _respond_individually(self, reason: Reason | None) -> None:
+        decisions = (*self.kept_decisions, *self.closing_decisions)
+        for connection, made in zip(self._held or self._waiting_connections(), decisions, strict=True):
             try:
-                connection.answer(made if reason is None else made.unless(reason))
+                connection.respond(made if reason is None else made.unless(reason))
                 if self._held:
                     connection.watch()
             except Exception:
-                # Whatever is wrong with one connection, the others of its turn get their answer.
+                # Whatever is wrong with one connection, the others of its batch get their answer.
                 _log.exception("an answer could not be written")
                 connection.close()
 
-    def _waiting(self) -> list[Connection]:
+    def _waiting_connections(self) -> list[Connection]:
         """Those that wait; who was answered for the last time is no more among them."""
         connections = self._connections
-        return [connections[number] for number in (*self.staying, *self.leaving) if number in connections]
+        return [connections[fd] for fd in (*self.kept, *self.closing) if fd in connections]
 
-    def _write(self, numbers: list[int], texts: list[bytes]) -> None:
-        taken = write_each(numbers, texts)
-        if numbers is self.staying and sum(taken) == sum(map(len, texts)):
+    def _write(self, fds: list[int], texts: list[bytes]) -> None:
+        taken = write_each(fds, texts)
+        if fds is self.kept and sum(taken) == sum(map(len, texts)):
             return
-        for number, text, size in zip(numbers, texts, taken, strict=True):
-            connection = self._connections[number]
+        for fd, text, size in zip(fds, texts, taken, strict=True):
+            connection = self._connections[fd]
             try:
-                connection.wrote(text, size)
+                connection.on_written(text, size)
             except Exception:
-                # Whatever is wrong with one connection, the others of its turn get their answer.
+                # Whatever is wrong with one connection, the others of its batch get their answer.
                 _log.exception("an answer could not be written")
                 connection.close()

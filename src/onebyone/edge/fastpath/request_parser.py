@@ -29,19 +29,19 @@ Header = tuple[bytes, bytes]
 Key = TypeVar("Key")
 Seen = TypeVar("Seen")
 
-Plain = tuple[Kind, Tag, Visitor, bytes, bytes | None, bool]
+ParsedTagRequest = tuple[Kind, Tag, Visitor, bytes, bytes | None, bool]
 """A plain tag request: kind, tag, visitor, referrer (member of an event line), the value of `X-Forwarded-For`, whether
 the client wants the connection closed."""
 
 
-class Memo(dict[Key, Seen]):
+class BoundedMemo(dict[Key, Seen]):
     """What came before was read as this; it forgets an eighth, the oldest, rather than grow."""
 
     def __init__(self, most: int = 4096) -> None:
         super().__init__()
         self._most = most
 
-    def keep(self, read: Key, seen: Seen) -> None:
+    def remember(self, read: Key, seen: Seen) -> None:
         """From now on it is known."""
         if len(self) >= self._most and read not in self:
             for oldest in list(islice(self, self._most // 8 + 1)):
@@ -49,7 +49,7 @@ class Memo(dict[Key, Seen]):
         self[read] = seen
 
 
-class _Lines(Memo[bytes, Header | None]):
+class _HeaderLines(BoundedMemo[bytes, Header | None]):
     """Header lines that came before: what is read of them, None: nothing. What is not plain is a `ValueError`."""
 
     _LONGEST = 256
@@ -66,14 +66,14 @@ class _Lines(Memo[bytes, Header | None]):
             raise ValueError(line)
         # What names the page or the client is new with each request, and others' would give way to it.
         if len(line) <= self._LONGEST and name not in (b"referer", b"x-forwarded-for"):
-            self.keep(line, header)
+            self.remember(line, header)
         return header
 
 
-_lines = _Lines()
+_lines = _HeaderLines()
 
 
-def read(data: bytes) -> Plain | None:
+def parse(data: bytes) -> ParsedTagRequest | None:
     """The plain tag request that `data` is, whole; None for everything else."""
     if data[-4:] != b"\r\n\r\n" or len(data) > HEAD_MAX:
         return None

@@ -11,38 +11,38 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from onebyone.edge.tags.decision import Decision
 from onebyone.edge.tags.responses import Header
 
-_MOST = 1024
+_MAX_RESPONSES = 1024
 
 Headers = list[tuple[bytes, bytes]]
 """uvicorn's own headers (`Date`); a new list each second."""
 
 
-class Wire:
+class ResponseCache:
     """Renders decisions; `verdict` gives each its `X-OneByOne` and counts it if it is not recorded."""
 
     def __init__(self, verdict: Callable[[Decision], Header]) -> None:
         self._verdict = verdict
-        self._of: Headers = []
+        self._headers: Headers = []
         self._head = b""
         self._kept: dict[Decision, bytes] = {}
 
-    def texts(self, decisions: list[Decision], headers: Headers) -> list[bytes]:
+    def render_all(self, decisions: list[Decision], headers: Headers) -> list[bytes]:
         """The answers on connections that stay open."""
-        if headers is self._of:
+        if headers is self._headers:
             # Nearly always all are there: in one call of the interpreter's.
             with suppress(KeyError):
                 return [*map(self._kept.__getitem__, decisions)]
-        return [self.text(decision, headers) for decision in decisions]
+        return [self.render(decision, headers) for decision in decisions]
 
-    def text(self, decision: Decision, headers: Headers) -> bytes:
+    def render(self, decision: Decision, headers: Headers) -> bytes:
         """The answer on a connection that stays open."""
-        if headers is not self._of:
-            self._of = headers
+        if headers is not self._headers:
+            self._headers = headers
             self._head = b"".join(b"%b: %b\r\n" % pair for pair in headers)
             self._kept.clear()
-        return self._kept.get(decision) or self._render(decision)
+        return self._kept.get(decision) or self._render_new(decision)
 
-    def _render(self, decision: Decision) -> bytes:
+    def _render_new(self, decision: Decision) -> bytes:
         answer = decision.answer
         name, value = self._verdict(decision)
         text = b"%b%b%b%b: %b\r\n\r\n%b" % (
@@ -54,12 +54,12 @@ class Wire:
             answer.body,
         )
         # What is not recorded is counted each time.
-        if decision.reason is None and len(self._kept) < _MOST:
+        if decision.reason is None and len(self._kept) < _MAX_RESPONSES:
             self._kept[decision] = text
         return text
 
 
 @lru_cache(maxsize=64)
-def last(text: bytes) -> bytes:
+def with_close(text: bytes) -> bytes:
     """The same answer, after which the connection is closed."""
     return text.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n", 1)
