@@ -28,7 +28,7 @@ from onebyone.resources.context import ApiContext
 from onebyone.resources.entities import ENTITIES
 from onebyone.resources.fields import MAX_ID
 from onebyone.resources.lists import catalogue
-from onebyone.resources.lists.lookup import Lookup
+from onebyone.resources.lists.lookup import RecordCache
 from onebyone.resources.object_limits import ObjectLimits
 from onebyone.resources.service import Service
 
@@ -53,7 +53,7 @@ class Api:
         self._handlers: dict[str, Handler] = {
             **{entity.service: Service(context, entity) for entity in ENTITIES},
             "object-limit": ObjectLimits(context, {entity.service: entity for entity in ENTITIES}),
-            "lookup": Lookup(context),
+            "lookup": RecordCache(context),
             **catalogue.services(context),
             **report_services(context, self.reports),
         }

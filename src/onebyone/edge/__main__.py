@@ -12,7 +12,7 @@ import uvloop
 
 from onebyone.edge import metrics, ops_endpoints
 from onebyone.edge.asgi import Edge
-from onebyone.edge.configuration.view import Knowledge
+from onebyone.edge.configuration.view import ConfigView
 from onebyone.edge.fastpath.acceptor import Acceptor
 from onebyone.edge.journal import opening
 from onebyone.edge.journal.group_commit import GroupCommit
@@ -57,29 +57,27 @@ async def main(settings: Settings) -> int:
         begun.set()
 
     commits = GroupCommit(None, settings.pending_events, on_batch, on_failure)
-    knowledge = Knowledge(settings)
+    view = ConfigView(settings)
 
     def health() -> Health:
         checks = {
-            "configuration": knowledge.usable.is_set(),
+            "configuration": view.usable.is_set(),
             "journal": begun.is_set() and not failed.is_set(),
             "running": lifeline.retiring or not lifeline.stopping.is_set(),
         }
-        return Health(checks, commits.recording, knowledge.age_seconds())
+        return Health(checks, commits.recording, view.age_seconds())
 
-    edge = Edge(
-        settings, knowledge.lookups, commits, ops_endpoints.application(settings, health, lambda: shipper.backlog)
-    )
+    edge = Edge(settings, view.cache, commits, ops_endpoints.application(settings, health, lambda: shipper.backlog))
     beginning = asyncio.create_task(opening.open_journal(settings, begin, lifeline.stopping))
     shipper.start()
-    knowledge.start()
+    view.start()
     tasks = [
-        asyncio.create_task(_announce(lifeline, serving, begun, knowledge.usable)),
+        asyncio.create_task(_announce(lifeline, serving, begun, view.usable)),
         asyncio.create_task(_drain(lifeline, edge)),
-        asyncio.create_task(_measure(shipper, knowledge)),
+        asyncio.create_task(_measure(shipper, view)),
     ]
     deadline = asyncio.get_running_loop().time() + START_SECONDS
-    for event in (begun, knowledge.usable):
+    for event in (begun, view.usable):
         await lifeline.until(event, max(0.0, deadline - asyncio.get_running_loop().time()))
     accept = partial(Acceptor, edge) if settings.edge_http == "fast" and hasattr(select, "epoll") else None
     notice = partial(lifeline.notice, settings.drain_seconds)
@@ -87,7 +85,7 @@ async def main(settings: Settings) -> int:
     await beginning
     await commits.close()
     tally.tell()
-    await asyncio.gather(asyncio.to_thread(shipper.stop, SHIP_SECONDS), knowledge.stop())
+    await asyncio.gather(asyncio.to_thread(shipper.stop, SHIP_SECONDS), view.stop())
     for task in tasks:
         task.cancel()
     return 1 if failed.is_set() else 0
@@ -107,15 +105,15 @@ async def _drain(lifeline: role.Lifeline, edge: Edge) -> None:
     edge.draining = True
 
 
-async def _measure(shipper: Shipper, knowledge: Knowledge) -> None:
+async def _measure(shipper: Shipper, view: ConfigView) -> None:
     while True:
         backlog = shipper.backlog
         metrics.UNSHIPPED.set(backlog.batches)
         metrics.OLDEST.set(backlog.oldest_ms / 1000)
         metrics.JOURNAL_BYTES.set(backlog.journal_bytes)
-        metrics.TRACKERS.set(len(knowledge.lookups.impressions) + len(knowledge.lookups.clicks))
-        metrics.CONFIGURATION_AGE.set(knowledge.age_seconds() or 0)
-        metrics.LAST_KNOWN.set(knowledge.records_on_disk)
+        metrics.TRACKERS.set(len(view.cache.impressions) + len(view.cache.clicks))
+        metrics.CONFIGURATION_AGE.set(view.age_seconds() or 0)
+        metrics.LAST_KNOWN.set(view.records_on_disk)
         await asyncio.sleep(1)
 
 

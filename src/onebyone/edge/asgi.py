@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from onebyone.contracts.events import Kind
 from onebyone.edge import metrics
-from onebyone.edge.configuration.cache import ConfigurationUnavailable, Lookups
+from onebyone.edge.configuration.cache import ConfigCache, ConfigurationUnavailable
 from onebyone.edge.fastpath.response_cache import ResponseCache
 from onebyone.edge.journal.event_ids import IdAllocator
 from onebyone.edge.journal.group_commit import GroupCommit
@@ -51,7 +51,7 @@ class _Waiter:
 class Edge:
     """The ASGI application; everything that is not a tag goes to `operator`."""
 
-    def __init__(self, settings: Settings, lookups: Lookups, commits: GroupCommit, operator: App) -> None:
+    def __init__(self, settings: Settings, lookups: ConfigCache, commits: GroupCommit, operator: App) -> None:
         self.decisions = Decisions(lookups)
         self.commits = commits
         self.proxies = settings.proxy_networks
@@ -92,7 +92,7 @@ class Edge:
                 return self.decisions.decide(*request, found)
             except Cold as cold:
                 try:
-                    found[cold.lookup, cold.record_id] = await cold.lookup.find(cold.record_id)
+                    found[cold.lookup, cold.record_id] = await cold.lookup.fetch(cold.record_id)
                 except ConfigurationUnavailable:
                     if cold.lookup is not self._members:
                         return self.decisions.without_configuration(request.kind, request.tag, request.sender), None

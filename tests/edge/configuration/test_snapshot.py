@@ -14,8 +14,8 @@ import pytest
 
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import Head, MemberRecord
-from onebyone.edge.configuration.cache import Lookups
-from onebyone.edge.configuration.snapshot import LastKnown
+from onebyone.edge.configuration.cache import ConfigCache
+from onebyone.edge.configuration.snapshot import ConfigSnapshot
 from onebyone.runtime import redis_client
 from tests.edge.edge_process import EdgeProcess, Publisher, tracker
 from tests.support.valkey import ValkeyProcess
@@ -113,13 +113,13 @@ def test_a_damaged_file_is_made_anew(
     publisher.publish(tracker("imp", 1))
     path = tmp_path / "last-known.sqlite3"
     path.write_bytes(damage)
-    kept = LastKnown(path, valkey.url, 8)
-    assert kept.state() is None
-    assert kept.recall(keys.tracker("imp", 1)) is None
-    kept.start()
-    kept.note(keys.tracker("imp", 1))
+    snapshot = ConfigSnapshot(path, valkey.url, 8)
+    assert snapshot.state() is None
+    assert snapshot.load(keys.tracker("imp", 1)) is None
+    snapshot.start()
+    snapshot.remember(keys.tracker("imp", 1))
     wait_until(lambda: on_disk(tmp_path), "kept again")
-    kept.stop()
+    snapshot.stop()
 
 
 def test_nothing_is_kept_where_nobody_wants_it(valkey: ValkeyProcess, publisher: Publisher, tmp_path: Path) -> None:
@@ -136,11 +136,11 @@ def test_no_more_records_are_kept_than_allowed(valkey: ValkeyProcess, publisher:
     publisher.publish(*(tracker("imp", number) for number in range(1, 21)))
     path = tmp_path / "last-known.sqlite3"
     for start in (1, 11):
-        kept = LastKnown(path, valkey.url, 8)
-        kept.start()
+        snapshot = ConfigSnapshot(path, valkey.url, 8)
+        snapshot.start()
         for number in range(start, start + 10):
-            kept.note(keys.tracker("imp", number))
-        kept.stop()
+            snapshot.remember(keys.tracker("imp", number))
+        snapshot.stop()
     assert set(on_disk(tmp_path)) == {keys.tracker("imp", number) for number in range(11, 19)}
 
 
@@ -157,10 +157,10 @@ class SlowDisk:
     def __init__(self) -> None:
         self.asked, self.may_answer = threading.Event(), threading.Event()
 
-    def note(self, key: str) -> None:
+    def remember(self, key: str) -> None:
         pass
 
-    def recall(self, key: str) -> None:
+    def load(self, key: str) -> None:
         if key == keys.tracker("imp", 1):
             self.asked.set()
             self.may_answer.wait(20)
@@ -171,12 +171,12 @@ async def test_the_cache_comes_back_while_the_disk_is_asked(valkey: ValkeyProces
     publisher.publish(tracker("imp", 1), tracker("imp", 2))
     disk = SlowDisk()
     client = redis_client.connect(valkey.url, reply_seconds=5)
-    lookup = Lookups(client, 10, cast(LastKnown, disk)).impressions
+    records = ConfigCache(client, 10, cast(ConfigSnapshot, disk)).impressions
     await asyncio.to_thread(valkey.stop)
-    first = asyncio.create_task(lookup.find(1))
+    first = asyncio.create_task(records.fetch(1))
     assert await asyncio.to_thread(disk.asked.wait, 20)
     await asyncio.to_thread(valkey.start)
-    assert await lookup.find(2) is not None
+    assert await records.fetch(2) is not None
     disk.may_answer.set()
     assert await first is not None
     await client.aclose()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
 from onebyone.edge.asgi import Edge
-from onebyone.edge.configuration.cache import Lookups, Tracker
+from onebyone.edge.configuration.cache import ConfigCache, Tracker
 from onebyone.edge.fastpath import batcher, request_parser
 from onebyone.edge.fastpath.batcher import RequestBatcher
 from onebyone.edge.journal.group_commit import GroupCommit, Waiter
@@ -82,7 +82,7 @@ class Site:
     def __init__(self, **settings: Any) -> None:
         self.lines: list[bytes] = []
         self.groups: list[int] = []
-        self.lookups = Lookups(cast(Any, None), 4, None)
+        self.lookups = ConfigCache(cast(Any, None), 4, None)
         self.publish(tracker("imp", 531), tracker("clk", 531, click_url="https://landing.example/"))
         self.edge = Edge(Settings(**settings), self.lookups, cast(GroupCommit, self), cast(Any, None))
         self.connections: dict[int, Client] = {}
@@ -93,7 +93,7 @@ class Site:
     def publish(self, *records: Any) -> None:
         for record in records:
             lookup = self.lookups.impressions if record.kind == "imp" else self.lookups.clicks
-            lookup.hold(record.id, Tracker.decode(record.encode()))
+            lookup.store(record.id, Tracker.decode(record.encode()))
 
     def submit(self, group: list[bytes], waiter: Waiter | None, gathered: bool = False) -> bool:
         assert gathered
@@ -287,8 +287,8 @@ async def test_a_change_is_not_answered_by_what_was_remembered() -> None:
         return site.ask(data)[0].location
 
     changes: list[Callable[[], None]] = [
-        lambda: site.lookups.clicks.announce(531),
-        site.lookups.doubt,
+        lambda: site.lookups.clicks.invalidate(531),
+        site.lookups.invalidate_all,
         # So many others have come that this one had to go.
         lambda: site.publish(*(tracker("clk", number) for number in range(1000, 1004))),
     ]

@@ -20,7 +20,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from onebyone.edge.asgi import Edge
-from onebyone.edge.configuration.cache import Lookups, Tracker
+from onebyone.edge.configuration.cache import ConfigCache, Tracker
 from onebyone.edge.fastpath import acceptor
 from onebyone.edge.fastpath.acceptor import Acceptor
 from onebyone.edge.journal.group_commit import BATCH_EVENTS, GroupCommit, Waiter
@@ -119,8 +119,8 @@ class House:
 
     def __init__(self, keep_alive: float = 75, receipt: Literal["disk", "memory"] = "disk") -> None:
         self.disk = Disk()
-        lookups = Lookups(cast(Any, None), 10, None)
-        lookups.impressions.hold(531, Tracker.decode(tracker("imp", 531).encode()))
+        lookups = ConfigCache(cast(Any, None), 10, None)
+        lookups.impressions.store(531, Tracker.decode(tracker("imp", 531).encode()))
         self.edge = Edge(Settings(receipt=receipt), lookups, cast(GroupCommit, self.disk), cast(Any, None))
         config = uvicorn.Config(
             self.edge, http=BoundedProtocol, lifespan="off", ws="none", proxy_headers=False, log_config=None

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 import redis.asyncio
@@ -18,18 +19,18 @@ import structlog
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import MemberRecord, TrackerRecord
 from onebyone.edge import metrics
-from onebyone.edge.configuration.snapshot import LastKnown
+from onebyone.edge.configuration.snapshot import ConfigSnapshot
 from onebyone.edge.journal import event_ids
 from onebyone.runtime.redis_client import Unavailable
 
-UNKNOWN_SECONDS = 1.0
+NEGATIVE_SECONDS = 1.0
 """How long an id is remembered as unknown; new trackers are announced, so this only bounds a lost announcement."""
-UNKNOWN_ENTRIES = 10_000
-PATIENCE_SECONDS = 2.0
+NEGATIVE_ENTRIES = 10_000
+MISS_TIMEOUT_SECONDS = 2.0
 """How long after the cache server went away a record that is not held is asked for again before giving up: the
 server may only be starting, and a person who clicked should land."""
-PATIENCE_STEP_SECONDS = 0.05
-RETRY_SECONDS = 0.5
+MISS_RETRY_SECONDS = 0.05
+HELD_RETRY_SECONDS = 0.5
 """After a failed look-up, how long nobody asks the cache server again for a record that is already held."""
 
 Record = TypeVar("Record")
@@ -47,10 +48,10 @@ class Entry(Generic[Record]):
 
     record: Record
     generation: int
-    """Of the `Lookup` when it was looked up; below 0: not current, and never will be again."""
+    """Of the `RecordCache` when it was looked up; below 0: not current, and never will be again."""
 
 
-class Lookup(Generic[Record]):
+class RecordCache(Generic[Record]):
     """Records of one sort by id."""
 
     def __init__(
@@ -59,20 +60,20 @@ class Lookup(Generic[Record]):
         key: Callable[[int], str],
         decode: Callable[[bytes], Record],
         limit: int,
-        last_known: LastKnown | None,
+        snapshot: ConfigSnapshot | None,
     ) -> None:
         self._client = client
-        self._last_known = last_known
+        self._snapshot = snapshot
         self._key = key
         self._decode = decode
         self._limit = limit
         self._entries: dict[int, Entry[Record]] = {}
         self._unknown: dict[int, float] = {}
-        self._flights: dict[int, asyncio.Task[Record | None]] = {}
+        self._in_flight: dict[int, asyncio.Task[Record | None]] = {}
         self._generation = 0
-        self._announcements = 0
+        self._invalidations = 0
         self._retry_at = 0.0
-        self._away_since: float | None = None
+        self._unavailable_since: float | None = None
 
     def get(self, record_id: int) -> Record | None:
         """The record if it is held and current; the hot path."""
@@ -84,7 +85,7 @@ class Lookup(Generic[Record]):
         entry = self._entries.get(record_id)
         return entry if entry is not None and entry.generation == self._generation else None
 
-    def hold(self, record_id: int, record: Record, current: bool = True) -> Entry[Record]:
+    def store(self, record_id: int, record: Record, current: bool = True) -> Entry[Record]:
         """Holds a record, instead of the oldest if there are too many."""
         replaced = self._entries.pop(record_id, None)
         if replaced is None and len(self._entries) >= self._limit:
@@ -94,7 +95,7 @@ class Lookup(Generic[Record]):
         entry = self._entries[record_id] = Entry(record, self._generation if current else -1)
         return entry
 
-    async def find(self, record_id: int) -> Record | None:
+    async def fetch(self, record_id: int) -> Record | None:
         """The record from memory or the cache server; None when there is none. Raises `ConfigurationUnavailable`."""
         record = self.get(record_id)
         if record is not None:
@@ -104,27 +105,27 @@ class Lookup(Generic[Record]):
             return None
         held = self._entries.get(record_id)
         if now < self._retry_at:
-            held = held or await self._recall(record_id)
+            held = held or await self._load_from_snapshot(record_id)
             if held is not None:
                 return held.record
-        flight = self._flights.get(record_id)
-        if flight is None:
-            flight = asyncio.create_task(self._fetch(record_id, patient=held is None))
-            self._flights[record_id] = flight
-            flight.add_done_callback(lambda _: self._flights.pop(record_id, None))
+        request = self._in_flight.get(record_id)
+        if request is None:
+            request = asyncio.create_task(self._fetch_with_retry(record_id, patient=held is None))
+            self._in_flight[record_id] = request
+            request.add_done_callback(lambda _: self._in_flight.pop(record_id, None))
         try:
             # Shielded: one client that goes away must not fail the others that wait for the same record.
-            return await asyncio.shield(flight)
+            return await asyncio.shield(request)
         except ConfigurationUnavailable:
             if held is not None:
                 return held.record
             raise
 
-    async def _recall(self, record_id: int) -> Entry[Record] | None:
+    async def _load_from_snapshot(self, record_id: int) -> Entry[Record] | None:
         """The record as an earlier process knew it: from now on held, and looked up again once the server answers."""
-        if self._last_known is None:
+        if self._snapshot is None:
             return None
-        text = await asyncio.to_thread(self._last_known.recall, self._key(record_id))
+        text = await asyncio.to_thread(self._snapshot.load, self._key(record_id))
         if text is None:
             return None
         try:
@@ -134,26 +135,26 @@ class Lookup(Generic[Record]):
             return None
         metrics.RECALLED.inc()
         # What was looked up in the meantime is newer.
-        return self._entries.get(record_id) or self.hold(record_id, record, current=False)
+        return self._entries.get(record_id) or self.store(record_id, record, current=False)
 
-    async def _fetch(self, record_id: int, patient: bool) -> Record | None:
+    async def _fetch_with_retry(self, record_id: int, patient: bool) -> Record | None:
         while True:
             try:
-                record = await self._ask(record_id)
-                self._away_since = None
+                record = await self._query(record_id)
+                self._unavailable_since = None
                 return record
             except ConfigurationUnavailable:
                 now = time.monotonic()
-                self._retry_at = now + RETRY_SECONDS
-                away_since = self._away_since = self._away_since or now
-                if patient and (recalled := await self._recall(record_id)) is not None:
+                self._retry_at = now + HELD_RETRY_SECONDS
+                unavailable_since = self._unavailable_since = self._unavailable_since or now
+                if patient and (recalled := await self._load_from_snapshot(record_id)) is not None:
                     return recalled.record
-                if not patient or now - away_since >= PATIENCE_SECONDS:
+                if not patient or now - unavailable_since >= MISS_TIMEOUT_SECONDS:
                     raise
-            await asyncio.sleep(PATIENCE_STEP_SECONDS)
+            await asyncio.sleep(MISS_RETRY_SECONDS)
 
-    async def _ask(self, record_id: int) -> Record | None:
-        announcements = self._announcements
+    async def _query(self, record_id: int) -> Record | None:
+        invalidations = self._invalidations
         try:
             pipe = self._client.pipeline(transaction=False)
             pipe.get(self._key(record_id))
@@ -166,10 +167,10 @@ class Lookup(Generic[Record]):
         if text is None:
             if (gone := self._entries.pop(record_id, None)) is not None:
                 gone.generation = -1
-            if announcements == self._announcements:
-                if len(self._unknown) >= UNKNOWN_ENTRIES:
+            if invalidations == self._invalidations:
+                if len(self._unknown) >= NEGATIVE_ENTRIES:
                     del self._unknown[next(iter(self._unknown))]
-                self._unknown[record_id] = time.monotonic() + UNKNOWN_SECONDS
+                self._unknown[record_id] = time.monotonic() + NEGATIVE_SECONDS
             return None
         try:
             record = self._decode(text)
@@ -177,23 +178,23 @@ class Lookup(Generic[Record]):
             _log.error("unreadable record in the cache", key=self._key(record_id), error=repr(error))
             raise ConfigurationUnavailable(f"unreadable record {self._key(record_id)}") from error
         # A change that was announced while the answer was on its way may be newer than the answer.
-        if self._last_known is not None:
-            self._last_known.note(self._key(record_id))
-        fresh = announcements == self._announcements
-        self.hold(record_id, record, current=fresh)
+        if self._snapshot is not None:
+            self._snapshot.remember(self._key(record_id))
+        fresh = invalidations == self._invalidations
+        self.store(record_id, record, current=fresh)
         return record
 
-    def announce(self, record_id: int) -> None:
+    def invalidate(self, record_id: int) -> None:
         """A change of this record was published."""
-        self._announcements += 1
+        self._invalidations += 1
         self._unknown.pop(record_id, None)
         entry = self._entries.get(record_id)
         if entry is not None:
             entry.generation = -1
 
-    def doubt(self) -> None:
+    def invalidate_all(self) -> None:
         """An announcement was missed: nothing held is current any more."""
-        self._announcements += 1
+        self._invalidations += 1
         self._generation += 1
         self._unknown.clear()
 
@@ -217,32 +218,30 @@ class Tracker:
         return cls(record.member_id, record.active, record.click_url, event_ids.tracker_fragment(record))
 
 
-class Lookups:
+class ConfigCache:
     """All that an edge process knows of the configuration."""
 
-    def __init__(self, client: redis.asyncio.Redis, trackers: int, last_known: LastKnown | None) -> None:
-        self.impressions = Lookup(
-            client, lambda number: keys.tracker("imp", number), Tracker.decode, trackers, last_known
-        )
-        self.clicks = Lookup(client, lambda number: keys.tracker("clk", number), Tracker.decode, trackers, last_known)
-        self.members = Lookup(client, keys.member, MemberRecord.decode, trackers, last_known)
-        self._by_prefix: dict[str, Lookup[Tracker] | Lookup[MemberRecord]] = {
+    def __init__(self, client: redis.asyncio.Redis, trackers: int, snapshot: ConfigSnapshot | None) -> None:
+        self.impressions = RecordCache(client, partial(keys.tracker, "imp"), Tracker.decode, trackers, snapshot)
+        self.clicks = RecordCache(client, partial(keys.tracker, "clk"), Tracker.decode, trackers, snapshot)
+        self.members = RecordCache(client, keys.member, MemberRecord.decode, trackers, snapshot)
+        self._by_prefix: dict[str, RecordCache[Tracker] | RecordCache[MemberRecord]] = {
             keys.tracker("imp", 0).rpartition(":")[0]: self.impressions,
             keys.tracker("clk", 0).rpartition(":")[0]: self.clicks,
             keys.member(0).rpartition(":")[0]: self.members,
         }
-        self.doubts = 0
+        self.epoch = 0
         """How often all that was held became doubtful at once."""
 
-    def announce(self, key: str) -> None:
+    def invalidate(self, key: str) -> None:
         """A change of the record under this Redis key was published."""
-        prefix, _, number = key.rpartition(":")
-        lookup = self._by_prefix.get(prefix)
-        if lookup is not None:
-            lookup.announce(int(number))
+        prefix, _, record_id = key.rpartition(":")
+        records = self._by_prefix.get(prefix)
+        if records is not None:
+            records.invalidate(int(record_id))
 
-    def doubt(self) -> None:
+    def invalidate_all(self) -> None:
         """An announcement was missed."""
-        self.doubts += 1
-        for lookup in (self.impressions, self.clicks, self.members):
-            lookup.doubt()
+        self.epoch += 1
+        for records in (self.impressions, self.clicks, self.members):
+            records.invalidate_all()

@@ -7,8 +7,8 @@ import asyncio
 import structlog
 
 from onebyone.clock import now_ms
-from onebyone.edge.configuration.cache import Lookups
-from onebyone.edge.configuration.snapshot import LastKnown
+from onebyone.edge.configuration.cache import ConfigCache
+from onebyone.edge.configuration.snapshot import ConfigSnapshot
 from onebyone.edge.configuration.watcher import Watcher
 from onebyone.runtime import redis_client
 from onebyone.settings import Settings
@@ -21,57 +21,57 @@ LOOKUP_SECONDS = 1.0
 _log = structlog.get_logger()
 
 
-class Knowledge:
+class ConfigView:
     """The records in memory, and those who keep them current."""
 
     def __init__(self, settings: Settings) -> None:
-        url, kept = settings.cache_url, settings.last_known_records
-        self._last_known = LastKnown(settings.last_known_file, url, kept) if kept else None
+        url, limit = settings.cache_url, settings.last_known_records
+        self._snapshot = ConfigSnapshot(settings.last_known_file, url, limit) if limit else None
         client = redis_client.connect(url, reply_seconds=LOOKUP_SECONDS)
-        self.lookups = Lookups(client, settings.tracker_cache, self._last_known)
-        self._watcher = Watcher(redis_client.connect(url), self.lookups)
-        self._watching: asyncio.Task[None] | None = None
-        self._settling: asyncio.Task[None] | None = None
-        self._disk_ms = 0
+        self.cache = ConfigCache(client, settings.tracker_cache, self._snapshot)
+        self._watcher = Watcher(redis_client.connect(url), self.cache)
+        self._watcher_task: asyncio.Task[None] | None = None
+        self._startup_task: asyncio.Task[None] | None = None
+        self._snapshot_ms = 0
         self.usable = asyncio.Event()
         """Set once there is a configuration to answer by."""
 
     def start(self) -> None:
         """Begins to follow what is published."""
-        self._watching = asyncio.create_task(self._watcher.run())
-        self._settling = asyncio.create_task(self._settle())
-        if self._last_known is not None:
-            self._last_known.start()
+        self._watcher_task = asyncio.create_task(self._watcher.run())
+        self._startup_task = asyncio.create_task(self._become_usable())
+        if self._snapshot is not None:
+            self._snapshot.start()
 
     async def stop(self) -> None:
         """Ends all of it in bounds, and keeps on disk what was learnt."""
         self._watcher.stop()
-        if self._settling is not None:
-            self._settling.cancel()
-        if self._last_known is not None:
-            await asyncio.to_thread(self._last_known.stop)
-        if self._watching is not None:
-            await asyncio.wait({self._watching}, timeout=redis_client.REPLY_SECONDS)
+        if self._startup_task is not None:
+            self._startup_task.cancel()
+        if self._snapshot is not None:
+            await asyncio.to_thread(self._snapshot.stop)
+        if self._watcher_task is not None:
+            await asyncio.wait({self._watcher_task}, timeout=redis_client.REPLY_SECONDS)
 
     def age_seconds(self) -> float | None:
         """Since the cache server last said that what is known is current; None when nothing is known."""
-        confirmed = self._watcher.confirmed_ms or self._disk_ms
+        confirmed = self._watcher.confirmed_ms or self._snapshot_ms
         return max(0.0, (now_ms() - confirmed) / 1000) if confirmed else None
 
     @property
     def records_on_disk(self) -> int:
-        """Trackers and members kept on disk as last known."""
-        return 0 if self._last_known is None else self._last_known.records
+        """Trackers and members limit on disk as last known."""
+        return 0 if self._snapshot is None else self._snapshot.records
 
-    async def _settle(self) -> None:
+    async def _become_usable(self) -> None:
         try:
             await asyncio.wait_for(self._watcher.complete.wait(), START_SECONDS)
         except TimeoutError:
-            state = None if self._last_known is None else await asyncio.to_thread(self._last_known.state)
+            state = None if self._snapshot is None else await asyncio.to_thread(self._snapshot.state)
             if state is None:
                 await self._watcher.complete.wait()
             else:
-                self._disk_ms = state.confirmed_ms
+                self._snapshot_ms = state.confirmed_ms
                 age = self.age_seconds()
                 _log.warning("no cache server, answering by what is on disk", head=state.head.encode(), seconds=age)
         self.usable.set()

@@ -84,7 +84,7 @@ class RequestBatcher:
         self.state = state
         self.connections = connections
         self._lookups = edge.decisions.lookups
-        self._doubts = 0
+        self._epoch = 0
         self._tags: BoundedMemo[bytes, _KnownTag] = BoundedMemo(edge.tracker_cache)
         self._senders: BoundedMemo[_Headers, _Sender] = BoundedMemo()
         self._costs: BoundedMemo[bytes, bytes] = BoundedMemo()
@@ -108,8 +108,8 @@ class RequestBatcher:
             for fd, data in zip(fds, read, strict=True):
                 self._decline(self.connections[fd], data)
             return
-        if self._doubts != self._lookups.doubts:
-            self._doubts = self._lookups.doubts
+        if self._epoch != self._lookups.epoch:
+            self._epoch = self._lookups.epoch
             self._tags.clear()
         try:
             self._decide(batch, fds, read)

@@ -15,7 +15,7 @@ import structlog
 from onebyone.contracts.events import Kind
 from onebyone.contracts.money import ANCOST_MAX_MICROS, parse_ancost
 from onebyone.edge import metrics
-from onebyone.edge.configuration.cache import Lookup, Lookups, Tracker
+from onebyone.edge.configuration.cache import ConfigCache, RecordCache, Tracker
 from onebyone.edge.tags import client, redirects, responses
 from onebyone.edge.tags.client import Visitor
 from onebyone.edge.tags.query import Tag
@@ -23,7 +23,7 @@ from onebyone.edge.tags.reasons import Reason
 from onebyone.edge.tags.responses import Answer
 
 Record = TypeVar("Record")
-Found = dict[tuple[Lookup[Any], int], Any]
+Found = dict[tuple[RecordCache[Any], int], Any]
 """Records that were waited for, by where and under which id; None: there is none."""
 Event = bytes
 """One event's line within its group (`batches.py`): the tracker's fragment (`event_ids.tracker_fragment`), then the
@@ -41,7 +41,7 @@ _log = structlog.get_logger()
 class Cold(Exception):
     """A record must be asked for before the decision can be made."""
 
-    def __init__(self, lookup: Lookup[Any], record_id: int) -> None:
+    def __init__(self, lookup: RecordCache[Any], record_id: int) -> None:
         super().__init__(record_id)
         self.lookup = lookup
         self.record_id = record_id
@@ -74,7 +74,7 @@ _NO_DESTINATION = Decision("clk", responses.NO_DESTINATION, None)
 class Decisions:
     """Makes the decisions of one process."""
 
-    def __init__(self, lookups: Lookups) -> None:
+    def __init__(self, lookups: ConfigCache) -> None:
         self.lookups = lookups
         self._any_seen: set[tuple[int, str | None]] = set()
 
@@ -126,7 +126,7 @@ class Decisions:
             facts += _oddities(ancost, macro_left, refused)
         return decision, tracker.fragment + facts
 
-    def trackers(self, kind: Kind) -> Lookup[Tracker]:
+    def trackers(self, kind: Kind) -> RecordCache[Tracker]:
         """Where the trackers of that kind are."""
         return self.lookups.impressions if kind == "imp" else self.lookups.clicks
 
@@ -156,7 +156,7 @@ class Decisions:
             _log.warning("redirect by policy any", member_id=member_id, host=host)
 
 
-def _waited(lookup: Lookup[Record], record_id: int, found: Found) -> Record | None:
+def _waited(lookup: RecordCache[Record], record_id: int, found: Found) -> Record | None:
     try:
         waited: Record | None = found[lookup, record_id]
     except KeyError:

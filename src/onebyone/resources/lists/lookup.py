@@ -26,7 +26,7 @@ TYPES = {
 OWNERS = ("advertiser_id", "publisher_id")
 
 
-class Lookup:
+class RecordCache:
     """`?type=line_item` is one type, `?advertiser_id=5` what belongs to one advertiser."""
 
     def __init__(self, context: ApiContext) -> None:
