@@ -59,11 +59,19 @@ def test_no_setting_that_is_gone() -> None:
 
 
 def metrics() -> list[MetricWrapperBase]:
-    found = []
-    for role in ("edge", "api", "counter"):
-        module = importlib.import_module(f"onebyone.{role}.metrics")
-        found += [value for value in vars(module).values() if isinstance(value, MetricWrapperBase)]
-    return found
+    """All metrics of the modules named `metrics`, wherever they are in the package."""
+    collected = []
+    for path in sorted((ROOT / "src").rglob("metrics.py")):
+        name = ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
+        module = importlib.import_module(name)
+        collected += [value for value in vars(module).values() if isinstance(value, MetricWrapperBase)]
+    return collected
+
+
+def test_metrics_are_declared_in_modules_named_metrics() -> None:
+    declared = re.compile(r"=\s*(?:Counter|Gauge|Histogram)\(\s*\"onebyone_")
+    modules = {path.name for path in (ROOT / "src").rglob("*.py") if declared.search(path.read_text())}
+    assert modules == {"metrics.py"}
 
 
 def metric_row(metric: MetricWrapperBase) -> str:

@@ -565,7 +565,7 @@ async def test_trackers_count_for_the_first_active_order(api: Harness, order: Js
 
     async def published() -> int:
         async with api.store.connect() as connection:
-            text = (await records.current(connection, [name]))[name]
+            text = (await records.load_records(connection, [name]))[name]
             last = await connection.exec_driver_sql("SELECT keys FROM outbox ORDER BY version DESC LIMIT 1")
             assert name in last.scalar_one()
         assert text is not None

@@ -50,7 +50,7 @@ def test_the_cache_server_is_flushed(experiment: Experiment, cache: ValkeyProces
                     client.flushall()
                 time.sleep(oracle.random.uniform(0.3, 1.5))
             # Edges never ask the store; the API reads it once for each time that it has to fill the cache.
-            assert oracle.product.stderr.read_text().count("configuration cache written anew") <= 1 + 3 * number
+            assert oracle.product.stderr.read_text().count("configuration cache rebuilt") <= 1 + 3 * number
 
 
 @slow

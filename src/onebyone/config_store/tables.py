@@ -25,6 +25,7 @@ from sqlalchemy import (
     false,
 )
 
+from onebyone.contracts.events import Kind
 from onebyone.runtime import sql
 
 metadata = MetaData(
@@ -169,6 +170,9 @@ def _tracker(name: str, *columns: Column[str]) -> Table:
 imptracker = _tracker("imptracker")
 clicktracker = _tracker("clicktracker", Column("click_url", String(2000)), Column("click_host", String(255)))
 Index(None, clicktracker.c.member_id, clicktracker.c.click_host)
+
+TRACKER_TABLES: dict[Kind, Table] = {"imp": imptracker, "clk": clicktracker}
+"""Kind of event -> the table of its trackers."""
 
 ROW_COUNT_BLOCK = 1000
 """Ids of one block: a million trackers are a thousand rows of counts, and no page lies more than a thousand rows into

@@ -1,9 +1,9 @@
-"""Publishes committed changes to the cache server, in the order of their versions, and repairs it.
+"""Publishes committed changes to the cache server in the order of their versions, and repairs the cache server.
 
-The cache is right when HEAD names this store and its version. Each pass compares and does one of three things:
-nothing; publish the outbox rows behind HEAD; or, when HEAD is lost, foreign or ahead of the store, write everything
-again. Records, change entries and HEAD move in one MULTI under a WATCH of HEAD, so that a slow publisher can never
-put an old record over a newer one.
+The cache is current when HEAD names this store and its version. Each pass compares the two and does one of three
+things: nothing; publish the outbox rows after HEAD; or, when HEAD is lost, of another store or ahead of this one,
+rebuild the cache from the store. Records, change entries and HEAD are written in one MULTI under a WATCH of HEAD, so
+that a slow publisher can never overwrite a newer record with an older one.
 """
 
 from __future__ import annotations
@@ -21,135 +21,141 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone.api import metrics
 from onebyone.clock import now_ms
 from onebyone.config_store import tables
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import Head
-from onebyone.publishing import records
+from onebyone.publishing import metrics, records
 from onebyone.runtime import sql
 from onebyone.runtime.outage import Outage
 from onebyone.runtime.redis_client import Unavailable
 
 POLL_SECONDS = 0.25
-"""How soon a change of another API process, or a loss in the cache, is seen."""
-ROWS_A_PASS = 50
+"""How often to look for changes of other API processes and for losses of the cache: well within the second in which
+an edge promises to answer by a change."""
+OUTBOX_ROWS_PER_PASS = 50
+"""A row holds up to 1000 keys: 50 rows bound a transaction to some 20 MB of records."""
 FINISH_SECONDS = 2.0
-LOCK_MS = 30_000
-OUTBOX_KEPT_MS = 24 * 3_600_000
+"""How long a stopping process tries to publish what is committed; another process, or the next start, does the rest."""
+REBUILD_LOCK_MS = 30_000
+"""Each chunk renews the lock, so it expires only when its holder has died or hangs; then another process takes over."""
+OUTBOX_RETENTION_MS = 24 * 3_600_000
+"""A HEAD older than a day (a restored cache server, say) costs a rebuild instead of a longer outbox for everybody."""
 PRUNE_SECONDS = 3600
+"""How often to delete old outbox rows; an hour of them is little beside the day that is kept."""
 
 _log = structlog.get_logger()
 
 
 class ConfigPublisher:
-    """The one writer of the cache in this process; several processes may publish side by side."""
+    """Publishes from one process; any number of processes may publish at the same time."""
 
     def __init__(self, store: AsyncEngine, cache: redis.asyncio.Redis) -> None:
         self._store = store
         self._cache = cache
         self._woken = asyncio.Event()
-        self._pruned = float("-inf")
+        self._pruned_at = float("-inf")
         expected = (*Unavailable, SQLAlchemyError)
         self._outage = Outage("configuration is not published", "configuration is published again", expected=expected)
         self._stopping = False
         self.published = asyncio.Event()
-        """Set once the cache held all that the store had; losing the server later is no reason to refuse callers."""
+        """Set when the cache has first held all that the store had. It stays set when the cache server is lost later,
+        because that is no reason to refuse callers of the API."""
 
     def wake(self) -> None:
-        """Says that a change was committed and should be published now."""
+        """Start the next pass immediately, because a change was committed."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Publishes until `finish`; an unreachable cache or store is tried again."""
+        """Publish until `finish`; retry while the cache server or the store is unreachable."""
         while not self._stopping:
             self._woken.clear()
             try:
-                again = await self.pass_once()
+                more = await self.run_pass()
             except Exception as error:
-                # Whatever it was: an API that stopped publishing would go on saying OK to changes that nobody sees.
+                # Any error: an API that stopped publishing would go on confirming changes that no edge ever sees.
                 metrics.PUBLISH_FAILURES.inc()
                 self._outage.failed(error)
-                again = False
+                more = False
             else:
                 self._outage.over()
-            if not again and not self._stopping:
+            if not more and not self._stopping:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(POLL_SECONDS):
                         await self._woken.wait()
 
     async def finish(self, running: asyncio.Task[None]) -> None:
-        """Publishes what is committed and ends `run`; gives up on a server that does not answer."""
+        """Publish what is committed and end `run`; give up after `FINISH_SECONDS` without an answer."""
         with suppress(TimeoutError, *Unavailable, SQLAlchemyError):
             async with asyncio.timeout(FINISH_SECONDS):
-                while await self.pass_once():
+                while await self.run_pass():
                     pass
         self._stopping = True
         self.wake()
         await asyncio.wait({running}, timeout=FINISH_SECONDS)
         running.cancel()
 
-    async def pass_once(self) -> bool:
-        """One comparison and what follows from it; True when there may be more to do at once."""
+    async def run_pass(self) -> bool:
+        """Compare HEAD with the store and act on the difference; return whether another pass should follow now."""
         async with self._cache.pipeline() as transaction:
             await transaction.watch(keys.HEAD)
-            found = await transaction.get(keys.HEAD)
-            head = None if found is None else _decode(found)
-            target, rows = await self._behind(head)
-            if head is not None and head == target:
-                self._arrived(target)
-                await self._prune()
+            value = await transaction.get(keys.HEAD)
+            head = None if value is None else _decode_head(value)
+            store_head, rows = await self._outbox_rows_after(head)
+            if head is not None and head == store_head:
+                self._note_published(store_head)
+                await self._prune_outbox()
                 return False
             if head is not None and rows:
-                return await self._publish(transaction, target, rows)
-        return await self._rebuild()
+                return await self._publish_rows(transaction, store_head, rows)
+        return await self._rebuild_cache()
 
-    async def _behind(self, head: Head | None) -> tuple[Head, list[tuple[int, str]]]:
-        """The store's own head, and the outbox rows that follow `head` without a gap; none: write everything."""
+    async def _outbox_rows_after(self, head: Head | None) -> tuple[Head, list[tuple[int, str]]]:
+        """Return the store's head and the (version, keys) that follow `head` without a gap; without any: rebuild."""
         state, outbox = tables.store_state, tables.outbox
         async with sql.reading(self._store) as connection:
             store_id, version = (await connection.execute(select(state.c.store_id, state.c.version))).one()
-            target = Head(store_id, version)
+            store_head = Head(store_id, version)
             if head is None or head.store_id != store_id or head.version >= version:
-                return target, []
-            found = select(outbox.c.version, outbox.c["keys"]).where(outbox.c.version > head.version)
-            rows = (await connection.execute(found.order_by(outbox.c.version).limit(ROWS_A_PASS))).all()
+                return store_head, []
+            query = select(outbox.c.version, outbox.c["keys"]).where(outbox.c.version > head.version)
+            query = query.order_by(outbox.c.version).limit(OUTBOX_ROWS_PER_PASS)
+            rows = (await connection.execute(query)).all()
         numbered = enumerate(rows, start=head.version + 1)
-        return target, [
-            (row.version, row[1]) for _, row in takewhile(lambda pair: pair[1].version == pair[0], numbered)
-        ]
+        gapless = takewhile(lambda pair: pair[1].version == pair[0], numbered)
+        return store_head, [(row.version, row[1]) for _, row in gapless]
 
-    async def _publish(
-        self, transaction: redis.asyncio.client.Pipeline, target: Head, rows: list[tuple[int, str]]
+    async def _publish_rows(
+        self, transaction: redis.asyncio.client.Pipeline, store_head: Head, rows: list[tuple[int, str]]
     ) -> bool:
-        names = {name for _, text in rows for name in text.split()}
+        changed_keys = {key for _, row_keys in rows for key in row_keys.split()}
         async with sql.reading(self._store) as connection:
-            current = await records.current(connection, names)
+            changed = await records.load_records(connection, changed_keys)
         transaction.multi()  # type: ignore[no-untyped-call]
-        for name, record in current.items():
+        for key, record in changed.items():
             if record is None:
-                transaction.delete(name)
+                transaction.delete(key)
             else:
-                transaction.set(name, record)
-        for version, text in rows:
-            entry = {"v": version, "keys": text}
+                transaction.set(key, record)
+        for version, row_keys in rows:
+            entry = {"v": version, "keys": row_keys}
             transaction.xadd(keys.CHANGES, entry, maxlen=keys.CHANGES_LENGTH, approximate=True)  # type: ignore[arg-type]
-        head = Head(target.store_id, rows[-1][0])
+        head = Head(store_head.store_id, rows[-1][0])
         transaction.set(keys.HEAD, head.encode())
         try:
             await transaction.execute()
         except WatchError:
             return True
-        metrics.PUBLISHED_RECORDS.inc(len(current))
-        if head.version < target.version:
+        metrics.PUBLISHED_RECORDS.inc(len(changed))
+        if head.version < store_head.version:
             return True
-        self._arrived(head)
+        self._note_published(head)
         return False
 
-    async def _rebuild(self) -> bool:
-        """Writes every record again; one process at a time, the others wait for its HEAD."""
+    async def _rebuild_cache(self) -> bool:
+        """Write every record anew. One process does so at a time; the others wait for its HEAD."""
         token = secrets.token_hex(8).encode()
-        if not await self._cache.set(keys.REBUILD_LOCK, token, nx=True, px=LOCK_MS):
+        if not await self._cache.set(keys.REBUILD_LOCK, token, nx=True, px=REBUILD_LOCK_MS):
             return False
         started = time.monotonic()
         try:
@@ -158,10 +164,10 @@ class ConfigPublisher:
                 state = tables.store_state
                 store_id, version = (await connection.execute(select(state.c.store_id, state.c.version))).one()
                 head = Head(store_id, version)
-                await self._clear()
-                async for chunk in records.everything(connection):
-                    await self._cache.mset({name: record for name, record in chunk.items() if record is not None})
-                    await self._cache.pexpire(keys.REBUILD_LOCK, LOCK_MS)
+                await self._delete_all_records()
+                async for chunk in records.iterate_all_records(connection):
+                    await self._cache.mset({key: record for key, record in chunk.items() if record is not None})
+                    await self._cache.pexpire(keys.REBUILD_LOCK, REBUILD_LOCK_MS)
             async with self._cache.pipeline() as transaction:
                 await transaction.watch(keys.REBUILD_LOCK)
                 if await transaction.get(keys.REBUILD_LOCK) != token:
@@ -173,36 +179,36 @@ class ConfigPublisher:
         except WatchError:
             return True
         metrics.REBUILDS.inc()
-        _log.info("configuration cache written anew", version=version, seconds=round(time.monotonic() - started, 3))
+        _log.info("configuration cache rebuilt", version=version, seconds=round(time.monotonic() - started, 3))
         return True
 
-    async def _clear(self) -> None:
-        """Removes the records of another store or time."""
+    async def _delete_all_records(self) -> None:
+        """Delete all records: they may be another store's, or of rows that no longer exist."""
         for prefix in (keys.TRACKER_PREFIX, keys.MEMBER_PREFIX):
-            found: list[bytes] = []
-            async for name in self._cache.scan_iter(match=f"{prefix}*", count=1000):
-                found.append(name)
-                if len(found) == records.CHUNK:
-                    await self._cache.delete(*found)
-                    found.clear()
-            if found:
-                await self._cache.delete(*found)
+            chunk: list[bytes] = []
+            async for key in self._cache.scan_iter(match=f"{prefix}*", count=1000):
+                chunk.append(key)
+                if len(chunk) == records.RECORDS_PER_CHUNK:
+                    await self._cache.delete(*chunk)
+                    chunk.clear()
+            if chunk:
+                await self._cache.delete(*chunk)
 
-    def _arrived(self, head: Head) -> None:
+    def _note_published(self, head: Head) -> None:
         metrics.PUBLISHED_VERSION.set(head.version)
         self.published.set()
 
-    async def _prune(self) -> None:
-        if time.monotonic() - self._pruned < PRUNE_SECONDS:
+    async def _prune_outbox(self) -> None:
+        if time.monotonic() - self._pruned_at < PRUNE_SECONDS:
             return
-        self._pruned = time.monotonic()
+        self._pruned_at = time.monotonic()
         async with sql.writing(self._store) as connection:
-            old = tables.outbox.c.created_ms < now_ms() - OUTBOX_KEPT_MS
+            old = tables.outbox.c.created_ms < now_ms() - OUTBOX_RETENTION_MS
             await connection.execute(delete(tables.outbox).where(old))
 
 
-def _decode(text: bytes | str) -> Head | None:
+def _decode_head(value: bytes | str) -> Head | None:
     try:
-        return Head.decode(text if isinstance(text, bytes) else text.encode())
+        return Head.decode(value if isinstance(value, bytes) else value.encode())
     except ValueError:
         return None

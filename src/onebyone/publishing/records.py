@@ -1,11 +1,11 @@
-"""Builds the records that the edge answers by from the rows of the configuration store."""
+"""Builds the records that the edge answers from, out of rows of the configuration store."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, select
+from sqlalchemy import ColumnElement, Select, Table, and_, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.config_store import tables
@@ -14,52 +14,83 @@ from onebyone.contracts.configuration import MemberRecord, TrackerRecord
 from onebyone.contracts.events import Kind, Terms
 from onebyone.resources import urls
 
-Records = dict[str, bytes | None]
-"""Redis key -> encoded record; None is a record that must go."""
+EncodedRecords = dict[str, bytes | None]
+"""Redis key -> encoded record; None: the row no longer exists, so the record must be deleted."""
 
-CHUNK = 500
-_TRACKERS: dict[Kind, Any] = {"imp": tables.imptracker, "clk": tables.clicktracker}
+RECORDS_PER_CHUNK = 500
+"""Records of one SQL statement and one Redis command: each id is an SQL parameter, of which SQLite may allow only 999,
+and some 200 kB of records keep the cache server busy for no more than a few milliseconds."""
 
 
-async def current(connection: AsyncConnection, names: Iterable[str]) -> Records:
-    """The records of these Redis keys as the store has them now."""
-    found: Records = dict.fromkeys(names)
-    trackers: dict[Kind, list[int]] = {"imp": [], "clk": []}
-    members = []
-    for name in found:
-        prefix, _, number = name.rpartition(":")
-        if name.startswith(keys.MEMBER_PREFIX):
-            members.append(int(number))
+async def load_records(connection: AsyncConnection, redis_keys: Iterable[str]) -> EncodedRecords:
+    """Return the records of these Redis keys as the store has them now."""
+    records: EncodedRecords = dict.fromkeys(redis_keys)
+    tracker_ids: dict[Kind, list[int]] = {"imp": [], "clk": []}
+    member_ids = []
+    for key in records:
+        prefix, _, row_id = key.rpartition(":")
+        if key.startswith(keys.MEMBER_PREFIX):
+            member_ids.append(int(row_id))
         else:
-            trackers["imp" if prefix.endswith("imp") else "clk"].append(int(number))
-    for kind, ids in trackers.items():
-        for start in range(0, len(ids), CHUNK):
-            found |= await _trackers(connection, kind, _TRACKERS[kind].c.id.in_(ids[start : start + CHUNK]))
-    for start in range(0, len(members), CHUNK):
-        found |= await _members(connection, tables.member.c.id.in_(members[start : start + CHUNK]))
-    return found
+            tracker_ids["imp" if prefix.endswith("imp") else "clk"].append(int(row_id))
+    for kind, ids in tracker_ids.items():
+        table = tables.TRACKER_TABLES[kind]
+        for start in range(0, len(ids), RECORDS_PER_CHUNK):
+            chunk = ids[start : start + RECORDS_PER_CHUNK]
+            records |= await _load_tracker_records(connection, kind, table.c.id.in_(chunk))
+    for start in range(0, len(member_ids), RECORDS_PER_CHUNK):
+        chunk = member_ids[start : start + RECORDS_PER_CHUNK]
+        records |= await _load_member_records(connection, tables.member.c.id.in_(chunk))
+    return records
 
 
-async def everything(connection: AsyncConnection) -> AsyncIterator[Records]:
-    """All records of the store, a chunk at a time."""
-    last: int | None = 0
-    while last is not None:
-        last = await _next(connection, tables.member, last)
-        if last is not None:
-            yield await _members(connection, tables.member.c.id == last)
-    for kind, table in _TRACKERS.items():
-        last = 0
-        while chunk := await _trackers(connection, kind, table.c.id > last, CHUNK):
+async def iterate_all_records(connection: AsyncConnection) -> AsyncIterator[EncodedRecords]:
+    """Yield all records of the store, a chunk at a time."""
+    member_id: int | None = 0
+    while member_id is not None:
+        member_id = await _next_member_id(connection, member_id)
+        if member_id is not None:
+            yield await _load_member_records(connection, tables.member.c.id == member_id)
+    for kind, table in tables.TRACKER_TABLES.items():
+        last_id = 0
+        while chunk := await _load_tracker_records(connection, kind, table.c.id > last_id, RECORDS_PER_CHUNK):
             yield chunk
-            last = max(int(name.rpartition(":")[2]) for name in chunk)
+            last_id = max(int(key.rpartition(":")[2]) for key in chunk)
 
 
-async def _next(connection: AsyncConnection, table: Any, after: int) -> int | None:
-    found = await connection.scalar(select(func.min(table.c.id)).where(table.c.id > after))
-    return None if found is None else int(found)
+async def _next_member_id(connection: AsyncConnection, after_id: int) -> int | None:
+    table = tables.member
+    member_id = await connection.scalar(select(func.min(table.c.id)).where(table.c.id > after_id))
+    return None if member_id is None else int(member_id)
 
 
-def _select(table: Any, where: ColumnElement[bool], limit: int | None) -> Select[Any]:
+async def _load_tracker_records(
+    connection: AsyncConnection, kind: Kind, where: ColumnElement[bool], limit: int | None = None
+) -> EncodedRecords:
+    query = _tracker_query(tables.TRACKER_TABLES[kind], where, limit)
+    records: EncodedRecords = {}
+    for row in (await connection.execute(query)).mappings():
+        record = TrackerRecord(
+            id=row["id"],
+            kind=kind,
+            active=row["state"] == "active",
+            member_id=row["member_id"],
+            advertiser_id=row["advertiser_id"],
+            line_item_id=row["line_item_id"],
+            insertion_order_id=row["order_id"],
+            publisher_id=row["publisher_id"],
+            site_id=row["site_id"],
+            tag_id=row["placement_id"] or 0,
+            payment_rule_id=row["rule_id"],
+            click_url=None if row["target"] is None else urls.location(row["target"]),
+            terms=event_terms(row["line_item_doc"], row["rule_doc"]),
+        )
+        records[keys.tracker(kind, row["id"])] = record.encode()
+    return records
+
+
+def _tracker_query(table: Table, where: ColumnElement[bool], limit: int | None) -> Select[Any]:
+    """Select trackers by id, joined with the objects that their events refer to and are priced by."""
     line_item, publisher, placement, rule = (
         tables.line_item,
         tables.publisher,
@@ -82,7 +113,7 @@ def _select(table: Any, where: ColumnElement[bool], limit: int | None) -> Select
             func.coalesce(rule.c.id, 0).label("rule_id"),
             rule.c.doc.label("rule_doc"),
             line_item.c.doc.label("line_item_doc"),
-            func.coalesce(_order(table), 0).label("order_id"),
+            func.coalesce(_first_active_order(table), 0).label("order_id"),
         )
         .select_from(source)
         .where(where)
@@ -91,8 +122,8 @@ def _select(table: Any, where: ColumnElement[bool], limit: int | None) -> Select
     )
 
 
-def _order(table: Any) -> Any:
-    """The first active insertion order of the tracker's line item."""
+def _first_active_order(table: Table) -> Any:
+    """Select the id of the first active insertion order of the tracker's line item."""
     link, order = tables.line_item_insertion_order, tables.insertion_order
     return (
         select(order.c.id)
@@ -104,48 +135,23 @@ def _order(table: Any) -> Any:
     )
 
 
-async def _trackers(
-    connection: AsyncConnection, kind: Kind, where: ColumnElement[bool], limit: int | None = None
-) -> Records:
-    rows = (await connection.execute(_select(_TRACKERS[kind], where, limit))).mappings()
-    found: Records = {}
-    for row in rows:
-        record = TrackerRecord(
-            id=row["id"],
-            kind=kind,
-            active=row["state"] == "active",
-            member_id=row["member_id"],
-            advertiser_id=row["advertiser_id"],
-            line_item_id=row["line_item_id"],
-            insertion_order_id=row["order_id"],
-            publisher_id=row["publisher_id"],
-            site_id=row["site_id"],
-            tag_id=row["placement_id"] or 0,
-            payment_rule_id=row["rule_id"],
-            click_url=None if row["target"] is None else urls.location(row["target"]),
-            terms=terms(row["line_item_doc"], row["rule_doc"]),
-        )
-        found[keys.tracker(kind, row["id"])] = record.encode()
-    return found
-
-
-def terms(line_item: dict[str, Any], rule: dict[str, Any] | None) -> Terms:
-    """What an event earns and costs under this line item and payment rule (their documents)."""
-    found = Terms()
+def event_terms(line_item: dict[str, Any], payment_rule: dict[str, Any] | None) -> Terms:
+    """Return what an event earns and costs, from the documents of its line item and payment rule."""
+    terms = Terms()
     revenue_type, revenue = line_item.get("revenue_type", "cpm"), line_item.get("revenue_value", 0)
     if revenue_type != "none" and revenue:
-        found["pricing_type"] = revenue_type
-        found["revenue_value"] = revenue
-    if rule is not None and rule.get("pricing_type", "revshare") == "cpm":
-        found["cost_cpm"] = rule.get("cost_cpm") or 0
-    elif rule is not None and rule.get("revshare"):
-        found["revshare"] = rule["revshare"]
-    return found
+        terms["pricing_type"] = revenue_type
+        terms["revenue_value"] = revenue
+    if payment_rule is not None and payment_rule.get("pricing_type", "revshare") == "cpm":
+        terms["cost_cpm"] = payment_rule.get("cost_cpm") or 0
+    elif payment_rule is not None and payment_rule.get("revshare"):
+        terms["revshare"] = payment_rule["revshare"]
+    return terms
 
 
-async def _members(connection: AsyncConnection, where: ColumnElement[bool]) -> Records:
+async def _load_member_records(connection: AsyncConnection, where: ColumnElement[bool]) -> EncodedRecords:
     clicks = tables.clicktracker.c
-    found: Records = {}
+    records: EncodedRecords = {}
     rows: Sequence[Any] = (await connection.execute(select(tables.member).where(where))).mappings().all()
     for row in rows:
         hosts = select(clicks.click_host).where(clicks.member_id == row["id"], clicks.click_host.is_not(None))
@@ -155,5 +161,5 @@ async def _members(connection: AsyncConnection, where: ColumnElement[bool]) -> R
             redirect_domains=tuple(row["doc"].get("redirect_domains", ())),
             click_hosts=tuple(await connection.scalars(hosts.distinct().order_by(clicks.click_host))),
         )
-        found[keys.member(row["id"])] = record.encode()
-    return found
+        records[keys.member(row["id"])] = record.encode()
+    return records

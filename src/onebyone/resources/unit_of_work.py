@@ -27,7 +27,6 @@ KEYS_A_VERSION = 1000
 
 _TURN = select(tables.store_state.c.version).with_for_update()
 """What a writer waits for on PostgreSQL; SQLite has one writer at a time anyhow."""
-_TRACKERS: dict[Kind, Table] = {"imp": tables.imptracker, "clk": tables.clicktracker}
 
 
 def timestamp(ms: int) -> str:
@@ -92,7 +91,7 @@ class Work:
 
     async def trackers_changed(self, column: str, values: Select[Any] | int) -> None:
         """The records of all trackers whose `column` is one of `values` must be published again."""
-        for kind, table in _TRACKERS.items():
+        for kind, table in tables.TRACKER_TABLES.items():
             found = select(table.c.id).where(
                 table.c.member_id == self.member_id,
                 table.c[column].in_([values] if isinstance(values, int) else values),
@@ -102,7 +101,7 @@ class Work:
 
     async def tracked(self, condition: str, ids: Any) -> bool:
         """Whether a tracker's column `condition` holds one of `ids` (a list or a subquery)."""
-        return any([await self.has(table, table.c[condition].in_(ids)) for table in _TRACKERS.values()])
+        return any([await self.has(table, table.c[condition].in_(ids)) for table in tables.TRACKER_TABLES.values()])
 
     async def has(self, table: Table, *where: ColumnElement[bool]) -> bool:
         """Whether the member has such a row."""
