@@ -22,7 +22,7 @@ from onebyone.resources.fields import (
     Timestamp,
     listed,
 )
-from onebyone.resources.unit_of_work import Work
+from onebyone.resources.unit_of_work import UnitOfWork
 
 TABLE = tables.entity(
     "deal",
@@ -63,6 +63,6 @@ class Deal(Entity):
     partial = frozenset({"floor", "sizes"})
     output = ("id", "member_id", "advertiser_id", *_DealBody.model_fields, "last_modified")
 
-    async def check(self, work: Work, values: Values, stored: Values | None, owners: Values) -> None:
+    async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
         if values["kind"] == "open" and values["publisher"] is not None:
             work.bad("publisher", "an open deal is of no publisher")

@@ -112,7 +112,7 @@ def model_of(service: str, path: str) -> tuple[type[BaseModel], str]:
     model: type[BaseModel] = FIVE[service].body
     *way, last = path.split(".")
     for step in way:
-        inner = field_shapes.of_field(model.model_fields[step]).model
+        inner = field_shapes.field_shape(model.model_fields[step]).model
         assert inner is not None
         model = inner
     return model, last
@@ -263,7 +263,7 @@ async def test_plain_fields_are_kept(api: Harness, service: str) -> None:
         row_id = world[service]
     tried = 0
     for name, field in FIVE[service].body.model_fields.items():
-        shape = field_shapes.of_field(field)
+        shape = field_shapes.field_shape(field)
         if (
             shape.word not in field_shapes.SCALARS
             or name in DECIDED_BY_OTHERS.get(service, ())

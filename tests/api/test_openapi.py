@@ -75,7 +75,7 @@ def test_an_object_has_every_key_and_every_filter(entity: Entity) -> None:
         assert schema.get("readOnly", False) == (name not in entity.body.model_fields)
     parameters = described()["paths"][f"/{entity.service}"]["get"]["parameters"]
     (filtered,) = (item["schema"]["properties"] for item in parameters if item.get("name") == "filter")
-    assert {f"not_{name}" for name in filters.of_entity(entity)} <= filtered.keys()
+    assert {f"not_{name}" for name in filters.entity_filters(entity)} <= filtered.keys()
 
 
 def schemas(part: Any) -> list[Json]:

@@ -192,7 +192,7 @@ async def test_a_fault_of_the_server_shows_nothing_of_it(api: Harness, monkeypat
     async def fail(*_: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("onebyone.resources.reader.listed", fail)
+    monkeypatch.setattr("onebyone.resources.reader.read_page", fail)
     answer = await api.send("GET", "/imptracker")
     response = response_of(answer)
     assert (answer.status_code, response["error_id"], response["error_code"]) == (500, "SYSTEM", "UNKNOWN")

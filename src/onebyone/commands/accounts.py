@@ -24,7 +24,7 @@ def _ask(name: str, *arguments: object, **options: object) -> Any:
 
     try:
         return asyncio.run(getattr(administration, name)(Settings(), *arguments, **options))
-    except administration.Refused as error:
+    except administration.AdministrationError as error:
         text = str(error)
     except ValidationError as error:
         text = "; ".join(f"ONEBYONE_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors())

@@ -82,7 +82,7 @@ async def _load_tracker_records(
             site_id=row["site_id"],
             tag_id=row["placement_id"] or 0,
             payment_rule_id=row["rule_id"],
-            click_url=None if row["target"] is None else urls.location(row["target"]),
+            click_url=None if row["target"] is None else urls.redirect_location(row["target"]),
             terms=event_terms(row["line_item_doc"], row["rule_doc"]),
         )
         records[keys.tracker(kind, row["id"])] = record.encode()

@@ -29,7 +29,7 @@ OWNERS: dict[str, Table] = {
 """Query parameter -> the kind of owner that it names."""
 
 
-async def by_id(
+async def resolve_owner_codes(
     connection: AsyncConnection, member_id: int, query: Mapping[str, str], *, strict: bool
 ) -> dict[str, str]:
     """The query string with the ids of the owners that it names by code.
@@ -49,7 +49,9 @@ async def by_id(
     return found
 
 
-async def one(connection: AsyncConnection, entity: Entity, member_id: int, query: Mapping[str, str]) -> list[int]:
+async def resolve_code(
+    connection: AsyncConnection, entity: Entity, member_id: int, query: Mapping[str, str]
+) -> list[int]:
     """The id behind `code=` for a write. Raises `ApiError` when no object or more than one has the code."""
     ids = await _ids(connection, entity.table, member_id, query["code"], query)
     if not ids:

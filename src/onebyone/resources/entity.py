@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.reports.delivery_stats import DeliveryStats
 from onebyone.resources.fields import MICROS, Body
-from onebyone.resources.unit_of_work import Work
+from onebyone.resources.unit_of_work import UnitOfWork
 
 Values = dict[str, Any]
 
@@ -71,7 +71,7 @@ class Entity:
     """Fields that PUT must leave as they are."""
     partial: ClassVar[frozenset[str]] = frozenset()
     """Objects inside the object, alone or in an array, that PUT changes field by field."""
-    hinges: ClassVar[frozenset[str]] = frozenset()
+    discriminators: ClassVar[frozenset[str]] = frozenset()
     """Fields that decide which rules the others are under: while one of them is wrong, rules say nothing."""
     derived: ClassVar[Mapping[str, str]] = {}
     """Type words of the fields that `related` gives or that only the server writes (`shapes.py`)."""
@@ -81,9 +81,9 @@ class Entity:
     """Fields of the report store that a read can filter by range (`counted_conditions`)."""
     parameters: ClassVar[Mapping[str, str]] = {}
     """Flags in the query string of this service alone, by name: the method that looks at them."""
-    title: ClassVar[str] = "name"
+    search_column: ClassVar[str] = "name"
     """Column that `search` looks through beside the id."""
-    scope: ClassVar[str] = "member_id"
+    tenant_column: ClassVar[str] = "member_id"
 
     @property
     def plural(self) -> str:
@@ -117,28 +117,28 @@ class Entity:
         """Further columns that follow from the fields."""
         return {}
 
-    async def parents(self, work: Work, query: Mapping[str, str]) -> Values:
+    async def parents(self, work: UnitOfWork, query: Mapping[str, str]) -> Values:
         """Columns of the owner that the query string of a POST names; adds a fault when there is none."""
         return {} if self.parent is None else await work.owner(self.parent.target, query)
 
-    async def allow_create(self, work: Work) -> None:
+    async def allow_create(self, work: UnitOfWork) -> None:
         """Raises `ApiError` when the member may not create this at all."""
 
-    async def check(self, work: Work, values: Values, stored: Values | None, owners: Values) -> None:
+    async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
         """Adds faults of rules between fields; `values` are valid one by one. `stored` is the row before a PUT,
         `owners` the columns of its owner."""
 
-    async def load(self, work: Work, stored: Values) -> Values:
+    async def load(self, work: UnitOfWork, stored: Values) -> Values:
         """Fields of the body that other tables hold, for a partial change."""
         return {}
 
-    async def created(self, work: Work, row: Values, query: Mapping[str, str]) -> None:
+    async def created(self, work: UnitOfWork, row: Values, query: Mapping[str, str]) -> None:
         """Follows an insert."""
 
-    async def modified(self, work: Work, before: Values, after: Values) -> None:
+    async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
         """Follows an update."""
 
-    async def delete(self, work: Work, ids: Sequence[int]) -> None:
+    async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
         """Deletes rows of the caller's member, and first what depends on them."""
         await work.delete(self.table, self.table.c.id.in_(ids))
 

@@ -32,7 +32,7 @@ class Shape:
     nullable: bool = False
 
 
-def of_field(field: FieldInfo) -> Shape:
+def field_shape(field: FieldInfo) -> Shape:
     """The shape of a declared field."""
     return _shape(field.annotation, tuple(field.metadata))
 
@@ -61,7 +61,7 @@ def _shape(annotation: Any, metadata: tuple[Any, ...]) -> Shape:
     return Shape(_WORDS[annotation])
 
 
-def of_column(column: ColumnElement[Any]) -> Shape:
+def column_shape(column: ColumnElement[Any]) -> Shape:
     """The shape of what a table column holds."""
     if isinstance(column.type, (BigInteger, Integer)):
         return Shape("int")
@@ -71,7 +71,7 @@ def of_column(column: ColumnElement[Any]) -> Shape:
 
 
 @cache
-def of_entity(entity: Entity) -> dict[str, Shape]:
+def entity_shapes(entity: Entity) -> dict[str, Shape]:
     """Every key of an object in output order, with its shape."""
     links = {link.field for link in entity.links if link.nested}
     found = {}
@@ -79,11 +79,11 @@ def of_entity(entity: Entity) -> dict[str, Shape]:
         if name in links:
             found[name] = Shape("object")
         elif name in entity.body.model_fields:
-            found[name] = of_field(entity.body.model_fields[name])
+            found[name] = field_shape(entity.body.model_fields[name])
         elif name in entity.derived:
             found[name] = Shape(entity.derived[name])
         elif name in entity.table.c:
-            found[name] = of_column(entity.table.c[name])
+            found[name] = column_shape(entity.table.c[name])
         else:
             found[name] = Shape("string")
     return found

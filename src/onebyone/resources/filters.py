@@ -91,13 +91,13 @@ _ARTICLES = {
 
 
 @cache
-def of_entity(entity: Entity) -> dict[str, Filter]:
+def entity_filters(entity: Entity) -> dict[str, Filter]:
     """The filters of an entity by field."""
     columns = entity.table.c
     found = {}
     for link in entity.links:
         found[link.column] = Filter(link.column, columns[link.column], "int")
-    for name, shape in field_shapes.of_entity(entity).items():
+    for name, shape in field_shapes.entity_shapes(entity).items():
         if name in found or shape.word not in field_shapes.SCALARS:
             continue
         if name == "code" and "code_key" in columns:
@@ -129,7 +129,7 @@ def _in_document(entity: Entity, name: str, shape: field_shapes.Shape) -> Column
 
 def conditions(entity: Entity, member_id: int, query: Mapping[str, str]) -> list[ColumnElement[bool]]:
     """What the query string asks for, all of it together; a parameter that means nothing is named in the warnings."""
-    known = of_entity(entity)
+    known = entity_filters(entity)
     found = []
     for parameter, text in query.items():
         condition = _condition(entity, member_id, known, parameter, text)
@@ -149,8 +149,8 @@ def _condition(
 ) -> ColumnElement[bool] | None:
     table = entity.table
     if parameter == "search":
-        either = or_(_like(cast(table.c.id, String), text), _like(table.c[entity.title], text))
-        return _with_pieces(table, entity.title, member_id, text, either)
+        either = or_(_like(cast(table.c.id, String), text), _like(table.c[entity.search_column], text))
+        return _with_pieces(table, entity.search_column, member_id, text, either)
     if parameter in known:
         return _one_of(known[parameter].column, _values(known[parameter], parameter, text))
     for prefix in PREFIXES:
@@ -217,13 +217,13 @@ class Order:
         return self.column.desc() if self.descending else self.column.asc()
 
 
-def order(entity: Entity, query: Mapping[str, str]) -> list[Order]:
+def parse_sort(entity: Entity, query: Mapping[str, str]) -> list[Order]:
     """`sort=name.asc,id.desc`. Raises `ApiError`.
 
     The id comes last of all, so that pages never overlap, and in the direction before it, so that an index has both.
     """
     found: dict[str, Order] = {}
-    known = of_entity(entity)
+    known = entity_filters(entity)
     for part in filter(None, (piece.strip() for piece in query.get("sort", "").split(","))):
         name, _, direction = part.partition(".")
         if name not in known or direction.lower() not in ("", "asc", "desc"):

@@ -46,7 +46,7 @@ class Labelled(Body):
     value: Text100
 
 
-def allowed(object_type: str) -> Callable[[int], int]:
+def label_id_validator(object_type: str) -> Callable[[int], int]:
     """A validator of label ids for one type of object."""
     known = {label.id: label.name for label in LABELS if label.object_type == object_type}
     text = ", ".join(f"{number} ({name})" for number, name in known.items())
@@ -59,6 +59,6 @@ def allowed(object_type: str) -> Callable[[int], int]:
     return check
 
 
-def named(labels: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
+def with_label_names(labels: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
     """Stored labels with their read-only names."""
     return labels and [{**label, "name": _BY_ID[label["id"]].name} for label in labels]

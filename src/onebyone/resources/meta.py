@@ -10,11 +10,11 @@ from onebyone.resources import field_shapes, filters
 from onebyone.resources.entity import Entity
 
 
-def describe(entity: Entity) -> list[dict[str, Any]]:
+def describe_fields(entity: Entity) -> list[dict[str, Any]]:
     """One entry a field; `search` is a field that only filters."""
-    known = filters.of_entity(entity)
+    known = filters.entity_filters(entity)
     found = []
-    for name, shape in field_shapes.of_entity(entity).items():
+    for name, shape in field_shapes.entity_shapes(entity).items():
         entry = _entry(name, shape, name in known)
         if name in entity.ranged:
             entry["filter_by"] = True
@@ -32,4 +32,4 @@ def _entry(name: str, shape: field_shapes.Shape, filtered: bool) -> dict[str, An
 
 
 def _nested(model: type[BaseModel]) -> list[dict[str, Any]]:
-    return [_entry(name, field_shapes.of_field(field), False) for name, field in model.model_fields.items()]
+    return [_entry(name, field_shapes.field_shape(field), False) for name, field in model.model_fields.items()]

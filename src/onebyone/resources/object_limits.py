@@ -17,7 +17,7 @@ from onebyone.resources.entity import Entity
 from onebyone.runtime import sql
 
 
-async def refuse_excess(connection: AsyncConnection, entity: Entity, member_id: int, limit: int | None) -> None:
+async def require_room(connection: AsyncConnection, entity: Entity, member_id: int, limit: int | None) -> None:
     """Raises the documented error when the member has no room for one more; runs inside the write that adds it."""
     if limit is None:
         return

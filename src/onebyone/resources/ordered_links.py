@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from sqlalchemy import Table, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onebyone.resources.unit_of_work import Work
+from onebyone.resources.unit_of_work import UnitOfWork
 
 
-class Links:
+class OrderedLinks:
     """The links in one table, from the owner's column to the target's."""
 
     def __init__(self, table: Table, owner: str, target: str) -> None:
@@ -18,7 +18,7 @@ class Links:
         self.owner = table.c[owner]
         self.target = table.c[target]
 
-    async def replace(self, work: Work, owner_id: int, targets: Sequence[int]) -> None:
+    async def replace(self, work: UnitOfWork, owner_id: int, targets: Sequence[int]) -> None:
         """The owner's links are these, in this order."""
         await work.delete(self.table, self.owner == owner_id)
         rows = [
@@ -28,7 +28,7 @@ class Links:
         if rows:
             await work.connection.execute(insert(self.table), rows)
 
-    async def of(self, connection: AsyncConnection, owners: Sequence[int]) -> dict[int, list[int]]:
+    async def targets_of(self, connection: AsyncConnection, owners: Sequence[int]) -> dict[int, list[int]]:
         """The targets of each owner that has any."""
         found: dict[int, list[int]] = {}
         query = select(self.owner, self.target).where(self.owner.in_(owners))
@@ -36,7 +36,7 @@ class Links:
             found.setdefault(owner, []).append(target)
         return found
 
-    async def to(self, connection: AsyncConnection, targets: Sequence[int]) -> dict[int, list[int]]:
+    async def owners_of(self, connection: AsyncConnection, targets: Sequence[int]) -> dict[int, list[int]]:
         """The owners that link to each of these targets."""
         found: dict[int, list[int]] = {}
         query = select(self.target, self.owner).where(self.target.in_(targets))

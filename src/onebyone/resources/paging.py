@@ -65,10 +65,10 @@ def page(query: Mapping[str, str]) -> Page:
 
 def keys(entity: Entity, query: Mapping[str, str]) -> tuple[str, ...]:
     """The keys that each object shows: all, those of `fields=`, or with `add_mappings=false` all that nest nothing."""
-    hidden = {name for name, flag in entity.optional.items() if not said(query, flag)}
+    hidden = {name for name, name_of_flag in entity.optional.items() if not flag(query, name_of_flag)}
     shown = tuple(name for name in entity.output if name not in hidden)
     if query.get("add_mappings", "").lower() in ("false", "0"):
-        words = field_shapes.of_entity(entity)
+        words = field_shapes.entity_shapes(entity)
         shown = tuple(name for name in shown if words[name].word in field_shapes.SCALARS)
     wanted = [name for name in (part.strip() for part in query.get("fields", "").split(",")) if name]
     for name in (name for name in wanted if name not in entity.output):
@@ -76,6 +76,6 @@ def keys(entity: Entity, query: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(name for name in shown if name in wanted) if wanted else shown
 
 
-def said(query: Mapping[str, str], name: str) -> bool:
+def flag(query: Mapping[str, str], name: str) -> bool:
     """Whether a flag of the query string is set."""
     return query.get(name, "").lower() in ("true", "1")

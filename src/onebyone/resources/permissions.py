@@ -15,7 +15,7 @@ _MEMBERS_ALONE = frozenset({"member", "user", "thirdparty-pixel"})
 """Services that a limited user cannot change."""
 
 
-def limits(entity: Entity, caller: Caller) -> dict[str, int]:
+def row_limits(entity: Entity, caller: Caller) -> dict[str, int]:
     """Column -> value that the rows must have which this user sees. Raises `ApiError` when there are none at all."""
     owner = caller.limit
     if owner is None:
@@ -34,29 +34,29 @@ def limits(entity: Entity, caller: Caller) -> dict[str, int]:
     return {column: value}
 
 
-def conditions(entity: Entity, caller: Caller) -> list[ColumnElement[bool]]:
+def visible_rows(entity: Entity, caller: Caller) -> list[ColumnElement[bool]]:
     """The limits as conditions of a read."""
-    return [entity.table.c[column] == value for column, value in limits(entity, caller).items()]
+    return [entity.table.c[column] == value for column, value in row_limits(entity, caller).items()]
 
 
-def sees(entity: Entity, caller: Caller, row: Mapping[str, Any]) -> bool:
+def is_visible(entity: Entity, caller: Caller, row: Mapping[str, Any]) -> bool:
     """Whether a row of the member is within the limits."""
-    return all(row[column] == value for column, value in limits(entity, caller).items())
+    return all(row[column] == value for column, value in row_limits(entity, caller).items())
 
 
-def refuse_write(entity: Entity, caller: Caller, method: str) -> None:
+def require_write(entity: Entity, caller: Caller, method: str) -> None:
     """Raises `ApiError` when this user may not do this to any object of the service."""
     if caller.read_only:
         raise ApiError("UNAUTH", "the user is read-only")
     if caller.limit is None:
         return
-    limits(entity, caller)
+    row_limits(entity, caller)
     own = entity.service == caller.limit[0].removesuffix("_id")
     if entity.service in _MEMBERS_ALONE or (own and method != "PUT"):
         raise ApiError("UNAUTH", f"the user may not {method} {entity.service}")
 
 
-def refuse_owner(caller: Caller, owners: Mapping[str, Any]) -> None:
+def require_owner(caller: Caller, owners: Mapping[str, Any]) -> None:
     """Raises the not-found error for an owner outside of the limits."""
     if caller.limit is None:
         return

@@ -16,7 +16,7 @@ from onebyone.resources.filters import Order
 from onebyone.resources.paging import Page
 
 
-async def listed(
+async def read_page(
     connection: AsyncConnection,
     entity: Entity,
     member_id: int,
@@ -31,7 +31,7 @@ async def listed(
     The page's ids come first and alone: an index holds them, and what stands before a page is skipped there.
     """
     table = entity.table
-    matching = [trigrams.tenant_expression(table.c[entity.scope], where) == member_id, *where]
+    matching = [trigrams.tenant_expression(table.c[entity.tenant_column], where) == member_id, *where]
     statement = select(table.c.id).where(*matching).order_by(*(key.clause for key in order)).limit(page.size)
     place = None
     if len(order) == 1:
@@ -45,11 +45,11 @@ async def listed(
         total = page.start + len(ids) if ended else await row_counts.count_rows(connection, table, matching)
     if not ids:
         return total, []
-    found = await objects(connection, entity, member_id, [table.c.id.in_(ids)], keys, delivery_stats)
+    found = await read_objects(connection, entity, member_id, [table.c.id.in_(ids)], keys, delivery_stats)
     return total, [found[row_id] for row_id in ids if row_id in found]
 
 
-async def objects(
+async def read_objects(
     connection: AsyncConnection,
     entity: Entity,
     member_id: int,
@@ -61,7 +61,7 @@ async def objects(
 
     Without `delivery_stats` fields of the report store are as if nothing was counted.
     """
-    scope = entity.table.c[entity.scope] == member_id
+    scope = entity.table.c[entity.tenant_column] == member_id
     rows = [dict(row) for row in (await connection.execute(_rows(entity).where(scope, *where))).mappings()]
     wanted = entity.shown if keys is None else keys
     asked = any(name in entity.derived for name in wanted)

@@ -14,7 +14,7 @@ from onebyone.resources import codes, filters, meta, object_limits, partial_upda
 from onebyone.resources import paging as queries
 from onebyone.resources.context import ApiContext
 from onebyone.resources.entity import Entity, Values
-from onebyone.resources.unit_of_work import Work, writing
+from onebyone.resources.unit_of_work import UnitOfWork, writing
 from onebyone.runtime import sql
 
 
@@ -44,7 +44,7 @@ class Service:
     def _meta(self, request: ApiRequest) -> Response:
         if request.method != "GET":
             raise ApiError("SYNTAX", f"method {request.method} is not supported by {request.service}/meta")
-        return success({"fields": meta.describe(self._entity)}, "fields")
+        return success({"fields": meta.describe_fields(self._entity)}, "fields")
 
     async def _read(self, request: ApiRequest) -> Response:
         entity = self._entity
@@ -52,21 +52,23 @@ class Service:
         own = self._own(request)
         wanted = queries.ids(own)
         keys = queries.keys(entity, own)
-        order = filters.order(entity, own)
-        visible = permissions.conditions(entity, request.caller)
+        order = filters.parse_sort(entity, own)
+        visible = permissions.visible_rows(entity, request.caller)
         member_id = request.caller.member_id
         paging = {"start_element": page.start, "num_elements": page.size}
         async with sql.reading(self._context.store) as connection:
-            query = await codes.by_id(connection, member_id, own, strict=False)
+            query = await codes.resolve_owner_codes(connection, member_id, own, strict=False)
             where = [*filters.conditions(entity, member_id, query), *visible]
             delivery_stats = self._context.delivery_stats(member_id)
             where += await entity.counted_conditions(connection, delivery_stats, query, where)
             if not queries.is_list(query):
-                one = await reader.objects(connection, entity, member_id, where, keys, delivery_stats)
+                one = await reader.read_objects(connection, entity, member_id, where, keys, delivery_stats)
                 if not one:
                     raise not_found(entity.service, wanted[0])
                 return success({**paging, entity.service: one[wanted[0]], "count": 1}, entity.service)
-            total, found = await reader.listed(connection, entity, member_id, where, order, page, keys, delivery_stats)
+            total, found = await reader.read_page(
+                connection, entity, member_id, where, order, page, keys, delivery_stats
+            )
         return success({**paging, entity.plural: found, "count": total}, entity.plural)
 
     def _own(self, request: ApiRequest) -> Mapping[str, str]:
@@ -79,15 +81,15 @@ class Service:
 
     async def _create(self, request: ApiRequest) -> Response:
         entity = self._entity
-        permissions.refuse_write(entity, request.caller, "POST")
+        permissions.require_write(entity, request.caller, "POST")
         async with writing(self._context, request.caller) as work:
             await entity.allow_create(work)
             limit = self._context.settings.limits.get(entity.service)
-            await object_limits.refuse_excess(work.connection, entity, work.member_id, limit)
+            await object_limits.require_room(work.connection, entity, work.member_id, limit)
             given = validation.unwrap(entity, request.body)
-            query = await codes.by_id(work.connection, work.member_id, request.query, strict=True)
+            query = await codes.resolve_owner_codes(work.connection, work.member_id, request.query, strict=True)
             owners = await entity.parents(work, query)
-            permissions.refuse_owner(request.caller, owners)
+            permissions.require_owner(request.caller, owners)
             work.given = given
             values = await validation.validate(entity, work, given, owners, None)
             row: Values = {}
@@ -104,7 +106,7 @@ class Service:
     async def _modify(self, request: ApiRequest) -> Response:
         entity = self._entity
         own = self._own(request)
-        permissions.refuse_write(entity, request.caller, "PUT")
+        permissions.require_write(entity, request.caller, "PUT")
         async with writing(self._context, request.caller) as work:
             query, wanted = await self._addressed(work, own)
             if len(wanted) != 1:
@@ -113,7 +115,7 @@ class Service:
             given = validation.unwrap(entity, request.body)
             work.given, work.query = given, query
             before = {**validation.stored_values(entity, stored), **await entity.load(work, stored)}
-            merged = partial_update.merge(entity, before, given, append=queries.said(query, "append"))
+            merged = partial_update.merge(entity, before, given, append=queries.flag(query, "append"))
             owners = {} if entity.parent is None else {entity.parent.column: stored[entity.parent.column]}
             values = await validation.validate(entity, work, merged, owners, stored)
             for name in entity.immutable & given.keys():
@@ -131,7 +133,7 @@ class Service:
         return self._written(own.get("id", str(wanted[0])), shown)
 
     async def _delete(self, request: ApiRequest) -> Response:
-        permissions.refuse_write(self._entity, request.caller, "DELETE")
+        permissions.require_write(self._entity, request.caller, "DELETE")
         async with writing(self._context, request.caller) as work:
             query, wanted = await self._addressed(work, request.query)
             if not wanted:
@@ -142,27 +144,27 @@ class Service:
             refuse(work.faults)
         return success({"count": len(wanted), "start_element": None, "num_elements": None})
 
-    async def _addressed(self, work: Work, query: Mapping[str, str]) -> tuple[Mapping[str, str], list[int]]:
+    async def _addressed(self, work: UnitOfWork, query: Mapping[str, str]) -> tuple[Mapping[str, str], list[int]]:
         """The query string with owners by id, and the ids of the objects to write."""
-        found = await codes.by_id(work.connection, work.member_id, query, strict=True)
+        found = await codes.resolve_owner_codes(work.connection, work.member_id, query, strict=True)
         if "id" not in found and "code" in found and "code_key" in self._entity.table.c:
-            return found, await codes.one(work.connection, self._entity, work.member_id, found)
+            return found, await codes.resolve_code(work.connection, self._entity, work.member_id, found)
         return found, queries.ids(found)
 
-    async def _stored(self, work: Work, row_id: int, query: Mapping[str, str], caller: Caller) -> Values:
+    async def _stored(self, work: UnitOfWork, row_id: int, query: Mapping[str, str], caller: Caller) -> Values:
         """The row to change; an owner in the query string must be its owner."""
         stored = await work.row(self._entity.table, row_id)
         parent = self._entity.parent
         named = None if parent is None else query.get(parent.column)
         if stored is None or (parent and named is not None and str(stored[parent.column]) not in named.split(",")):
             raise not_found(self._entity.service, row_id)
-        if not permissions.sees(self._entity, caller, stored):
+        if not permissions.is_visible(self._entity, caller, stored):
             raise not_found(self._entity.service, row_id)
         return stored
 
-    async def _shown(self, work: Work, row_id: int) -> Values:
+    async def _shown(self, work: UnitOfWork, row_id: int) -> Values:
         where = [self._entity.table.c.id == row_id]
-        found = await reader.objects(
+        found = await reader.read_objects(
             work.connection, self._entity, work.member_id, where, delivery_stats=work.delivery_stats
         )
         return found[row_id]

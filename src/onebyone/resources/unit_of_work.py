@@ -41,7 +41,7 @@ def _row(table: Table) -> Select[Any]:
     return select(table).where(scope == bindparam("member"), table.c.id == bindparam("row"))
 
 
-class Work:
+class UnitOfWork:
     """What rules write with. Every statement that it builds is limited to `member_id`."""
 
     def __init__(
@@ -64,7 +64,7 @@ class Work:
         """The query string."""
         self.given: dict[str, Any] = {}
         """The fields of the body as they were sent."""
-        self.held: dict[str, Any] = {}
+        self.carried: dict[str, Any] = {}
         """What `check` keeps for `created` and `modified`: values that no column of the row holds."""
         self._changed: dict[str, None] = {}
 
@@ -169,7 +169,7 @@ class Work:
 
 
 @asynccontextmanager
-async def writing(context: ApiContext, caller: Caller) -> AsyncIterator[Work]:
+async def writing(context: ApiContext, caller: Caller) -> AsyncIterator[UnitOfWork]:
     """A write that commits at the end of the block, or not at all, and then wakes the publisher.
 
     Writers take turns from the first statement on, so that what a rule has read still holds when it commits.
@@ -178,7 +178,7 @@ async def writing(context: ApiContext, caller: Caller) -> AsyncIterator[Work]:
         async with sql.writing(context.store) as connection:
             if connection.dialect.name == "postgresql":
                 await connection.execute(_TURN)
-            work = Work(connection, caller.member_id, context.clock(), context.delivery_stats(caller.member_id))
+            work = UnitOfWork(connection, caller.member_id, context.clock(), context.delivery_stats(caller.member_id))
             work.admin = caller.admin
             work.documented = context.settings.publisher_rules == "documented"
             yield work

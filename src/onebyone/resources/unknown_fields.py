@@ -24,7 +24,7 @@ def warn_of(entity: Entity, body: Values) -> None:
 def _inside(model: type[Body], given: Values, path: str, found: list[str]) -> None:
     for name, value in given.items():
         field = model.model_fields.get(name)
-        inner = None if field is None else field_shapes.of_field(field).model
+        inner = None if field is None else field_shapes.field_shape(field).model
         if inner is None or not issubclass(inner, Body) or len(found) > WARNINGS_MAX:
             continue
         several = isinstance(value, list)

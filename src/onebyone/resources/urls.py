@@ -35,7 +35,7 @@ def target_host(url: str) -> str:
     return str(parsed.hostname)
 
 
-def domain(text: str) -> str:
+def ascii_domain(text: str) -> str:
     """A host name in lower-case ASCII, without a closing dot. Raises `ValueError`."""
     text = text.rstrip(".")
     try:
@@ -48,6 +48,6 @@ def domain(text: str) -> str:
     return name
 
 
-def location(url: str) -> str:
+def redirect_location(url: str) -> str:
     """How a stored target is sent: as it was written, or percent-encoded when it holds more than ASCII."""
     return url if url.isascii() else str(URL(url).href)

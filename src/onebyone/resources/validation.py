@@ -14,7 +14,7 @@ from onebyone.errors import ApiError, Fault, not_found
 from onebyone.resources import unknown_fields
 from onebyone.resources.entity import Entity, Reference, Values
 from onebyone.resources.fields import ObjectId, OptionalLink
-from onebyone.resources.unit_of_work import Work
+from onebyone.resources.unit_of_work import UnitOfWork
 
 _link: TypeAdapter[Any] = TypeAdapter(OptionalLink)
 _id: TypeAdapter[Any] = TypeAdapter(ObjectId)
@@ -45,7 +45,9 @@ def stored_values(entity: Entity, row: Values) -> Values:
     return found
 
 
-async def validate(entity: Entity, work: Work, given: Values, owners: Values, stored: Values | None) -> Values | None:
+async def validate(
+    entity: Entity, work: UnitOfWork, given: Values, owners: Values, stored: Values | None
+) -> Values | None:
     """The valid fields, or None; adds every fault to the work, those of references included."""
     faulty: set[str] = set()
     try:
@@ -60,13 +62,13 @@ async def validate(entity: Entity, work: Work, given: Values, owners: Values, st
     await _check_references(entity, work, targets)
     if values is not None:
         await entity.check(work, values, stored, owners)
-    elif not faulty & entity.hinges:
+    elif not faulty & entity.discriminators:
         await _check_the_rest(entity, work, given, owners, stored, faulty)
     return values
 
 
 async def _check_the_rest(
-    entity: Entity, work: Work, given: Values, owners: Values, stored: Values | None, faulty: set[str]
+    entity: Entity, work: UnitOfWork, given: Values, owners: Values, stored: Values | None, faulty: set[str]
 ) -> None:
     """Adds faults of rules between the valid fields, so that they need no second try."""
     sound = {name: value for name, value in given.items() if name not in faulty}
@@ -95,7 +97,7 @@ def _target(link: Reference, given: Values) -> int | None:
         return None
 
 
-async def _check_references(entity: Entity, work: Work, targets: dict[str, int | None]) -> None:
+async def _check_references(entity: Entity, work: UnitOfWork, targets: dict[str, int | None]) -> None:
     """Adds a fault for each target that is not the member's, or not of the owner that it must be of."""
     wanted = {link: target for link in entity.references if (target := targets[link.column]) is not None}
     if not wanted:
@@ -141,7 +143,7 @@ def columns(entity: Entity, values: Values, doc: Values) -> Values:
     return {**row, **entity.columns(values), "doc": rest}
 
 
-async def check_code(entity: Entity, work: Work, row: Values, row_id: int | None) -> None:
+async def check_code(entity: Entity, work: UnitOfWork, row: Values, row_id: int | None) -> None:
     """Adds a fault when another object of the same owner has this code, whatever its case."""
     if entity.code_owner is None or row.get("code_key") is None:
         return

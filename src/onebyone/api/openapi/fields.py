@@ -59,7 +59,7 @@ _VALIDATED: dict[Callable[[Any], Any], Schema] = {
     thirdparty_pixel._url: _URL,
     thirdparty_pixel._secure: {**_URL, "pattern": "^[Hh][Tt][Tt][Pp][Ss]://"},
     user._strong: {"format": "password", "minLength": 10, "maxLength": 64},
-    urls.domain: {"format": "idn-hostname", "minLength": 1, "maxLength": 254},
+    urls.ascii_domain: {"format": "idn-hostname", "minLength": 1, "maxLength": 254},
 }
 """What a validator of a type says that its other metadata does not."""
 

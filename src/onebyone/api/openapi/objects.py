@@ -28,7 +28,7 @@ def components(entity: Entity) -> dict[str, Schema]:
 def _shown(entity: Entity) -> Schema:
     """Every key of an object; which of them an answer has depends on `fields` and `add_mappings`."""
     properties = {}
-    for name, shape in field_shapes.of_entity(entity).items():
+    for name, shape in field_shapes.entity_shapes(entity).items():
         found = _key(entity, name, shape)
         if name not in entity.body.model_fields:
             found = {**({"allOf": [found]} if "$ref" in found else found), "readOnly": True}

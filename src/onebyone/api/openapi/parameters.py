@@ -76,7 +76,7 @@ def of_read(entity: Entity) -> list[Schema]:
     found = [
         _ids("One id is one object, several are a list; without it, all objects."),
         *map(ref, ("start_element", "num_elements", "add_mappings", "search")),
-        _listed("sort", "Fields to sort by, the first one first.", filters.of_entity(entity), "([.](asc|desc))?"),
+        _listed("sort", "Fields to sort by, the first one first.", filters.entity_filters(entity), "([.](asc|desc))?"),
         _listed("fields", "Only these fields of each object.", entity.output, ""),
         *_shown_on_demand(entity),
         *(parameter(name, "UTC, `YYYY-MM-DD HH:MM:SS`.", {"type": "string"}) for name in ranges(sorted(entity.ranged))),
@@ -132,7 +132,7 @@ def _owners(entity: Entity) -> list[Schema]:
 
 def _owner_codes(entity: Entity) -> list[Schema]:
     """The owners that `filter` has by id, by their codes."""
-    known = filters.of_entity(entity)
+    known = filters.entity_filters(entity)
     found = [name for name, table in codes.OWNERS.items() if f"{table.name}_id" in known]
     return [parameter(name, "Objects of this owner, by its code.", {"type": "string"}) for name in found]
 
@@ -140,7 +140,7 @@ def _owner_codes(entity: Entity) -> list[Schema]:
 def _filter(entity: Entity) -> Schema:
     """Each property is a query parameter of its own (`style: form`, exploded)."""
     properties: Schema = {}
-    for name, found in filters.of_entity(entity).items():
+    for name, found in filters.entity_filters(entity).items():
         one, several = _value(found.word)
         if name != "id":
             properties[name] = several

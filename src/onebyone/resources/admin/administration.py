@@ -23,7 +23,7 @@ _password: TypeAdapter[str] = TypeAdapter(Password)
 _name: TypeAdapter[str] = TypeAdapter(Name)
 
 
-class Refused(Exception):
+class AdministrationError(Exception):
     """What was asked cannot be done; the text says why."""
 
 
@@ -34,7 +34,7 @@ async def _store(settings: Settings) -> AsyncIterator[AsyncConnection]:
         async with sql.writing(engine) as connection:
             state = select(tables.store_state.c.version).with_for_update()
             if (await connection.execute(state)).first() is None:
-                raise Refused("the store is empty: start the API once")
+                raise AdministrationError("the store is empty: start the API once")
             yield connection
     finally:
         await engine.dispose()
@@ -45,7 +45,7 @@ def _checked(adapter: TypeAdapter[str], value: str, what: str) -> str:
         return adapter.validate_python(value)
     except ValidationError as error:
         text = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-        raise Refused(f"{what}: {text}") from None
+        raise AdministrationError(f"{what}: {text}") from None
 
 
 async def members(settings: Settings) -> list[tuple[int, str, str]]:
@@ -57,21 +57,21 @@ async def members(settings: Settings) -> list[tuple[int, str, str]]:
 
 
 async def create_member(settings: Settings, name: str, *, trackers: bool) -> int:
-    """A new member; its id. Raises `Refused`."""
+    """A new member; its id. Raises `AdministrationError`."""
     checked = _checked(_name, name, "name")
     async with _store(settings) as connection:
         return await add_member(connection, checked, trackers=trackers)
 
 
 async def set_member(settings: Settings, member_id: int, *, active: bool) -> None:
-    """Lets the users of a member in, or none of them. Raises `Refused`."""
+    """Lets the users of a member in, or none of them. Raises `AdministrationError`."""
     values = {"state": "active" if active else "inactive", "last_modified": timestamp(now_ms())}
     async with _store(settings) as connection:
         found = await connection.execute(
             update(tables.member).where(tables.member.c.id == member_id).values(values).returning(tables.member.c.id)
         )
         if found.first() is None:
-            raise Refused(f"no member {member_id}")
+            raise AdministrationError(f"no member {member_id}")
 
 
 async def users(settings: Settings) -> list[tuple[int, int, str, str, str]]:
@@ -86,20 +86,20 @@ async def users(settings: Settings) -> list[tuple[int, int, str, str, str]]:
 
 
 async def create_user(settings: Settings, member_id: int, username: str, password: str, *, admin: bool) -> int:
-    """A new user of a member; its id. Raises `Refused`."""
+    """A new user of a member; its id. Raises `AdministrationError`."""
     name = _checked(_name, username, "username")
     encoded = await passwords.hash_password(_checked(_password, password, "password"))
     user, member = tables.user.c, tables.member.c
     async with _store(settings) as connection:
         if await connection.scalar(select(member.id).where(member.id == member_id)) is None:
-            raise Refused(f"no member {member_id}")
+            raise AdministrationError(f"no member {member_id}")
         if await connection.scalar(select(user.id).where(user.username_key == name.casefold())) is not None:
-            raise Refused(f"username: already taken: {name}")
+            raise AdministrationError(f"username: already taken: {name}")
         return await add_user(connection, member_id, name, encoded, admin=admin)
 
 
 async def set_user(settings: Settings, username: str, *, password: str = "", active: bool | None = None) -> None:
-    """Changes the password or the state of a user and ends its sessions. Raises `Refused`."""
+    """Changes the password or the state of a user and ends its sessions. Raises `AdministrationError`."""
     values: dict[str, object] = {"last_modified": timestamp(now_ms())}
     if password:
         encoded = await passwords.hash_password(_checked(_password, password, "password"))
@@ -111,5 +111,5 @@ async def set_user(settings: Settings, username: str, *, password: str = "", act
         changed = update(user).where(user.c.username_key == username.casefold()).values(values).returning(user.c.id)
         user_id = await connection.scalar(changed)
         if user_id is None:
-            raise Refused(f"no user {username}")
+            raise AdministrationError(f"no user {username}")
         await connection.execute(delete(tables.session).where(tables.session.c.user_id == user_id))

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from onebyone.auth import passwords
 from onebyone.clock import now_ms
 from onebyone.config_store import tables
-from onebyone.resources.unit_of_work import Work, timestamp
+from onebyone.resources.unit_of_work import UnitOfWork, timestamp
 from onebyone.runtime import sql
 from onebyone.settings import Settings
 
@@ -55,7 +55,7 @@ async def add_member(connection: AsyncConnection, name: str, *, trackers: bool =
     row = {"name": name, "state": "active", "last_modified": timestamp(now), "doc": doc}
     found = await connection.execute(tables.member.insert().values(row).returning(tables.member.c.id))
     member_id = int(found.scalar_one())
-    work = Work(connection, member_id, now)
+    work = UnitOfWork(connection, member_id, now)
     work.member_changed()
     await work.record()
     return member_id
@@ -74,4 +74,4 @@ async def add_user(
         "doc": {"timezone": "EST5EDT", "reporting_decimal_type": "decimal"},
         **more,
     }
-    return await Work(connection, member_id, now_ms()).insert(tables.user, row)
+    return await UnitOfWork(connection, member_id, now_ms()).insert(tables.user, row)

@@ -14,7 +14,7 @@ from onebyone.config_store import tables
 from onebyone.resources import labels
 from onebyone.resources import paging as queries
 from onebyone.resources.entities import budget, thirdparty_pixel
-from onebyone.resources.entities.insertion_order import states
+from onebyone.resources.entities.insertion_order import count_by_state
 from onebyone.resources.entities.line_item import LineItem
 from onebyone.resources.entity import Entity, Values
 from onebyone.resources.fields import (
@@ -36,11 +36,11 @@ from onebyone.resources.fields import (
     TimeZone,
     listed,
 )
-from onebyone.resources.unit_of_work import Work
+from onebyone.resources.unit_of_work import UnitOfWork
 
 
 class _Label(labels.Labelled):
-    id: Annotated[Integer, AfterValidator(labels.allowed("advertiser"))]
+    id: Annotated[Integer, AfterValidator(labels.label_id_validator("advertiser"))]
 
 
 class _AdvertiserBody(Body):
@@ -99,7 +99,7 @@ class Advertiser(Entity):
         "object_stats",
     )
 
-    async def check(self, work: Work, values: Values, stored: Values | None, owners: Values) -> None:
+    async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
         member = await work.member()
         values["timezone"] = values["timezone"] or member["doc"]["timezone"]
         values["default_currency"] = values["default_currency"] or member["doc"]["default_currency"]
@@ -108,8 +108,8 @@ class Advertiser(Entity):
             if await work.has(order, order.c.advertiser_id == stored["id"]):
                 work.fault("use_insertion_orders", "cannot be false while the advertiser has insertion orders")
 
-    async def modified(self, work: Work, before: Values, after: Values) -> None:
-        if queries.said(work.query, "set_child_timezone"):
+    async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
+        if queries.flag(work.query, "set_child_timezone"):
             for table in (tables.insertion_order, tables.line_item):
                 found = select(table.c.id, table.c.doc).where(
                     table.c.member_id == work.member_id, table.c.advertiser_id == before["id"]
@@ -119,7 +119,7 @@ class Advertiser(Entity):
                     if row.doc["timezone"] != zone:
                         await work.update(table, row.id, {"doc": {**row.doc, "timezone": zone}})
 
-    async def delete(self, work: Work, ids: Sequence[int]) -> None:
+    async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
         found = select(tables.line_item.c.id).where(
             tables.line_item.c.member_id == work.member_id, tables.line_item.c.advertiser_id.in_(ids)
         )
@@ -130,11 +130,11 @@ class Advertiser(Entity):
 
     async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
         ids = [row["id"] for row in rows]
-        found = await thirdparty_pixel.of_advertisers(connection, rows[0]["member_id"], ids)
+        found = await thirdparty_pixel.pixels_of_advertisers(connection, rows[0]["member_id"], ids)
         return {
             row["id"]: {
                 "thirdparty_pixels": found.get(row["id"]),
-                "labels": labels.named(row["doc"].get("labels")),
+                "labels": labels.with_label_names(row["doc"].get("labels")),
                 "is_malicious": False,
             }
             for row in rows
@@ -149,5 +149,5 @@ class Advertiser(Entity):
             for row_id, name, number in await connection.execute(counted):
                 by_state.setdefault(row_id, {})[name] = number
             for row_id, of_row in stats.items():
-                of_row[f"{table.name}s"] = states(by_state.get(row_id, {}))
+                of_row[f"{table.name}s"] = count_by_state(by_state.get(row_id, {}))
         return {row_id: {"object_stats": found} for row_id, found in stats.items()}

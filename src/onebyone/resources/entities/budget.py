@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field
 from onebyone.api.http.request_context import warn
 from onebyone.resources.entity import Values
 from onebyone.resources.fields import Amount, Body, Boolean, Integer, ObjectId, StrictCode, Timestamp, TimeZone, listed
-from onebyone.resources.unit_of_work import Work
+from onebyone.resources.unit_of_work import UnitOfWork
 
 REVENUE = ("lifetime_budget", "daily_budget")
 IMPRESSIONS = ("lifetime_budget_imps", "daily_budget_imps")
@@ -44,12 +44,12 @@ class Interval(Body):
 Intervals = Annotated[list[Interval], Field(max_length=52), BeforeValidator(listed)]
 
 
-def moment(text: str, zone: str) -> datetime:
+def utc_of_wall_clock(text: str, zone: str) -> datetime:
     """UTC of a wall clock time."""
     return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
 
 
-def days(line: Values, now_ms: int) -> Values:
+def remaining_days(line: Values, now_ms: int) -> Values:
     """`remaining_days` and `total_days` between own dates; null without both, and what remains before the start."""
     if line.get("start_date") is None or line.get("end_date") is None:
         return {"remaining_days": None, "total_days": None}
@@ -72,18 +72,18 @@ def whole_hours(interval: Values) -> list[tuple[str, str]]:
     return found
 
 
-def inside(interval: Values, zone: str, outer: Values, outer_zone: str) -> bool:
+def lies_within(interval: Values, zone: str, outer: Values, outer_zone: str) -> bool:
     """Whether an interval lies within another; an outer one without an end is open."""
-    if moment(interval["start_date"], zone) < moment(outer["start_date"], outer_zone):
+    if utc_of_wall_clock(interval["start_date"], zone) < utc_of_wall_clock(outer["start_date"], outer_zone):
         return False
     if outer["end_date"] is None:
         return True
-    return interval["end_date"] is not None and moment(interval["end_date"], zone) <= moment(
+    return interval["end_date"] is not None and utc_of_wall_clock(interval["end_date"], zone) <= utc_of_wall_clock(
         outer["end_date"], outer_zone
     )
 
 
-async def check(work: Work, values: Values, stored: Values | None) -> None:
+async def check_intervals(work: UnitOfWork, values: Values, stored: Values | None) -> None:
     """Rules of all intervals, and their ids; an id is taken only from an interval that the object has."""
     intervals: Sequence[Values] = values["budget_intervals"] or []
     old = (stored or {"doc": {}})["doc"].get("budget_intervals") or []
@@ -115,14 +115,14 @@ async def check(work: Work, values: Values, stored: Values | None) -> None:
             interval["lifetime_pacing_pct"] = 100
 
 
-def refuse_beside_intervals(work: Work, values: Values, fields: Sequence[str]) -> None:
+def refuse_beside_intervals(work: UnitOfWork, values: Values, fields: Sequence[str]) -> None:
     """With intervals, the object's own dates and budgets stay null."""
     for field in fields:
         if values["budget_intervals"] and values[field] is not None:
             work.bad(field, "must be null beside budget_intervals")
 
 
-def shown(intervals: Sequence[Values] | None, owner_id: int, owner_type: str, zone: str) -> list[Any] | None:
+def show_intervals(intervals: Sequence[Values] | None, owner_id: int, owner_type: str, zone: str) -> list[Any] | None:
     """Intervals as the samples show them."""
     if not intervals:
         return None

@@ -11,18 +11,18 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from onebyone.reports.delivery_stats import DeliveryStats, RunHours
-from onebyone.resources.entities.budget import moment
+from onebyone.resources.entities.budget import utc_of_wall_clock
 from onebyone.resources.entity import Values
 
 Status = Literal["pending", "processing", "allocated"]
 
 
-def shown(fee: Values, status: Status) -> Values:
+def show_flat_fee(fee: Values, status: Status) -> Values:
     """`flat_fee` of a line item."""
     return {"flat_fee_status": status, **fee, "flat_fee_adjustment_id": None}
 
 
-async def statuses(delivery_stats: DeliveryStats, rows: Sequence[Values]) -> dict[int, Status]:
+async def flat_fee_statuses(delivery_stats: DeliveryStats, rows: Sequence[Values]) -> dict[int, Status]:
     """The `flat_fee_status` of those line items that have a fee."""
     with_fee = [row for row in rows if row["doc"].get("flat_fee")]
     begun = [row["id"] for row in with_fee if _begun(row["doc"], delivery_stats.now_ms)]
@@ -30,9 +30,9 @@ async def statuses(delivery_stats: DeliveryStats, rows: Sequence[Values]) -> dic
     return {row["id"]: _status(row["doc"], runs.get(row["id"]), delivery_stats.now_ms) for row in with_fee}
 
 
-async def locked(delivery_stats: DeliveryStats, row: Values) -> bool:
+async def is_fully_allocated(delivery_stats: DeliveryStats, row: Values) -> bool:
     """Whether the whole fee of a line item was allocated."""
-    return (await statuses(delivery_stats, [row])).get(row["id"]) == "allocated"
+    return (await flat_fee_statuses(delivery_stats, [row])).get(row["id"]) == "allocated"
 
 
 def _status(line: Values, run: RunHours | None, now_ms: int) -> Status:
@@ -55,7 +55,7 @@ def _end(line: Values) -> datetime | None:
     else:
         ends = [interval["end_date"] for interval in line.get("budget_intervals") or ()] or [line.get("end_date")]
         date = None if None in ends else max(ends)
-    return None if date is None else moment(date, line["timezone"])
+    return None if date is None else utc_of_wall_clock(date, line["timezone"])
 
 
 def _now(now_ms: int) -> datetime:

@@ -10,7 +10,7 @@ from onebyone.config_store import tables
 from onebyone.errors import ApiError
 from onebyone.reports.delivery_stats import DeliveryStats, RunHours
 from onebyone.resources import paging as queries
-from onebyone.resources.entities.budget import moment
+from onebyone.resources.entities.budget import utc_of_wall_clock
 from onebyone.resources.entity import Values, ranges
 from onebyone.resources.fields import loose_timestamp
 from onebyone.resources.unit_of_work import timestamp
@@ -20,19 +20,19 @@ RANGES = tuple(ranges(RUNS))
 NEVER = "never_run"
 
 
-def shown(run: RunHours | None) -> Values:
+def show_run(run: RunHours | None) -> Values:
     """`first_run` and `last_run` of a line item, to the hour."""
     if run is None:
         return dict.fromkeys(RUNS)
     return {name: timestamp(hour * 1000) for name, hour in zip(RUNS, run, strict=True)}
 
 
-def asked(query: Mapping[str, str]) -> bool:
+def filters_by_runs(query: Mapping[str, str]) -> bool:
     """Whether a read filters by runs."""
-    return queries.said(query, NEVER) or any(name in query for name in RANGES)
+    return queries.flag(query, NEVER) or any(name in query for name in RANGES)
 
 
-async def condition(
+async def run_condition(
     delivery_stats: DeliveryStats, query: Mapping[str, str], candidates: Sequence[int]
 ) -> ColumnElement[bool]:
     """The line items of `candidates` whose run is in all given ranges, or who never ran when that is asked for.
@@ -41,7 +41,7 @@ async def condition(
     """
     ranges = {name: _bound(name, query[name]) for name in RANGES if name in query}
     runs = await delivery_stats.run_hours(candidates)
-    never = queries.said(query, NEVER)
+    never = queries.flag(query, NEVER)
     found = [
         line_item
         for line_item in candidates
@@ -54,7 +54,7 @@ async def condition(
 
 def _bound(name: str, text: str) -> int:
     try:
-        return int(moment(loose_timestamp(text.strip()), "UTC").timestamp())
+        return int(utc_of_wall_clock(loose_timestamp(text.strip()), "UTC").timestamp())
     except ValueError:
         raise ApiError("SYNTAX", f"{name}: not a date (YYYY-MM-DD HH:MM:SS): {text[:40]!r}") from None
 

@@ -12,8 +12,8 @@ from onebyone.config_store import tables
 from onebyone.resources.entities import budget
 from onebyone.resources.entities.line_item_parts import FaultAt
 from onebyone.resources.entity import Values
-from onebyone.resources.ordered_links import Links
-from onebyone.resources.unit_of_work import Work
+from onebyone.resources.ordered_links import OrderedLinks
+from onebyone.resources.unit_of_work import UnitOfWork
 
 EXCLUSIVE = "gd_buying_exclusive"
 _GOALS = {"gd_buying_imp": "impressions", EXCLUSIVE: "percentage"}
@@ -30,7 +30,7 @@ _MONTH = timedelta(days=31)
 _SMALL_DAILY_GOAL = 1000
 
 
-def fix(values: Values) -> None:
+def apply_subtype(values: Values) -> None:
     """What the subtype decides; whatever else was sent is not looked at."""
     values["line_item_type"] = "standard_v2"
     values["supply_strategies"] = {"managed": True, "rtb": False, "deals": False, "programmatic_guaranteed": False}
@@ -38,7 +38,7 @@ def fix(values: Values) -> None:
         values["delivery_goal"]["type"] = _GOALS[values["line_item_subtype"]]
 
 
-def check(work: Work, values: Values, orders: Sequence[Values]) -> None:
+def check_guaranteed_delivery(work: UnitOfWork, values: Values, orders: Sequence[Values]) -> None:
     """Every rule that plain line items do not have; `orders` are rows of its insertion orders."""
     fault = work.bad
     for field in ("revenue_type", "revenue_value"):
@@ -59,7 +59,7 @@ def check(work: Work, values: Values, orders: Sequence[Values]) -> None:
         fault("budget_intervals", "guaranteed delivery needs exactly one interval")
     else:
         _check_interval(values, intervals[0], fault)
-    if not work.held["insertion_orders"]:
+    if not work.carried["insertion_orders"]:
         fault("insertion_orders", "guaranteed delivery needs a seamless insertion order")
     for place, order in enumerate(orders):
         for text in order_faults(order):
@@ -99,7 +99,9 @@ def _check_interval(values: Values, interval: Values, fault: FaultAt) -> None:
     if interval["end_date"] is None or interval["end_date"] <= interval["start_date"]:
         return
     zone = values["timezone"]
-    length = budget.moment(interval["end_date"], zone) - budget.moment(interval["start_date"], zone)
+    length = budget.utc_of_wall_clock(interval["end_date"], zone) - budget.utc_of_wall_clock(
+        interval["start_date"], zone
+    )
     if values["flat_fee_type"] == "one_time" and length > _MONTH:
         fault(f"{path}.end_date", "the flight of a one_time flat fee cannot be longer than one month")
     if length < 4 * budget.HOUR - timedelta(seconds=1):
@@ -124,7 +126,7 @@ def order_faults(order: Values) -> list[str]:
     return found
 
 
-async def check_order_of_lines(work: Work, order: Values, orders: Links) -> None:
+async def check_order_of_lines(work: UnitOfWork, order: Values, orders: OrderedLinks) -> None:
     """After a change an order must still suit the line items that it has; `order` has its new fields on top."""
     line_item = tables.line_item
     lines = select(orders.owner).where(orders.target == order["id"])
@@ -134,11 +136,11 @@ async def check_order_of_lines(work: Work, order: Values, orders: Links) -> None
         if line.doc.get("line_item_subtype"):
             for text in order_faults(new):
                 work.fault("budget_intervals", f"{text} (line-item {line.id})")
-        if not covered(line.doc, [new]):
+        if not intervals_covered(line.doc, [new]):
             work.fault("budget_intervals", f"must contain the intervals of line-item {line.id}")
 
 
-def covered(line: Values, orders: Sequence[Values]) -> bool:
+def intervals_covered(line: Values, orders: Sequence[Values]) -> bool:
     """Whether each interval of a line item lies within one of its seamless insertion orders."""
     outer = [
         (interval, order["doc"]["timezone"])
@@ -146,6 +148,6 @@ def covered(line: Values, orders: Sequence[Values]) -> bool:
         for interval in order["doc"].get("budget_intervals") or ()
     ]
     return not outer or all(
-        any(budget.inside(interval, line["timezone"], other, zone) for other, zone in outer)
+        any(budget.lies_within(interval, line["timezone"], other, zone) for other, zone in outer)
         for interval in line.get("budget_intervals") or ()
     )

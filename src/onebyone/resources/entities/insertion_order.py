@@ -31,16 +31,16 @@ from onebyone.resources.fields import (
     TimeZone,
     listed,
 )
-from onebyone.resources.ordered_links import Links
-from onebyone.resources.unit_of_work import Work
+from onebyone.resources.ordered_links import OrderedLinks
+from onebyone.resources.unit_of_work import UnitOfWork
 
-ORDERS = Links(tables.line_item_insertion_order, "line_item_id", "insertion_order_id")
+ORDERS = OrderedLinks(tables.line_item_insertion_order, "line_item_id", "insertion_order_id")
 _OWN = ("start_date", "end_date", *budget.BUDGETS)
 _OTHER_BUDGETS = {"revenue": budget.IMPRESSIONS, "impression": budget.REVENUE, "flexible": ()}
 
 
 class _Label(labels.Labelled):
-    id: Annotated[Integer, AfterValidator(labels.allowed("insertion_order"))]
+    id: Annotated[Integer, AfterValidator(labels.label_id_validator("insertion_order"))]
 
 
 class _BrokerFee(Body):
@@ -82,7 +82,7 @@ class InsertionOrder(Entity):
     parent = Reference("advertiser_id", "advertiser_id", tables.advertiser)
     code_owner = "advertiser_id"
     immutable = frozenset({"currency"})
-    hinges = frozenset({"budget_type", "budget_intervals", "timezone"})
+    discriminators = frozenset({"budget_type", "budget_intervals", "timezone"})
     derived = {  # noqa: RUF012
         "remaining_days": "int",
         "total_days": "int",
@@ -109,7 +109,7 @@ class InsertionOrder(Entity):
     )
     optional = {"object_stats": "object_stats"}  # noqa: RUF012
 
-    async def check(self, work: Work, values: Values, stored: Values | None, owners: Values) -> None:
+    async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
         advertiser = await work.row(tables.advertiser, owners["advertiser_id"]) if owners else None
         if advertiser is None:
             return
@@ -118,7 +118,7 @@ class InsertionOrder(Entity):
         values["timezone"] = values["timezone"] or advertiser["doc"]["timezone"]
         values["currency"] = values["currency"] or advertiser["doc"]["default_currency"]
         budget.refuse_beside_intervals(work, values, _OWN)
-        await budget.check(work, values, stored)
+        await budget.check_intervals(work, values, stored)
         places = enumerate(values["budget_intervals"] or ())
         for path, holder in [("", values), *((f"budget_intervals.{place}.", interval) for place, interval in places)]:
             for field in _OTHER_BUDGETS[values["budget_type"]]:
@@ -127,11 +127,11 @@ class InsertionOrder(Entity):
         if stored is not None and not work.faults:
             await guaranteed_delivery.check_order_of_lines(work, {**stored, **values, "id": stored["id"]}, ORDERS)
 
-    async def modified(self, work: Work, before: Values, after: Values) -> None:
+    async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
         if before["state"] != after["state"]:
             await work.trackers_changed("line_item_id", select(ORDERS.owner).where(ORDERS.target == before["id"]))
 
-    async def delete(self, work: Work, ids: Sequence[int]) -> None:
+    async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
         lines = select(ORDERS.owner).where(ORDERS.target.in_(ids))
         found = select(tables.line_item.c.doc).where(tables.line_item.c.id.in_(lines))
         if any(doc.get("line_item_subtype") for doc in await work.connection.scalars(found)):
@@ -141,7 +141,7 @@ class InsertionOrder(Entity):
         await super().delete(work, ids)
 
     async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
-        of_order = await ORDERS.to(connection, [row["id"] for row in rows])
+        of_order = await ORDERS.owners_of(connection, [row["id"] for row in rows])
         lines = {line for found in of_order.values() for line in found}
         columns = tables.line_item.c
         query = select(columns.id, columns.name, columns.code, columns.state).where(columns.id.in_(lines))
@@ -150,9 +150,9 @@ class InsertionOrder(Entity):
         return {
             row["id"]: {
                 "line_items": [named[line] for line in of_order.get(row["id"], ())] or None,
-                "budget_intervals": intervals(row),
-                "labels": labels.named(row["doc"].get("labels")),
-                "object_stats": states(Counter(named[line]["state"] for line in of_order.get(row["id"], ()))),
+                "budget_intervals": show_order_intervals(row),
+                "labels": labels.with_label_names(row["doc"].get("labels")),
+                "object_stats": count_by_state(Counter(named[line]["state"] for line in of_order.get(row["id"], ()))),
             }
             for row in rows
         }
@@ -160,20 +160,22 @@ class InsertionOrder(Entity):
     async def counted(
         self, delivery_stats: DeliveryStats, rows: Sequence[Values], keys: Sequence[str]
     ) -> Mapping[int, Values]:
-        return {row["id"]: budget.days(row["doc"], delivery_stats.now_ms) for row in rows}
+        return {row["id"]: budget.remaining_days(row["doc"], delivery_stats.now_ms) for row in rows}
 
 
-def states(counted: Mapping[str, int]) -> Values:
+def count_by_state(counted: Mapping[str, int]) -> Values:
     """Of `object_stats`: how many objects there are, and how many of each state."""
     return {"total": sum(counted.values()), **{state: counted.get(state, 0) for state in ("active", "inactive")}}
 
 
-def intervals(row: Values) -> list[Values] | None:
+def show_order_intervals(row: Values) -> list[Values] | None:
     """Intervals of an order's row as they are shown."""
-    return budget.shown(row["doc"].get("budget_intervals"), row["id"], "insertion_order", row["doc"]["timezone"])
+    return budget.show_intervals(
+        row["doc"].get("budget_intervals"), row["id"], "insertion_order", row["doc"]["timezone"]
+    )
 
 
-def brief(row: Values) -> Values:
+def show_order_in_line_item(row: Values) -> Values:
     """An order inside a line item."""
     doc = row["doc"]
     return {
@@ -182,6 +184,6 @@ def brief(row: Values) -> Values:
         "last_modified": row["last_modified"],
         "currency": doc.get("currency"),
         "budget_type": doc.get("budget_type"),
-        "budget_intervals": intervals(row),
+        "budget_intervals": show_order_intervals(row),
         "political_content": None,
     }

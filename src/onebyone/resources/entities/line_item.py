@@ -14,12 +14,12 @@ from onebyone.errors import not_found
 from onebyone.reports.delivery_stats import DeliveryStats
 from onebyone.resources import labels
 from onebyone.resources.entities import budget, flat_fee, flight, guaranteed_delivery
-from onebyone.resources.entities.insertion_order import ORDERS, brief
+from onebyone.resources.entities.insertion_order import ORDERS, show_order_in_line_item
 from onebyone.resources.entities.line_item_body import FIXED, OUTPUT, LineItemBody
 from onebyone.resources.entities.line_item_parts import Creative, Pixel, auction_event, check_parts, with_unknown
 from onebyone.resources.entities.tracker import Clicktracker, Imptracker
 from onebyone.resources.entity import Entity, Reference, Values
-from onebyone.resources.unit_of_work import Work
+from onebyone.resources.unit_of_work import UnitOfWork
 
 MARGIN_MAX = 100
 """Greatest `revenue_value` of `cost_plus_margin`, where 0.2 is a fifth of the cost: revenue stays far below 64 bits."""
@@ -41,7 +41,7 @@ class LineItem(Entity):
     partial = frozenset(
         {"budget_intervals", "delivery_goal", "supply_strategies", "flat_fee", "roadblock", "auction_event"}
     )
-    hinges = frozenset(
+    discriminators = frozenset(
         {
             *("line_item_subtype", "line_item_type", "revenue_type", "flat_fee_type", "flat_fee", "ad_types"),
             *("supply_strategies", "inventory_type", "creative_distribution_type", "timezone"),
@@ -68,11 +68,11 @@ class LineItem(Entity):
     }
     output = OUTPUT
 
-    async def load(self, work: Work, stored: Values) -> Values:
-        found = await ORDERS.of(work.connection, [stored["id"]])
+    async def load(self, work: UnitOfWork, stored: Values) -> Values:
+        found = await ORDERS.targets_of(work.connection, [stored["id"]])
         return {"insertion_orders": [{"id": order} for order in found.get(stored["id"], ())] or None}
 
-    async def check(self, work: Work, values: Values, stored: Values | None, owners: Values) -> None:
+    async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
         advertiser = await work.row(tables.advertiser, owners["advertiser_id"]) if owners else None
         if advertiser is None:
             return
@@ -80,7 +80,7 @@ class LineItem(Entity):
         if (
             stored is not None
             and work.delivery_stats is not None
-            and await flat_fee.locked(work.delivery_stats, stored)
+            and await flat_fee.is_fully_allocated(work.delivery_stats, stored)
         ):
             work.fault("flat_fee", "was allocated, the line item is no longer editable")
         guaranteed = values["line_item_subtype"] is not None
@@ -91,24 +91,24 @@ class LineItem(Entity):
             values["manage_creative"] = guaranteed
         _check_supply(work, values, old)
         orders = await self._orders(work, values, owners["advertiser_id"])
-        await budget.check(work, values, stored)
+        await budget.check_intervals(work, values, stored)
         if guaranteed:
-            guaranteed_delivery.fix(values)
+            guaranteed_delivery.apply_subtype(values)
         else:
             _complete_plain(work, values, old)
         check_parts(work, values)
         if guaranteed:
-            guaranteed_delivery.check(work, values, orders)
+            guaranteed_delivery.check_guaranteed_delivery(work, values, orders)
         if values["delivery_goal"] is not None:
             known = (old.get("delivery_goal") or {}).get("id")
             values["delivery_goal"]["id"] = known or await work.part_id()
-        if not work.faults and not guaranteed_delivery.covered(values, orders):
+        if not work.faults and not guaranteed_delivery.intervals_covered(values, orders):
             work.fault("budget_intervals", "must lie within a budget interval of the insertion order")
 
-    async def _orders(self, work: Work, values: Values, advertiser_id: int) -> list[Values]:
+    async def _orders(self, work: UnitOfWork, values: Values, advertiser_id: int) -> list[Values]:
         """Rows of the insertion orders, which must be the advertiser's; their ids are held for `created`."""
         wanted = [order["id"] for order in values.pop("insertion_orders") or ()]
-        work.held["insertion_orders"] = wanted
+        work.carried["insertion_orders"] = wanted
         found = []
         for place, order_id in enumerate(wanted):
             row = await work.row(tables.insertion_order, order_id)
@@ -121,18 +121,18 @@ class LineItem(Entity):
                 found.append(row)
         return found
 
-    async def created(self, work: Work, row: Values, query: Any) -> None:
-        await ORDERS.replace(work, row["id"], work.held["insertion_orders"])
+    async def created(self, work: UnitOfWork, row: Values, query: Any) -> None:
+        await ORDERS.replace(work, row["id"], work.carried["insertion_orders"])
 
-    async def modified(self, work: Work, before: Values, after: Values) -> None:
-        orders = (await ORDERS.of(work.connection, [before["id"]])).get(before["id"], [])
-        moved = orders != list(dict.fromkeys(work.held["insertion_orders"]))
+    async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
+        orders = (await ORDERS.targets_of(work.connection, [before["id"]])).get(before["id"], [])
+        moved = orders != list(dict.fromkeys(work.carried["insertion_orders"]))
         if moved:
-            await ORDERS.replace(work, before["id"], work.held["insertion_orders"])
+            await ORDERS.replace(work, before["id"], work.carried["insertion_orders"])
         if moved or any(before["doc"].get(field) != after["doc"].get(field) for field in _PRICE):
             await work.trackers_changed("line_item_id", before["id"])
 
-    async def delete(self, work: Work, ids: Sequence[int]) -> None:
+    async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
         for tracker in TRACKERS:
             found = select(tracker.table.c.id).where(
                 tracker.table.c.member_id == work.member_id, tracker.table.c.line_item_id.in_(ids)
@@ -147,7 +147,7 @@ class LineItem(Entity):
             advertiser.member_id == member_id, advertiser.id.in_({row["advertiser_id"] for row in rows})
         )
         named = {row.id: row.name for row in await connection.execute(owners)}
-        of_line = await ORDERS.of(connection, [row["id"] for row in rows])
+        of_line = await ORDERS.targets_of(connection, [row["id"] for row in rows])
         wanted = {order_id for found in of_line.values() for order_id in found}
         query = select(order).where(order.c.member_id == member_id, order.c.id.in_(wanted))
         orders = {row["id"]: dict(row) for row in (await connection.execute(query)).mappings()} if wanted else {}
@@ -174,17 +174,17 @@ class LineItem(Entity):
         found: dict[int, Values] = {row_id: {} for row_id in ids}
         if any(name in keys for name in flight.RUNS):
             runs = await delivery_stats.run_hours(ids)
-            found = {row_id: flight.shown(runs.get(row_id)) for row_id in ids}
+            found = {row_id: flight.show_run(runs.get(row_id)) for row_id in ids}
         if "all_stats" in keys:
             for row_id, stats in (await delivery_stats.interval_stats(ids)).items():
                 found[row_id]["all_stats"] = stats
         for row in rows:
             if not row["doc"].get("line_item_subtype"):
-                found[row["id"]] |= budget.days(row["doc"], delivery_stats.now_ms)
+                found[row["id"]] |= budget.remaining_days(row["doc"], delivery_stats.now_ms)
         if "flat_fee" in keys:
             fees = {row["id"]: row["doc"].get("flat_fee") for row in rows}
-            for row_id, status in (await flat_fee.statuses(delivery_stats, rows)).items():
-                found[row_id]["flat_fee"] = flat_fee.shown(fees[row_id], status)
+            for row_id, status in (await flat_fee.flat_fee_statuses(delivery_stats, rows)).items():
+                found[row_id]["flat_fee"] = flat_fee.show_flat_fee(fees[row_id], status)
         return found
 
     async def counted_conditions(
@@ -194,19 +194,19 @@ class LineItem(Entity):
         query: Mapping[str, str],
         where: Sequence[ColumnElement[bool]],
     ) -> Sequence[ColumnElement[bool]]:
-        if not flight.asked(query):
+        if not flight.filters_by_runs(query):
             return ()
         candidates = select(self.table.c.id).where(self.table.c.member_id == delivery_stats.member_id, *where)
-        return [await flight.condition(delivery_stats, query, list(await connection.scalars(candidates)))]
+        return [await flight.run_condition(delivery_stats, query, list(await connection.scalars(candidates)))]
 
 
-def _check_supply(work: Work, values: Values, old: Values) -> None:
+def _check_supply(work: UnitOfWork, values: Values, old: Values) -> None:
     locked = any((old.get("supply_strategies") or {}).values())
     if locked and values["inventory_type"] != old.get("inventory_type"):
         work.fault("", _LOCKED)
 
 
-def _complete_plain(work: Work, values: Values, old: Values) -> None:
+def _complete_plain(work: UnitOfWork, values: Values, old: Values) -> None:
     """Defaults and rules of a line item without guaranteed delivery."""
     values["line_item_type"] = values["line_item_type"] or "standard_v1"
     if old and values["line_item_type"] != old.get("line_item_type", "standard_v1"):
@@ -235,13 +235,15 @@ def _derived(row: Values, advertiser: str | None, orders: Sequence[Values]) -> V
         "advertiser": {"id": row["advertiser_id"], "name": advertiser},
         "auction_event": auction_event(doc.get("auction_event")),
         "delivery_goal": goal and {**goal, "guaranteed_delivery_version": None},
-        "flat_fee": fee and flat_fee.shown(fee, "pending"),
-        "labels": labels.named(doc.get("labels")),
+        "flat_fee": fee and flat_fee.show_flat_fee(fee, "pending"),
+        "labels": labels.with_label_names(doc.get("labels")),
         "pixels": with_unknown(doc.get("pixels"), Pixel),
         "creatives": with_unknown(doc.get("creatives"), Creative),
-        "insertion_orders": [brief(order) for order in orders] or None,
+        "insertion_orders": [show_order_in_line_item(order) for order in orders] or None,
         "insertion_order_id": active[0] if active else None,
-        "budget_intervals": budget.shown(doc.get("budget_intervals"), row["id"], "campaign_group", doc["timezone"]),
+        "budget_intervals": budget.show_intervals(
+            doc.get("budget_intervals"), row["id"], "campaign_group", doc["timezone"]
+        ),
         "budget_set_per_flight": bool(doc.get("budget_intervals")),
         "imptrackers": None,
         "clicktrackers": None,

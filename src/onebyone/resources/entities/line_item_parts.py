@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from onebyone.resources import labels
-from onebyone.resources.entities.budget import HOUR, Interval, moment
+from onebyone.resources.entities.budget import HOUR, Interval, utc_of_wall_clock
 from onebyone.resources.entity import Values
 from onebyone.resources.fields import Amount, Body, Boolean, Code, Integer, Linked, ObjectId, Timestamp, listed
-from onebyone.resources.unit_of_work import Work
+from onebyone.resources.unit_of_work import UnitOfWork
 
 LAST_MOMENT = "2038-01-19 00:00:00"
 FaultAt = Callable[[str, str], None]
@@ -27,7 +27,7 @@ AdType = Literal["banner", "video", "native"]
 class Label(labels.Labelled):
     """`labels`."""
 
-    id: Annotated[Integer, AfterValidator(labels.allowed("line_item"))]
+    id: Annotated[Integer, AfterValidator(labels.label_id_validator("line_item"))]
 
 
 class Order(Linked):
@@ -154,7 +154,7 @@ def with_unknown(parts: Sequence[Values] | None, model: type[Body]) -> list[Valu
     return [{**dict.fromkeys(model.shown), **part} for part in parts] if parts else None
 
 
-def check_parts(work: Work, values: Values) -> None:
+def check_parts(work: UnitOfWork, values: Values) -> None:
     """Rules inside and between the parts, for every line item."""
     fault = work.bad
     strategies = values["supply_strategies"]
@@ -235,7 +235,7 @@ def _check_range(values: Values, found: Values, path: str, fault: FaultAt) -> No
     if end > LAST_MOMENT:
         fault(f"{path}.end_date", f"must not be later than {LAST_MOMENT}")
     # hh:59:59 is the last second of the hour: 10:00:00 to 10:59:59 is one hour.
-    if (moment(end, "UTC") - moment(start, "UTC")).total_seconds() + 1 < HOUR.total_seconds():
+    if (utc_of_wall_clock(end, "UTC") - utc_of_wall_clock(start, "UTC")).total_seconds() + 1 < HOUR.total_seconds():
         fault(f"{path}.end_date", "a date range must be at least an hour long")
     intervals = values["budget_intervals"] or []
     if not any(

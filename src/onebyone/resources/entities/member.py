@@ -13,7 +13,7 @@ from onebyone.resources import urls
 from onebyone.resources.entities import thirdparty_pixel
 from onebyone.resources.entity import Entity, Values
 from onebyone.resources.fields import Body, Currency, Name, TimeZone
-from onebyone.resources.unit_of_work import Work
+from onebyone.resources.unit_of_work import UnitOfWork
 
 _REDIRECTS = ("redirect_policy", "redirect_domains")
 
@@ -29,7 +29,7 @@ class _MemberBody(Body):
     reporting_decimal_type: Literal["decimal", "comma"] = "decimal"
     redirect_policy: Literal["approved", "any"] = "approved"
     redirect_domains: Annotated[
-        list[Annotated[str, AfterValidator(urls.domain)]],
+        list[Annotated[str, AfterValidator(urls.ascii_domain)]],
         Field(max_length=1000, default_factory=list),
         AfterValidator(_unique),
     ]
@@ -41,7 +41,7 @@ class Member(Entity):
     service = "member"
     table = tables.member
     body = _MemberBody
-    scope = "id"
+    tenant_column = "id"
     methods = ("GET", "PUT")
     derived = {"enable_click_and_imp_trackers": "boolean", "thirdparty_pixels": "array of objects"}  # noqa: RUF012
     output = (
@@ -62,11 +62,11 @@ class Member(Entity):
         return {
             row["id"]: {
                 "enable_click_and_imp_trackers": row["doc"].get("enable_click_and_imp_trackers", False),
-                "thirdparty_pixels": await thirdparty_pixel.of_member(connection, row["id"]),
+                "thirdparty_pixels": await thirdparty_pixel.pixels_of_member(connection, row["id"]),
             }
             for row in rows
         }
 
-    async def modified(self, work: Work, before: Values, after: Values) -> None:
+    async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
         if any(before["doc"].get(field) != after["doc"].get(field) for field in _REDIRECTS):
             work.member_changed()

@@ -27,7 +27,7 @@ from onebyone.resources.fields import (
     TimeZone,
     listed,
 )
-from onebyone.resources.unit_of_work import Work
+from onebyone.resources.unit_of_work import UnitOfWork
 
 _PRICE = ("pricing_type", "cost_cpm", "revshare")
 
@@ -62,7 +62,7 @@ class PaymentRule(Entity):
     body = _PaymentRuleBody
     parent = Reference("publisher_id", "publisher_id", tables.publisher, name_field="publisher_name")
     code_owner = "publisher_id"
-    hinges = frozenset({"pricing_type"})
+    discriminators = frozenset({"pricing_type"})
     derived = dict.fromkeys(budget.BUDGETS, "double")
     output = (
         "id",
@@ -76,7 +76,7 @@ class PaymentRule(Entity):
         "last_modified",
     )
 
-    async def check(self, work: Work, values: Values, stored: Values | None, owners: Values) -> None:
+    async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
         needed = "cost_cpm" if values["pricing_type"] == "cpm" else "revshare"
         if values[needed] is None:
             work.fault(needed, f"required with pricing_type {values['pricing_type']}")
@@ -85,7 +85,7 @@ class PaymentRule(Entity):
         if None not in (values["max_revshare"], values["revshare"]) and values["max_revshare"] < values["revshare"]:
             work.fault("max_revshare", "must not be less than revshare")
 
-    async def modified(self, work: Work, before: Values, after: Values) -> None:
+    async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
         if any(before["doc"].get(field) != after["doc"].get(field) for field in _PRICE):
             await work.trackers_changed("payment_rule_id", before["id"])
             base = select(tables.publisher.c.id).where(
@@ -93,7 +93,7 @@ class PaymentRule(Entity):
             )
             await work.trackers_changed("publisher_id", base)
 
-    async def delete(self, work: Work, ids: Sequence[int]) -> None:
+    async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
         if await work.tracked("payment_rule_id", ids):
             work.fault("id", "a tracker still uses the payment rule")
         if await work.has(tables.publisher, tables.publisher.c.base_payment_rule_id.in_(ids)):

@@ -11,7 +11,7 @@ from onebyone.config_store import tables
 from onebyone.errors import Fault
 from onebyone.resources.entity import Entity, Reference, Values
 from onebyone.resources.fields import Body, Boolean, Integer, Linked, LongText, Name, ObjectId, State, listed
-from onebyone.resources.unit_of_work import Work
+from onebyone.resources.unit_of_work import UnitOfWork
 
 PlacementCode = Annotated[
     Annotated[str, StringConstraints(max_length=100, pattern=r"^[A-Za-z0-9._%-]+$")] | None,
@@ -72,28 +72,28 @@ class Placement(Entity):
         "last_modified",
     )
 
-    async def parents(self, work: Work, query: Mapping[str, str]) -> Values:
+    async def parents(self, work: UnitOfWork, query: Mapping[str, str]) -> Values:
         if "publisher_id" in query or "site_id" not in query:
             return await super().parents(work, query)
         named = await work.owner(tables.site, query)
         site = await work.row(tables.site, named["site_id"]) if named else None
         return {} if site is None else {"publisher_id": site["publisher_id"], "site_id": site["id"]}
 
-    async def check(self, work: Work, values: Values, stored: Values | None, owners: Values) -> None:
+    async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
         if stored is not None and values["site_id"] is None and stored["site_id"] is not None:
             work.faults.append(Fault("site_id", "cannot be taken away"))
 
-    async def created(self, work: Work, row: Values, query: Mapping[str, str]) -> None:
+    async def created(self, work: UnitOfWork, row: Values, query: Mapping[str, str]) -> None:
         if row.get("site_id") is None:
             publisher = await work.row(tables.publisher, row["publisher_id"])
             if publisher is not None and publisher["default_site_id"] is not None:
                 await work.update(self.table, row["id"], {"site_id": publisher["default_site_id"]})
 
-    async def modified(self, work: Work, before: Values, after: Values) -> None:
+    async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
         if before["site_id"] != after["site_id"]:
             await work.trackers_changed("placement_id", before["id"])
 
-    async def delete(self, work: Work, ids: Sequence[int]) -> None:
+    async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
         if await work.tracked("placement_id", ids):
             work.fault("id", "a tracker still uses the placement")
             return

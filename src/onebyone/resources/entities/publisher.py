@@ -29,14 +29,14 @@ from onebyone.resources.fields import (
     TimeZone,
     listed,
 )
-from onebyone.resources.unit_of_work import Work
+from onebyone.resources.unit_of_work import UnitOfWork
 
 NEVER = "1970-01-01 00:00:01"
 """`reselling_exposed_on` of a publisher that never was public."""
 
 
 class _Label(labels.Labelled):
-    id: Annotated[Integer, AfterValidator(labels.allowed("publisher"))]
+    id: Annotated[Integer, AfterValidator(labels.label_id_validator("publisher"))]
 
 
 class _Contact(Body):
@@ -173,7 +173,7 @@ class Publisher(Entity):
         "default_placement_id",
     )
 
-    async def check(self, work: Work, values: Values, stored: Values | None, owners: Values) -> None:
+    async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
         member = await work.member()
         values["timezone"] = values["timezone"] or member["doc"]["timezone"]
         values["currency"] = values["currency"] or member["doc"]["default_currency"]
@@ -204,7 +204,7 @@ class Publisher(Entity):
             ):
                 work.fault(field, f"{table.name.replace('_', '-')} id not found in this publisher: {values[field]}")
 
-    async def created(self, work: Work, row: Values, query: Mapping[str, str]) -> None:
+    async def created(self, work: UnitOfWork, row: Values, query: Mapping[str, str]) -> None:
         owner = {"publisher_id": row["id"], "state": "active", "doc": {}}
         links = {"base_payment_rule_id": await work.insert(tables.payment_rule, {**owner, **base_rule()})}
         if query.get("create_default_placement", "").lower() not in ("false", "0"):
@@ -214,11 +214,11 @@ class Publisher(Entity):
             links["default_site_id"] = site_id
         await work.update(self.table, row["id"], links)
 
-    async def modified(self, work: Work, before: Values, after: Values) -> None:
+    async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
         if any(before[field] != after[field] for field in _OF_ITS_OWN):
             await work.trackers_changed("publisher_id", before["id"])
 
-    async def delete(self, work: Work, ids: Sequence[int]) -> None:
+    async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
         if await work.tracked("publisher_id", ids):
             work.fault("id", "a tracker still uses the publisher")
             return
@@ -231,11 +231,11 @@ class Publisher(Entity):
         for row in rows:
             first = (shown[row["id"]]["placements"] or [None])[0] if row["default_site_id"] else None
             shown[row["id"]]["default_placement_id"] = first and first["id"]
-            shown[row["id"]] |= {**_READ_ONLY, "labels": labels.named(row["doc"].get("labels"))}
+            shown[row["id"]] |= {**_READ_ONLY, "labels": labels.with_label_names(row["doc"].get("labels"))}
         return shown
 
 
-def _check_documented(work: Work, values: Values, stored: Values | None) -> None:
+def _check_documented(work: UnitOfWork, values: Values, stored: Values | None) -> None:
     """What the documents say and recorded answers do not (`ONEBYONE_PUBLISHER_RULES`)."""
     if stored is None and "state" not in work.given:
         values["state"] = "inactive"

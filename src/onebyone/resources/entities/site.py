@@ -13,7 +13,7 @@ from onebyone.config_store import tables
 from onebyone.resources.entities.placement import Placement
 from onebyone.resources.entity import Entity, Reference, Values
 from onebyone.resources.fields import Body, Boolean, Code, Integer, Linked, Name, State, Text100, Text255, listed
-from onebyone.resources.unit_of_work import Work
+from onebyone.resources.unit_of_work import UnitOfWork
 
 Ids = Annotated[list[Linked], Field(max_length=1000), BeforeValidator(listed)]
 
@@ -72,7 +72,7 @@ class Site(Entity):
         "last_modified",
     )
 
-    async def delete(self, work: Work, ids: Sequence[int]) -> None:
+    async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
         inside = select(tables.placement.c.id).where(
             tables.placement.c.member_id == work.member_id, tables.placement.c.site_id.in_(ids)
         )

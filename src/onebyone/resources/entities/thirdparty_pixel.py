@@ -14,10 +14,10 @@ from onebyone.errors import not_found
 from onebyone.resources import urls
 from onebyone.resources.entity import Entity, Reference, Values
 from onebyone.resources.fields import Body, Boolean, Linked, LongText, ObjectId, Text255, listed
-from onebyone.resources.ordered_links import Links
-from onebyone.resources.unit_of_work import Work
+from onebyone.resources.ordered_links import OrderedLinks
+from onebyone.resources.unit_of_work import UnitOfWork
 
-ADVERTISERS = Links(tables.thirdparty_pixel_advertiser, "thirdparty_pixel_id", "advertiser_id")
+ADVERTISERS = OrderedLinks(tables.thirdparty_pixel_advertiser, "thirdparty_pixel_id", "advertiser_id")
 _SCRIPT, _ADDRESS = ("content", "secure_content"), ("url", "secure_url")
 
 
@@ -66,7 +66,7 @@ class ThirdpartyPixel(Entity):
     body = _PixelBody
     references = (Reference("advertiser_id", "advertiser_id", tables.advertiser),)
     immutable = frozenset({"advertiser_id"})
-    hinges = frozenset({"format", "advertiser_id", *_SCRIPT, *_ADDRESS})
+    discriminators = frozenset({"format", "advertiser_id", *_SCRIPT, *_ADDRESS})
     derived = {  # noqa: RUF012
         "advertisers": "array of objects",
         "publisher_id": "int",
@@ -79,11 +79,11 @@ class ThirdpartyPixel(Entity):
         *("supply_exceptions", "adservers"),
     )
 
-    async def load(self, work: Work, stored: Values) -> Values:
-        found = await ADVERTISERS.of(work.connection, [stored["id"]])
+    async def load(self, work: UnitOfWork, stored: Values) -> Values:
+        found = await ADVERTISERS.targets_of(work.connection, [stored["id"]])
         return {"advertisers": [{"id": advertiser} for advertiser in found.get(stored["id"], ())] or None}
 
-    async def check(self, work: Work, values: Values, stored: Values | None, owners: Values) -> None:
+    async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
         if values.pop("member_id") not in (None, work.member_id):
             work.bad("member_id", "must be the member of the session")
         for place, member in enumerate(values["members"] or ()):
@@ -106,9 +106,9 @@ class ThirdpartyPixel(Entity):
         if stored is None:
             values["created_on"] = work.now
 
-    async def _check_advertisers(self, work: Work, values: Values) -> None:
+    async def _check_advertisers(self, work: UnitOfWork, values: Values) -> None:
         wanted = [advertiser["id"] for advertiser in values.pop("advertisers") or ()]
-        work.held["advertisers"] = wanted
+        work.carried["advertisers"] = wanted
         for place, advertiser in enumerate(wanted):
             path = f"advertisers.{place}.id"
             if values["advertiser_id"] not in (None, advertiser):
@@ -116,14 +116,14 @@ class ThirdpartyPixel(Entity):
             elif await work.row(tables.advertiser, advertiser) is None:
                 work.bad(path, not_found("advertiser", advertiser).error)
 
-    async def created(self, work: Work, row: Values, query: Any) -> None:
-        await ADVERTISERS.replace(work, row["id"], work.held["advertisers"])
+    async def created(self, work: UnitOfWork, row: Values, query: Any) -> None:
+        await ADVERTISERS.replace(work, row["id"], work.carried["advertisers"])
 
-    async def modified(self, work: Work, before: Values, after: Values) -> None:
-        await ADVERTISERS.replace(work, before["id"], work.held["advertisers"])
+    async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
+        await ADVERTISERS.replace(work, before["id"], work.carried["advertisers"])
 
     async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
-        found = await ADVERTISERS.of(connection, [row["id"] for row in rows])
+        found = await ADVERTISERS.targets_of(connection, [row["id"] for row in rows])
         return {
             row["id"]: {"advertisers": [{"id": advertiser} for advertiser in found.get(row["id"], ())] or None}
             for row in rows
@@ -138,7 +138,9 @@ def _brief(row: Any) -> Values:
     return {"id": row.id, "name": row.name, "active": row.active, "audit_status": row.audit_status}
 
 
-async def of_advertisers(connection: AsyncConnection, member_id: int, ids: Sequence[int]) -> dict[int, list[Values]]:
+async def pixels_of_advertisers(
+    connection: AsyncConnection, member_id: int, ids: Sequence[int]
+) -> dict[int, list[Values]]:
     """`thirdparty_pixels` of the advertisers that have any."""
     link = tables.thirdparty_pixel_advertiser
     query = (
@@ -153,7 +155,7 @@ async def of_advertisers(connection: AsyncConnection, member_id: int, ids: Seque
     return found
 
 
-async def of_member(connection: AsyncConnection, member_id: int) -> list[Values] | None:
+async def pixels_of_member(connection: AsyncConnection, member_id: int) -> list[Values] | None:
     """`thirdparty_pixels` of the member."""
     query = select(*_BRIEF).where(_PIXEL.member_id == member_id, _PIXEL.doc["members"].as_string().is_not(None))
     return [_brief(row) for row in await connection.execute(query.order_by(_PIXEL.id))] or None

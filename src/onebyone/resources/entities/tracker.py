@@ -14,7 +14,7 @@ from onebyone.errors import ApiError
 from onebyone.resources import urls
 from onebyone.resources.entity import Entity, Reference, Values
 from onebyone.resources.fields import Body, Code, Link, Name, OptionalLink, State
-from onebyone.resources.unit_of_work import Work
+from onebyone.resources.unit_of_work import UnitOfWork
 
 
 class _TrackerBody(Body):
@@ -37,7 +37,7 @@ class _Tracker(Entity):
         Reference("line_item", "line_item_id", tables.line_item, owner="advertiser_id"),
     )
 
-    async def allow_create(self, work: Work) -> None:
+    async def allow_create(self, work: UnitOfWork) -> None:
         member = await work.member()
         if not member["doc"]["enable_click_and_imp_trackers"]:
             raise ApiError(
@@ -46,13 +46,13 @@ class _Tracker(Entity):
                 error_description="enable_click_and_imp_trackers of the member is false",
             )
 
-    async def created(self, work: Work, row: Values, query: Mapping[str, str]) -> None:
+    async def created(self, work: UnitOfWork, row: Values, query: Mapping[str, str]) -> None:
         work.tracker_changed(self.kind, row["id"])
 
-    async def modified(self, work: Work, before: Values, after: Values) -> None:
+    async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
         work.tracker_changed(self.kind, before["id"])
 
-    async def delete(self, work: Work, ids: Sequence[int]) -> None:
+    async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
         for tracker_id in ids:
             work.tracker_changed(self.kind, tracker_id)
         await super().delete(work, ids)
@@ -107,15 +107,15 @@ class Clicktracker(_Tracker):
         url = values["click_url"]
         return {"click_host": None if url is None else urls.target_host(url)}
 
-    async def created(self, work: Work, row: Values, query: Mapping[str, str]) -> None:
+    async def created(self, work: UnitOfWork, row: Values, query: Mapping[str, str]) -> None:
         await super().created(work, row, query)
         await self._host_changed(work, [row["id"]], {row["click_host"]})
 
-    async def modified(self, work: Work, before: Values, after: Values) -> None:
+    async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
         await super().modified(work, before, after)
         await self._host_changed(work, [before["id"]], {before["click_host"]} ^ {after["click_host"]})
 
-    async def delete(self, work: Work, ids: Sequence[int]) -> None:
+    async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
         found = select(self.table.c.click_host).where(
             self.table.c.member_id == work.member_id, self.table.c.id.in_(ids)
         )
@@ -123,7 +123,7 @@ class Clicktracker(_Tracker):
         await super().delete(work, ids)
         await self._host_changed(work, ids, hosts)
 
-    async def _host_changed(self, work: Work, ids: Sequence[int], hosts: set[str | None]) -> None:
+    async def _host_changed(self, work: UnitOfWork, ids: Sequence[int], hosts: set[str | None]) -> None:
         """The member's record changes when no other click tracker has one of these hosts."""
         for host in hosts - {None}:
             if not await work.has(self.table, self.table.c.click_host == host, self.table.c.id.not_in(ids)):

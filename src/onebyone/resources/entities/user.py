@@ -15,7 +15,7 @@ from onebyone.config_store import tables
 from onebyone.errors import Fault, not_found
 from onebyone.resources.entity import Entity, Values
 from onebyone.resources.fields import Body, Boolean, Name, ObjectId, State, Text255, TimeZone
-from onebyone.resources.unit_of_work import Work
+from onebyone.resources.unit_of_work import UnitOfWork
 
 _CLASSES = tuple(re.compile(pattern) for pattern in ("[A-Z]", "[a-z]", "[0-9]", "[^A-Za-z0-9]"))
 
@@ -52,8 +52,8 @@ class User(Entity):
     table = tables.user
     body = _UserBody
     methods = ("GET", "POST", "PUT")
-    title = "username"
-    hinges = frozenset({"username", "user_type"})
+    search_column = "username"
+    discriminators = frozenset({"username", "user_type"})
     derived = {  # noqa: RUF012
         "entity_id": "int",
         "entity_name": "string",
@@ -76,7 +76,7 @@ class User(Entity):
         "last_modified",
     )
 
-    async def check(self, work: Work, values: Values, stored: Values | None, owners: Values) -> None:
+    async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
         password = values.pop("password")
         if password is None and stored is None:
             work.faults.append(Fault("password", "Field required"))
@@ -90,7 +90,7 @@ class User(Entity):
             values["password_hash"] = await passwords.hash_password(password)
             values["password_ms"] = work.now_ms
 
-    async def _check_limit(self, work: Work, values: Values) -> None:
+    async def _check_limit(self, work: UnitOfWork, values: Values) -> None:
         for kind, table in (("advertiser", tables.advertiser), ("publisher", tables.publisher)):
             field = f"{kind}_id"
             if values["user_type"] != kind:
@@ -104,7 +104,7 @@ class User(Entity):
     def columns(self, values: Values) -> Values:
         return {"username_key": values["username"].casefold()}
 
-    async def modified(self, work: Work, before: Values, after: Values) -> None:
+    async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
         if before["password_hash"] != after["password_hash"] or after["state"] != "active":
             sessions = tables.session
             await work.connection.execute(delete(sessions).where(sessions.c.user_id == before["id"]))

@@ -84,7 +84,7 @@ async def _as_they_are(request: ApiRequest, rows: Rows) -> Rows:
 
 async def _rates(request: ApiRequest, rows: Rows) -> Rows:
     """`show_rate=true`: no rates are bought here, so only that of the dollar is known."""
-    if not queries.said(request.query, "show_rate"):
+    if not queries.flag(request.query, "show_rate"):
         return rows
     return [{**row, "rate_per_usd": 1 if row["code"] == "USD" else None, "as_of": None} for row in rows]
 

@@ -26,13 +26,13 @@ class LabelValues:
 
     async def __call__(self, request: ApiRequest, rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
         """Raises `ApiError`."""
-        if not queries.said(request.query, "show_values"):
+        if not queries.flag(request.query, "show_values"):
             return rows
         entity = _LABELLED.get(request.query.get("object_type", ""))
         if entity is None:
             raise ApiError("SYNTAX", f"object_type: must be one of {', '.join(sorted(_LABELLED))} with show_values")
         try:
-            where = permissions.conditions(entity, request.caller)
+            where = permissions.visible_rows(entity, request.caller)
         except ApiError:
             return [{**row, "values": None} for row in rows]
         columns = entity.table.c

@@ -51,7 +51,7 @@ class RecordCache:
     async def _rows(self, entity: Entity, request: ApiRequest, room: int) -> list[dict[str, Any]]:
         columns = entity.table.c
         try:
-            where = permissions.conditions(entity, request.caller)
+            where = permissions.visible_rows(entity, request.caller)
         except ApiError:
             return []
         for owner in OWNERS:
