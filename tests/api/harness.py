@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone.api import ops_endpoints
 from onebyone.api.app import Api
-from onebyone.api.pipeline_lag import SinkMeter
+from onebyone.api.pipeline_lag import PipelineLagMeter
 from onebyone.auth import passwords
 from onebyone.clock import now_ms
 from onebyone.config_store import schema
@@ -185,7 +185,7 @@ async def start(url: str) -> Harness:
     store = sql.create_engine(url)
     clock, wakes = Clock(), Wakes()
     context = ApiContext(settings(url), store, store, wakes, clock)
-    sink = SinkMeter(context.settings, context.report_store)
+    sink = PipelineLagMeter(context.settings, context.report_store)
     app = Api(context, ops_endpoints.application(context.settings, lambda: {"configuration": True}, sink.measure))
     http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.test")
     harness = Harness(http, store=store, context=context, clock=clock, wakes=wakes, reports=app.reports)

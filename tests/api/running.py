@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from onebyone.api import ops_endpoints
 from onebyone.api.app import Api
-from onebyone.api.pipeline_lag import SinkMeter
+from onebyone.api.pipeline_lag import PipelineLagMeter
 from onebyone.report_store import schema as report_schema
 from onebyone.resources.context import ApiContext
 from onebyone.runtime import sql
@@ -40,7 +40,7 @@ def running_api(folder: Path, **more: int) -> Iterator[str]:
         await report_schema.upgrade(report_url)
         store, report_store = sql.create_engine(store_url), sql.create_engine(report_url)
         context = ApiContext(settings, store, report_store, harness.Wakes())
-        sink = SinkMeter(settings, report_store)
+        sink = PipelineLagMeter(settings, report_store)
         app = Api(context, ops_endpoints.application(settings, lambda: {"configuration": True}, sink.measure))
         config = uvicorn.Config(
             app, port=0, http=BoundedProtocol, lifespan="off", log_config=None, timeout_graceful_shutdown=1

@@ -13,7 +13,7 @@ import redis.asyncio
 
 from onebyone.api import ops_endpoints
 from onebyone.api.app import Api
-from onebyone.api.pipeline_lag import SinkMeter
+from onebyone.api.pipeline_lag import PipelineLagMeter
 from onebyone.auth import passwords
 from onebyone.runtime import redis_client
 from tests.api.harness import MINUTE_MS, PASSWORD, Client, Harness, Json, response_of
@@ -27,7 +27,7 @@ def process(api: Harness, settings: Json, cache: redis.asyncio.Redis | None = No
     """Another API process on the same store, with settings of its own."""
     changed = api.context.settings.model_copy(update=settings)
     context = replace(api.context, settings=changed, cache=cache)
-    sink = SinkMeter(changed, context.report_store)
+    sink = PipelineLagMeter(changed, context.report_store)
     app = Api(context, ops_endpoints.application(changed, dict, sink.measure))
     return Client(httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.test"), api.token)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone.api.pipeline_lag import Sink, SinkMeter
+from onebyone.api.pipeline_lag import PipelineLag, PipelineLagMeter
 from onebyone.contracts import keys
 from onebyone.settings import Settings
 from tests.counter.lane import LaneMaker, event
@@ -14,8 +14,8 @@ from tests.support.valkey import ValkeyProcess
 pytestmark = pytest.mark.anyio
 
 
-async def measured(settings: Settings, engine: AsyncEngine) -> Sink:
-    meter = SinkMeter(settings, engine)
+async def measured(settings: Settings, engine: AsyncEngine) -> PipelineLag:
+    meter = PipelineLagMeter(settings, engine)
     try:
         return await meter.measure()
     finally:
@@ -70,7 +70,7 @@ async def test_servers_that_are_away(valkey: ValkeyProcess, sql_url: str) -> Non
 
 async def test_an_answer_is_given_again_for_a_moment(valkey: ValkeyProcess, tmp_path: object) -> None:
     async with LaneMaker(valkey, f"sqlite+aiosqlite:///{tmp_path}/reports.sqlite3") as lane:
-        meter = SinkMeter(lane.settings, lane.engine)
+        meter = PipelineLagMeter(lane.settings, lane.engine)
         first = await meter.measure()
         lane.send(1)
         assert await meter.measure() is first

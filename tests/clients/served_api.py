@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from onebyone.api import ops_endpoints
 from onebyone.api.app import Api
-from onebyone.api.pipeline_lag import SinkMeter
+from onebyone.api.pipeline_lag import PipelineLagMeter
 from tests.api import harness
 from tests.support.waiting import wait_until
 
@@ -82,7 +82,7 @@ class ServedApi:
         self._token = plain.token
         settings = plain.context.settings.model_copy(update={"reads_a_minute": REQUESTS, "writes_a_minute": REQUESTS})
         context = replace(plain.context, settings=settings, clock=self.clock)
-        sink = SinkMeter(settings, context.report_store)
+        sink = PipelineLagMeter(settings, context.report_store)
         self._api = Api(context, ops_endpoints.application(settings, dict, sink.measure))
         await self._server.serve(sockets=[listener])
         await plain.http.aclose()

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone.api import ops_endpoints
 from onebyone.api.app import Api
-from onebyone.api.pipeline_lag import SinkMeter
+from onebyone.api.pipeline_lag import PipelineLagMeter
 from onebyone.config_store import schema
 from onebyone.publishing.publisher import ConfigPublisher
 from onebyone.report_store import schema as report_schema
@@ -39,7 +39,7 @@ async def main(settings: Settings) -> int:
         return 0
     cache = redis_client.connect(settings.cache_url)
     publisher = ConfigPublisher(store, cache)
-    sink = SinkMeter(settings, report_store)
+    sink = PipelineLagMeter(settings, report_store)
     serving = asyncio.Event()
 
     def checks() -> dict[str, bool]:

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from onebyone.api import metrics
 from onebyone.api.http import body, parameters, request_context
 from onebyone.api.http.envelope import failure, success
-from onebyone.api.http.rate_limit import UsageCounter, refuse_excess
+from onebyone.api.http.rate_limit import RateLimiter, refuse_excess
 from onebyone.api.http.request import ApiRequest, Handler
 from onebyone.api.openapi.pages import Pages
 from onebyone.auth.sessions import COOKIE, Sessions
@@ -47,7 +47,7 @@ class Api:
         self._operator = operator
         self._pages = Pages()
         self._sessions = Sessions(context)
-        self._usage = UsageCounter(context.settings, context.cache)
+        self._usage = RateLimiter(context.settings, context.cache)
         self._entities = frozenset(entity.service for entity in ENTITIES)
         self.reports = Runs(context)
         self._handlers: dict[str, Handler] = {
@@ -89,7 +89,7 @@ class Api:
         metrics.REQUEST_SECONDS.labels(service).observe(time.perf_counter() - started)
         await response(scope, receive, send)
 
-    async def _answer(self, request: Request, told: request_context.Exchange) -> Response:
+    async def _answer(self, request: Request, told: request_context.RequestContext) -> Response:
         path = _VERSION.sub("", request.url.path, count=1) if _VERSION.match(request.url.path) else request.url.path
         service = path.strip("/")
         meta = service.endswith("/meta") and service.removesuffix("/meta") in self._entities
@@ -110,9 +110,9 @@ class Api:
         if not known:
             raise ApiError("SYNTAX", f"unknown service: {service[:100]!r}")
         query = _query(request)
-        sent = await body.read(request) if request.method in ("GET", "POST", "PUT") else None
+        sent = await body.read_body(request) if request.method in ("GET", "POST", "PUT") else None
         if request.method == "GET":
-            query = parameters.joined(query, sent)
+            query = parameters.merge_parameters(query, sent)
         headers = dict(request.headers)
         call = ApiRequest(request.method, service, query, sent, caller, headers, meta)
         response = await self._handlers[service](call)
@@ -122,7 +122,7 @@ class Api:
     async def _login(self, request: Request) -> Response:
         if request.method != "POST":
             raise ApiError("SYNTAX", f"method {request.method} is not supported by auth")
-        sent = await body.read(request)
+        sent = await body.read_body(request)
         given = sent.get("auth") if isinstance(sent, dict) else None
         if not isinstance(given, dict):
             raise ApiError("SYNTAX", "auth: the body must be an object with this key and an object in it")

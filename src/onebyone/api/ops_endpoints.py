@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from onebyone.api.pipeline_lag import Sink
+from onebyone.api.pipeline_lag import PipelineLag
 from onebyone.runtime import metrics_folder, metrics_page
 from onebyone.settings import Settings
 
@@ -19,7 +19,7 @@ _NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
 def application(
-    settings: Settings, checks: Callable[[], dict[str, bool]], sink: Callable[[], Awaitable[Sink]]
+    settings: Settings, checks: Callable[[], dict[str, bool]], sink: Callable[[], Awaitable[PipelineLag]]
 ) -> Starlette:
     """`/readyz`, `/livez`, `/sinkz` and `/metrics` (with those of the counter, which has no port).
 

@@ -25,7 +25,7 @@ LATE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sink:
+class PipelineLag:
     """The answer of `/sinkz` on the API; None: not known."""
 
     healthy: bool
@@ -42,7 +42,7 @@ class Sink:
     dead_letters: int | None = None
 
 
-class SinkMeter:
+class PipelineLagMeter:
     """Measures at most once in `KEEP_SECONDS`."""
 
     def __init__(self, settings: Settings, report_store: AsyncEngine) -> None:
@@ -53,9 +53,9 @@ class SinkMeter:
             self._stream = redis_client.connect(settings.stream_url, reply_seconds=REPLY_SECONDS)
         self._turn = asyncio.Lock()
         self._measured = float("-inf")
-        self._sink = Sink(False, False, None)
+        self._sink = PipelineLag(False, False, None)
 
-    async def measure(self) -> Sink:
+    async def measure(self) -> PipelineLag:
         """How far the counter is now."""
         async with self._turn:
             if time.monotonic() - self._measured >= KEEP_SECONDS:
@@ -68,12 +68,12 @@ class SinkMeter:
         if self._stream is not None:
             await self._stream.aclose()
 
-    async def _ask(self) -> Sink:
+    async def _ask(self) -> PipelineLag:
         stream_answers = None if self._stream is None else False
         try:
             places, facts = await asyncio.wait_for(self._counted(), REPLY_SECONDS)
         except (SQLAlchemyError, OSError):
-            return Sink(False, False, stream_answers)
+            return PipelineLag(False, False, stream_answers)
         batches: int | None = None
         oldest: float | None = None
         if self._stream is not None:
@@ -81,9 +81,9 @@ class SinkMeter:
                 batches, oldest = await self._uncounted(places)
                 stream_answers = True
             except redis_client.Unavailable:
-                return Sink(False, True, False, **facts)
+                return PipelineLag(False, True, False, **facts)
         healthy = (oldest or 0.0) <= LATE_SECONDS and not facts["waiting_producers"]
-        return Sink(healthy, True, stream_answers, batches, oldest, **facts)
+        return PipelineLag(healthy, True, stream_answers, batches, oldest, **facts)
 
     async def _counted(self) -> tuple[dict[int, str], dict[str, Any]]:
         """Position by shard, and what the report store says of itself."""

@@ -73,7 +73,7 @@ class _Reports:
         found = await self._found(request, body=True, status=404)
         excel = found.request.get("format") == "excel"
         name = f"{found.request['report_type']}.{'tsv' if excel else 'csv'}"
-        headers = {**envelope.headers(), "Content-Disposition": f'attachment; filename="{name}"'}
+        headers = {**envelope.response_headers(), "Content-Disposition": f'attachment; filename="{name}"'}
         media_type = "text/tab-separated-values" if excel else "text/csv"
         content = await asyncio.to_thread(table.unpack, found.body)
         return Response(content, headers=headers, media_type=f"{media_type}; charset=utf-8")

@@ -78,7 +78,7 @@ class Entity:
     optional: ClassVar[Mapping[str, str]] = {}
     """Fields that are shown only when the query string sets a flag, by name."""
     ranged: ClassVar[frozenset[str]] = frozenset()
-    """Fields of the report store that a read can filter by range (`counted_conditions`)."""
+    """Fields of the report store that a read can filter by range (`delivery_conditions`)."""
     parameters: ClassVar[Mapping[str, str]] = {}
     """Flags in the query string of this service alone, by name: the method that looks at them."""
     search_column: ClassVar[str] = "name"
@@ -150,13 +150,13 @@ class Entity:
         """Fields of `optional` from other tables, by id of the row; not read unless one of them is shown."""
         return {}
 
-    async def counted(
+    async def delivery_fields(
         self, delivery_stats: DeliveryStats, rows: Sequence[Values], keys: Sequence[str]
     ) -> Mapping[int, Values]:
         """Those of `keys` that the counted events say, by id of the row; they go over what `related` says."""
         return {}
 
-    async def counted_conditions(
+    async def delivery_conditions(
         self,
         connection: AsyncConnection,
         delivery_stats: DeliveryStats,

@@ -70,7 +70,7 @@ async def read_objects(
         for row_id, more in (await entity.related_if_asked(connection, rows)).items():
             related[row_id] |= more
     if delivery_stats is not None and rows and asked:
-        for row_id, more in (await entity.counted(delivery_stats, rows, wanted)).items():
+        for row_id, more in (await entity.delivery_fields(delivery_stats, rows, wanted)).items():
             related[row_id] |= more
     return {row["id"]: _present(entity, row, related.get(row["id"], {}), wanted) for row in rows}
 

@@ -60,7 +60,7 @@ class Service:
             query = await codes.resolve_owner_codes(connection, member_id, own, strict=False)
             where = [*filters.conditions(entity, member_id, query), *visible]
             delivery_stats = self._context.delivery_stats(member_id)
-            where += await entity.counted_conditions(connection, delivery_stats, query, where)
+            where += await entity.delivery_conditions(connection, delivery_stats, query, where)
             if not queries.is_list(query):
                 one = await reader.read_objects(connection, entity, member_id, where, keys, delivery_stats)
                 if not one:

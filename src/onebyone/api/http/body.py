@@ -14,17 +14,17 @@ from onebyone.errors import ApiError, Fault, refuse
 BODY_MAX = 1024 * 1024
 
 
-async def read(request: Request) -> Any:
+async def read_body(request: Request) -> Any:
     """The parsed body; None when it is empty. Raises `ApiError`."""
     found = bytearray()
     async for chunk in request.stream():
         found += chunk
         if len(found) > BODY_MAX:
             raise ApiError("SYNTAX", f"the body is larger than {BODY_MAX} bytes")
-    return parse(bytes(found)) if found.strip() else None
+    return parse_body(bytes(found)) if found.strip() else None
 
 
-def parse(content: bytes) -> Any:
+def parse_body(content: bytes) -> Any:
     """UTF-8 JSON (RFC 8259) in which no object names a key twice. Raises `ApiError`."""
     try:
         found = orjson.loads(content)

@@ -47,7 +47,7 @@ def failure(error: ApiError) -> Response:
     return answer
 
 
-def headers() -> dict[str, str]:
+def response_headers() -> dict[str, str]:
     """Headers of every answer of the API, whatever its body."""
     told = request_context.current()
     return {
@@ -62,7 +62,7 @@ def headers() -> dict[str, str]:
 
 def _answer(fields: dict[str, Any], output_term: str, status: int) -> Response:
     content = {"response": {**fields, "dbg_info": _dbg_info(output_term)}}
-    return Response(orjson.dumps(content), status, headers(), media_type="application/json")
+    return Response(orjson.dumps(content), status, response_headers(), media_type="application/json")
 
 
 def _dbg_info(output_term: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from onebyone.errors import ApiError
 
 
-def joined(query: Mapping[str, str], body: Any) -> dict[str, str]:
+def merge_parameters(query: Mapping[str, str], body: Any) -> dict[str, str]:
     """Both, the query string's value first; what nests anything but a list of plain values is no parameter.
 
     Raises `ApiError`.

@@ -34,7 +34,7 @@ class Usage:
     write_limit: int = 0
 
 
-class UsageCounter:
+class RateLimiter:
     """Counts per user in fixed windows of a minute."""
 
     def __init__(self, settings: Settings, cache: redis.asyncio.Redis | None) -> None:

@@ -11,7 +11,7 @@ from onebyone.api.http.rate_limit import Usage
 
 
 @dataclass(slots=True)
-class Exchange:
+class RequestContext:
     """Facts of the request that is being answered, for `dbg_info` and the headers."""
 
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -28,19 +28,19 @@ class Exchange:
         return (time.perf_counter() - self.clock) * 1000
 
 
-_current: ContextVar[Exchange] = ContextVar("exchange")
+_current: ContextVar[RequestContext] = ContextVar("request_context")
 
 
-def begin() -> Exchange:
-    """Starts the exchange of the running task."""
-    exchange = Exchange()
-    _current.set(exchange)
-    return exchange
+def begin() -> RequestContext:
+    """Begin the context of the running task."""
+    context = RequestContext()
+    _current.set(context)
+    return context
 
 
-def current() -> Exchange:
-    """The exchange of the running task; a blank one outside of a request."""
-    return _current.get(None) or Exchange()
+def current() -> RequestContext:
+    """Return the context of the running task; a blank one outside a request."""
+    return _current.get(None) or RequestContext()
 
 
 def warn(text: str) -> None:

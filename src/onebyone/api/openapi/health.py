@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 from onebyone.api.openapi.envelopes import closed
 from onebyone.api.openapi.fields import Schema
 from onebyone.api.openapi.nested import FLAG, TEXT
-from onebyone.api.pipeline_lag import Sink
+from onebyone.api.pipeline_lag import PipelineLag
 
 _TYPES: dict[Any, str] = {bool: "boolean", int: "integer", float: "number", type(None): "null"}
 _ROOT = [{"url": "/"}]
@@ -18,8 +18,8 @@ _ROOT = [{"url": "/"}]
 def paths() -> dict[str, Schema]:
     """Path -> operations."""
     ready = closed({"ready": FLAG, "checks": {"type": "object", "additionalProperties": FLAG}})
-    hints = get_type_hints(Sink)
-    sink = closed({field.name: _typed(hints[field.name]) for field in fields(Sink)})
+    hints = get_type_hints(PipelineLag)
+    sink = closed({field.name: _typed(hints[field.name]) for field in fields(PipelineLag)})
     text, page = {"text/plain": {"schema": TEXT}}, {"text/html": {"schema": TEXT}}
     document = {"application/json": {"schema": {"type": "object"}}}
     foreign = {"403": {"description": "Not for this address (`ONEBYONE_METRICS_FROM`).", "content": text}}

@@ -157,7 +157,7 @@ class InsertionOrder(Entity):
             for row in rows
         }
 
-    async def counted(
+    async def delivery_fields(
         self, delivery_stats: DeliveryStats, rows: Sequence[Values], keys: Sequence[str]
     ) -> Mapping[int, Values]:
         return {row["id"]: budget.remaining_days(row["doc"], delivery_stats.now_ms) for row in rows}

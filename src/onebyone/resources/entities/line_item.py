@@ -167,7 +167,7 @@ class LineItem(Entity):
                 of_row[tracker.plural] = [*(of_row.get(tracker.plural) or ()), element]
         return shown
 
-    async def counted(
+    async def delivery_fields(
         self, delivery_stats: DeliveryStats, rows: Sequence[Values], keys: Sequence[str]
     ) -> Mapping[int, Values]:
         ids = [row["id"] for row in rows]
@@ -187,7 +187,7 @@ class LineItem(Entity):
                 found[row_id]["flat_fee"] = flat_fee.show_flat_fee(fees[row_id], status)
         return found
 
-    async def counted_conditions(
+    async def delivery_conditions(
         self,
         connection: AsyncConnection,
         delivery_stats: DeliveryStats,
