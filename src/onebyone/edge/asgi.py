@@ -13,8 +13,8 @@ from onebyone.edge.fastpath.response_cache import ResponseCache
 from onebyone.edge.journal.event_ids import IdAllocator
 from onebyone.edge.journal.group_commit import GroupCommit
 from onebyone.edge.tags import client, query, responses
-from onebyone.edge.tags.client import Visitor
-from onebyone.edge.tags.decision import HEADERS, PATHS, Cold, Decision, Decisions, Event, Found
+from onebyone.edge.tags.client import Client
+from onebyone.edge.tags.decision import HEADERS, PATHS, CacheMiss, Decision, Decisions, EventLine, FetchedRecords
 from onebyone.edge.tags.query import Tag
 from onebyone.edge.tags.reasons import Reason
 from onebyone.edge.tags.responses import Header
@@ -31,7 +31,7 @@ class _Request(NamedTuple):
 
     kind: Kind
     tag: Tag
-    sender: Visitor
+    sender: Client
     referrer: bytes
     network: bytes
     method: str
@@ -73,10 +73,10 @@ class Edge:
             await self._operator(scope, receive, send)
             return
         decision = await self._record(*await self._decide(_request(kind, scope, self.proxies)))
-        answer = decision.answer
-        headers = [*answer.headers, self.verdict(decision)]
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
+        response = decision.response
+        headers = [*response.headers, self.verdict(decision)]
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})
 
     def verdict(self, decision: Decision) -> Header:
         """The `X-OneByOne` of an answer that is about to be given; what was not counted is counted as such."""
@@ -85,28 +85,28 @@ class Edge:
         self._ignored[decision.kind, decision.reason].inc()
         return responses.IGNORED[decision.reason]
 
-    async def _decide(self, request: _Request) -> tuple[Decision, Event | None]:
-        found: Found = {}
+    async def _decide(self, request: _Request) -> tuple[Decision, EventLine | None]:
+        found: FetchedRecords = {}
         while True:
             try:
                 return self.decisions.decide(*request, found)
-            except Cold as cold:
+            except CacheMiss as miss:
                 try:
-                    found[cold.lookup, cold.record_id] = await cold.lookup.fetch(cold.record_id)
+                    found[miss.records, miss.record_id] = await miss.records.fetch(miss.record_id)
                 except ConfigurationUnavailable:
-                    if cold.lookup is not self._members:
+                    if miss.records is not self._members:
                         return self.decisions.without_configuration(request.kind, request.tag, request.sender), None
                     # Nobody says that the `redir` is approved; the tracker is known and its event counts.
-                    found[cold.lookup, cold.record_id] = None
+                    found[miss.records, miss.record_id] = None
 
-    async def _record(self, decision: Decision, line: Event | None) -> Decision:
+    async def _record(self, decision: Decision, line: EventLine | None) -> Decision:
         if line is None:
             return decision
         waiter = _Waiter() if self.wait_for_disk else None
         if not self.commits.submit([self.mint.head_line(1), line], waiter):
-            return decision.unless(Reason.OVERLOAD)
+            return decision.unrecorded(Reason.OVERLOAD)
         if waiter is not None and not await waiter.future:
-            return decision.unless(Reason.JOURNAL)
+            return decision.unrecorded(Reason.JOURNAL)
         return decision
 
 
@@ -117,9 +117,9 @@ def _request(kind: Kind, scope: Scope, proxies: tuple[Network, ...]) -> _Request
     referrer = headers.get(b"referer")
     return _Request(
         kind,
-        query.read(scope["query_string"]),
-        client.read(headers),
-        b"" if referrer is None else client.referrer(referrer),
-        client.network(address),
+        query.parse(scope["query_string"]),
+        client.parse(headers),
+        b"" if referrer is None else client.referrer_member(referrer),
+        client.network_member(address),
         scope["method"],
     )

@@ -55,7 +55,7 @@ def application(settings: Settings, health: Callable[[], Health], backlog: Calla
     def refused(request: Request) -> Response | None:
         peer = request.client.host if request.client else ""
         address = client.client_address(peer, request.headers.raw, settings.proxy_networks)
-        if client.inside(address, settings.metrics_networks):
+        if client.in_networks(address, settings.metrics_networks):
             return None
         return PlainTextResponse("not for this address\n", status_code=403)
 

@@ -19,8 +19,8 @@ from onebyone.edge.configuration.cache import ConfigCache, Tracker
 from onebyone.edge.fastpath import batcher, request_parser
 from onebyone.edge.fastpath.batcher import RequestBatcher
 from onebyone.edge.journal.group_commit import GroupCommit, Waiter
-from onebyone.edge.tags.client import client_address, network
-from onebyone.edge.tags.decision import Cold, Decision
+from onebyone.edge.tags.client import client_address, network_member
+from onebyone.edge.tags.decision import CacheMiss, Decision
 from onebyone.settings import Settings
 from tests.edge.edge_process import tracker
 from tests.edge.requests import impression
@@ -37,7 +37,7 @@ class Client:
     def __init__(self) -> None:
         self._end, self.fd = os.pipe()
         self.peer = "203.0.113.9"
-        self.network = network(self.peer)
+        self.network = network_member(self.peer)
         self.idle_deadline: float | None = 0.0
         self.text = b""
         self.declined: list[bytes] = []
@@ -148,10 +148,10 @@ class Site:
             return "declined", None, None
         kind, tag, sender, referrer, forwarded, close = request
         hops = [] if forwarded is None else [(b"x-forwarded-for", forwarded)]
-        address = network(client_address("203.0.113.9", hops, self.edge.proxies))
+        address = network_member(client_address("203.0.113.9", hops, self.edge.proxies))
         try:
             decision, line = self.edge.decisions.decide(kind, tag, sender, referrer, address)
-        except Cold:
+        except CacheMiss:
             return "declined", None, None
         kept = "closed" if close else "kept"
         if line is None:

@@ -42,7 +42,7 @@ def test_client_address(peer: str, forwarded: list[bytes], expected: str) -> Non
     ],
 )
 def test_addresses_are_truncated(address: str, kept: str | None) -> None:
-    assert client.truncate(address) == kept
+    assert client.truncate_address(address) == kept
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_addresses_are_truncated(address: str, kept: str | None) -> None:
     ],
 )
 def test_prefetch(name: bytes, value: bytes, skipped: bool) -> None:
-    assert client.read({name: value}).prefetch is skipped
+    assert client.parse({name: value}).prefetch is skipped
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,11 @@ def test_prefetch(name: bytes, value: bytes, skipped: bool) -> None:
     ],
     ids=["cut", "cut inside a character", "whole", "not UTF-8", "torn by the client"],
 )
-def test_text(value: bytes, limit: int, kept: str) -> None:
-    assert query.text(value, limit) == kept
+def test_decode_text(value: bytes, limit: int, kept: str) -> None:
+    assert query.decode_text(value, limit) == kept
 
 
 def test_a_header_is_not_cut_through_a_character() -> None:
     agent, page = (b"a" * (limit - 1) + "é".encode() for limit in (512, 1024))
-    assert client.read({b"user-agent": agent}).agent == b',"ua":"%b"' % (b"a" * 511)
-    assert client.referrer(page) == b',"ref":"%b"' % (b"a" * 1023)
+    assert client.parse({b"user-agent": agent}).agent == b',"ua":"%b"' % (b"a" * 511)
+    assert client.referrer_member(page) == b',"ref":"%b"' % (b"a" * 1023)

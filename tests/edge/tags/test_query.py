@@ -31,12 +31,12 @@ ROWS: list[tuple[str, bytes, dict[bytes, bytes], bytes | None, bool]] = [
 
 @pytest.mark.parametrize(("raw", "values", "redir", "macro"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
 def test_parse(raw: bytes, values: dict[bytes, bytes], redir: bytes | None, macro: bool) -> None:
-    assert query.parse(raw) == query.Query(values, redir, macro)
+    assert query.parse_parameters(raw) == query.Parameters(values, redir, macro)
 
 
 @given(st.binary(max_size=300))
 def test_no_query_string_is_an_error(raw: bytes) -> None:
-    number = query.read(raw).tracker_id
+    number = query.parse(raw).tracker_id
     assert number is None or 0 < number < 2**63
 
 
@@ -53,4 +53,4 @@ PAIRS = st.sampled_from(
 
 @given(st.lists(PAIRS, min_size=1, max_size=5).map(b"&".join) | st.from_regex(query.USUAL, fullmatch=True))
 def test_the_usual_query_string_is_read_as_any_other(raw: bytes) -> None:
-    assert query.read(raw) == query._read_any(raw)
+    assert query.parse(raw) == query._parse_any(raw)

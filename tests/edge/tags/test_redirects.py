@@ -67,19 +67,19 @@ REFUSED = [
 def test_approved(redir: bytes) -> None:
     location = redirects.to_location(redir)
     assert location == redir
-    assert redirects.approved(location, MEMBER)
+    assert redirects.is_approved(location, MEMBER)
 
 
 @pytest.mark.parametrize("redir", NOT_APPROVED)
 def test_not_approved(redir: bytes) -> None:
     location = redirects.to_location(redir)
-    assert location is None or not redirects.approved(location, MEMBER)
+    assert location is None or not redirects.is_approved(location, MEMBER)
 
 
 @pytest.mark.parametrize("redir", REFUSED)
 def test_refused_even_under_policy_any(redir: bytes) -> None:
     location = redirects.to_location(redir)
-    assert location is None or not redirects.approved(location, MemberRecord(8, redirect_policy="any"))
+    assert location is None or not redirects.is_approved(location, MemberRecord(8, redirect_policy="any"))
 
 
 def test_spaces_and_non_ascii_are_percent_encoded() -> None:
@@ -91,7 +91,7 @@ def test_a_location_is_printable_and_its_host_is_the_browsers(redir: bytes) -> N
     location = redirects.to_location(redir)
     if location is not None:
         assert all(0x21 <= byte <= 0x7E for byte in location)
-        assert ada_url.URL(location.decode()).hostname == redirects.host_of(location) != ""
+        assert ada_url.URL(location.decode()).hostname == redirects.browser_host(location) != ""
 
 
 @pytest.mark.skipif(not CORPUS.exists(), reason="the outside corpus is not on this machine")
@@ -111,7 +111,7 @@ def test_agreement_with_the_url_standards_own_cases() -> None:
             continue
         taken += 1
         assert not case.get("failure"), case["input"]
-        assert redirects.host_of(location) == case["hostname"], case["input"]
+        assert redirects.browser_host(location) == case["hostname"], case["input"]
         assert case["protocol"] in ("http:", "https:")
         assert case["username"] == case["password"] == ""
     assert looked_at > 700

@@ -30,8 +30,8 @@ from onebyone.edge.fastpath import request_parser
 from onebyone.edge.fastpath.request_batch import Connection, RequestBatch
 from onebyone.edge.fastpath.request_parser import BoundedMemo, ParsedTagRequest
 from onebyone.edge.tags import client, decision
-from onebyone.edge.tags.client import REFERRER_MAX, Visitor
-from onebyone.edge.tags.decision import Decision, Event
+from onebyone.edge.tags.client import REFERRER_MAX, Client
+from onebyone.edge.tags.decision import Decision, EventLine
 from onebyone.edge.tags.query import CACHEBUSTER_MAX, NO_SIGNALS, Tag
 from onebyone.edge.tags.reasons import Reason
 
@@ -83,7 +83,7 @@ class RequestBatcher:
         self.keep_alive = keep_alive
         self.state = state
         self.connections = connections
-        self._lookups = edge.decisions.lookups
+        self._lookups = edge.decisions.cache
         self._epoch = 0
         self._tags: BoundedMemo[bytes, _KnownTag] = BoundedMemo(edge.tracker_cache)
         self._senders: BoundedMemo[_Headers, _Sender] = BoundedMemo()
@@ -206,7 +206,7 @@ class RequestBatcher:
                 if made[1] is not None:
                     self._remember(data, request)
         except Exception:
-            # `Cold`; or a fault, which the ASGI way will meet again, log, and answer with a 500.
+            # `CacheMiss`; or a fault, which the ASGI way will meet again, log, and answer with a 500.
             request = None
         if request is None or made is None:
             self._decline(connection, data)
@@ -221,12 +221,12 @@ class RequestBatcher:
         (batch.closing if close else batch.kept).append(connection.fd)
         (batch.closing_decisions if close else batch.kept_decisions).append(decision)
 
-    def _decide_parsed(self, connection: Connection, request: ParsedTagRequest) -> tuple[Decision, Event | None]:
+    def _decide_parsed(self, connection: Connection, request: ParsedTagRequest) -> tuple[Decision, EventLine | None]:
         kind, tag, sender, referrer, forwarded, _ = request
         network, proxies = connection.network, self.edge.proxies
         if proxies and forwarded is not None:
             hops = [(b"x-forwarded-for", forwarded)]
-            network = client.network(client.client_address(connection.peer, hops, proxies))
+            network = client.network_member(client.client_address(connection.peer, hops, proxies))
             if len(forwarded) <= _MAX_HOPS_BYTES:
                 self._networks.remember((connection.peer, forwarded), network)
         return self.edge.decisions.decide(kind, tag, sender, referrer, network)
@@ -245,7 +245,7 @@ class RequestBatcher:
         head, _, values = line.partition(_CACHEBUSTER)
         ancost = values.partition(_ANCOST)[2]
         if ancost not in self._costs and (tag.ancost or b"") == ancost:
-            cost = decision.cost(ancost)
+            cost = decision.ancost_member(ancost)
             if cost or not ancost:
                 self._costs.remember(ancost, cost)
         before, referred, behind = headers.rpartition(_REFERRER)
@@ -253,7 +253,7 @@ class RequestBatcher:
         # A header whose name is written otherwise was not cut out; such lines are new with each page or client.
         cut = bool(referred) == bool(referrer) and hops == forwarded
         if cut and not sender.prefetch and len(headers) <= _MAX_HEADERS_BYTES and around not in self._senders:
-            members = sender.agent + client.privacy(NO_SIGNALS, sender.gpc)
+            members = sender.agent + client.privacy_members(NO_SIGNALS, sender.gpc)
             self._senders.remember(around, (members, sender.script, close))
         known = self._tags.get(head)
         if known is not None and known[0].generation >= 0:
@@ -265,7 +265,7 @@ class RequestBatcher:
         number, script = int(match[2]), None if match[3] is None else match[3] == b"1"
         bare = Tag(number, script, b"", None, NO_SIGNALS, None, False)
         image, scripted = (
-            decide(kind, bare, Visitor(b"", wanted, False, False), b"", b"")[0] for wanted in (False, True)
+            decide(kind, bare, Client(b"", wanted, False, False), b"", b"")[0] for wanted in (False, True)
         )
         if (entry := self.edge.decisions.trackers(kind).entry(number)) is not None:
             self._tags.remember(head, (entry, entry.record.fragment, image, scripted))

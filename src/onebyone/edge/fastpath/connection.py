@@ -54,7 +54,7 @@ class Connection:
         """-1: it is closed, or uvicorn's."""
         self.address = address
         self.peer = peer = address[0] if isinstance(address, tuple) else ""
-        self.network = client.network(peer)
+        self.network = client.network_member(peer)
         self.idle_deadline: float | None = idle_deadline
         """When it is closed unless something comes, on the loop's clock; None: it waits for the disk, or is on its
         way to uvicorn's protocol, and is closed behind that."""

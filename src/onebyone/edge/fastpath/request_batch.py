@@ -126,7 +126,7 @@ class RequestBatch:
         decisions = (*self.kept_decisions, *self.closing_decisions)
         for connection, made in zip(self._held or self._waiting_connections(), decisions, strict=True):
             try:
-                connection.respond(made if reason is None else made.unless(reason))
+                connection.respond(made if reason is None else made.unrecorded(reason))
                 if self._held:
                     connection.watch()
             except Exception:

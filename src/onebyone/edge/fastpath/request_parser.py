@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from onebyone.contracts.events import Kind
 from onebyone.edge.tags import client, query
-from onebyone.edge.tags.client import Visitor
+from onebyone.edge.tags.client import Client
 from onebyone.edge.tags.decision import HEADERS, PATHS
 from onebyone.edge.tags.query import Tag
 
@@ -29,7 +29,7 @@ Header = tuple[bytes, bytes]
 Key = TypeVar("Key")
 Seen = TypeVar("Seen")
 
-ParsedTagRequest = tuple[Kind, Tag, Visitor, bytes, bytes | None, bool]
+ParsedTagRequest = tuple[Kind, Tag, Client, bytes, bytes | None, bool]
 """A plain tag request: kind, tag, visitor, referrer (member of an event line), the value of `X-Forwarded-For`, whether
 the client wants the connection closed."""
 
@@ -93,9 +93,9 @@ def parse(data: bytes) -> ParsedTagRequest | None:
     referrer = headers.get(b"referer")
     return (
         kind,
-        query.read(match[2]),
-        client.read(headers),
-        b"" if referrer is None else client.referrer(referrer),
+        query.parse(match[2]),
+        client.parse(headers),
+        b"" if referrer is None else client.referrer_member(referrer),
         headers.get(b"x-forwarded-for"),
         b"connection" in headers,
     )

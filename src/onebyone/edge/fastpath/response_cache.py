@@ -43,15 +43,15 @@ class ResponseCache:
         return self._kept.get(decision) or self._render_new(decision)
 
     def _render_new(self, decision: Decision) -> bytes:
-        answer = decision.answer
+        response = decision.response
         name, value = self._verdict(decision)
         text = b"%b%b%b%b: %b\r\n\r\n%b" % (
-            STATUS_LINE[answer.status],
+            STATUS_LINE[response.status],
             self._head,
-            answer.block,
+            response.block,
             name,
             value,
-            answer.body,
+            response.body,
         )
         # What is not recorded is counted each time.
         if decision.reason is None and len(self._kept) < _MAX_RESPONSES:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from onebyone.edge.tags.query import text
+from onebyone.edge.tags.query import decode_text
 from onebyone.settings import Network
 
 AGENT_MAX = 512
@@ -17,11 +17,11 @@ REFERRER_MAX = 1024
 
 PURPOSES = frozenset((b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"))
 HEADERS = frozenset((b"user-agent", b"sec-gpc", b"sec-fetch-dest", *PURPOSES))
-"""Headers that `read` looks at."""
+"""Headers that `parse` looks at."""
 _SKIPPED_PURPOSE = (b"prefetch", b"prerender", b"preview")
 
 
-class Visitor(NamedTuple):
+class Client(NamedTuple):
     """What a request's headers say, but for where it comes from: the same for many requests of one browser."""
 
     agent: bytes
@@ -34,27 +34,27 @@ class Visitor(NamedTuple):
     """Global Privacy Control."""
 
 
-def read(headers: Mapping[bytes, bytes]) -> Visitor:
+def parse(headers: Mapping[bytes, bytes]) -> Client:
     """The visitor of `HEADERS`, by lower-case name."""
     agent = headers.get(b"user-agent")
-    return Visitor(
-        b"" if agent is None else _agent(agent[: AGENT_MAX + 1]),
+    return Client(
+        b"" if agent is None else _agent_member(agent[: AGENT_MAX + 1]),
         headers.get(b"sec-fetch-dest") == b"script",
         any(headers[name].lower().startswith(_SKIPPED_PURPOSE) for name in PURPOSES if name in headers),
         headers.get(b"sec-gpc") == b"1",
     )
 
 
-def truncate(address: str) -> str | None:
+def truncate_address(address: str) -> str | None:
     """The network of an address, /24 or /48, as text; None when it is no address."""
-    parsed = _parse(address)
+    parsed = _parse_address(address)
     if parsed is None:
         return None
     kept = 3 if parsed.version == 4 else 6
     return str(type(parsed)(parsed.packed[:kept].ljust(len(parsed.packed), b"\0")))
 
 
-def _parse(address: str) -> IPv4Address | IPv6Address | None:
+def _parse_address(address: str) -> IPv4Address | IPv6Address | None:
     try:
         parsed = ip_address(address)
     except ValueError:
@@ -64,47 +64,47 @@ def _parse(address: str) -> IPv4Address | IPv6Address | None:
     return parsed
 
 
-def inside(address: str, networks: Iterable[Network]) -> bool:
+def in_networks(address: str, networks: Iterable[Network]) -> bool:
     """Whether the address lies in one of the networks."""
-    parsed = _parse(address)
+    parsed = _parse_address(address)
     return parsed is not None and any(parsed in network for network in networks)
 
 
 def client_address(peer: str, headers: Iterable[tuple[bytes, bytes]], trusted: tuple[Network, ...]) -> str:
     """The peer, or the right-most hop of `X-Forwarded-For` that is not one of the trusted proxies."""
-    if not trusted or not inside(peer, trusted):
+    if not trusted or not in_networks(peer, trusted):
         return peer
     forwarded = b",".join(value for name, value in headers if name == b"x-forwarded-for")
     address = peer
     for hop in reversed(forwarded.decode("latin-1").split(",")):
         hop = hop.strip()
-        if _parse(hop) is None:
+        if _parse_address(hop) is None:
             break
         address = hop
-        if not inside(hop, trusted):
+        if not in_networks(hop, trusted):
             break
     return address
 
 
 @lru_cache(maxsize=16384)
-def network(address: str) -> bytes:
+def network_member(address: str) -> bytes:
     """The truncated address as a JSON member of an event line with a comma in front; nothing when it is none."""
-    kept = truncate(address)
+    kept = truncate_address(address)
     return b"" if kept is None else b',"ip":"%b"' % kept.encode()
 
 
 @lru_cache(maxsize=8192)
-def _agent(value: bytes) -> bytes:
+def _agent_member(value: bytes) -> bytes:
     # One byte more than is kept shows that something was cut.
-    return b',"ua":' + orjson.dumps(text(value, AGENT_MAX))
+    return b',"ua":' + orjson.dumps(decode_text(value, AGENT_MAX))
 
 
-def referrer(value: bytes) -> bytes:
+def referrer_member(value: bytes) -> bytes:
     """The page as a JSON member of an event line with a comma in front."""
-    return b',"ref":' + orjson.dumps(text(value, REFERRER_MAX))
+    return b',"ref":' + orjson.dumps(decode_text(value, REFERRER_MAX))
 
 
-def privacy(signals: Mapping[str, str], gpc: bool) -> bytes:
+def privacy_members(signals: Mapping[str, str], gpc: bool) -> bytes:
     """The signals, and what follows from them, as JSON members of an event line, each with a comma in front."""
     found: dict[str, Any] = dict(signals)
     if gpc:

@@ -24,7 +24,7 @@ NOT_FOUND = _page("This link is not known", "<p>It may have been removed, or was
 TRY_AGAIN = _page("Please try again in a moment", "<p>This link cannot be followed right now.</p>")
 
 
-def notice(location: bytes) -> bytes:
+def redirect_notice(location: bytes) -> bytes:
     """The redirect notice: the target as an escaped link, no automatic jump. `location` is ASCII, http or https."""
     target = escape(location.decode("ascii"), quote=True)
     return _page(

@@ -31,7 +31,7 @@ _PLAIN = bytes(set(range(0x21, 0x7F)) - set(b"%[{"))
 """Without these three there is nothing to decode and no placeholder, which is the usual tag."""
 
 
-class Query(NamedTuple):
+class Parameters(NamedTuple):
     """Parameters by name, decoded once; `redir` is the target as it will be sent."""
 
     values: dict[bytes, bytes]
@@ -40,7 +40,7 @@ class Query(NamedTuple):
     """Some value was a placeholder that the ad server did not replace; such values are left out."""
 
 
-def parse(raw: bytes) -> Query:
+def parse_parameters(raw: bytes) -> Parameters:
     """Reads the raw query string; never fails."""
     if not raw.translate(None, _PLAIN):
         plain: dict[bytes, bytes] = {}
@@ -49,7 +49,7 @@ def parse(raw: bytes) -> Query:
             if value:
                 plain.setdefault(name, value)
         if b"redir" not in plain:
-            return Query(plain, None, False)
+            return Parameters(plain, None, False)
     values: dict[bytes, bytes] = {}
     macro_left = False
     redir: bytes | None = None
@@ -82,7 +82,7 @@ def parse(raw: bytes) -> Query:
                 macro_left = True
                 continue
         values[name] = value
-    return Query(values, redir, macro_left)
+    return Parameters(values, redir, macro_left)
 
 
 class Tag(NamedTuple):
@@ -106,26 +106,26 @@ _SIGNALS = tuple((name.encode(), name) for name in CONSENT)
 _SIGNAL_NAMES = frozenset(raw for raw, _ in _SIGNALS)
 
 
-def read(raw: bytes) -> Tag:
+def parse(raw: bytes) -> Tag:
     """The tag of any query string; never fails."""
     usual = USUAL.fullmatch(raw)
     if usual is not None:
         number, script, buster, ancost = usual.groups()
         member = b"" if buster is None else b',"cb":"%b"' % buster
         return Tag(int(number), None if script is None else script == b"1", member, ancost, NO_SIGNALS, None, False)
-    return _read_any(raw)
+    return _parse_any(raw)
 
 
-def _read_any(raw: bytes) -> Tag:
-    values, redir, macro_left = parse(raw)
+def _parse_any(raw: bytes) -> Tag:
+    values, redir, macro_left = parse_parameters(raw)
     kind, cachebuster = values.get(b"t"), values.get(b"cachebuster")
     signals = NO_SIGNALS
     if not _SIGNAL_NAMES.isdisjoint(values):
-        signals = {name: text(values[raw], CONSENT_MAX) for raw, name in _SIGNALS if raw in values}
+        signals = {name: decode_text(values[raw], CONSENT_MAX) for raw, name in _SIGNALS if raw in values}
     return Tag(
         _tracker_id(values.get(b"id", b"")),
         None if kind is None else kind == b"1",
-        b"" if cachebuster is None else b',"cb":' + orjson.dumps(text(cachebuster, CACHEBUSTER_MAX)),
+        b"" if cachebuster is None else b',"cb":' + orjson.dumps(decode_text(cachebuster, CACHEBUSTER_MAX)),
         values.get(b"ancost"),
         signals,
         redir,
@@ -133,7 +133,7 @@ def _read_any(raw: bytes) -> Tag:
     )
 
 
-def text(value: bytes, limit: int) -> str:
+def decode_text(value: bytes, limit: int) -> str:
     """At most `limit` bytes of a header or parameter as text; bytes that are not UTF-8 read as Latin-1."""
     kept = value[:limit]
     try:

@@ -23,10 +23,10 @@ def to_location(redir: bytes) -> bytes | None:
     if len(redir) > MAX_BYTES or _PLAIN.fullmatch(redir) is None:
         return None
     location = _UNSAFE.sub(lambda byte: b"%%%02X" % byte[0][0], redir)
-    return location if host_of(location) is not None else None
+    return location if browser_host(location) is not None else None
 
 
-def host_of(location: bytes) -> str | None:
+def browser_host(location: bytes) -> str | None:
     """Host of an absolute http(s) URL as a browser would reach it (ASCII, lower case); None when there is none."""
     try:
         url = ada_url.URL(location.decode("ascii"))
@@ -37,10 +37,10 @@ def host_of(location: bytes) -> str | None:
     return url.hostname
 
 
-def approved(location: bytes, member: MemberRecord) -> bool:
+def is_approved(location: bytes, member: MemberRecord) -> bool:
     """Whether the member lets its trackers send people to `location`: a host of its own click URLs, one of its
     redirect domains or below it, or the policy `any`."""
-    host = host_of(location)
+    host = browser_host(location)
     if host is None:
         return False
     if member.redirect_policy == "any" or host in member.click_hosts:

@@ -31,7 +31,7 @@ IGNORED: dict[Reason, Header] = {
 }
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """One HTTP answer without its `X-OneByOne`."""
 
     status: int
@@ -48,33 +48,33 @@ def _block(headers: Iterable[Header]) -> bytes:
 _COMMON_BLOCK = _block(COMMON)
 
 
-def _answer(status: int, content_type: bytes, body: bytes, *more: Header) -> Answer:
+def _response(status: int, content_type: bytes, body: bytes, *more: Header) -> Response:
     headers = (*COMMON, (b"content-type", content_type), (b"content-length", b"%d" % len(body)), *more)
-    return Answer(status, headers, _block(headers), body)
+    return Response(status, headers, _block(headers), body)
 
 
-def _page(status: int, body: bytes) -> Answer:
-    return _answer(status, b"text/html; charset=utf-8", body, *pages.HEADERS)
+def _page(status: int, body: bytes) -> Response:
+    return _response(status, b"text/html; charset=utf-8", body, *pages.HEADERS)
 
 
-GIF = _answer(200, b"image/gif", GIF_BODY)
-SCRIPT = _answer(200, b"application/javascript", SCRIPT_BODY)
+GIF = _response(200, b"image/gif", GIF_BODY)
+SCRIPT = _response(200, b"application/javascript", SCRIPT_BODY)
 NO_DESTINATION = _page(200, pages.NO_DESTINATION)
 NOT_FOUND = _page(404, pages.NOT_FOUND)
 TRY_AGAIN = _page(503, pages.TRY_AGAIN)
-METHOD = _answer(405, b"text/plain; charset=utf-8", b"Use GET.\n", (b"allow", b"GET, HEAD"))
+METHOD = _response(405, b"text/plain; charset=utf-8", b"Use GET.\n", (b"allow", b"GET, HEAD"))
 
 
 GIF_UNAVAILABLE = GIF._replace(status=503)
 SCRIPT_UNAVAILABLE = SCRIPT._replace(status=503)
 
 
-def redirect(location: bytes) -> Answer:
-    """302 to a target that `targets.to_location` made."""
+def redirect(location: bytes) -> Response:
+    """302 to a target that `redirects.to_location` made."""
     headers = (*COMMON, (b"location", location), (b"content-length", b"0"))
-    return Answer(302, headers, b"%blocation: %b\r\ncontent-length: 0\r\n" % (_COMMON_BLOCK, location), b"")
+    return Response(302, headers, b"%blocation: %b\r\ncontent-length: 0\r\n" % (_COMMON_BLOCK, location), b"")
 
 
-def notice(location: bytes, status: int = 200) -> Answer:
+def redirect_notice(location: bytes, status: int = 200) -> Response:
     """A page that shows where the link would lead and leaves the step to the person."""
-    return _page(status, pages.notice(location))
+    return _page(status, pages.redirect_notice(location))
