@@ -17,7 +17,7 @@ from typer.main import get_command
 from onebyone.api import ops_endpoints as api_operator
 from onebyone.cli import app
 from onebyone.contracts.events import Event
-from onebyone.edge import ops_endpoints as edge_operator
+from onebyone.edge import ops_endpoints as edge_ops
 from onebyone.edge.tags.decision import PATHS
 from onebyone.edge.tags.reasons import Reason
 from onebyone.reports.runs import Runs
@@ -104,7 +104,7 @@ def endpoint_rows(heading: str) -> list[str]:
 
 
 def test_edge_endpoints() -> None:
-    operator = edge_operator.application(Settings(), Mock(), Mock())
+    operator = edge_ops.create_ops_app(Settings(), Mock(), Mock())
     paths = [*PATHS, *(route.path for route in operator.routes if isinstance(route, Route))]
     assert [row.split("`")[1] for row in endpoint_rows("Edge")] == paths
 

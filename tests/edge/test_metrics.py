@@ -22,18 +22,18 @@ def told() -> list[float]:
 
 
 async def test_batches_are_told_a_moment_later_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "TELL_SECONDS", 0.01)
-    tally = metrics.Tally(asyncio.get_running_loop())
+    monkeypatch.setattr(metrics, "FLUSH_SECONDS", 0.01)
+    buffer = metrics.MetricBuffer(asyncio.get_running_loop())
     before = told()
 
     def since() -> list[float]:
         return [now - then for now, then in zip(told(), before, strict=True)]
 
     for events in (1, 2, 64):
-        tally.add(events)
+        buffer.add_batch(events)
     assert since() == [0, 0, 0, 0]
     await eventually(lambda: since() == [67, 3, 67, 2], "three batches are told", 5.0)
-    tally.add(5)
-    tally.tell()
+    buffer.add_batch(5)
+    buffer.flush()
     await asyncio.sleep(0.05)
     assert since() == [72, 4, 72, 2]

@@ -37,10 +37,10 @@ async def main(settings: Settings) -> int:
     shipper = Shipper(settings.stream_url, settings.journal_dir, settings.journal_overlap_seconds)
     begun, failed, serving = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    tally = metrics.Tally(asyncio.get_running_loop())
+    metric_buffer = metrics.MetricBuffer(asyncio.get_running_loop())
 
     def on_batch(events: int) -> None:
-        tally.add(events)
+        metric_buffer.add_batch(events)
         shipper.notify()
 
     def on_failure(events: int, fatal: bool) -> None:
@@ -67,7 +67,7 @@ async def main(settings: Settings) -> int:
         }
         return Health(checks, commits.recording, view.age_seconds())
 
-    edge = Edge(settings, view.cache, commits, ops_endpoints.application(settings, health, lambda: shipper.backlog))
+    edge = Edge(settings, view.cache, commits, ops_endpoints.create_ops_app(settings, health, lambda: shipper.backlog))
     beginning = asyncio.create_task(opening.open_journal(settings, begin, lifeline.stopping))
     shipper.start()
     view.start()
@@ -84,7 +84,7 @@ async def main(settings: Settings) -> int:
     await web_server.serve(edge, role.listener(), lifeline.stopping, notice, serving.set, accept)
     await beginning
     await commits.close()
-    tally.tell()
+    metric_buffer.flush()
     await asyncio.gather(asyncio.to_thread(shipper.stop, SHIP_SECONDS), view.stop())
     for task in tasks:
         task.cancel()
@@ -113,7 +113,7 @@ async def _measure(shipper: Shipper, view: ConfigView) -> None:
         metrics.JOURNAL_BYTES.set(backlog.journal_bytes)
         metrics.TRACKERS.set(len(view.cache.impressions) + len(view.cache.clicks))
         metrics.CONFIGURATION_AGE.set(view.age_seconds() or 0)
-        metrics.LAST_KNOWN.set(view.records_on_disk)
+        metrics.SNAPSHOT_RECORDS.set(view.records_on_disk)
         await asyncio.sleep(1)
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 from onebyone.runtime.metrics import Counter, Gauge, Histogram
 
-TELL_SECONDS = 0.1
+FLUSH_SECONDS = 0.1
 
 RECORDED = Counter("onebyone_edge_recorded", "Events on disk, answered or not.")
 IGNORED = Counter("onebyone_edge_ignored", "Requests that were not counted, by reason code.", ["kind", "reason"])
@@ -29,16 +29,16 @@ CONFIGURATION_AGE = Gauge(
     "Since the cache server last said that what the edge answers by is current.",
     multiprocess_mode="livemax",
 )
-RECALLED = Counter(
+SNAPSHOT_READS = Counter(
     "onebyone_edge_recalled", "Records taken from the disk, as last known, because the cache server could not be asked."
 )
-LAST_KNOWN = Gauge(
+SNAPSHOT_RECORDS = Gauge(
     "onebyone_edge_last_known_records", "Trackers and members kept on disk as last known.", multiprocess_mode="livemax"
 )
 TRACKERS = Gauge("onebyone_edge_trackers_cached", "Trackers held in memory.", multiprocess_mode="livesum")
 
 
-class Tally:
+class MetricBuffer:
     """Tells of group commits a moment later, many at once: a metric is written to shared memory, which costs a batch as
     much as four of its events."""
 
@@ -46,13 +46,13 @@ class Tally:
         self._loop = loop
         self._batches: list[int] = []
 
-    def add(self, events: int) -> None:
+    def add_batch(self, events: int) -> None:
         """A batch of so many events is on disk."""
         if not self._batches:
-            self._loop.call_later(TELL_SECONDS, self.tell)
+            self._loop.call_later(FLUSH_SECONDS, self.flush)
         self._batches.append(events)
 
-    def tell(self) -> None:
+    def flush(self) -> None:
         """All that were added."""
         batches, self._batches = self._batches, []
         RECORDED.inc(sum(batches))

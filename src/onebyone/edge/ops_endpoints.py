@@ -35,13 +35,13 @@ class Health:
     """Since the cache server last said that what it answers by is current; None: it has nothing to answer by."""
 
 
-def application(settings: Settings, health: Callable[[], Health], backlog: Callable[[], Backlog]) -> Starlette:
+def create_ops_app(settings: Settings, health: Callable[[], Health], backlog: Callable[[], Backlog]) -> Starlette:
     """`/readyz`, `/livez`, `/sinkz` and `/metrics`; `backlog` is what this process still has to ship."""
 
     async def readyz(_: Request) -> Response:
-        found = health()
-        ready = all(found.checks.values())
-        about = {"ready": ready, "checks": found.checks, "configuration_seconds": found.configuration_seconds}
+        state = health()
+        ready = all(state.checks.values())
+        about = {"ready": ready, "checks": state.checks, "configuration_seconds": state.configuration_seconds}
         return Response(
             orjson.dumps(about),
             status_code=200 if ready else 503,
@@ -52,7 +52,7 @@ def application(settings: Settings, health: Callable[[], Health], backlog: Calla
     async def livez(_: Request) -> Response:
         return PlainTextResponse("alive\n", headers=_NO_STORE)
 
-    def refused(request: Request) -> Response | None:
+    def refuse_stranger(request: Request) -> Response | None:
         peer = request.client.host if request.client else ""
         address = client.client_address(peer, request.headers.raw, settings.proxy_networks)
         if client.in_networks(address, settings.metrics_networks):
@@ -60,16 +60,16 @@ def application(settings: Settings, health: Callable[[], Health], backlog: Calla
         return PlainTextResponse("not for this address\n", status_code=403)
 
     async def sinkz(request: Request) -> Response:
-        return refused(request) or _sink(backlog(), health().recording)
+        return refuse_stranger(request) or _sink_response(backlog(), health().recording)
 
     async def metrics(request: Request) -> Response:
-        return refused(request) or Response(metrics_page.page(), media_type=metrics_page.CONTENT_TYPE)
+        return refuse_stranger(request) or Response(metrics_page.page(), media_type=metrics_page.CONTENT_TYPE)
 
     paths = {"/readyz": readyz, "/livez": livez, "/sinkz": sinkz, "/metrics": metrics}
     return Starlette(routes=[Route(path, endpoint) for path, endpoint in paths.items()])
 
 
-def _sink(backlog: Backlog, recording: bool) -> Response:
+def _sink_response(backlog: Backlog, recording: bool) -> Response:
     healthy = recording and backlog.stream_accepting and backlog.oldest_ms <= SINK_SECONDS * 1000
     about = {
         "healthy": healthy,

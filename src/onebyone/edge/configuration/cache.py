@@ -133,7 +133,7 @@ class RecordCache(Generic[Record]):
         except (ValueError, TypeError, KeyError) as error:
             _log.error("unreadable record on disk", key=self._key(record_id), error=repr(error))
             return None
-        metrics.RECALLED.inc()
+        metrics.SNAPSHOT_READS.inc()
         # What was looked up in the meantime is newer.
         return self._entries.get(record_id) or self.store(record_id, record, current=False)
 

@@ -179,7 +179,7 @@ def _redirect_to(url: str) -> Decision:
 
 def _cost_and_flags(ancost: bytes | None, macro_left: bool, refused: bool) -> bytes:
     """The part of an event line with the cost given in the tag, and with the flags."""
-    found = b""
+    members = b""
     flags = ['"macro_unreplaced"'] if macro_left else []
     if ancost is not None:
         members = ancost_member(ancost[:_ANCOST_LENGTH])
@@ -188,7 +188,7 @@ def _cost_and_flags(ancost: bytes | None, macro_left: bool, refused: bool) -> by
     if refused:
         flags.append('"redirect_refused"')
     if flags:
-        found += b',"flags":[%b]' % ",".join(flags).encode()
+        members += b',"flags":[%b]' % ",".join(flags).encode()
     return members
 
 
