@@ -1,4 +1,4 @@
-"""Wall clock in the product's one unit: milliseconds since the Unix epoch, UTC."""
+"""The wall clock in the product's one unit: milliseconds since the Unix epoch, UTC."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ HOUR_MS = 3_600_000
 
 
 def now_ms() -> int:
-    """Milliseconds since the Unix epoch."""
+    """Return milliseconds since the Unix epoch."""
     return time.time_ns() // 1_000_000

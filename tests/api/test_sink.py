@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from onebyone.api.pipeline_lag import PipelineLag, PipelineLagMeter
 from onebyone.contracts import keys
 from onebyone.settings import Settings
-from tests.counter.lane import LaneMaker, event
+from tests.counter.harness import RunningHarness, event
 from tests.support.valkey import ValkeyProcess
 
 pytestmark = pytest.mark.anyio
@@ -23,7 +23,7 @@ async def measured(settings: Settings, engine: AsyncEngine) -> PipelineLag:
 
 
 async def test_batches_that_wait_and_batches_that_are_counted(valkey: ValkeyProcess, sql_url: str) -> None:
-    async with LaneMaker(valkey, sql_url) as lane:
+    async with RunningHarness(valkey, sql_url) as lane:
         await lane.drain()
         lane.send(1)
         lane.send(2)
@@ -38,7 +38,7 @@ async def test_batches_that_wait_and_batches_that_are_counted(valkey: ValkeyProc
 
 
 async def test_what_is_wrong(valkey: ValkeyProcess, sql_url: str) -> None:
-    async with LaneMaker(valkey, sql_url) as lane:
+    async with RunningHarness(valkey, sql_url) as lane:
         lane.send(2)
         await lane.drain()
         waits = await measured(lane.settings, lane.engine)
@@ -51,7 +51,7 @@ async def test_what_is_wrong(valkey: ValkeyProcess, sql_url: str) -> None:
 
 
 async def test_a_batch_that_waits_too_long(valkey: ValkeyProcess, sql_url: str) -> None:
-    async with LaneMaker(valkey, sql_url) as lane:
+    async with RunningHarness(valkey, sql_url) as lane:
         await lane.drain()
         lane.client.xadd(keys.events(0), {"v": "1"}, id="1000-0")
         late = await measured(lane.settings, lane.engine)
@@ -59,7 +59,7 @@ async def test_a_batch_that_waits_too_long(valkey: ValkeyProcess, sql_url: str) 
 
 
 async def test_servers_that_are_away(valkey: ValkeyProcess, sql_url: str) -> None:
-    async with LaneMaker(valkey, sql_url) as lane:
+    async with RunningHarness(valkey, sql_url) as lane:
         alone = Settings(report_database_url=sql_url, stream_url="")
         without = await measured(alone, lane.engine)
         assert (without.healthy, without.stream_answers, without.uncounted_batches) == (True, None, None)
@@ -69,7 +69,7 @@ async def test_servers_that_are_away(valkey: ValkeyProcess, sql_url: str) -> Non
 
 
 async def test_an_answer_is_given_again_for_a_moment(valkey: ValkeyProcess, tmp_path: object) -> None:
-    async with LaneMaker(valkey, f"sqlite+aiosqlite:///{tmp_path}/reports.sqlite3") as lane:
+    async with RunningHarness(valkey, f"sqlite+aiosqlite:///{tmp_path}/reports.sqlite3") as lane:
         meter = PipelineLagMeter(lane.settings, lane.engine)
         first = await meter.measure()
         lane.send(1)

@@ -1,7 +1,7 @@
-"""The counter's lanes serve the check too."""
+"""The fixtures of the counter serve the check too."""
 
 from __future__ import annotations
 
-from tests.counter.conftest import each_lane
+from tests.counter.conftest import each_harness
 
-__all__ = ["each_lane"]
+__all__ = ["each_harness"]

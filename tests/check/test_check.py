@@ -20,7 +20,7 @@ from onebyone.edge.journal import writer
 from onebyone.report_store import tables
 from onebyone.runtime import sql
 from onebyone.settings import Settings
-from tests.counter.lane import Lane, event
+from tests.counter.harness import Harness, event
 from tests.support.journals import write
 from tests.support.product import Product
 from tests.support.traffic import Traffic
@@ -157,8 +157,8 @@ def test_a_report_store_that_went_back(shared_valkey: ValkeyProcess) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_report_store(each_lane: Lane) -> None:
-    lane = each_lane
+async def test_the_report_store(each_harness: Harness) -> None:
+    lane = each_harness
     ts = now_ms()
     lane.send(1, event(ts=ts), event(ts=ts, kind="clk"), b"not JSON", event(ts=ts, tracker_id=9))
     await lane.drain()

@@ -14,7 +14,7 @@ from onebyone.cli import app
 from onebyone.clock import now_ms
 from onebyone.report_store import schema, tables
 from onebyone.runtime import sql
-from tests.counter.lane import event
+from tests.counter.harness import event
 
 HOSTILE = b"\x1b]0;owned\x07\x1b[2J\x7f\xff\x9b\r\n{}"
 

@@ -36,8 +36,8 @@ def test_an_entry_is_read_as_it_was_written() -> None:
 
 
 def test_a_head_line_has_version_first_id_and_time() -> None:
-    assert batches.head(5, 9) == b"[1,5,9]"
-    assert batches.head(5, 9, 2) == b"[2,5,9]"
+    assert batches.head_line(5, 9) == b"[1,5,9]"
+    assert batches.head_line(5, 9, 2) == b"[2,5,9]"
 
 
 GROUPS: dict[str, tuple[bytes, list[bytes]]] = {
@@ -76,11 +76,11 @@ MEMBERS = st.dictionaries(TEXT.map("x{}".format), NUMBERS | TEXT | st.lists(TEXT
 
 
 @given(st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS, st.lists(MEMBERS, max_size=4)), min_size=1, max_size=4))
-def test_what_is_packed_is_unpacked(groups: list[tuple[int, int, int, list[dict[str, Any]]]]) -> None:
+def test_packing_round_trips(groups: list[tuple[int, int, int, list[dict[str, Any]]]]) -> None:
     lines: list[bytes] = []
     records: list[dict[str, Any]] = []
     for version, first, ts, several in groups:
-        lines += batches.head(first, ts, version), *(orjson.dumps(members)[1:-1] for members in several)
+        lines += batches.head_line(first, ts, version), *(orjson.dumps(members)[1:-1] for members in several)
         records += ({"v": version, "id": first + n, "ts": ts} | members for n, members in enumerate(several))
     assert [orjson.loads(line) for line in batches.unpack(batches.pack(lines))] == records
 
@@ -91,7 +91,7 @@ def test_a_payload_of_format_1_is_whole_records() -> None:
 
 
 @given(st.lists(st.sampled_from([b"[1,5,9]", b"[", b"]", b",", b"1", b"\n", b"\n", b'"a":1', b"}", b"{", b"%d"])))
-def test_whatever_a_payload_says_it_is_refused_or_as_many_events_as_lines(parts: list[bytes]) -> None:
+def test_any_payload_is_refused_or_yields_one_event_per_line(parts: list[bytes]) -> None:
     text = b"".join(parts)
     try:
         lines = batches.unpack(zstandard.compress(text))
@@ -136,7 +136,7 @@ def test_whatever_a_payload_says_it_is_refused_or_as_many_events_as_lines(parts:
     ],
     ids=lambda text: repr(text[:40]),
 )
-def test_lines_that_are_no_groups_are_refused(text: bytes) -> None:
+def test_lines_that_are_not_groups_are_refused(text: bytes) -> None:
     with pytest.raises(BatchError) as caught:
         batches.unpack(zstandard.compress(text))
     assert len(str(caught.value)) < 500
@@ -157,7 +157,7 @@ def test_lines_that_are_no_groups_are_refused(text: bytes) -> None:
     ],
     ids=str,
 )
-def test_what_is_no_batch_is_refused(changes: dict[str, bytes | None]) -> None:
+def test_an_entry_that_is_not_a_batch_is_refused(changes: dict[str, bytes | None]) -> None:
     with pytest.raises(BatchError):
         batches.from_entry(fields(**changes))
 

@@ -42,13 +42,13 @@ BAD: list[tuple[str, bytes, str]] = [
 
 
 @pytest.mark.parametrize(("text", "reason"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
-def test_what_cannot_be_counted_has_a_reason(text: bytes, reason: str) -> None:
+def test_an_uncountable_record_has_a_reason(text: bytes, reason: str) -> None:
     with pytest.raises(EventError) as caught:
         events.decode(text)
     assert caught.value.reason == reason
 
 
-def test_an_older_version_is_raised_step_by_step() -> None:
+def test_an_older_version_is_upgraded_step_by_step() -> None:
     def from_minus_1(record: dict[str, Any]) -> dict[str, Any]:
         record["kind"] = {"impression": "imp"}[record.pop("type")]
         return record

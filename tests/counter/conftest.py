@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.counter.lane import Lane, LaneMaker
+from tests.counter.harness import Harness, RunningHarness
 from tests.support.valkey import ValkeyProcess
 
 
 @pytest.fixture
-async def lane(shared_valkey: ValkeyProcess, tmp_path: Path, anyio_backend: str) -> AsyncIterator[Lane]:
-    """A lane on SQLite."""
+async def harness(shared_valkey: ValkeyProcess, tmp_path: Path, anyio_backend: str) -> AsyncIterator[Harness]:
+    """A counter on SQLite."""
     url = f"sqlite+aiosqlite:///{tmp_path / 'reports.sqlite3'}"
-    async with LaneMaker(shared_valkey, url) as made:
-        yield made
+    async with RunningHarness(shared_valkey, url) as running:
+        yield running
 
 
 @pytest.fixture
-async def each_lane(shared_valkey: ValkeyProcess, sql_url: str, anyio_backend: str) -> AsyncIterator[Lane]:
-    """A lane on SQLite, and one on PostgreSQL."""
-    async with LaneMaker(shared_valkey, sql_url) as made:
-        yield made
+async def each_harness(shared_valkey: ValkeyProcess, sql_url: str, anyio_backend: str) -> AsyncIterator[Harness]:
+    """A counter on SQLite, and one on PostgreSQL."""
+    async with RunningHarness(shared_valkey, sql_url) as running:
+        yield running

@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 from onebyone.counter import shard
 from onebyone.counter.ledger import Ledger
 from onebyone.runtime import metrics_page
-from tests.counter.lane import Lane, event
+from tests.counter.harness import Harness, event
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -24,7 +24,7 @@ def value(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
-async def test_what_is_counted_is_measured(lane: Lane) -> None:
+async def test_metrics_follow_the_counting(harness: Harness) -> None:
     names = {
         "imps": ("onebyone_counter_events_total", {"kind": "imp"}, 2),
         "clicks": ("onebyone_counter_events_total", {"kind": "clk"}, 1),
@@ -35,11 +35,11 @@ async def test_what_is_counted_is_measured(lane: Lane) -> None:
         "resends": ("onebyone_counter_resends_total", {}, 1),
     }
     before = {name: value(sample, **labels) for name, (sample, labels, _) in names.items()}
-    lane.send(1, event(), event(), event(kind="clk"), b"x")
-    lane.send(1)
-    lane.send(5, b"", kept_from=5)
-    lane.send(7)
-    await lane.drain()
+    harness.send(1, event(), event(), event(kind="clk"), b"x")
+    harness.send(1)
+    harness.send(5, b"", kept_from=5)
+    harness.send(7)
+    await harness.drain()
     found = {name: value(sample, **labels) - before[name] for name, (sample, labels, _) in names.items()}
     assert found == {name: expected for name, (_, _, expected) in names.items()} | {"dead letters": 2}
     assert value("onebyone_counter_waiting_producers", shard="0") == 1
@@ -47,7 +47,7 @@ async def test_what_is_counted_is_measured(lane: Lane) -> None:
     assert value("onebyone_counter_oldest_seconds", shard="0") == 0
 
 
-async def test_the_lag_grows_while_the_store_is_away(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_lag_grows_while_the_store_is_unreachable(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     commit = Ledger.commit
     away = True
 
@@ -59,8 +59,8 @@ async def test_the_lag_grows_while_the_store_is_away(lane: Lane, monkeypatch: py
     monkeypatch.setattr(Ledger, "commit", fail)
     monkeypatch.setattr(shard, "DRAIN_SECONDS", 30.0)
     before = value("onebyone_counter_errors_total", store="sql")
-    async with lane.counter():
-        lane.send(1)
+    async with harness.counter():
+        harness.send(1)
         await eventually(lambda: value("onebyone_counter_oldest_seconds", shard="0") > 0.5, "lag")
         assert value("onebyone_counter_errors_total", store="sql") > before
         assert value("onebyone_counter_behind_batches", shard="0") == 1

@@ -12,7 +12,7 @@ from onebyone.clock import HOUR_MS
 from onebyone.contracts import batches, events, keys
 from onebyone.counter import counting, terms
 from onebyone.report_store import tables
-from tests.counter.lane import Lane, batch, event
+from tests.counter.harness import Harness, batch, event
 from tests.support.payloads import members, unpacked
 from tests.support.waiting import eventually
 
@@ -53,16 +53,16 @@ BAD_RECORDS: dict[str, tuple[dict[str, Any] | bytes, str]] = {
 }
 
 
-async def test_poisoned_records_leave_their_neighbours_alone(each_lane: Lane) -> None:
+async def test_invalid_records_do_not_affect_their_neighbours(each_harness: Harness) -> None:
     records = [part for record, _ in BAD_RECORDS.values() for part in (event(), record)]
-    each_lane.send(1, *records)
-    await each_lane.drain()
-    assert await each_lane.counted() == len(BAD_RECORDS)
-    letters = await each_lane.rows(tables.dead_letters)
+    each_harness.send(1, *records)
+    await each_harness.drain()
+    assert await each_harness.counted() == len(BAD_RECORDS)
+    letters = await each_harness.rows(tables.dead_letters)
     assert {letter.line: (letter.raw, letter.reason) for letter in letters} == {
         2 * index + 1: (unpacked(record), reason) for index, (record, reason) in enumerate(BAD_RECORDS.values())
     }
-    assert {(letter.producer, letter.seq) for letter in letters} == {(each_lane.producer, 1)}
+    assert {(letter.producer, letter.seq) for letter in letters} == {(each_harness.producer, 1)}
 
 
 HOSTILE: dict[str, dict[str, Any]] = {
@@ -86,11 +86,11 @@ HOSTILE: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-async def test_odd_but_valid_records_are_counted(each_lane: Lane, name: str) -> None:
-    each_lane.send(1, event(**HOSTILE[name]))
-    await each_lane.drain()
-    assert await each_lane.counted() == 1
-    assert await each_lane.rows(tables.dead_letters) == []
+async def test_odd_but_valid_records_are_counted(each_harness: Harness, name: str) -> None:
+    each_harness.send(1, event(**HOSTILE[name]))
+    await each_harness.drain()
+    assert await each_harness.counted() == 1
+    assert await each_harness.rows(tables.dead_letters) == []
 
 
 def _entries(producer: str) -> dict[str, tuple[dict[str, Any], int]]:
@@ -118,14 +118,14 @@ def _entries(producer: str) -> dict[str, tuple[dict[str, Any], int]]:
 
 
 @pytest.mark.parametrize("name", _entries("0" * 16))
-async def test_entries_that_are_no_batch_are_kept(each_lane: Lane, name: str) -> None:
-    entry, moved = _entries(each_lane.producer)[name]
-    each_lane.client.xadd(keys.events(0), entry)  # type: ignore[arg-type]
-    each_lane.send(moved + 1)
-    await each_lane.drain()
-    assert await each_lane.counted() == 1
-    assert each_lane.progress() == moved + 1
-    (letter,) = await each_lane.rows(tables.dead_letters)
+async def test_entries_that_are_not_batches_become_dead_letters(each_harness: Harness, name: str) -> None:
+    entry, moved = _entries(each_harness.producer)[name]
+    each_harness.client.xadd(keys.events(0), entry)  # type: ignore[arg-type]
+    each_harness.send(moved + 1)
+    await each_harness.drain()
+    assert await each_harness.counted() == 1
+    assert each_harness.progress() == moved + 1
+    (letter,) = await each_harness.rows(tables.dead_letters)
     assert (letter.line, letter.reason) == (-1, "bad_batch")
     kept = {key.encode("latin-1"): value.encode("latin-1") for key, value in orjson.loads(letter.raw).items()}
     sent = {
@@ -134,8 +134,10 @@ async def test_entries_that_are_no_batch_are_kept(each_lane: Lane, name: str) ->
     assert kept == sent
 
 
-async def test_what_the_store_refuses_becomes_a_dead_letter(each_lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
-    bad = {"sqlite": "\ud800", "postgresql": "\0"}[each_lane.engine.dialect.name]
+async def test_rows_that_the_store_refuses_become_dead_letters(
+    each_harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = {"sqlite": "\ud800", "postgresql": "\0"}[each_harness.engine.dialect.name]
     row = terms.click_row
 
     def unstorable(one: Any) -> dict[str, Any]:
@@ -143,60 +145,60 @@ async def test_what_the_store_refuses_becomes_a_dead_letter(each_lane: Lane, mon
 
     monkeypatch.setattr(counting, "click_row", unstorable)
     for seq in range(1, 10):
-        each_lane.send(seq, event(kind="clk", tracker_id=13 if seq == 5 else 7))
-    await each_lane.drain()
-    assert await each_lane.counted() == 8
-    (letter,) = await each_lane.rows(tables.dead_letters)
+        each_harness.send(seq, event(kind="clk", tracker_id=13 if seq == 5 else 7))
+    await each_harness.drain()
+    assert await each_harness.counted() == 8
+    (letter,) = await each_harness.rows(tables.dead_letters)
     assert (letter.seq, letter.reason) == (5, "unstorable")
 
 
-async def test_an_older_version_is_raised_step_by_step(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_older_version_is_upgraded_step_by_step(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     def from_zero(record: dict[str, Any]) -> dict[str, Any]:
         return {**record, "kind": {"i": "imp", "c": "clk"}[record["kind"]]}
 
     monkeypatch.setitem(events.UPGRADES, 0, from_zero)
-    lane.send(1, event(v=0, kind="c"), event(v=0, kind="i"), event(v=0, kind="x"), event(v=2))
-    await lane.drain()
-    assert sorted(row.kind for row in await lane.rows(tables.hourly)) == ["clk", "imp"]
-    assert [row.reason for row in await lane.rows(tables.dead_letters)] == ["uncountable", "unknown_version"]
+    harness.send(1, event(v=0, kind="c"), event(v=0, kind="i"), event(v=0, kind="x"), event(v=2))
+    await harness.drain()
+    assert sorted(row.kind for row in await harness.rows(tables.hourly)) == ["clk", "imp"]
+    assert [row.reason for row in await harness.rows(tables.dead_letters)] == ["uncountable", "unknown_version"]
 
 
-async def test_no_sum_overflows(each_lane: Lane) -> None:
+async def test_no_sum_overflows(each_harness: Harness) -> None:
     dearest = event(kind="clk", ancost=999_999_999_999, terms={"pricing_type": "cpc", "revenue_value": 1})
-    each_lane.send(1, *[dearest] * 3000)
+    each_harness.send(1, *[dearest] * 3000)
     for seq in range(2, 5):
-        each_lane.send(seq, *[dearest] * 3000)
-        await each_lane.drain()
-    (row,) = await each_lane.rows(tables.hourly)
+        each_harness.send(seq, *[dearest] * 3000)
+        await each_harness.drain()
+    (row,) = await each_harness.rows(tables.hourly)
     assert row.events == 12_000
     assert row.cost_units * 10**9 + row.cost_nanos == 12_000 * 999_999_999_999_000
     assert row.revenue_units * 10**9 + row.revenue_nanos == 12_000 * 1000
     assert 0 <= row.cost_nanos < 10**9
 
 
-async def test_hours_are_those_of_the_receive_time(lane: Lane) -> None:
+async def test_hours_are_those_of_the_receive_time(harness: Harness) -> None:
     start = 1_700_000_000_000 // HOUR_MS * HOUR_MS
-    lane.send(1, *(event(ts=ts) for ts in (start - 1, start, start + HOUR_MS - 1, start + HOUR_MS)))
-    await lane.drain()
-    found = {row.hour: row.events for row in await lane.rows(tables.hourly)}
+    harness.send(1, *(event(ts=ts) for ts in (start - 1, start, start + HOUR_MS - 1, start + HOUR_MS)))
+    await harness.drain()
+    found = {row.hour: row.events for row in await harness.rows(tables.hourly)}
     assert found == {start // 1000 - 3600: 1, start // 1000: 2, start // 1000 + 3600: 1}
 
 
-async def test_click_rows(lane: Lane) -> None:
+async def test_click_rows(harness: Harness) -> None:
     told = {"pricing_type": "cpc", "revenue_value": 5, "revshare": 6, "commission_cpm": 7, "commission_revshare": 8}
     sent = event(kind="clk", ancost=9, user_id=-1, ref="https://WWW.Example.com:8443/x?y", terms=told)
-    lane.send(1, sent, event())
-    await lane.drain()
-    (row,) = await lane.rows(tables.clicks)
+    harness.send(1, sent, event())
+    await harness.drain()
+    (row,) = await harness.rows(tables.clicks)
     expected = {name: sent[name] for name in ("ts", "tracker_id", *events.AS_OF)}
     expected |= {"event_id": sent["id"], "ancost": 9, "user_id": -1, "site_domain": "www.example.com", **told}
     assert {name: getattr(row, name) for name in expected} == expected
 
 
-async def test_a_large_backlog_is_split_into_transactions(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_large_backlog_is_split_into_transactions(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting, "EVENTS_PER_COMMIT", 10)
     for seq in range(1, 11):
-        lane.send(seq, *[event()] * 7)
-    await lane.drain()
-    assert await lane.counted() == 70
-    await eventually(lambda: lane.progress() == 10, "published")
+        harness.send(seq, *[event()] * 7)
+    await harness.drain()
+    assert await harness.counted() == 70
+    await eventually(lambda: harness.progress() == 10, "published")

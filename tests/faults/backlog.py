@@ -17,7 +17,7 @@ import httpx
 import orjson
 
 from onebyone.edge.journal import writer
-from tests.counter.lane import event
+from tests.counter.harness import event
 from tests.edge.edge_process import EdgeProcess, Publisher, tracker
 from tests.faults.means.processes import resident_mb
 from tests.faults.oracle import Oracle, cost_of

@@ -1,4 +1,4 @@
-"""The lock of a journal: one holder at a time, and never a lock on a file that is no longer there."""
+"""A file lock has one holder, and is never held on a file that was removed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from onebyone.runtime.file_lock import FileLock
 from tests.support.leaks import held
 
 
-def test_one_holds_it_at_a_time(tmp_path: Path) -> None:
+def test_one_process_holds_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "a.lock"
     first = FileLock(path)
     with pytest.raises(BlockingIOError):
@@ -22,7 +22,7 @@ def test_one_holds_it_at_a_time(tmp_path: Path) -> None:
     FileLock(path).release()
 
 
-def test_who_is_turned_away_keeps_nothing_open(tmp_path: Path) -> None:
+def test_a_refused_lock_leaks_no_descriptor(tmp_path: Path) -> None:
     path = tmp_path / "a.lock"
     first = FileLock(path)
     before = held()
@@ -32,7 +32,7 @@ def test_who_is_turned_away_keeps_nothing_open(tmp_path: Path) -> None:
     first.release()
 
 
-def test_a_removed_file_is_made_again(tmp_path: Path) -> None:
+def test_a_removed_lock_file_is_created_again(tmp_path: Path) -> None:
     path = tmp_path / "a.lock"
     gone = FileLock(path)
     path.unlink()
@@ -45,7 +45,7 @@ def test_a_removed_file_is_made_again(tmp_path: Path) -> None:
     second.release()
 
 
-def test_a_new_producer_waits_for_a_sibling_that_looks_in(tmp_path: Path) -> None:
+def test_a_new_file_waits_for_a_process_that_scans(tmp_path: Path) -> None:
     path = tmp_path / "a.lock"
     sibling = FileLock(path)
     leaving = threading.Timer(0.1, sibling.release)
@@ -54,7 +54,7 @@ def test_a_new_producer_waits_for_a_sibling_that_looks_in(tmp_path: Path) -> Non
     leaving.join()
 
 
-def test_a_new_journal_keeps_its_lock_while_siblings_look_for_abandoned_ones(tmp_path: Path) -> None:
+def test_a_new_journal_keeps_its_lock_while_others_scan_for_abandoned_ones(tmp_path: Path) -> None:
     stopping = threading.Event()
 
     def scan() -> None:

@@ -60,7 +60,7 @@ def test_files_are_in_memory_by_default(tmp_path: Path, monkeypatch: pytest.Monk
     if not os.access("/dev/shm", os.W_OK):  # noqa: S108
         pytest.skip("no /dev/shm")
     folders = MetricsFolders(settings(tmp_path))
-    folder = folders.fresh("edge")
+    folder = folders.create("edge")
     assert folder is not None
     assert folder.is_relative_to("/dev/shm")  # noqa: S108
     folders.remove()
@@ -74,16 +74,16 @@ def test_the_next_place_is_taken(
     first = tmp_path / "absent" if why == "absent" else tiny
     monkeypatch.setattr(metrics_folder, "_places", lambda _: [first, place])
     folders = MetricsFolders(settings(tmp_path))
-    folder = folders.fresh("edge")
+    folder = folders.create("edge")
     assert folder is not None
     assert folder.is_relative_to(place)
-    assert metrics_folder.existing(settings(tmp_path), "edge") == [folder]
+    assert metrics_folder.existing_folders(settings(tmp_path), "edge") == [folder]
     folders.remove()
 
 
 def test_without_room_anywhere_there_is_no_folder(tmp_path: Path, tiny: Path) -> None:
     folders = MetricsFolders(settings(tmp_path, tiny))
-    assert folders.fresh("edge") is None
+    assert folders.create("edge") is None
     folders.remove()
 
 
@@ -96,14 +96,14 @@ def test_a_full_file_system_ends_no_process(tiny: Path, labels: int) -> None:
     metrics_page.page([tiny])
 
 
-def test_files_grow_and_are_read_whole(place: Path) -> None:
+def test_a_grown_file_is_read_whole(place: Path) -> None:
     assert write(place, 1000).stdout == "1.0\n"
     assert metrics_page.page([place]).count(b"\nfull_total{") == 1000
 
 
-def test_what_a_killed_run_left_is_removed_and_what_is_used_is_not(tmp_path: Path, place: Path) -> None:
+def test_folders_of_killed_runs_are_removed_and_those_in_use_stay(tmp_path: Path, place: Path) -> None:
     used = MetricsFolders(settings(tmp_path / "used", place))
-    kept = used.fresh("edge")
+    kept = used.create("edge")
     left = place / f"onebyone-{os.getuid()}-0123456789abcdef"
     left.mkdir()
     (left / "lock").touch()
@@ -111,7 +111,7 @@ def test_what_a_killed_run_left_is_removed_and_what_is_used_is_not(tmp_path: Pat
     other.mkdir()
     (other / "lock").touch()
     more = MetricsFolders(settings(tmp_path / "more", place))
-    assert more.fresh("api") is not None
+    assert more.create("api") is not None
     assert kept is not None
     assert kept.exists()
     assert not left.exists()
@@ -123,23 +123,23 @@ def test_what_a_killed_run_left_is_removed_and_what_is_used_is_not(tmp_path: Pat
 
 def test_two_supervisors_on_one_data_dir_share_the_folder(tmp_path: Path, place: Path) -> None:
     api, counter = (MetricsFolders(settings(tmp_path, place)) for _ in range(2))
-    folders = api.fresh("api"), counter.fresh("counter")
+    folders = api.create("api"), counter.create("counter")
     assert folders[0] is not None
     assert folders[1] is not None
     assert folders[0].parent == folders[1].parent
-    assert metrics_folder.existing(settings(tmp_path, place), "counter") == [folders[1]]
+    assert metrics_folder.existing_folders(settings(tmp_path, place), "counter") == [folders[1]]
     api.remove()
     assert folders[1].exists()
     counter.remove()
     assert not list(place.iterdir())
 
 
-def test_a_folder_that_anybody_may_write_to_is_not_believed(tmp_path: Path, place: Path) -> None:
+def test_a_folder_that_others_may_write_to_is_not_trusted(tmp_path: Path, place: Path) -> None:
     folders = MetricsFolders(settings(tmp_path, place))
-    folder = folders.fresh("edge")
+    folder = folders.create("edge")
     assert folder is not None
     folders.remove()
     folder.parent.mkdir(mode=0o777)
     folder.parent.chmod(0o777)
-    assert MetricsFolders(settings(tmp_path, place)).fresh("edge") is None
-    assert metrics_folder.existing(settings(tmp_path, place), "edge") == []
+    assert MetricsFolders(settings(tmp_path, place)).create("edge") is None
+    assert metrics_folder.existing_folders(settings(tmp_path, place), "edge") == []

@@ -11,7 +11,7 @@ from onebyone.runtime import postgres, sql
 
 
 @pytest.mark.anyio
-async def test_both_sides_watch_the_connection(postgres_url: str) -> None:
+async def test_both_sides_detect_a_dead_connection(postgres_url: str) -> None:
     engine = sql.create_engine(postgres_url)
     try:
         async with sql.reading(engine) as connection:

@@ -10,14 +10,14 @@ from onebyone.runtime import redis_client
 from tests.support.valkey import ValkeyProcess
 
 
-def test_a_transaction_gives_the_replies_in_order(shared_valkey: ValkeyProcess) -> None:
+def test_a_transaction_returns_the_replies_in_order(shared_valkey: ValkeyProcess) -> None:
     client = redis_client.connect_blocking(shared_valkey.url)
     commands = [("SET", "a", 1), ("GET", "a"), ("XADD", "s", "5-0", "z", b"\x00\xff")]
     assert redis_client.transaction(client, commands) == [b"OK", b"1", b"5-0"]
     client.close()
 
 
-def test_a_refused_transaction_leaves_nothing_and_the_client_goes_on(shared_valkey: ValkeyProcess) -> None:
+def test_a_refused_transaction_writes_nothing_and_the_client_stays_usable(shared_valkey: ValkeyProcess) -> None:
     connections: list[int] = []
     client = redis_client.connect_blocking(shared_valkey.url, connected=lambda: connections.append(1))
     with pytest.raises(redis.ResponseError):
@@ -27,7 +27,7 @@ def test_a_refused_transaction_leaves_nothing_and_the_client_goes_on(shared_valk
     client.close()
 
 
-def test_a_connection_that_the_kernel_gave_up_reads_as_an_unavailable_server(shared_valkey: ValkeyProcess) -> None:
+def test_a_connection_that_the_kernel_dropped_reads_as_unavailable(shared_valkey: ValkeyProcess) -> None:
     async def ask() -> str:
         client = redis_client.connect(shared_valkey.url)
         connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]

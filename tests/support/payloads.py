@@ -15,9 +15,9 @@ def payload(records: Iterable[dict[str, Any] | bytes]) -> bytes:
     lines: list[bytes] = []
     for record in records:
         if isinstance(record, bytes):
-            lines += batches.head(0, 0), record
+            lines += batches.head_line(0, 0), record
         else:
-            lines += batches.head(record["id"], record["ts"], record["v"]), members(record)
+            lines += batches.head_line(record["id"], record["ts"], record["v"]), members(record)
     return batches.pack(lines)
 
 

@@ -32,7 +32,7 @@ async def _run(settings: Settings, hours: int) -> int:
 
 async def look(settings: Settings, hours: int) -> AsyncIterator[Finding]:
     """All findings. `hours` > 0 limits the recount to the newest hours. Only reads, on a running product too."""
-    own = embedded_server.url(settings.data_dir)
+    own = embedded_server.read_url(settings.data_dir)
     cache, stream = settings.cache_url or own, settings.stream_url or own
     for finding in await asyncio.to_thread(deployment.look, settings):
         yield finding

@@ -15,7 +15,7 @@ from onebyone.check.finding import Finding
 from onebyone.clock import HOUR_MS, now_ms
 from onebyone.contracts import batches
 from onebyone.contracts.money import NANOS
-from onebyone.counter.counting import Tally
+from onebyone.counter.counting import BatchTotals
 from onebyone.counter.pruning import DAY_MS
 from onebyone.report_store.tables import archive, dead_letters, holes, hourly, producers
 
@@ -73,9 +73,9 @@ async def recount(connection: AsyncConnection, archive_days: int, hours: int) ->
     kept = select(archive).where(archive.c.first_ts >= (start - 1) * HOUR_MS)
     read = 0
     async for row in await connection.stream(kept.execution_options(yield_per=100)):
-        tally = Tally(row.shard)
-        tally.count(_without(batches.unpack(row.payload), letters.get((row.producer, row.seq))), None)
-        for (hour, key), sums in tally.hours.items():
+        totals = BatchTotals(row.shard)
+        totals.count(_without(batches.unpack(row.payload), letters.get((row.producer, row.seq))), None)
+        for (hour, key), sums in totals.hours.items():
             if hour >= start:
                 _add(found[hour, *key], sums)
                 read += sums[0]

@@ -27,7 +27,7 @@ def show(settings: Settings, reason: str | None, limit: int | None, *, whole: bo
     """Prints letters, one line each; the exit code."""
 
     async def rows(engine: AsyncEngine) -> AsyncIterator[dict[str, Any]]:
-        async for letter in dead_letters.read(engine, reason, limit):
+        async for letter in dead_letters.list_letters(engine, reason, limit):
             yield _row(letter, None if whole else RAW_SHOWN)
 
     return _print(settings, rows)

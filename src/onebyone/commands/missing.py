@@ -21,7 +21,7 @@ def show(settings: Settings) -> int:
     """Prints the producers that wait, one line each; the exit code."""
 
     async def rows(engine: AsyncEngine) -> int:
-        for gap in await missing.read(engine):
+        for gap in await missing.list_gaps(engine):
             print(json.dumps(_row(settings, gap)), flush=True)
         return 0
 

@@ -22,7 +22,7 @@ Reply = list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]
 
 def run(settings: Settings) -> int:
     """Prints until it is interrupted or its reader goes away; the exit code."""
-    url = settings.stream_url or embedded_server.url(settings.data_dir)
+    url = settings.stream_url or embedded_server.read_url(settings.data_dir)
     if not url:
         print(
             f"onebyone: no `onebyone serve` runs on {settings.data_dir}; ONEBYONE_STREAM_URL can name another server",

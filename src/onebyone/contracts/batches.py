@@ -4,13 +4,13 @@ A batch is named by (`producer`, `seq`). A producer is one life of one edge proc
 start, always on the same shard. `seq` starts at 1 and has no holes.
 
 Stream entry (all values bytes): `v` format version (2), `p` producer, `s` seq, `n` number of events, `k` the lowest
-seq that the producer's journal still keeps when it ships, `z` the payload. A counter that misses seqs below `k` knows
-that they will never come.
+seq that the producer's journal still holds when it ships, `z` the payload. A counter that misses seqs below `k` knows
+that they will never arrive.
 
-A payload is one zstd frame of lines, every line ended by a newline. Events that were received together are a group: a
-head line `[v,id,ts]` with the version of their records, the id of the first and the time of receipt, then a line for
-each event with the other members of its record, without braces. The nth event has the nth id from the first on. A
-payload of format 1, which a journal may still have, is whole records, a line each.
+A payload is one zstd frame of lines, each ended by a newline. Events that were received together form a group: a head
+line `[v,id,ts]` with the version of their records, the id of the first event and the time of receipt, then one line per
+event with the remaining members of its record, without braces. Ids count up from the first. A payload of format 1,
+which a journal may still hold, is whole records, one per line.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from onebyone.contracts import events
 FORMAT = 2
 _FORMATS = (1, FORMAT)
 PAYLOAD_MAX_BYTES = 64 * 1024 * 1024
-"""A payload that claims to unpack to more than this is refused as a bomb; edges stay three orders below it."""
+"""Refuse a payload that claims to unpack to more as a decompression bomb; edges stay three orders below."""
 
 EVENTS_MAX = 1_000_000
-"""A payload with more lines than this is refused as a bomb: each empty line would cost a dead letter."""
+"""Refuse a payload with more lines as a bomb: each empty line would cost a dead letter."""
 
 _HEAD = b"[%d,%d,%d]"
 _HEAD_LINE = re.compile(rb"\[(0|[1-9][0-9]{0,18}),(0|[1-9][0-9]{0,18}),(0|[1-9][0-9]{0,18})\]")
-"""Numbers beyond 63 bits are found where each event is looked at."""
+"""Numbers beyond 63 bits are refused where each event is checked (`events.decode`)."""
 
 _PRODUCER = re.compile(r"[0-9a-f]{16}")
-# A small table and window: as good on payloads of this size, and less of the processor's cache is lost to each batch.
+# A small table and window compress payloads of this size equally well and evict less of the processor's cache.
 _compressor = zstandard.ZstdCompressor(
     compression_params=zstandard.ZstdCompressionParameters.from_level(1, hash_log=12, window_log=16)
 )
@@ -59,32 +59,32 @@ class Batch:
 
 
 def new_producer() -> str:
-    """A producer id: 16 hex digits."""
+    """Return a random producer id: 16 hex digits."""
     return secrets.token_hex(8)
 
 
 def is_producer(name: bytes) -> bool:
-    """Whether these bytes can be a producer id."""
+    """Return whether these bytes can be a producer id."""
     return bool(re.fullmatch(rb"[0-9a-f]{16}", name))
 
 
 def shard_of(producer: str, shards: int) -> int:
-    """The shard that a producer writes to for its whole life."""
+    """Return the shard that a producer writes to for its whole life."""
     return int(producer, 16) % shards
 
 
-def head(first_id: int, ts: int, version: int = events.VERSION) -> bytes:
-    """The head line of a group, without its newline: its first event's id, and when all were received (ms)."""
+def head_line(first_id: int, ts: int, version: int = events.VERSION) -> bytes:
+    """Return the head line of a group, without its newline: the id of its first event, and the time of receipt (ms)."""
     return _HEAD % (version, first_id, ts)
 
 
 def pack(lines: list[bytes]) -> bytes:
-    """Compressed payload of groups (lines without their newline). Not for use by two threads at once."""
+    """Compress groups (lines without their newline) into a payload. Not thread-safe: all calls share a compressor."""
     return _compressor.compress(b"\n".join(lines) + b"\n")
 
 
 def unpack(payload: bytes) -> list[bytes]:
-    """The events of a payload, each as one line: the JSON object of its record. Raises `BatchError`."""
+    """Return the events of a payload, each the JSON object of its record. Raises `BatchError`."""
     try:
         size = zstandard.frame_content_size(payload)
         if not 0 <= size <= PAYLOAD_MAX_BYTES:
@@ -95,23 +95,23 @@ def unpack(payload: bytes) -> list[bytes]:
     if text.count(b"\n") > EVENTS_MAX:
         raise BatchError("payload has too many lines")
     if text[:1] == b"{":
-        # A journal's row does not say its format, and goes out under today's: what it has says so.
+        # A journal row carries no format and ships under the current one: the payload itself tells.
         return text.split(b"\n")[:-1]
     if text[:1] != b"[" or text[-1:] != b"\n":
         raise BatchError("payload is not a head line and whole lines")
-    found: list[bytes] = []
-    record, number = b"", 0
+    lines: list[bytes] = []
+    record, event_id = b"", 0
     for line in text[:-1].split(b"\n"):
         if line[:1] == b"[":
-            record, number = _read_head(line)
+            record, event_id = _read_head(line)
         else:
-            found.append(record % (number, line))
-            number += 1
-    return found
+            lines.append(record % (event_id, line))
+            event_id += 1
+    return lines
 
 
 def _read_head(line: bytes) -> tuple[bytes, int]:
-    """A format of (id, line) that makes the records of this head line's group, and the id of the first."""
+    """Return a bytes format that turns (id, line) into a record of this group, and the id of its first event."""
     match = _HEAD_LINE.fullmatch(line)
     if match is None:
         raise BatchError(f"not a head line: {line[:80]!r}")
@@ -119,7 +119,7 @@ def _read_head(line: bytes) -> tuple[bytes, int]:
 
 
 def to_entry(batch: Batch) -> dict[str, str | int | bytes]:
-    """The fields of a stream entry, for XADD."""
+    """Return the fields of a stream entry, for XADD."""
     return {
         "v": FORMAT,
         "p": batch.producer,
@@ -131,7 +131,7 @@ def to_entry(batch: Batch) -> dict[str, str | int | bytes]:
 
 
 def read_entry(fields: Mapping[bytes, bytes]) -> tuple[Batch, list[bytes]]:
-    """The batch of a stream entry and its event lines, as many as it says. Raises `BatchError`."""
+    """Return the batch of a stream entry and its event lines, as many as it declares. Raises `BatchError`."""
     batch = from_entry(fields)
     lines = unpack(batch.payload)
     if len(lines) != batch.events:
@@ -140,7 +140,7 @@ def read_entry(fields: Mapping[bytes, bytes]) -> tuple[Batch, list[bytes]]:
 
 
 def from_entry(fields: Mapping[bytes, bytes]) -> Batch:
-    """The batch of a stream entry as XREAD gives it. Raises `BatchError`."""
+    """Return the batch of a stream entry as XREAD yields it. Raises `BatchError`."""
     try:
         version = int(fields[b"v"])
         if version not in _FORMATS:

@@ -1,10 +1,10 @@
-"""What the API publishes to the cache server and the edge answers by: tracker and member records, and their versions.
+"""The records that the API publishes to the cache server and the edge answers by: trackers, members, and versions.
 
 Each committed change has a version (1, 2, 3, ... from the configuration store). A publisher writes the records, then
 in one transaction appends `{"v": version, "keys": "<redis key> <redis key> ..."}` to `keys.CHANGES` and sets
 `keys.HEAD` to `<store id>:<version>`. A reader that finds HEAD ahead of the last entry that it read has missed a
-message and revalidates what it holds. A reader that finds no HEAD knows that the cache is incomplete: a missing
-record is then not "unknown".
+message and revalidates what it caches. A reader that finds no HEAD knows that the cache is incomplete: a missing
+record then does not mean an unknown tracker.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class TrackerRecord:
     terms: Terms = field(default_factory=lambda: Terms())
 
     def encode(self) -> bytes:
-        """JSON for the cache."""
+        """Return the JSON for the cache."""
         return orjson.dumps(asdict(self))
 
     @classmethod
     def decode(cls, text: bytes) -> TrackerRecord:
-        """The record of a cached JSON; unknown keys are left out, so a newer API can serve an older edge."""
+        """Return the record of a cached JSON; ignore unknown keys, so that a newer API can serve an older edge."""
         return cls(**_known(cls, orjson.loads(text)))
 
 
@@ -57,12 +57,12 @@ class MemberRecord:
     click_hosts: tuple[str, ...] = ()
 
     def encode(self) -> bytes:
-        """JSON for the cache."""
+        """Return the JSON for the cache."""
         return orjson.dumps(asdict(self))
 
     @classmethod
     def decode(cls, text: bytes) -> MemberRecord:
-        """The record of a cached JSON."""
+        """Return the record of a cached JSON."""
         values = _known(cls, orjson.loads(text))
         for name in ("redirect_domains", "click_hosts"):
             values[name] = tuple(values.get(name, ()))
@@ -75,17 +75,17 @@ def _known(cls: type[Any], values: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The value of `keys.HEAD`: which store published, up to which version."""
+    """The value of `keys.HEAD`: which store published, and up to which version."""
 
     store_id: str
     version: int
 
     def encode(self) -> str:
-        """`<store id>:<version>`."""
+        """Return `<store id>:<version>`."""
         return f"{self.store_id}:{self.version}"
 
     @classmethod
     def decode(cls, text: bytes) -> Head:
-        """The head of a cached value."""
+        """Return the head of a cached value. Raises `ValueError`."""
         store_id, _, version = text.decode("ascii").rpartition(":")
         return cls(store_id, int(version))

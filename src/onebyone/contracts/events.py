@@ -1,7 +1,7 @@
-"""The event record, version 1: one JSON object an event, minted at the edge and never rewritten (docs/events.md).
+"""The event record, version 1: one JSON object per event, created at the edge and never rewritten (docs/events.md).
 
-Writers always write `VERSION`. Readers raise an older record step by step to `VERSION` with `UPGRADES`, keep fields
-that they do not know, and refuse a newer version by name, so that it lands among the dead letters and can be replayed.
+Writers always write `VERSION`. Readers upgrade an older record step by step to `VERSION` with `UPGRADES`, keep unknown
+fields, and refuse a newer version with a reason, so that it becomes a dead letter and can be replayed after an upgrade.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ AS_OF = (
     "tag_id",
     "payment_rule_id",
 )
-"""Ids of the tracker's objects as they were when the event was received; 0 is none."""
+"""Ids of the tracker's objects as of the receipt of the event; 0 is none."""
 
 CONSENT = ("gdpr", "gdpr_consent", "gpp", "gpp_sid", "us_privacy", "consent")
-"""Privacy signals, kept as they arrived."""
+"""Privacy signals, kept verbatim."""
 
 
 class Terms(TypedDict, total=False):
-    """As-of terms of a tracker. Money in micros, shares in parts per million; an absent key is 0 or none."""
+    """Terms of a tracker as of the event. Money in micros, shares in parts per million; an absent key is 0 or none."""
 
     pricing_type: str
     """Revenue type of the line item: `cpm`, `cpc`, `flat_fee`; absent reads `none`."""
     revenue_value: int
     cost_cpm: int
-    """Payment rule of type cpm: media cost of a thousand impressions."""
+    """Payment rule of type cpm: media cost per thousand impressions."""
     revshare: int
     """Payment rule of type revshare: the publisher's share of the booked revenue."""
     commission_cpm: int
@@ -66,7 +66,7 @@ class Event(TypedDict):
     payment_rule_id: int
     terms: NotRequired[Terms]
     ancost: NotRequired[int]
-    """Micros; absent when the request carried none or a bad one."""
+    """Micros; absent when the request carried none or an invalid one."""
     user_id: NotRequired[int]
     """-1 opted out or without consent; absent is 0, unknown."""
     cb: NotRequired[str]
@@ -96,13 +96,13 @@ class EventError(ValueError):
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 
 UPGRADES: dict[int, Upgrade] = {}
-"""Version n -> the step that makes a record of version n + 1 of it."""
+"""Version n -> the step that turns its record into one of version n + 1."""
 
 _INTEGERS = ("id", "ts", "tracker_id", *AS_OF)
 
 
 def decode(line: bytes, upgrades: Mapping[int, Upgrade] = UPGRADES) -> Event:
-    """The event of one JSON line, raised to `VERSION`. Raises `EventError` with the reason."""
+    """Return the event of one JSON line, upgraded to `VERSION`. Raises `EventError` with the reason."""
     try:
         record = orjson.loads(line)
     except orjson.JSONDecodeError as error:

@@ -1,7 +1,7 @@
-"""Every Redis key of the product, each with its reason.
+"""Every Redis key of the product, each with its purpose.
 
 Two servers hold them: the *cache* server (configuration, rebuilt from SQL whenever it was emptied) and the
-*stream* server (events on their way). Both must be `noeviction`: an evicted tracker would read as an unknown one.
+*stream* server (events in transit). Both must be `noeviction`: an evicted tracker would read as an unknown one.
 Braces are Redis Cluster hash tags.
 """
 
@@ -10,16 +10,16 @@ from __future__ import annotations
 from onebyone.contracts.events import Kind
 
 CHANGES = "onebyone:{config}:changes"
-"""Stream, cache server: one entry a published group of changes, so that edges drop what they hold."""
+"""Stream, cache server: one entry per published group of changes, so that edges invalidate those records."""
 
 CHANGES_LENGTH = 10_000
-"""An edge that falls further behind than this sees a version jump and revalidates everything it holds."""
+"""Entries kept. An edge that lags by more sees a version jump and revalidates everything it caches."""
 
 HEAD = "onebyone:{config}:head"
-"""String, cache server: `<store id>:<version>` of the last published change. None: the cache is incomplete."""
+"""String, cache server: `<store id>:<version>` of the last published change. Absent: the cache is incomplete."""
 
 REBUILD_LOCK = "onebyone:{config}:rebuild"
-"""String with expiry, cache server: one API process at a time refills an emptied cache."""
+"""String with expiry, cache server: held by the one API process that refills an emptied cache."""
 
 TRACKER_PREFIX = "onebyone:tracker:"
 MEMBER_PREFIX = "onebyone:member:"
@@ -46,15 +46,15 @@ def events(shard: int) -> str:
 
 
 def progress(shard: int) -> str:
-    """Hash, stream server: producer -> highest `seq` committed to the report store; edges delete behind it."""
+    """Hash, stream server: producer -> highest `seq` committed to the report store; edges delete up to it."""
     return f"onebyone:{{events:{shard}}}:progress"
 
 
 def resend(shard: int) -> str:
-    """Hash, stream server: producer -> token; a new token asks its edge to ship again from `progress` + 1."""
+    """Hash, stream server: producer -> token; a new token requests a resend from `progress` + 1 of its edge."""
     return f"onebyone:{{events:{shard}}}:resend"
 
 
 def incarnation(shard: int) -> str:
-    """String, stream server: random, set once. Another value or none: the server was emptied or replaced."""
+    """String, stream server: random, set once. Another value, or none: the server was emptied or replaced."""
     return f"onebyone:{{events:{shard}}}:incarnation"

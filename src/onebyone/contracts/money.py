@@ -1,7 +1,7 @@
-"""Exact money: integers in stores, decimal text at the borders.
+"""Exact money: integers in stores, decimal text at the interfaces.
 
-Micros (1e-6 of a currency unit) are what callers give; nanos (1e-9) are what one event costs, because a CPM of one
-micro is a thousandth of a micro an impression.
+Callers give micros (1e-6 of a currency unit); the cost of one event is in nanos (1e-9), because at a CPM of one micro
+an impression costs a thousandth of a micro.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _ANCOST = re.compile(rb"([0-9]{1,6})(?:\.([0-9]{0,6}))?|\.([0-9]{1,6})")
 
 
 def parse_ancost(text: bytes) -> int | None:
-    """Micros of a decimal from 0 to 999999.999999 with at most six places; None for anything else."""
+    """Return the micros of a decimal from 0 to 999999.999999 with at most six places; None for anything else."""
     match = _ANCOST.fullmatch(text)
     if match is None:
         return None
@@ -28,12 +28,12 @@ def parse_ancost(text: bytes) -> int | None:
 
 
 def to_micros(value: Decimal) -> int:
-    """Micros of a currency amount, rounded half to even at the sixth place."""
+    """Return the micros of a currency amount, rounded half to even at the sixth place."""
     return int((value * MICROS).to_integral_value())
 
 
 def format_nanos(nanos: int) -> str:
-    """Currency amount of `nanos` with at most six places, no exponent and no trailing zeros beyond two: `0.25`."""
+    """Return a currency amount with at most six places, no exponent and no trailing zeros beyond two: `0.25`."""
     micros = (Decimal(nanos) / 1000).to_integral_value()
     text = f"{micros / MICROS:.6f}".rstrip("0")
     whole, _, fraction = text.partition(".")

@@ -1,7 +1,8 @@
-"""What one event costs and earns, from the terms that were in force when it was received.
+"""The cost and the revenue of one event, from the terms in force when it was received.
 
-The terms travel in the event (`events.py`), so a later change of a payment rule or line item never rewrites history.
-Reading of the sources: xandr-api-facts, section 16 ("cost without ancost", "booked revenue").
+The terms travel in the event (`events.py`), so a later change of a payment rule or line item does not
+rewrite history.
+Source: xandr-api-facts, section 16 ("cost without ancost", "booked revenue").
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 from onebyone.contracts.events import Event
 
 PPM = 1_000_000
+"""Shares are parts per million: six places, as the API accepts them."""
 
 
 def booked_revenue(event: Event) -> int:
-    """Nanos that the line item earns with this event."""
+    """Return the nanos that the line item earns with this event."""
     terms = event.get("terms")
     if not terms:
         return 0
@@ -31,7 +33,7 @@ def booked_revenue(event: Event) -> int:
 
 
 def media_cost(event: Event) -> int:
-    """Nanos that this event costs: its `ancost` when it carries one, else what the payment rule says."""
+    """Return the nanos that this event costs: its `ancost` when it has one, else by the payment rule."""
     terms = event.get("terms")
     if event.get("ancost") is None and terms and not (event["kind"] == "imp" and "cost_cpm" in terms):
         return booked_revenue(event) * terms.get("revshare", 0) // PPM
@@ -39,7 +41,7 @@ def media_cost(event: Event) -> int:
 
 
 def _price(event: Event) -> int:
-    """The part of the cost that is no share of the revenue, so that revenue can be made of it."""
+    """Return the part of the cost that does not depend on the revenue, so that revenue can depend on it."""
     ancost = event.get("ancost")
     if ancost is not None:
         return ancost * 1000

@@ -1,4 +1,4 @@
-"""`python -m onebyone.counter`: one counter process, settings from the environment."""
+"""Run one counter process, with settings from the environment: `python -m onebyone.counter`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import sys
 import uvloop
 
 from onebyone.counter import process
-from onebyone.counter.stream import Refused
+from onebyone.counter.stream import Misconfigured
 from onebyone.runtime import logs
 from onebyone.runtime.role import REFUSED, Lifeline
 from onebyone.settings import Settings
 
 
 async def main() -> None:
-    """Runs until the lifeline says stop."""
+    """Run until the supervisor or a signal says stop."""
     settings = Settings()
     logs.configure("counter", settings.log_level)
     lifeline = Lifeline()
@@ -24,6 +24,6 @@ async def main() -> None:
 if __name__ == "__main__":
     try:
         uvloop.run(main())
-    except Refused as refusal:
+    except Misconfigured as refusal:
         print(f"onebyone counter: {refusal}", file=sys.stderr)
         sys.exit(REFUSED)

@@ -1,7 +1,7 @@
-"""The hot path, top to bottom: stream entries -> events -> sums by hour -> rows of one SQL transaction.
+"""The counter's hot path, top to bottom: stream entries -> events -> sums by hour -> rows of one SQL transaction.
 
-Whatever an entry holds, it is counted, skipped as a duplicate, asked for again, or kept as a dead letter: nothing
-here raises for its content. A batch is counted when its `seq` follows the last counted one of its producer.
+Every entry is counted, skipped as a duplicate, left for a resend, or kept as a dead letter, whatever it holds: nothing
+here raises for its content. A batch is counted when its `seq` follows the last counted `seq` of its producer.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from onebyone.report_store import tables
 Entry = tuple[bytes, Mapping[bytes, bytes]]
 
 EVENTS_PER_COMMIT = 20_000
-"""A transaction is closed after the batch that reaches this; bounds memory and the time that the loop is held."""
+"""Close a transaction after the batch that reaches this: bounds memory and the time that the event loop is blocked."""
 TS_END = 253_402_300_800_000
-"""Year 10000: later receive times have no date."""
+"""Year 10000; `datetime` cannot express later receive times."""
 RAW_MAX = 16 * 1024 * 1024
-"""Bytes kept of a dead letter."""
+"""Bytes kept of a dead letter; the largest valid batch is an eighth of it."""
 
 _KEY = ("member_id", "kind", "tracker_id", *(name for name in AS_OF if name != "member_id"))
 _key_of = itemgetter(*_KEY)
 
 
-class Tally:
+class BatchTotals:
     """What some stream entries of one shard add to the report store."""
 
     def __init__(self, shard: int, upgrades: Mapping[int, Upgrade] = events.UPGRADES) -> None:
@@ -60,40 +60,40 @@ class Tally:
         self.now = now_ms()
 
     def add(self, entries: Iterable[Entry], committed: Mapping[str, int]) -> None:
-        """Counts entries in stream order until the transaction is large enough; `position` is the last one taken."""
+        """Count entries in stream order until the transaction is large enough; set `position` to the last one taken."""
         for entry_id, fields in entries:
-            self.position = parse_id(entry_id)
+            self.position = parse_stream_id(entry_id)
             self.entries += 1
             self._add_entry(fields, committed)
             if self.events + len(self.dead_letters) >= EVENTS_PER_COMMIT:
                 return
 
-    def condemn(self, entry: Entry, committed: Mapping[str, int], detail: str) -> None:
-        """Takes one entry as a dead letter unseen: the store refuses what it holds."""
-        self.position = parse_id(entry[0])
+    def dead_letter_entry(self, entry: Entry, committed: Mapping[str, int], detail: str) -> None:
+        """Keep one entry as a dead letter without reading it: the store refuses its rows."""
+        self.position = parse_stream_id(entry[0])
         self.entries = 1
-        name = name_of(entry[1])
+        name = batch_name(entry[1])
         if name is None or self._is_next(*name, committed):
-            self._lose(-1, name, "unstorable", detail, _raw(entry[1]))
+            self._dead_letter(-1, name, "unstorable", detail, _raw(entry[1]))
 
     def waiting(self) -> list[str]:
-        """Producers of which an earlier batch is missing."""
+        """Return the producers of which an earlier batch is missing."""
         return [producer for producer, seen in self.seen.items() if seen > self.progress[producer]]
 
     def _add_entry(self, fields: Mapping[bytes, bytes], committed: Mapping[str, int]) -> None:
-        # Even a batch that cannot be read takes its turn, or its producer would wait for it for ever.
-        name = name_of(fields)
+        # An unreadable batch advances its producer too, or the later batches of the producer would wait for ever.
+        name = batch_name(fields)
         if name is not None and not self._is_next(*name, committed):
             return
         try:
             batch, lines = batches.read_entry(fields)
         except batches.BatchError as error:
-            self._lose(-1, name, "bad_batch", str(error), _raw(fields))
+            self._dead_letter(-1, name, "bad_batch", str(error), _raw(fields))
             return
         self.count_batch(batch, lines)
 
     def count_batch(self, batch: batches.Batch, lines: list[bytes]) -> None:
-        """Counts a batch whose turn it is, and keeps it for the archive."""
+        """Count the next batch of its producer, and keep it for the archive."""
         first_ts = self.count(lines, (batch.producer, batch.seq, batch.kept_from))
         self.archive.append(
             {
@@ -122,7 +122,7 @@ class Tally:
         return True
 
     def count(self, lines: list[bytes], name: tuple[str, int, int] | None) -> int:
-        """Counts event lines of the batch `name`; what cannot be counted becomes a dead letter. The least `ts`."""
+        """Count event lines of the batch `name`; return the least `ts`. Uncountable lines become dead letters."""
         hours = self.hours
         first = TS_END
         for index, line in enumerate(lines):
@@ -138,10 +138,10 @@ class Tally:
                 key = (ts // HOUR_MS, _key_of(event))
                 click = click_row(event) if event["kind"] == "clk" else None
             except EventError as error:
-                self._lose(index, name, error.reason, str(error), line)
+                self._dead_letter(index, name, error.reason, str(error), line)
                 continue
             except Exception as error:
-                self._lose(index, name, "uncountable", repr(error), line)
+                self._dead_letter(index, name, "uncountable", repr(error), line)
                 continue
             sums = hours.get(key)
             if sums is None:
@@ -158,7 +158,7 @@ class Tally:
             self.kinds[event["kind"]] += 1
         return first if first < TS_END else self.now
 
-    def _lose(self, line: int, name: tuple[str, int, int] | None, reason: str, detail: str, raw: bytes) -> None:
+    def _dead_letter(self, line: int, name: tuple[str, int, int] | None, reason: str, detail: str, raw: bytes) -> None:
         self.dead_letters.append(
             {
                 "shard": self.shard,
@@ -175,14 +175,14 @@ class Tally:
         )
 
 
-def parse_id(entry_id: bytes) -> tuple[int, int]:
-    """A stream id as two integers that compare in stream order."""
+def parse_stream_id(entry_id: bytes) -> tuple[int, int]:
+    """Return a stream id as two integers that compare in stream order."""
     ms, _, seq = entry_id.partition(b"-")
     return int(ms), int(seq)
 
 
-def name_of(fields: Mapping[bytes, bytes]) -> tuple[str, int, int] | None:
-    """Producer, seq and lowest kept seq of an entry whose other fields may be unreadable."""
+def batch_name(fields: Mapping[bytes, bytes]) -> tuple[str, int, int] | None:
+    """Return producer, seq and lowest kept seq of an entry, even if its other fields are unreadable; else None."""
     try:
         named = {b"v": b"%d" % batches.FORMAT, b"p": fields[b"p"], b"s": fields[b"s"], b"n": b"0", b"z": b""}
         batch = batches.from_entry({**named, b"k": fields.get(b"k", b"1")})
@@ -196,7 +196,7 @@ def _raw(fields: Mapping[bytes, bytes]) -> bytes:
 
 
 def _upsert(dialect: Any) -> Insert:
-    """Adds sums to the row of their hour; nanos carry into units, so neither can overflow."""
+    """Build the statement that adds sums to the row of their hour; nanos carry into units, so neither overflows."""
     hourly = tables.hourly.c
     statement = dialect.insert(tables.hourly)
     new = statement.excluded
@@ -217,18 +217,18 @@ def _upsert(dialect: Any) -> Insert:
 _UPSERTS = {"sqlite": _upsert(sqlite), "postgresql": _upsert(postgresql)}
 
 
-async def store(connection: AsyncConnection, tally: Tally) -> None:
-    """Writes the rows of a tally in the transaction of `connection`."""
+async def write_totals(connection: AsyncConnection, totals: BatchTotals) -> None:
+    """Write the rows of `totals` in the transaction of `connection`."""
     dialect = connection.dialect.name
-    if tally.hours:
-        # Always in key order: two shards that add to the same rows must lock them alike.
-        await connection.execute(_UPSERTS[dialect], [_hourly(key, sums) for key, sums in sorted(tally.hours.items())])
-    if tally.archive:
-        await connection.execute(insert_new(dialect, tables.archive), tally.archive)
+    if totals.hours:
+        # In key order: two shards that add to the same rows must lock them in the same order.
+        await connection.execute(_UPSERTS[dialect], [_hourly(key, sums) for key, sums in sorted(totals.hours.items())])
+    if totals.archive:
+        await connection.execute(insert_new(dialect, tables.archive), totals.archive)
     lists: tuple[tuple[Table, list[dict[str, Any]]], ...] = (
-        (tables.clicks, tally.clicks),
-        (tables.dead_letters, tally.dead_letters),
-        (tables.holes, tally.holes),
+        (tables.clicks, totals.clicks),
+        (tables.dead_letters, totals.dead_letters),
+        (tables.holes, totals.holes),
     )
     for table, rows in lists:
         if rows:

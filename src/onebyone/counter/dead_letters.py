@@ -1,7 +1,7 @@
-"""Dead letters: read them, and count again those that this release can read.
+"""Dead letters: list them, and count those that this release can read.
 
-A letter is counted and removed in one transaction, by the same tally that counts the streams, so that a replay that is
-interrupted, repeated or run twice at once counts nothing twice.
+A replay counts and deletes a letter in one transaction, with the code that counts the streams, so that a replay that is
+interrupted, repeated or run twice concurrently counts nothing twice.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from onebyone.contracts import batches, events
 from onebyone.contracts.events import Upgrade
-from onebyone.counter.counting import Tally, store
+from onebyone.counter.counting import BatchTotals, write_totals
 from onebyone.counter.statements import insert_new, refuses
 from onebyone.report_store.tables import dead_letters, producers
 from onebyone.runtime import sql
 
 PAGE = 100
-"""Letters of one read, and of one transaction."""
+"""Letters of one read and of one transaction; bounds memory, because each may hold a whole batch."""
 
 Letter = Row[Any]
 
 
 class Outcome(StrEnum):
-    """What a replay did with a letter. `COUNTED` and `DUPLICATE` are gone from the table, the others stay."""
+    """What a replay did with a letter. It deletes letters that are `COUNTED` or `DUPLICATE` and keeps the others."""
 
     COUNTED = "counted"
     DUPLICATE = "duplicate"
-    """The batch was counted meanwhile under a name that could not be read then."""
+    """The batch has been counted since, under the name that was unreadable when it arrived."""
     UNREADABLE = "unreadable"
     WAITING = "waiting"
     """An earlier batch of its producer is not counted yet."""
     REFUSED = "refused"
-    """The report store does not take what it holds."""
+    """The report store refuses its values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """One letter's end. `events` were counted; `letters` are new ones: records of a batch that still cannot be read."""
+    """The outcome of one letter: how many events were counted, and how many records became letters of their own."""
 
     id: int
     outcome: Outcome
@@ -52,8 +52,8 @@ class Replayed:
     detail: str = ""
 
 
-async def read(engine: AsyncEngine, reason: str | None, limit: int | None) -> AsyncIterator[Letter]:
-    """Letters in the order in which they were found, of one reason or of all."""
+async def list_letters(engine: AsyncEngine, reason: str | None, limit: int | None) -> AsyncIterator[Letter]:
+    """Yield letters in the order in which they were found, of one reason or of all."""
     after = 0
     while limit is None or limit > 0:
         async with sql.reading(engine) as connection:
@@ -69,8 +69,8 @@ async def read(engine: AsyncEngine, reason: str | None, limit: int | None) -> As
 async def replay(
     engine: AsyncEngine, reason: str | None, limit: int | None, upgrades: Mapping[int, Upgrade] = events.UPGRADES
 ) -> AsyncIterator[Replayed]:
-    """Tries letters as `read` gives them, each once; what became of each, once that is committed."""
-    after, newest = 0, await _newest(engine)
+    """Try each letter once, in the order of `list_letters`; yield each outcome after it is committed."""
+    after, newest = 0, await _newest_id(engine)
     while after < newest and (limit is None or limit > 0):
         size = PAGE if limit is None else min(PAGE, limit)
         try:
@@ -78,7 +78,7 @@ async def replay(
         except Exception as error:
             if not refuses(error):
                 raise
-            # Something among them is refused: each alone, up to the end of this page.
+            # The store refuses one of them: try each alone, up to the end of this page.
             done = await _replay_alone(engine, reason, after, size, upgrades)
         for replayed in done:
             yield replayed
@@ -107,42 +107,42 @@ async def _replay_alone(
 async def _replay_page(
     engine: AsyncEngine, reason: str | None, after: int, size: int, upgrades: Mapping[int, Upgrade]
 ) -> list[Replayed]:
-    tally = Tally(0, upgrades)
+    totals = BatchTotals(0, upgrades)
     async with sql.writing(engine) as connection:
         letters = (await connection.execute(_page(reason, after, size).with_for_update())).all()
-        done = [await _try(connection, tally, letter) for letter in letters]
+        done = [await _replay_letter(connection, totals, letter) for letter in letters]
         gone = [one.id for one in done if one.outcome in (Outcome.COUNTED, Outcome.DUPLICATE)]
-        await store(connection, tally)
+        await write_totals(connection, totals)
         if gone:
             await connection.execute(delete(dead_letters).where(dead_letters.c.id.in_(gone)))
     return done
 
 
-async def _try(connection: AsyncConnection, tally: Tally, letter: Letter) -> Replayed:
-    tally.shard = letter.shard
-    tally.position = (letter.stream_ms, letter.stream_seq)
-    before, letters = tally.events, len(tally.dead_letters)
+async def _replay_letter(connection: AsyncConnection, totals: BatchTotals, letter: Letter) -> Replayed:
+    totals.shard = letter.shard
+    totals.position = (letter.stream_ms, letter.stream_seq)
+    before, letters = totals.events, len(totals.dead_letters)
     if letter.line >= 0:
         name = (letter.producer, letter.seq, 1) if letter.producer is not None else None
-        # Its batch is in the archive already, with this line in it.
-        tally.count([letter.raw], name)
-        if len(tally.dead_letters) == letters:
+        # The archive already holds the batch of this line.
+        totals.count([letter.raw], name)
+        if len(totals.dead_letters) == letters:
             return Replayed(letter.id, Outcome.COUNTED, 1)
-        return Replayed(letter.id, Outcome.UNREADABLE, detail=tally.dead_letters.pop()["detail"])
+        return Replayed(letter.id, Outcome.UNREADABLE, detail=totals.dead_letters.pop()["detail"])
     try:
         batch, lines = batches.read_entry(_fields(letter.raw))
     except batches.BatchError as error:
         return Replayed(letter.id, Outcome.UNREADABLE, detail=str(error))
     if letter.producer is None:
-        outcome = await _take_turn(connection, batch, letter.shard, tally.now)
+        outcome = await _advance_producer(connection, batch, letter.shard, totals.now)
         if outcome is not Outcome.COUNTED:
             return Replayed(letter.id, outcome)
-    tally.count_batch(batch, lines)
-    return Replayed(letter.id, Outcome.COUNTED, tally.events - before, len(tally.dead_letters) - letters)
+    totals.count_batch(batch, lines)
+    return Replayed(letter.id, Outcome.COUNTED, totals.events - before, len(totals.dead_letters) - letters)
 
 
-async def _take_turn(connection: AsyncConnection, batch: batches.Batch, shard: int, now: int) -> Outcome:
-    """Moves the producer of an entry whose name could not be read when it came, as the counter would have."""
+async def _advance_producer(connection: AsyncConnection, batch: batches.Batch, shard: int, now: int) -> Outcome:
+    """Advance the producer of an entry whose name was unreadable when it arrived, as the counter would have."""
     new = {"producer": batch.producer, "shard": shard, "seq": 0, "seen": 0, "updated_at": now}
     await connection.execute(insert_new(connection.dialect.name, producers), new)
     mine = producers.c.producer == batch.producer
@@ -156,8 +156,8 @@ async def _take_turn(connection: AsyncConnection, batch: batches.Batch, shard: i
     return Outcome.COUNTED
 
 
-async def _newest(engine: AsyncEngine) -> int:
-    """A replay ends there, and so never tries the letters that it makes itself."""
+async def _newest_id(engine: AsyncEngine) -> int:
+    """Return the id at which a replay ends, so that it never tries letters that it creates itself."""
     async with sql.reading(engine) as connection:
         return (await connection.execute(select(func.max(dead_letters.c.id)))).scalar() or 0
 
@@ -168,9 +168,9 @@ def _page(reason: str | None, after: int, size: int) -> Any:
 
 
 def _fields(raw: bytes) -> dict[bytes, bytes]:
-    """The stream entry that `counting` kept. Raises `BatchError` when somebody has changed it."""
+    """Return the stream entry that `counting` kept. Raises `BatchError` when the row was altered."""
     try:
-        told = orjson.loads(raw)
-        return {key.encode("latin-1"): value.encode("latin-1") for key, value in told.items()}
+        kept = orjson.loads(raw)
+        return {key.encode("latin-1"): value.encode("latin-1") for key, value in kept.items()}
     except (ValueError, AttributeError) as error:
         raise batches.BatchError(f"not a kept entry: {error!r}") from None

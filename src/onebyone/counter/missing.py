@@ -1,4 +1,4 @@
-"""Batches that later ones wait for: which they are, and giving them up when the disk that had them is gone for good."""
+"""Missing batches that later ones wait for: list them, and give them up when the disk that held them is gone."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from onebyone.report_store.tables import holes, producers
 from onebyone.runtime import sql
 
 SILENT_MS = 60_000
-"""A producer of which something arrived since is alive: its edge still ships, and only needs time."""
+"""A producer that was heard of within this time is alive: its edge ships and only needs time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A producer that waits: `first` to `last` are missing or were passed over because of what is missing."""
+    """A producer that waits: batches `first` to `last` are missing, or arrived and wait for the missing ones."""
 
     producer: str
     shard: int
     first: int
     last: int
     silent_ms: int
-    """Since the counter last read anything of it."""
+    """Milliseconds since the counter last read anything of it."""
 
 
 class NotGivenUp(Exception):
-    """Why a producer's batches were not given up."""
+    """The reason why the batches of a producer were not given up."""
 
 
-async def read(engine: AsyncEngine) -> list[Gap]:
-    """All producers that wait."""
+async def list_gaps(engine: AsyncEngine) -> list[Gap]:
+    """Return all producers that wait, by name."""
     waiting = select(producers).where(producers.c.seen > producers.c.seq).order_by(producers.c.producer)
     async with sql.reading(engine) as connection:
         rows = (await connection.execute(waiting)).all()
@@ -41,18 +41,18 @@ async def read(engine: AsyncEngine) -> list[Gap]:
 
 
 async def give_up(engine: AsyncEngine, producer: str) -> Gap:
-    """Records the missing batches of a producer as a hole and counts on behind them, in one transaction.
+    """Record the missing batches of a producer as a hole, so that counting continues after them, in one transaction.
 
-    What was given up is not counted if it comes all the same. Raises `NotGivenUp`.
+    Batches that were given up are not counted if they arrive later. Raises `NotGivenUp`.
     """
     async with sql.writing(engine) as connection:
         one = select(producers).where(producers.c.producer == producer).with_for_update()
         row = (await connection.execute(one)).one_or_none()
         if row is None or row.seen <= row.seq:
-            raise NotGivenUp(f"producer {producer} does not wait for anything")
+            raise NotGivenUp(f"producer {producer} does not wait for any batch")
         now = now_ms()
         if now - row.updated_at < SILENT_MS:
-            raise NotGivenUp(f"something of producer {producer} arrived a moment ago: its edge is alive and ships")
+            raise NotGivenUp(f"producer {producer} shipped within the last minute: its edge is alive")
         hole = {"producer": producer, "from_seq": row.seq + 1, "to_seq": row.seen, "found_at": now}
         await connection.execute(insert(holes).values(hole))
         change = {"seq": row.seen, "updated_at": now}

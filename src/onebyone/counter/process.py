@@ -1,4 +1,4 @@
-"""The counter's process: schema, one task a shard, pruning, drain."""
+"""The counter's process: migrate the schema, run one task per shard and the pruner, drain."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from onebyone.counter import pruning
 from onebyone.counter.outages import Cause, Outages
 from onebyone.counter.shard import Shard
-from onebyone.counter.stream import Refused, check_policy
+from onebyone.counter.stream import Misconfigured, refuse_eviction
 from onebyone.report_store import schema
 from onebyone.report_store.tables import positions
 from onebyone.runtime import redis_client, sql
@@ -29,24 +29,24 @@ _NO_SHARD = -1
 
 
 async def run(settings: Settings, stopping: asyncio.Event, ready: Callable[[], None]) -> None:
-    """Counts until `stopping`, then drains. `ready` is called after the first read of every shard.
+    """Count until `stopping`, then drain. Call `ready` after the first read of every shard.
 
-    Raises `Refused` when these settings can never work.
+    Raises `Misconfigured` when these settings can never work.
     """
     if not settings.stream_url:
-        raise Refused("ONEBYONE_STREAM_URL is not set: the counter needs the stream server's URL")
+        raise Misconfigured("ONEBYONE_STREAM_URL is not set: the counter needs the stream server's URL")
     try:
         engine = sql.create_engine(settings.report_store_url)
         client = redis_client.connect(settings.stream_url, connections=settings.shards + redis_client.CONNECTIONS)
     except (ArgumentError, ImportError, ValueError) as error:
-        raise Refused(f"a store's URL is wrong: {error}") from None
+        raise Misconfigured(f"a store's URL is wrong: {error}") from None
     outages = Outages()
     try:
-        await _patiently(outages, "sql", lambda: schema.upgrade(settings.report_store_url), stopping)
-        await _patiently(outages, "stream", lambda: check_policy(client), stopping)
-        shards = await _patiently(outages, "sql", lambda: _shards(engine, settings.shards), stopping)
+        await _until_it_succeeds(outages, "sql", lambda: schema.upgrade(settings.report_store_url), stopping)
+        await _until_it_succeeds(outages, "stream", lambda: refuse_eviction(client), stopping)
+        shards = await _until_it_succeeds(outages, "sql", lambda: _shards(engine, settings.shards), stopping)
         if shards is not None:
-            # SQLite has one writer: shards take turns here rather than by polling for its lock.
+            # SQLite has one writer: shards queue here instead of polling for its lock.
             writers = asyncio.Semaphore(1 if engine.dialect.name == "sqlite" else shards)
             each = [Shard(shard, client, engine, outages, writers, stopping) for shard in range(shards)]
             await _count(each, pruning.run(engine, settings.archive_days, writers), ready)
@@ -62,8 +62,8 @@ async def _count(shards: list[Shard], pruner: Coroutine[None, None, None], ready
         ready()
         _log.info("counting", shards=len(shards))
 
-    async with asyncio.TaskGroup() as aside:
-        helpers = [aside.create_task(announce()), aside.create_task(pruner)]
+    async with asyncio.TaskGroup() as background:
+        helpers = [background.create_task(announce()), background.create_task(pruner)]
         async with asyncio.TaskGroup() as counting:
             for shard in shards:
                 counting.create_task(shard.run())
@@ -72,16 +72,16 @@ async def _count(shards: list[Shard], pruner: Coroutine[None, None, None], ready
 
 
 async def _shards(engine: AsyncEngine, configured: int) -> int:
-    """Also those that were counted before the setting was lowered."""
+    """Return the number of shards to count, including those from before the setting was lowered."""
     async with sql.reading(engine) as connection:
         highest = (await connection.execute(select(func.max(positions.c.shard)))).scalar()
     return max(configured, 1 + (highest if highest is not None else -1))
 
 
-async def _patiently(
+async def _until_it_succeeds(
     outages: Outages, cause: Cause, attempt: Callable[[], Awaitable[T]], stopping: asyncio.Event
 ) -> T | None:
-    """The result of the first attempt that succeeds; None when the process is to stop before."""
+    """Retry `attempt` and return its first result; return None when the process is told to stop before."""
     while not stopping.is_set():
         try:
             result = await attempt()

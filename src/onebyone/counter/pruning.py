@@ -1,4 +1,4 @@
-"""Removes what the report store keeps for a time only, in steps so small that counting never waits for them."""
+"""Delete what the report store keeps for a limited time, in steps so small that counting never waits for them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from onebyone.runtime.outage import Outage
 
 DAY_MS = 86_400_000
 CLICK_DAYS = 31
-"""The click feed starts within the last 30 days."""
+"""The click feed serves the last 30 days."""
 EVERY_SECONDS = 60.0
+"""Retention is in days, so a minute is soon enough."""
 STEP_ROWS = 500
+"""Rows of one transaction: a few milliseconds during which a SQLite store has no other writer."""
 STEP_SECONDS = 0.05
+"""Pause between steps, in which shards commit."""
 
 
 async def run(engine: AsyncEngine, archive_days: int, writers: asyncio.Semaphore) -> None:
-    """Prunes for ever; a store that is away is tried again at the next turn."""
+    """Prune every `EVERY_SECONDS` for ever; after a failure, try again in the next round."""
     outage = Outage("report store is unreachable, pruning is paused", "pruning resumed")
     while True:
         try:
@@ -35,11 +38,11 @@ async def run(engine: AsyncEngine, archive_days: int, writers: asyncio.Semaphore
 
 
 async def prune(engine: AsyncEngine, archive_days: int, writers: asyncio.Semaphore) -> None:
-    """Removes archived batches and click rows that are past their time."""
+    """Delete archived batches and click rows that are past their retention."""
     old_batch = archive.c.first_ts < now_ms() - archive_days * DAY_MS
     batches = select(archive.c.producer, archive.c.seq).where(old_batch).order_by(archive.c.first_ts)
     await _remove(engine, writers, archive, tuple_(archive.c.producer, archive.c.seq).in_(batches.limit(STEP_ROWS)))
-    # Rows are numbered in the order of counting, so old ones are found at the front without an index on time.
+    # Rows are numbered in counting order, so the oldest are at the front and need no index on time.
     front = select(clicks.c.id).order_by(clicks.c.id).limit(STEP_ROWS)
     old_click = clicks.c.ts < now_ms() - CLICK_DAYS * DAY_MS
     await _remove(engine, writers, clicks, clicks.c.id.in_(front) & old_click)

@@ -1,4 +1,4 @@
-"""The life of one shard: read, count, commit, publish, trim; and again after whatever went wrong."""
+"""The loop of one shard: read, count, commit, publish, trim; and retry after any failure."""
 
 from __future__ import annotations
 
@@ -13,28 +13,31 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone.clock import now_ms
 from onebyone.counter import metrics
-from onebyone.counter.counting import Entry, Tally, name_of, parse_id
-from onebyone.counter.ledger import Ledger, Moved
+from onebyone.counter.counting import BatchTotals, Entry, batch_name, parse_stream_id
+from onebyone.counter.ledger import ConcurrentCommit, Ledger
 from onebyone.counter.outages import Outages
 from onebyone.counter.statements import refuses
 from onebyone.counter.stream import READ_ENTRIES, Stream
 
 PACE_SECONDS = 0.1
+"""Pause after a small commit, so that sparse events share transactions; a report lags by no more than this."""
 PACE_BATCHES = 32
-"""The pause after a commit that left fewer batches than these, so that lone events share transactions."""
+"""A commit that leaves fewer batches than these in the stream is small."""
 BLOCK_MS = 500
-"""How long a read waits for the first entry; well below the reply time-out."""
+"""How long a read waits for the first entry; well below the client's reply timeout."""
 DRAIN_BLOCK_MS = 50
+"""The same while draining: an empty stream must not delay the stop."""
 ASK_SECONDS = 5.0
-"""How often a missing batch is asked for again."""
+"""How often to request a missing batch again; an edge answers within its poll of a quarter of a second."""
 NEVER = float("-inf")
 DRAIN_SECONDS = 10.0
+"""A stream that edges keep filling is left to the next counter after this."""
 
 _log = structlog.get_logger()
 
 
 class Shard:
-    """Counts one shard until stopped. `writers` limits how many shards write at once."""
+    """Counts one shard until stopped. `writers` limits how many shards write concurrently."""
 
     def __init__(
         self,
@@ -46,7 +49,7 @@ class Shard:
         stopping: asyncio.Event,
     ) -> None:
         self.answered = asyncio.Event()
-        """Set after the first read."""
+        """Set after the first successful read."""
         self._shard = shard
         self._ledger = Ledger(engine, shard)
         self._stream = Stream(client, shard)
@@ -57,14 +60,14 @@ class Shard:
         self._incarnation = b""
         self._oldest_ms = 0
         self._behind = 0
-        self._asked = NEVER
-        self._untold: dict[str, int] = {}
-        """Committed progress that is not published yet."""
-        self._single = 0
-        """Entries still to be taken one by one, because the store refused something among them."""
+        self._resend_asked = NEVER
+        self._unpublished: dict[str, int] = {}
+        """Committed progress that is not published yet, by producer."""
+        self._one_by_one = 0
+        """Entries still to be counted one at a time, because the store refused something among them."""
 
     async def run(self) -> None:
-        """Counts; after `stopping` until two reads in a row were empty, or for `DRAIN_SECONDS`."""
+        """Count until stopped; then drain until two consecutive reads are empty, for at most `DRAIN_SECONDS`."""
         empty = 0
         deadline = None
         while True:
@@ -81,7 +84,7 @@ class Shard:
                 self.answered.set()
                 if empty == 0 and self._behind < PACE_BATCHES:
                     pause = PACE_SECONDS
-            except Moved as moved:
+            except ConcurrentCommit as moved:
                 self._loaded = False
                 pause = self._outages.failed("position", self._shard, moved)
             except redis.RedisError as error:
@@ -98,60 +101,60 @@ class Shard:
                 await asyncio.sleep(pause)
 
     async def _round(self) -> bool:
-        """One read and what follows from it; whether there was anything."""
+        """Read once and count what arrived; return whether anything did."""
         if not self._loaded:
             await self._load()
-        most = 1 if self._single else READ_ENTRIES
+        most = 1 if self._one_by_one else READ_ENTRIES
         block_ms = DRAIN_BLOCK_MS if self._stopping.is_set() else BLOCK_MS
         reading = await self._stream.read(self._ledger.position, most, block_ms)
         if reading.incarnation != self._incarnation:
-            await self._meet(reading.incarnation)
+            await self._accept_incarnation(reading.incarnation)
             return True
         if not reading.entries:
             self._oldest_ms = 0
             self._behind = 0
-            if await self._went_back():
+            if await self._ids_went_back():
                 return True
-            await self._tell()
+            await self._publish()
             return False
-        self._oldest_ms = parse_id(reading.entries[0][0])[0]
+        self._oldest_ms = parse_stream_id(reading.entries[0][0])[0]
         self._behind = max(self._behind, len(reading.entries))
         await self._count(reading.entries)
         return True
 
     async def _load(self) -> None:
-        self._untold = await self._ledger.load()
+        self._unpublished = await self._ledger.load()
         self._incarnation = b""
         self._loaded = True
 
-    async def _meet(self, incarnation: bytes) -> None:
-        """The server is not the one that was read last, or this process has just begun."""
+    async def _accept_incarnation(self, incarnation: bytes) -> None:
+        """Handle a server that is not the one read last, or the first read of this process."""
         if self._incarnation:
-            self._untold = await self._ledger.recent()
-        if self._ledger.incarnation not in ("", _stored(incarnation)):
+            self._unpublished = await self._ledger.recent_progress()
+        if self._ledger.incarnation not in ("", _stored_incarnation(incarnation)):
             _log.warning("stream server was emptied or replaced, reading from the start", shard=self._shard)
             self._ledger.position = (0, 0)
-        elif not await self._went_back():
+        elif not await self._ids_went_back():
             await self._stream.trim(self._ledger.position, incarnation)
         self._incarnation = incarnation
-        await self._take_back()
-        await self._tell()
+        await self._withdraw_excess()
+        await self._publish()
 
-    async def _take_back(self) -> None:
-        """Edges believe no more than SQL knows: a store restored from a backup may not even know a dead producer.
+    async def _withdraw_excess(self) -> None:
+        """Withdraw published progress beyond what SQL holds, as after a restore of the store from a backup.
 
-        Nobody would ever send such a producer's next batch, and its journal would be deleted as counted.
+        Otherwise an edge would delete journals as counted that the restored store does not know.
         """
-        published = await self._stream.published()
-        await self._ledger.know(published)
+        published = await self._stream.published_progress()
+        await self._ledger.load_progress(published)
         committed = self._ledger.committed
         too_high = {name: committed[name] for name, seq in published.items() if seq > committed[name]}
         if too_high:
-            await self._stream.withdraw(too_high)
-            self._untold |= too_high
+            await self._stream.withdraw_progress(too_high)
+            self._unpublished |= too_high
 
-    async def _went_back(self) -> bool:
-        """Whether the stream now gives out ids below the position, which a read from there would never see."""
+    async def _ids_went_back(self) -> bool:
+        """Return whether the stream assigns ids below the position, which a read from there would never see."""
         if await self._stream.last_id() >= self._ledger.position:
             return False
         _log.warning("stream ids went back, reading from the start", shard=self._shard)
@@ -159,52 +162,52 @@ class Shard:
         return True
 
     async def _count(self, entries: list[Entry]) -> None:
-        names = {name[0] for _, fields in entries if (name := name_of(fields))}
-        await self._ledger.know(names)
-        tally = Tally(self._shard)
-        tally.add(entries, self._ledger.committed)
+        names = {name[0] for _, fields in entries if (name := batch_name(fields))}
+        await self._ledger.load_progress(names)
+        totals = BatchTotals(self._shard)
+        totals.add(entries, self._ledger.committed)
         try:
-            await self._commit(tally)
+            await self._commit(totals)
         except (SQLAlchemyError, ValueError, TypeError, OverflowError) as error:
             if not refuses(error):
                 raise
             self._loaded = False
-            if not self._single:
-                _log.error("store refused a read, trying its entries one by one", error=f"{error!r:.300}")
-                self._single = len(entries)
+            if not self._one_by_one:
+                _log.error("report store refused rows, counting their entries one at a time", error=f"{error!r:.300}")
+                self._one_by_one = len(entries)
                 return
             await self._ledger.load()
-            await self._ledger.know(names)
-            tally = Tally(self._shard)
-            tally.condemn(entries[0], self._ledger.committed, repr(error))
-            await self._commit(tally)
-        self._single = max(0, self._single - 1)
+            await self._ledger.load_progress(names)
+            totals = BatchTotals(self._shard)
+            totals.dead_letter_entry(entries[0], self._ledger.committed, repr(error))
+            await self._commit(totals)
+        self._one_by_one = max(0, self._one_by_one - 1)
 
-    async def _commit(self, tally: Tally) -> None:
-        if not self._ledger.waiting.issuperset(tally.waiting()):
-            self._asked = NEVER
+    async def _commit(self, totals: BatchTotals) -> None:
+        if not self._ledger.waiting.issuperset(totals.waiting()):
+            self._resend_asked = NEVER
         async with self._writers:
-            await self._ledger.commit(tally, _stored(self._incarnation))
-        _record(tally)
-        # First of all: a server whose memory is full takes no other write until this has made room.
+            await self._ledger.commit(totals, _stored_incarnation(self._incarnation))
+        _record_metrics(totals)
+        # Before anything else: a server whose memory is full refuses every other write until this has made room.
         self._behind = await self._stream.trim(self._ledger.position, self._incarnation)
         if not self._behind:
             self._oldest_ms = 0
-        self._untold.update(tally.progress)
-        await self._tell()
+        self._unpublished.update(totals.progress)
+        await self._publish()
 
-    async def _tell(self) -> None:
-        """Publishes progress, and asks for missing batches at once and then from time to time."""
+    async def _publish(self) -> None:
+        """Publish progress; request missing batches immediately, then every `ASK_SECONDS`."""
         try:
-            await self._stream.publish(self._untold)
-            self._untold = {}
-            if self._ledger.waiting and time.monotonic() - self._asked >= ASK_SECONDS:
-                if await self._ledger.was_moved():
-                    # What was missing was given up by the operator.
+            await self._stream.publish_progress(self._unpublished)
+            self._unpublished = {}
+            if self._ledger.waiting and time.monotonic() - self._resend_asked >= ASK_SECONDS:
+                if await self._ledger.waiting_is_stale():
+                    # An operator has given up the missing batches.
                     self._loaded = False
                     return
-                await self._stream.ask_again(sorted(self._ledger.waiting))
-                self._asked = time.monotonic()
+                await self._stream.request_resend(sorted(self._ledger.waiting))
+                self._resend_asked = time.monotonic()
                 metrics.RESENDS.inc(len(self._ledger.waiting))
         except redis.exceptions.OutOfMemoryError:
             metrics.ERRORS.labels("stream").inc()
@@ -216,22 +219,22 @@ class Shard:
         metrics.WAITING.labels(shard).set(len(self._ledger.waiting))
 
 
-def _stored(incarnation: bytes) -> str:
-    """An incarnation as SQL keeps it, whatever bytes somebody put there."""
+def _stored_incarnation(incarnation: bytes) -> str:
+    """Return an incarnation as SQL stores it: hex, because the server may hold any bytes."""
     return incarnation.hex()[:64]
 
 
-def _record(tally: Tally) -> None:
-    for kind, number in tally.kinds.items():
+def _record_metrics(totals: BatchTotals) -> None:
+    for kind, number in totals.kinds.items():
         metrics.EVENTS.labels(kind).inc(number)
-    metrics.BATCHES.inc(len(tally.archive))
-    metrics.DUPLICATES.inc(tally.duplicates)
-    for letter in tally.dead_letters:
+    metrics.BATCHES.inc(len(totals.archive))
+    metrics.DUPLICATES.inc(totals.duplicates)
+    for letter in totals.dead_letters:
         metrics.DEAD_LETTERS.labels(letter["reason"]).inc()
-    if tally.dead_letters:
-        first = tally.dead_letters[0]
-        _log.error("records could not be counted", letters=len(tally.dead_letters), first=first["detail"])
-    for hole in tally.holes:
+    if totals.dead_letters:
+        first = totals.dead_letters[0]
+        _log.error("records could not be counted", letters=len(totals.dead_letters), first=first["detail"])
+    for hole in totals.holes:
         lost = hole["to_seq"] - hole["from_seq"] + 1
         metrics.LOST_BATCHES.inc(lost)
-        _log.error("batches are lost: no journal has them any more", batches=lost, **hole)
+        _log.error("batches are lost: no journal holds them", batches=lost, **hole)

@@ -1,4 +1,4 @@
-"""What SQLite and PostgreSQL do alike and SQLAlchemy does not say alike."""
+"""Statements and errors that SQLite and PostgreSQL share but SQLAlchemy spells differently."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError, Statemen
 
 
 def insert_new(dialect: str, table: Table) -> Insert:
-    """Inserts rows whose primary key is not there yet."""
+    """Return an INSERT that skips rows whose primary key exists."""
     if dialect == "postgresql":
         return postgresql.insert(table).on_conflict_do_nothing()
     return sqlite.insert(table).on_conflict_do_nothing()
 
 
 def refuses(error: BaseException) -> bool:
-    """Whether the store is there and does not want these values, whenever they are tried."""
+    """Return whether the store is reachable and refuses these values, so that a retry cannot succeed."""
     if isinstance(error, DBAPIError):
         # SQLSTATE classes of PostgreSQL: 22 data exception, 23 integrity constraint violation.
         state = str(getattr(error.orig, "sqlstate", None) or "")

@@ -1,4 +1,4 @@
-"""What an event says beside its ids: its terms, checked before money is made of them, and the row of a click."""
+"""The terms of an event, checked before money is computed from them, and the row of a click."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onebyone.contracts.events import AS_OF, Event, EventError
 from onebyone.contracts.pricing import PPM
 
 PRICE_END = 10**15
-"""Prices (micros) from a billion currency units on are refused, so that sums stay far below 64 bits."""
+"""Refuse prices (micros) of a billion currency units or more, so that sums stay far below 64 bits."""
 
 _PRICES = ("revenue_value", "cost_cpm", "commission_cpm")
 _SHARES = ("revshare", "commission_revshare")
@@ -19,7 +19,7 @@ _IDS = ("tracker_id", *AS_OF)
 
 
 def check_terms(event: Event) -> None:
-    """Raises `EventError` unless all terms are of their type and range."""
+    """Raise `EventError` unless every term has its type and range."""
     terms: Mapping[str, Any] = event["terms"]
     for names, end in ((_PRICES, PRICE_END), (_SHARES, PPM + 1)):
         for name in names:
@@ -32,7 +32,7 @@ def check_terms(event: Event) -> None:
 
 
 def click_row(event: Event) -> dict[str, Any]:
-    """The row of the click feed. Raises `EventError`."""
+    """Return the row of the click feed. Raises `EventError`."""
     user_id = event.get("user_id", 0)
     if type(user_id) is not int or not -1 <= user_id < 2**63:
         raise EventError("bad_event", f"user_id is {user_id!r:.100}")
@@ -52,7 +52,7 @@ def click_row(event: Event) -> dict[str, Any]:
 
 
 def site_domain(referrer: Any) -> str:
-    """The ASCII host of a web referrer, without a port; empty when there is none."""
+    """Return the ASCII host of a web referrer, without its port; empty when there is none."""
     if type(referrer) is not str or not referrer.lower().startswith(("http://", "https://")):
         return ""
     try:

@@ -1,8 +1,8 @@
-"""Metric types whose files have their room before they are written to.
+"""Metric types whose files are allocated before they are written to.
 
-prometheus_client makes its files without blocks and maps them into memory: where the file system has no room for a
-page, writing to it ends the process by SIGBUS. Here the room is reserved first; where there is none, the numbers stay
-in the memory of their process, which then goes on without telling them to its siblings.
+prometheus_client creates sparse files and maps them into memory: on a full file system, writing to such a page ends the
+process with SIGBUS. Here the blocks are allocated first; where there are none, the values stay in the memory of their
+process, which keeps running but does not share them with its siblings.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from prometheus_client.mmap_dict import MmapedDict
 __all__ = ["Counter", "Gauge", "Histogram"]
 
 FILE_BYTES = 4 * mmap.PAGESIZE
-"""Of a new file; it doubles when it is full."""
+"""Size of a new file, which holds about a hundred values; a full file doubles."""
 _ENTRY_BYTES = 32
-"""What an entry needs beside its name, at most."""
+"""Upper bound of an entry's size besides its name: length, padding, value and timestamp."""
 
 
 class ReservedDict(MmapedDict):
-    """A file of metrics that never grows beyond what the file system has given it."""
+    """A file of metrics that never grows beyond the blocks that the file system has allocated."""
 
     def __init__(self, filename: str, read_mode: bool = False) -> None:
-        if read_mode or _made(Path(filename)):
+        if read_mode or _allocated_file(Path(filename)):
             super().__init__(filename, read_mode)  # type: ignore[no-untyped-call]
             return
         self._f = cast("Any", None)
@@ -46,40 +46,40 @@ class ReservedDict(MmapedDict):
         super()._init_value(key)  # type: ignore[no-untyped-call]
 
     def _grow(self) -> None:
-        twice = self._capacity * 2
-        if self._f is not None and _reserved(self._f.fileno(), twice):
-            self._m = mmap.mmap(self._f.fileno(), twice)
+        doubled = self._capacity * 2
+        if self._f is not None and _allocate(self._f.fileno(), doubled):
+            self._m = mmap.mmap(self._f.fileno(), doubled)
         else:
-            private = mmap.mmap(-1, twice)
+            private = mmap.mmap(-1, doubled)
             private[: self._used] = self._m[: self._used]
             self._m = private
             if self._f is not None:
                 self._f.close()
                 self._f = cast("Any", None)
-        self._capacity = twice
+        self._capacity = doubled
 
 
-def _made(path: Path) -> bool:
+def _allocated_file(path: Path) -> bool:
     if path.exists():
         return True
-    # Under another name first: whoever reads the folder must never see a file without its first page.
+    # Under another name first: a reader of the folder must never see a file without its first page.
     new = path.with_suffix(".new")
     with contextlib.suppress(OSError):
         with new.open("wb") as file:
-            reserved = _reserved(file.fileno(), FILE_BYTES)
-        if reserved:
+            allocated = _allocate(file.fileno(), FILE_BYTES)
+        if allocated:
             new.rename(path)
             return True
         new.unlink()
     return False
 
 
-def _reserved(descriptor: int, size: int) -> bool:
+def _allocate(fd: int, size: int) -> bool:
     if not hasattr(os, "posix_fallocate"):
-        os.truncate(descriptor, size)
+        os.truncate(fd, size)
         return True
     try:
-        os.posix_fallocate(descriptor, 0, size)
+        os.posix_fallocate(fd, 0, size)
     except OSError:
         return False
     return True

@@ -1,12 +1,12 @@
-"""Where the processes of a role keep their metric files: in memory where the system has room for them, not on the disk.
+"""The folders of a role's metric files: in memory rather than on the disk, where the system has room.
 
-The files are mapped into memory. On a disk that fills up a write to such a page ends the process, and a disk that was
-full before would let no process start. Places, the first with room:
+The files are memory-mapped. On a disk that fills up, a write to such a page ends the process, and on a full disk no
+process would start. Candidates, of which the first with room is taken:
 
     ONEBYONE_METRICS_DIR; or /dev/shm, then XDG_RUNTIME_DIR, then <data_dir>/run
 
-Below the place: `onebyone-<uid>-<hash of the data dir>/metrics-<role>/`. A supervisor holds a lock (flock) in its
-folder; one that nobody locks is what a killed run has left behind, and the next start removes it.
+Below it: `onebyone-<uid>-<hash of the data dir>/metrics-<role>/`. A supervisor holds a lock in its folder; the next
+start removes folders without a lock holder, which killed runs have left.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from onebyone.runtime.file_lock import try_lock
 from onebyone.settings import Settings
 
 ROOM_BYTES = 4 * 1024 * 1024
-"""A place with less is passed over: a few kilobytes for each process, and some for those that it replaces."""
+"""Free bytes that a candidate needs: a few kilobytes per process, including those of a rolling restart."""
 _TRIES = 20
 _PAUSE_SECONDS = 0.01
+"""Another start's sweep holds a lock for microseconds: a fifth of a second is plenty."""
 _GONE = ".gone"
 
 
@@ -40,10 +41,10 @@ class MetricsFolders:
         self._lock = -1
         self._roles: list[Path] = []
 
-    def fresh(self, role: str) -> Path | None:
-        """An empty folder for a role's processes; None when there is room nowhere: each then tells of itself alone."""
+    def create(self, role: str) -> Path | None:
+        """Return an empty folder for a role's processes; None without room: each process then shows only its own."""
         if self._folder is None:
-            self._folder = self._make()
+            self._folder = self._choose()
         if self._folder is None:
             return None
         folder = self._folder / f"metrics-{role}"
@@ -56,7 +57,7 @@ class MetricsFolders:
         return folder
 
     def remove(self) -> None:
-        """Removes the folders that `fresh` gave, and the one around them unless another supervisor uses it."""
+        """Remove the folders that `create` returned, and their parent unless another supervisor uses it."""
         for folder in self._roles:
             shutil.rmtree(folder, ignore_errors=True)
         if self._folder is not None:
@@ -64,11 +65,11 @@ class MetricsFolders:
                 _discard(self._folder)
             os.close(self._lock)
 
-    def _make(self) -> Path | None:
+    def _choose(self) -> Path | None:
         for place in self._places:
             _sweep(place)
             try:
-                if _room(place) >= ROOM_BYTES and (lock := _lock(place / self._name)) >= 0:
+                if _free_bytes(place) >= ROOM_BYTES and (lock := _lock(place / self._name)) >= 0:
                     self._lock = lock
                     return place / self._name
             except OSError:
@@ -76,8 +77,8 @@ class MetricsFolders:
         return None
 
 
-def existing(settings: Settings, role: str) -> list[Path]:
-    """The folders of a role that another supervisor on the same data dir may have made."""
+def existing_folders(settings: Settings, role: str) -> list[Path]:
+    """Return the folders of a role that another supervisor on the same data folder may have created."""
     folders = [place / _name(settings) for place in _places(settings)]
     return [folder / f"metrics-{role}" for folder in folders if _is_ours(folder)]
 
@@ -94,32 +95,32 @@ def _name(settings: Settings) -> str:
     return f"onebyone-{os.getuid()}-{digest[:16]}"
 
 
-def _room(place: Path) -> int:
-    about = os.statvfs(place)
-    return about.f_bavail * about.f_frsize
+def _free_bytes(place: Path) -> int:
+    stats = os.statvfs(place)
+    return stats.f_bavail * stats.f_frsize
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether it is a folder that nobody else could have put there: anybody may write to /dev/shm."""
+    """Return whether only this user can have created the folder: everyone may write to /dev/shm."""
     try:
-        about = folder.lstat()
+        status = folder.lstat()
     except OSError:
         return False
-    return stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() and not about.st_mode & 0o022
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022
 
 
 def _lock(folder: Path) -> int:
-    """A shared lock in a folder that is made when missing; -1 when it is somebody else's."""
+    """Return the descriptor of a shared lock in a folder, created when missing; -1 when another user owns it."""
     for _ in range(_TRIES):
         folder.mkdir(mode=0o700, exist_ok=True)
         if not _is_ours(folder):
             return -1
-        # A sweep may remove the folder just now: then the lock would be on a file that nobody else can see.
+        # A sweep may remove the folder concurrently: the lock would then be on a file that no other process sees.
         with contextlib.suppress(FileNotFoundError):
-            descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-            if _try_lock(descriptor, shared=True) and (folder / "lock").exists():
-                return descriptor
-            os.close(descriptor)
+            fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            if _try_lock(fd, shared=True) and (folder / "lock").exists():
+                return fd
+            os.close(fd)
         time.sleep(_PAUSE_SECONDS)
     return -1
 
@@ -130,16 +131,16 @@ def _sweep(place: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
             continue
         try:
-            descriptor = os.open(folder / "lock", os.O_RDWR | os.O_NOFOLLOW)
+            fd = os.open(folder / "lock", os.O_RDWR | os.O_NOFOLLOW)
         except OSError:
             continue
-        if _is_ours(folder) and _try_lock(descriptor):
+        if _is_ours(folder) and _try_lock(fd):
             _discard(folder)
-        os.close(descriptor)
+        os.close(fd)
 
 
 def _discard(folder: Path) -> None:
-    # Out of the way in one step: a supervisor that starts at this moment makes the folder anew.
+    # Rename first: a supervisor that starts at this moment then creates the folder anew.
     gone = folder.with_name(f"{folder.name}-{secrets.token_hex(4)}{_GONE}")
     with contextlib.suppress(OSError):
         folder.rename(gone)

@@ -1,4 +1,4 @@
-"""The `/metrics` page: this process, its siblings, and roles that have no port of their own."""
+"""The `/metrics` page: this process, its siblings, and roles without a port."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class _Folders(Collector):
 
 
 def page(extra_dirs: Sequence[Path] = ()) -> bytes:
-    """Metrics in the Prometheus text format.
+    """Return the metrics in the Prometheus text format.
 
-    With `PROMETHEUS_MULTIPROC_DIR`: of all processes that share it; without: of this process. `extra_dirs` are such
-    folders of other roles (`metrics_folder.existing`); one that does not exist is empty.
+    With `PROMETHEUS_MULTIPROC_DIR` they cover all processes that share it, without it this process. `extra_dirs` are
+    folders of other roles (`metrics_folder.existing_folders`); one that does not exist counts as empty.
     """
     own = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     folders = [Path(own), *extra_dirs] if own else list(extra_dirs)

@@ -1,4 +1,4 @@
-"""Brings a store's schema to the newest revision: alembic, one starter at a time."""
+"""Migrate a store's schema to the newest revision with alembic, in one process at a time."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sqlalchemy import Connection, MetaData, text
 from onebyone.runtime import sql
 
 _PG_LOCK = 7_129_455
-"""Any constant: PostgreSQL's advisory lock that a migrating process holds."""
+"""An arbitrary constant: the key of the PostgreSQL advisory lock that a migrating process holds."""
 
 
 async def upgrade(url: str, scripts: Path) -> None:
-    """Runs the revisions of the alembic folder `scripts` that the database at `url` lacks."""
+    """Run the revisions of the alembic folder `scripts` that the database at `url` lacks."""
     engine = sql.create_engine(url)
     try:
         async with sql.writing(engine) as connection:
@@ -35,7 +35,7 @@ def _upgrade(connection: Connection, scripts: Path) -> None:
 
 
 def run(metadata: MetaData, version_table: str) -> None:
-    """The body of a store's `env.py`: runs revisions on the connection that `upgrade` opened."""
+    """Run revisions on the connection that `upgrade` opened: the body of a store's `env.py`."""
     context.configure(
         connection=context.config.attributes["connection"],
         target_metadata=metadata,

@@ -1,8 +1,8 @@
-"""Connections to PostgreSQL on which both sides notice, in bounded time, that the other one is gone.
+"""Connections to PostgreSQL on which both sides detect, in bounded time, that the other one is gone.
 
-On a network that drops packets without a word, TCP alone goes on for a quarter of an hour with what is under way, and
-for ever with an idle connection. Meanwhile a commit would hang here, and there a session that nobody holds any more
-would keep its row locks against its successor.
+On a network that silently drops packets, TCP alone retransmits for a quarter of an hour, and never notices on an idle
+connection. Meanwhile a commit would hang on this side, and on the other an orphaned session would hold its row locks
+against its successor.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from typing import Any
 import asyncpg  # type: ignore[import-untyped]
 
 CONNECT_SECONDS = 10
+"""Time to connect and authenticate, also on a busy server."""
 SILENCE_SECONDS = 15
-"""A peer that has acknowledged nothing for so long is gone. A statement may take longer: TCP still acknowledges."""
+"""A peer that has acknowledged nothing for this long is gone. A statement may take longer: TCP still acknowledges."""
 IDLE_SECONDS = 5
-"""After so long without traffic the peer is asked whether it is there."""
+"""After this long without traffic, TCP probes the peer."""
 PROBES = 2
+"""Unanswered probes until the peer counts as gone: `IDLE_SECONDS * (PROBES + 1)` is `SILENCE_SECONDS`."""
 
 _SILENCE_MS = SILENCE_SECONDS * 1000
 
@@ -27,11 +29,11 @@ SESSION = {
     "tcp_keepalives_count": str(PROBES),
     "tcp_user_timeout": str(_SILENCE_MS),
 }
-"""The same for the server's side; it takes no offence where the connection is a unix socket."""
+"""The same limits for the server's side, which ignores them on a unix socket."""
 
 
 class Connection(asyncpg.Connection):  # type: ignore[misc]
-    """asyncpg's, on a socket that is watched."""
+    """asyncpg's connection, on a socket with keep-alive probes and a user timeout."""
 
     def __init__(self, protocol: Any, transport: Any, *more: Any) -> None:
         super().__init__(protocol, transport, *more)
@@ -49,6 +51,6 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]
                 own.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def arguments() -> dict[str, Any]:
-    """What `asyncpg.connect` is called with."""
+def connect_arguments() -> dict[str, Any]:
+    """Return the keyword arguments for `asyncpg.connect`."""
     return {"timeout": CONNECT_SECONDS, "connection_class": Connection, "server_settings": SESSION}

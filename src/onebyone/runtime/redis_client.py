@@ -1,7 +1,7 @@
-"""Redis clients that never repeat a command on their own.
+"""Redis clients that never repeat a command by themselves.
 
-redis-py retries ten times by default, which turns one timed-out XADD into two entries; here a time-out is an error
-that the caller sees, and whoever repeats a write must be safe to repeat it.
+redis-py retries ten times by default, which turns one timed-out XADD into two entries. Here a timeout is an error that
+the caller handles, and only callers whose writes are idempotent repeat them.
 """
 
 from __future__ import annotations
@@ -17,18 +17,21 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 CONNECT_SECONDS = 2.0
+"""A server on the same network accepts within milliseconds; one lost SYN is sent again after a second."""
 REPLY_SECONDS = 5.0
+"""Longer than a blocking read waits (`counter/shard.py`) and than a server pauses while it saves."""
 CONNECTIONS = 32
+"""Connections of one client: beyond that, requests queue here rather than in the server."""
 
 Unavailable = (redis.RedisError, OSError, RuntimeError)
-"""What a caller catches when the server is away, slow, full or refuses. RuntimeError is uvloop's word for a connection
-that the kernel has just given up."""
+"""The errors of a server that is unreachable, slow, full or refusing. uvloop raises RuntimeError for a connection that
+the kernel has just dropped."""
 
 
 def connect(url: str, *, reply_seconds: float = REPLY_SECONDS, connections: int = CONNECTIONS) -> redis.asyncio.Redis:
-    """An asyncio client for `url` (`redis://`, `rediss://`, `unix://`); replies are bytes.
+    """Return an asyncio client for `url` (`redis://`, `rediss://`, `unix://`); replies are bytes.
 
-    A burst waits for one of its connections; redis-py's own default raises at the hundred and first.
+    A burst waits for a free connection; redis-py's default raises at the hundred and first.
     """
     pool = redis.asyncio.BlockingConnectionPool.from_url(
         url,
@@ -45,7 +48,7 @@ def connect(url: str, *, reply_seconds: float = REPLY_SECONDS, connections: int 
 def connect_blocking(
     url: str, *, reply_seconds: float = REPLY_SECONDS, connected: Callable[[], None] | None = None
 ) -> redis.Redis:
-    """The same for a thread. `connected` is called at each new connection, also at one that redis-py makes silently."""
+    """Return a blocking client. It calls `connected` for each new connection, also after a silent reconnect."""
 
     def on_connect(connection: Any) -> None:
         connection.on_connect()
@@ -63,10 +66,10 @@ def connect_blocking(
 
 
 def transaction(client: redis.Redis, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
-    """Runs the commands, all or none, in one round trip, and gives their raw replies.
+    """Run the commands as one MULTI in one round trip; return their raw replies.
 
-    A pipeline of redis-py does the same and costs twice as much CPU. Raises what redis-py raises; the connection is
-    then closed, because replies may still be on their way.
+    A redis-py pipeline does the same at twice the CPU time. Raises what redis-py raises, after closing the connection,
+    because replies may still be in transit.
     """
     packed = [hiredis.pack_command(command) for command in (("MULTI",), *commands, ("EXEC",))]
     connection: Any = client.connection_pool.get_connection()

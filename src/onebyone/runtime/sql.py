@@ -17,15 +17,16 @@ Identity = BigInteger().with_variant(Integer, "sqlite")
 Document = JSON().with_variant(JSONB(), "postgresql")
 
 BUSY_MS = 10_000
+"""How long SQLite waits for another process's write lock before it raises: far longer than any transaction lasts."""
 
 
 def create_engine(url: str) -> AsyncEngine:
-    """An engine for `sqlite+aiosqlite:///...` or `postgresql+asyncpg://...`."""
+    """Return an engine for `sqlite+aiosqlite:///...` or `postgresql+asyncpg://...`."""
     if not url.startswith("sqlite"):
-        # Its driver is loaded only where it is used.
+        # Imported here, so that an installation on SQLite never loads the driver.
         from onebyone.runtime import postgres
 
-        return create_async_engine(url, pool_pre_ping=True, connect_args=postgres.arguments())
+        return create_async_engine(url, pool_pre_ping=True, connect_args=postgres.connect_arguments())
     engine = create_async_engine(url)
     event.listen(engine.sync_engine, "connect", _prepare)
     event.listen(engine.sync_engine, "begin", _begin)
@@ -33,13 +34,13 @@ def create_engine(url: str) -> AsyncEngine:
 
 
 def is_missing(url: str) -> bool:
-    """Whether `url` is a SQLite file that is not there: connecting would make an empty one."""
+    """Return whether `url` is a SQLite file that does not exist: connecting would create an empty one."""
     parsed = make_url(url)
     return parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file()
 
 
 def _prepare(connection: Any, _: Any) -> None:
-    # The sqlite3 module would start transactions only at the first write; _begin does it where SQLAlchemy says so.
+    # The sqlite3 module would begin a transaction only at the first write; `_begin` does so where SQLAlchemy begins.
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
@@ -48,16 +49,16 @@ def _prepare(connection: Any, _: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    # A deferred transaction that reads and then writes can fail without waiting; writers take the lock at once.
+    # A deferred transaction that reads and then writes can fail without waiting: writers take the lock first.
     write = connection.get_execution_options().get("onebyone_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
 @asynccontextmanager
 async def reading(engine: AsyncEngine, *, snapshot: bool = False) -> AsyncIterator[AsyncConnection]:
-    """A connection in a transaction that only reads; with `snapshot` all its statements see one moment.
+    """Open a connection in a read-only transaction; with `snapshot`, all its statements see one state.
 
-    SQLite always does that; on PostgreSQL it costs the clean-up of old rows while it lasts.
+    SQLite always does; PostgreSQL cannot vacuum old rows while such a transaction lasts.
     """
     async with engine.connect() as connection:
         if snapshot and connection.dialect.name == "postgresql":
@@ -67,7 +68,7 @@ async def reading(engine: AsyncEngine, *, snapshot: bool = False) -> AsyncIterat
 
 @asynccontextmanager
 async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection in a transaction that commits at the end of the block, or not at all."""
+    """Open a connection in a transaction that commits at the end of the block, or rolls back on an exception."""
     async with engine.connect() as connection:
         await connection.execution_options(onebyone_write=True)
         async with connection.begin():

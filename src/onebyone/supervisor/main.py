@@ -100,7 +100,7 @@ class _Run:
                     members: list[Copy] = []
                     self._groups.append(members)
                     for role in group:
-                        metrics = self._metrics.fresh(role.name)
+                        metrics = self._metrics.create(role.name)
                         started = copies(role, table, childs_environment, metrics, self._locks.get(role.name))
                         members += started
                         beginning.create_task(_begin(role, started))

@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 
 from onebyone.contracts import batches
-from onebyone.counter.counting import Tally
+from onebyone.counter.counting import BatchTotals
 from onebyone.counter.ledger import Ledger
 from onebyone.report_store import schema
 from tests.api.harness import Client, Harness, Json
-from tests.counter.lane import batch, event
+from tests.counter.harness import batch, event
 
 
 def moment(text: str) -> int:
@@ -41,12 +41,12 @@ class Desk:
             name.encode(): value if isinstance(value, bytes) else str(value).encode()
             for name, value in batches.to_entry(sent).items()
         }
-        ledger, tally = Ledger(self.api.context.report_store, 0), Tally(0)
+        ledger, totals = Ledger(self.api.context.report_store, 0), BatchTotals(0)
         await ledger.load()
-        await ledger.know([sent.producer])
-        tally.add([(b"1-1", fields)], ledger.committed)
-        await ledger.commit(tally, "")
-        assert tally.dead_letters == []
+        await ledger.load_progress([sent.producer])
+        totals.add([(b"1-1", fields)], ledger.committed)
+        await ledger.commit(totals, "")
+        assert totals.dead_letters == []
         return records
 
     async def order(self, report: Json, client: Client | None = None, **query: object) -> Json:

@@ -83,7 +83,7 @@ class Waiter:
 
 def group(*events: bytes) -> list[bytes]:
     """Events that belong together: of the same time, with ids from 1 on."""
-    return [batches.head(1, 5), *(b'"cb":"%b"' % event for event in events)]
+    return [batches.head_line(1, 5), *(b'"cb":"%b"' % event for event in events)]
 
 
 def written(journal: JournalWriter) -> list[list[bytes]]:
@@ -349,7 +349,7 @@ async def test_groups_share_a_batch_and_keep_their_ids_and_times(journal: Faulty
     sent = [submit(commits, b"first")]
     await eventually(lambda: disk.under_way, "it is under way")
     waiters = [Waiter(), Waiter(), Waiter()]
-    heads = [batches.head(10, 5), batches.head(20, 6), batches.head(30, 7)]
+    heads = [batches.head_line(10, 5), batches.head_line(20, 6), batches.head_line(30, 7)]
     added = [commits.submit([head, *[b'"cb":"x"'] * 3], waiter) for head, waiter in zip(heads, waiters, strict=True)]
     assert added == [True, True, False], "events are counted, not lines"
     disk.go_on()

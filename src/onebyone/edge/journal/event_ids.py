@@ -35,7 +35,7 @@ class IdAllocator:
             first = (secrets.randbelow((1 << _PREFIX_BITS) - 1) + 1) << _COUNT_BITS
             self._end = first + _COUNT_END
         self._next = first + events
-        return batches.head(first, time_ns() // 1_000_000)
+        return batches.head_line(first, time_ns() // 1_000_000)
 
 
 def tracker_fragment(tracker: TrackerRecord) -> bytes:

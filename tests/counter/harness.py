@@ -1,4 +1,4 @@
-"""What the edge does to a stream, by hand; what is in the report store; and a counter in this process."""
+"""A counter under test in this process, with its stream and its report store."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def event(**changes: Any) -> dict[str, Any]:
 
 
 def batch(producer: str, seq: int, *records: dict[str, Any] | bytes, kept_from: int = 1) -> batches.Batch:
-    """A batch of records; bytes are taken as an event's line as they are."""
+    """A batch of records; bytes are an event's line verbatim."""
     records = records or (event(),)
     return batches.Batch(producer, seq, len(records), payload(records), kept_from)
 
 
-class Lane:
-    """One shard's stream and the report store behind it."""
+class Harness:
+    """One shard's stream and the report store that its events reach."""
 
     def __init__(self, client: redis.Redis, engine: AsyncEngine, settings: Settings) -> None:
         self.client = client
@@ -61,38 +61,38 @@ class Lane:
         self.producer = batches.new_producer()
 
     def ship(self, *sent: batches.Batch) -> None:
-        """Appends batches to the stream."""
+        """Append batches to the stream, as an edge does."""
         for one in sent:
             self.client.xadd(keys.events(0), batches.to_entry(one))  # type: ignore[arg-type]
 
     def send(self, seq: int, *records: dict[str, Any] | bytes, kept_from: int = 1) -> None:
-        """Appends one batch of this lane's producer."""
+        """Append one batch of its own producer."""
         self.ship(batch(self.producer, seq, *records, kept_from=kept_from))
 
     def progress(self, producer: str = "") -> int:
-        """What the counter has published."""
+        """Return the progress that the counter has published."""
         return int(self.client.hget(keys.progress(0), producer or self.producer) or 0)
 
     def token(self) -> bytes | None:
-        """The counter's last request to ship again."""
+        """Return the token of the counter's last resend request."""
         token = self.client.hget(keys.resend(0), self.producer)
         assert token is None or isinstance(token, bytes)
         return token
 
     async def rows(self, table: Table) -> list[Any]:
-        """All rows of a table."""
+        """Return all rows of a table."""
         async with sql.reading(self.engine) as connection:
             return list((await connection.execute(select(table))).all())
 
     async def counted(self) -> int:
-        """Events in the rollup."""
+        """Return the number of events in the rollup."""
         async with sql.reading(self.engine) as connection:
             total = (await connection.execute(select(func.sum(tables.hourly.c.events)))).scalar()
         return int(total or 0)
 
     @contextlib.asynccontextmanager
     async def counter(self) -> AsyncIterator[asyncio.Event]:
-        """A counter that runs; setting the event stops it, as leaving the block does."""
+        """Run a counter; setting the event or leaving the block stops it."""
         stopping = asyncio.Event()
         ready = asyncio.Event()
         running = asyncio.create_task(process.run(self.settings, stopping, ready.set))
@@ -106,22 +106,22 @@ class Lane:
             await running
 
     async def drain(self) -> None:
-        """Starts a counter, lets it count everything and stops it."""
+        """Start a counter, let it count everything and stop it."""
         async with self.counter():
             pass
 
 
-class LaneMaker:
-    """A lane on a stream server and a report store, migrated at entry."""
+class RunningHarness:
+    """A context that yields a harness on a stream server and a report store, which it migrates."""
 
     def __init__(self, valkey: ValkeyProcess, url: str) -> None:
         self._settings = Settings(report_database_url=url, stream_url=valkey.url, shards=1)
         self._client = valkey.client()
 
-    async def __aenter__(self) -> Lane:
+    async def __aenter__(self) -> Harness:
         await schema.upgrade(self._settings.report_store_url)
         self._engine = sql.create_engine(self._settings.report_store_url)
-        return Lane(self._client, self._engine, self._settings)
+        return Harness(self._client, self._engine, self._settings)
 
     async def __aexit__(self, *_: object) -> None:
         await self._engine.dispose()
