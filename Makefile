@@ -38,7 +38,7 @@ instead = $(if $(filter file:/usr/bin/python3,$(origin PYTHON):$(PYTHON)), $(why
 why_instead = with /usr/bin/python3, not $$(command -v python3): that was built without optimisation, which costs an edge a tenth (PYTHON=python3 takes it)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test pytest test-postgres clients lint types docs bench bench-compare bench-api loadtest storm faults outage catch-up contract
+.PHONY: help run demo test test-quick pytest test-postgres clients lint types docs bench bench-compare bench-api loadtest storm faults outage catch-up contract
 .PHONY: lock clean
 
 help: ## Print this list.
@@ -56,6 +56,9 @@ test: $(VENV)/.dev clients ## Install what is missing and run every check: lint,
 # No shell stands between make and pytest, so that a signal to make ends pytest too.
 pytest: $(VENV)/.dev
 	@exec $(BIN)/python -m pytest $(WORKERS) --durations 20 $(PYTEST_ARGS)
+
+test-quick: $(VENV)/.dev ## Run the tests that start no process, in under a minute.
+	@exec $(BIN)/python -m pytest -n auto --dist loadgroup -m "not processes and not faults" $(PYTEST_ARGS)
 
 test-postgres: $(VENV)/.dev ## Run all tests of the API on PostgreSQL.
 	TEST_STORE=postgresql $(BIN)/python -m pytest $(WORKERS) tests/api $(PYTEST_ARGS)

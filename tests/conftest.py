@@ -7,26 +7,35 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import debian_packages, process_guard
+from tests.support import debian_packages, process_guard, tiers
 from tests.support.postgres import PostgresServer
 from tests.support.postgres_programs import require_programs
 from tests.support.product import Product, start_product
+from tests.support.tiers import starts_processes
 from tests.support.valkey import ValkeyProcess, start_valkey
 
 
 def pytest_configure() -> None:
     """Guard what this process starts; a worker of pytest-xdist comes here as well."""
     process_guard.begin()
+    tiers.install()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests that share a fixture of their module on one worker, so that it is made once."""
+    """Mark tests that start processes, and keep tests that share a fixture of their module on one worker."""
     for item in items:
-        if isinstance(item, pytest.Function) and any(
-            made[-1].scope == "module" for made in item._fixtureinfo.name2fixturedefs.values()
-        ):
-            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+        if isinstance(item, pytest.Function):
+            tiers.mark(item)
+            if any(made[-1].scope == "module" for made in item._fixtureinfo.name2fixturedefs.values()):
+                item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a quick test that starts a process."""
+    with tiers.held_to_its_tier(item):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -47,6 +56,7 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
+@starts_processes
 def valkey(tmp_path: Path) -> Iterator[ValkeyProcess]:
     """A server of this test's own, which it may kill."""
     server = start_valkey(tmp_path / "valkey")
@@ -55,6 +65,7 @@ def valkey(tmp_path: Path) -> Iterator[ValkeyProcess]:
 
 
 @pytest.fixture(scope="session")
+@starts_processes
 def _session_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyProcess]:
     server = start_valkey(tmp_path_factory.mktemp("valkey"))
     yield server
@@ -70,6 +81,7 @@ def shared_valkey(_session_valkey: ValkeyProcess) -> ValkeyProcess:
 
 
 @pytest.fixture(scope="session")
+@starts_processes
 def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server."""
     server = PostgresServer(require_programs())
@@ -93,6 +105,7 @@ def sql_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
+@starts_processes
 def product(tmp_path: Path) -> Iterator[Product]:
     """A running product with one edge worker on an empty data folder."""
     running = start_product(tmp_path / "data")

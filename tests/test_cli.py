@@ -14,6 +14,7 @@ from onebyone.contracts import batches, keys
 from tests.supervisor.running import Running
 from tests.support.payloads import payload
 from tests.support.ports import free_port
+from tests.support.tiers import starts_processes
 from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import wait_until
 
@@ -37,6 +38,7 @@ EVENT = {
 
 
 @pytest.fixture
+@starts_processes
 def onebyone(tmp_path: Path) -> Iterator[Run]:
     """Runs the command with arguments and settings."""
     running: list[Running] = []

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.support.product import Product, start_product
+from tests.support.tiers import starts_processes
 from tests.support.waiting import wait_until
 
 LANDING = "https://landing.example/?a=1&b=2"
@@ -21,6 +22,7 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
+@starts_processes
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """A product that these tests share; each has an advertiser of its own."""
     running = start_product(tmp_path_factory.mktemp("product") / "data")

@@ -100,6 +100,7 @@ MACHINE_PATH = re.compile(r"(?<![\w.{/-])/(?:home|root|work|Users)/[\w.-]+")
 LOOSE_END = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME)\b")
 
 
+@pytest.mark.processes
 def test_no_machine_paths_and_no_loose_ends() -> None:
     found = []
     for path in committed():

@@ -6,6 +6,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.support.product import start_product
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -28,6 +30,7 @@ def test_the_session_is_five_lines_of_curl() -> None:
     assert all("curl" in line for line in session())
 
 
+@pytest.mark.processes
 def test_the_session_counts_three_impressions(tmp_path: Path) -> None:
     product = start_product(tmp_path / "data", admin_password=password())
     try:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.tiers import starts_processes
+
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(path.stem for path in DOCS.glob("*.md"))
 
@@ -31,6 +33,7 @@ def build(source: Path, site: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
+@starts_processes
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("docs") / "site"
     built = build(DOCS, folder)
@@ -89,6 +92,7 @@ def test_the_first_page_is_the_life_of_an_impression(site: Path) -> None:
     )
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("index", "other", "warning"),
     [

@@ -10,6 +10,7 @@ from onebyone.resources.entities import ENTITIES
 from tests.api import contract_run
 
 
+@pytest.mark.processes
 @pytest.mark.timeout(300)
 def test_every_answer_is_as_documented(tmp_path: Path) -> None:
     found = contract_run.run(tmp_path, phases="examples,fuzzing", cases=3, seconds=180)

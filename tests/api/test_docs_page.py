@@ -12,6 +12,7 @@ from playwright.sync_api import Page, Request, expect, sync_playwright
 
 from tests.api.harness import PASSWORD
 from tests.api.running import running_api
+from tests.support.tiers import starts_processes
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -28,6 +29,7 @@ def url(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
+@starts_processes
 def page(tmp_path: Path) -> Iterator[Page]:
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(

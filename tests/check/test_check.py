@@ -93,6 +93,7 @@ def test_a_data_dir_that_was_never_used(tmp_path: Path) -> None:
     assert (found[0].skipped, found[0].wrong, states) == (True, False, [])
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

@@ -15,6 +15,7 @@ from tests.clients.script import CLIENTS, Front, Script
 from tests.clients.served_api import ServedApi
 from tests.support.api_client import ApiClient
 from tests.support.product import Product, start_product
+from tests.support.tiers import starts_processes
 from tests.support.waiting import wait_until
 
 PASSWORD = "Clients-0nly-Password"
@@ -37,6 +38,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
+@starts_processes
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """One product for all clients."""
     product = start_product(tmp_path_factory.mktemp("clients") / "data")
@@ -76,6 +78,7 @@ StartScript = Callable[..., Script]
 
 
 @pytest.fixture(scope="module")
+@starts_processes
 def start_script(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartScript]:
     """Starts the script of a client: at a URL, or where `environment` leads it."""
     running = []

@@ -68,6 +68,7 @@ async def test_the_lag_grows_while_the_store_is_unreachable(harness: Harness, mo
         await eventually(lambda: value("onebyone_counter_oldest_seconds", shard="0") == 0, "no lag")
 
 
+@pytest.mark.processes
 def test_the_page_shows_this_process_and_folders_of_others(tmp_path: Path) -> None:
     script = (
         "from onebyone.counter import metrics; metrics.EVENTS.labels('imp').inc(41); metrics.BEHIND.labels('0').set(3)"
@@ -81,6 +82,7 @@ def test_the_page_shows_this_process_and_folders_of_others(tmp_path: Path) -> No
     assert b"python_info" in page
 
 
+@pytest.mark.processes
 def test_the_page_of_one_of_many_processes_shows_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = "from onebyone.counter import metrics; metrics.BATCHES.inc(5)"
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}

@@ -11,6 +11,7 @@ import pytest
 from onebyone.demo import guide
 from tests.supervisor.running import Running
 from tests.support.product import PASSWORD, Product, start_product
+from tests.support.tiers import starts_processes
 from tests.support.waiting import wait_until
 
 EVENTS = 60
@@ -18,6 +19,7 @@ SERVICES = ("advertiser", "publisher", "line-item", "imptracker", "clicktracker"
 
 
 @pytest.fixture(scope="module")
+@starts_processes
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """A demo that these tests share; its traffic has ended."""
     folder = tmp_path_factory.mktemp("demo") / "data"

@@ -53,6 +53,7 @@ def test_tags(tracker: Tracker, tags: list[str]) -> None:
     assert guide.tag(tracker, "http://e").splitlines() == tags
 
 
+@pytest.mark.processes
 def test_the_shell_lines_are_shell() -> None:
     text = guide.text(TRACKERS, "http://e", "http://a", "admin", "Demo-1-x_Y")
     script = text[text.index("TOKEN=") :]

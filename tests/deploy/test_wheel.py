@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.tiers import starts_processes
+
 ROOT = Path(__file__).parents[2]
 SERVED = """
 import onebyone
@@ -19,6 +21,7 @@ print(onebyone.__file__, *(len(pages.page(path).content) for path in pages.PATHS
 
 
 @pytest.fixture
+@starts_processes
 def unpacked(tmp_path: Path) -> Path:
     """The wheel's files."""
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]

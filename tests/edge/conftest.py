@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.edge.edge_process import EdgeProcess, Publisher
+from tests.support.tiers import starts_processes
 from tests.support.valkey import ValkeyProcess, start_valkey
 
 
 @pytest.fixture(scope="module")
+@starts_processes
 def module_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyProcess]:
     """One server for the read-only tables of a module."""
     server = start_valkey(tmp_path_factory.mktemp("valkey"))
@@ -27,6 +29,7 @@ def publisher(valkey: ValkeyProcess) -> Publisher:
 
 
 @pytest.fixture
+@starts_processes
 def edge(valkey: ValkeyProcess, publisher: Publisher, tmp_path: Path) -> Iterator[EdgeProcess]:
     """An edge process of this test's own, ready, with an empty configuration."""
     publisher.publish()
@@ -38,6 +41,7 @@ def edge(valkey: ValkeyProcess, publisher: Publisher, tmp_path: Path) -> Iterato
 
 
 @pytest.fixture
+@starts_processes
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of four megabytes; skips where it cannot be mounted."""
     folder = tmp_path / "small"

@@ -14,6 +14,7 @@ from playwright.sync_api import Page, Request, sync_playwright
 
 from onebyone.contracts.configuration import MemberRecord
 from tests.edge.edge_process import EdgeProcess, Publisher, tracker, wait_for_events
+from tests.support.tiers import starts_processes
 from tests.support.valkey import ValkeyProcess
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -68,6 +69,7 @@ def site() -> Iterator[Site]:
 
 
 @pytest.fixture
+@starts_processes
 def page(tmp_path: Path) -> Iterator[Page]:
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from onebyone.contracts.configuration import MemberRecord
 from tests.edge.edge_process import EdgeProcess, Publisher, shipped, tracker
+from tests.support.tiers import starts_processes
 from tests.support.valkey import start_valkey
 from tests.support.waiting import wait_until
 
@@ -41,6 +42,7 @@ class Pair(NamedTuple):
 
 
 @pytest.fixture(scope="module")
+@starts_processes
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     servers, edges = [], []
     for way in ("fast", "asgi"):

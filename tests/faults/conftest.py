@@ -20,6 +20,7 @@ import pytest
 from tests.faults.oracle import RATE, Oracle
 from tests.faults.verdicts import Fault, Table, Verdict
 from tests.support.product import start_product
+from tests.support.tiers import starts_processes
 from tests.support.valkey import ValkeyProcess, start_valkey
 
 # Workers of pytest-xdist inherit it, so all of a run is repeated by this one number.
@@ -43,6 +44,7 @@ def chance(request: pytest.FixtureRequest) -> random.Random:
 
 
 @pytest.fixture
+@starts_processes
 def experiment(request: pytest.FixtureRequest, tmp_path: Path, chance: random.Random) -> Experiment:
     """See `Experiment`; the fault is the test's mark."""
     mark = request.node.get_closest_marker("fault")
@@ -70,6 +72,7 @@ def experiment(request: pytest.FixtureRequest, tmp_path: Path, chance: random.Ra
 
 
 @pytest.fixture
+@starts_processes
 def cache(tmp_path: Path) -> Iterator[ValkeyProcess]:
     """A cache server apart from the stream server."""
     server = start_valkey(tmp_path / "cache")
@@ -78,6 +81,7 @@ def cache(tmp_path: Path) -> Iterator[ValkeyProcess]:
 
 
 @pytest.fixture
+@starts_processes
 def stream(tmp_path: Path) -> Iterator[ValkeyProcess]:
     """A stream server of its own."""
     server = start_valkey(tmp_path / "stream")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import pytest
+
 from tests.faults import kill_storm
 from tests.support.product import start_product
 
 
+@pytest.mark.processes
 def test_every_recorded_answer_is_in_the_report_once_whatever_is_killed(tmp_path: Path) -> None:
     product = start_product(tmp_path / "data", workers=2)
     try:

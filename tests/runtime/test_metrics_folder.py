@@ -13,6 +13,7 @@ import pytest
 from onebyone.runtime import metrics_folder, metrics_page
 from onebyone.runtime.metrics_folder import ROOM_BYTES, MetricsFolders
 from onebyone.settings import Settings
+from tests.support.tiers import starts_processes
 
 COUNT = """
 import sys
@@ -33,6 +34,7 @@ def place(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+@starts_processes
 def tiny(tmp_path: Path) -> Iterator[Path]:
     """A file system with less room than metric files are given; skips where it cannot be mounted."""
     folder = tmp_path / "tiny"
@@ -96,6 +98,7 @@ def test_a_full_file_system_ends_no_process(tiny: Path, labels: int) -> None:
     metrics_page.page([tiny])
 
 
+@pytest.mark.processes
 def test_a_grown_file_is_read_whole(place: Path) -> None:
     assert write(place, 1000).stdout == "1.0\n"
     assert metrics_page.page([place]).count(b"\nfull_total{") == 1000

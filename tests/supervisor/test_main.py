@@ -12,12 +12,14 @@ import pytest
 
 from tests.supervisor.running import Running
 from tests.support.product import alive, children, command_line
+from tests.support.tiers import starts_processes
 from tests.support.waiting import wait_until
 
 Serve = Callable[..., Running]
 
 
 @pytest.fixture
+@starts_processes
 def serve(tmp_path: Path) -> Iterator[Serve]:
     """Starts a supervisor of stand-ins that behave as told, on the data folder `data`."""
     running: list[Running] = []

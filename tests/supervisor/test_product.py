@@ -11,10 +11,12 @@ import httpx
 import pytest
 
 from tests.support.product import Product, alive, children, start_product
+from tests.support.tiers import starts_processes
 from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
+@starts_processes
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """A product that these tests share, kill and restart."""
     shared = start_product(tmp_path_factory.mktemp("product") / "data")

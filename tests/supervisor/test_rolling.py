@@ -13,10 +13,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 
 from tests.support.product import Product, start_product
 from tests.support.traffic import Traffic
 from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.processes
 
 SERVED = ("edge", "api", "counter")
 

@@ -25,7 +25,7 @@ from tests.support.product import children, command_line
 from tests.support.valkey import start_valkey
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.processes]
 
 
 @asynccontextmanager

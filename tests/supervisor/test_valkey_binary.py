@@ -10,6 +10,8 @@ import pytest
 from onebyone.supervisor import valkey_binary
 from onebyone.supervisor.fault import StartFault
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def no_wheel(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,7 @@ def test_a_server_of_an_ordinary_user_runs_where_it_is(tmp_path: Path) -> None:
     assert executable_by(None, tmp_path, tmp_path) == tmp_path
 
 
+@pytest.mark.processes
 @only_root
 def test_programs_below_a_closed_folder_are_copied_for_the_other_account(tmp_path: Path, reachable: Path) -> None:
     packages = tmp_path / "closed" / "site-packages"

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.process_guard import MARK, marked
 from tests.support.product import command_line
+from tests.support.tiers import starts_processes
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +65,7 @@ class HangingRun:
 
 
 @pytest.fixture
+@starts_processes
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[HangingRun]:
     """A run with as many workers as the parameter says."""
     hanging = HangingRun(tmp_path, request.param)

@@ -15,6 +15,7 @@ from onebyone.edge.journal import disk_sync
 from onebyone.edge.journal.disk_sync import DiskSync, KernelSync, ThreadSync
 from tests.faults.means.disks import LoopDisk
 from tests.support.leaks import held
+from tests.support.tiers import starts_processes
 
 both = pytest.mark.parametrize("kind", [KernelSync, ThreadSync], ids=["kernel", "thread"])
 
@@ -29,6 +30,7 @@ def file(tmp_path: Path) -> Iterator[int]:
 
 
 @pytest.fixture
+@starts_processes
 def lost(tmp_path: Path) -> Iterator[int]:
     """A file with data that is on no disk, on a disk that is gone."""
     disk = LoopDisk(tmp_path / "disk", tmp_path / "mounted", 16)

@@ -20,6 +20,7 @@ from tests.faults.means.disks import LoopDisk, hanging
 from tests.faults.means.disks import filled as filled_up
 from tests.support.journals import PRODUCER, filled, wait_ended, write
 from tests.support.leaks import held
+from tests.support.tiers import starts_processes
 
 FAR = 2**62
 
@@ -36,6 +37,7 @@ def each_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture
+@starts_processes
 def disk(tmp_path: Path) -> Iterator[LoopDisk]:
     """That of the folder `journal`."""
     made = LoopDisk(tmp_path / "disk", tmp_path / "journal", 64)
@@ -112,6 +114,7 @@ def test_what_has_ended_outlives_the_power(tmp_path: Path, disk: LoopDisk, count
     adopted.close()
 
 
+@pytest.mark.processes
 def test_a_disk_that_hangs_holds_up_the_beginning_at_a_checkpoint_only(tmp_path: Path) -> None:
     held_up = []
     with hanging(tmp_path / "below", tmp_path / "journal", 64) as below:
