@@ -1,73 +1,89 @@
-"""The documented error of the API: an id that clients branch on, and a text for people."""
+"""Errors that resources, reports and authentication raise; each face, such as the HTTP API, renders them its own way.
+
+They carry facts, never a status, a header or an error code of a protocol.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-FAULTS_MAX = 1000
-"""Faults of one body that are listed; a megabyte of JSON can hold half a million."""
-
-ErrorId = Literal["SYNTAX", "INTEGRITY", "LIMIT", "NOAUTH", "NOAUTH_DISABLED", "NOAUTH_EXPIRED", "UNAUTH", "SYSTEM"]
+FaultKind = Literal["invalid", "conflict"]
+"""Whether a value is wrong by itself, or contradicts what is stored."""
 
 
-class ApiError(Exception):
-    """Answered as the error envelope with HTTP `status`; `service` and `method` default to those of the request."""
-
-    def __init__(
-        self,
-        error_id: ErrorId,
-        error: str,
-        *,
-        error_code: str | None = None,
-        error_description: str | None = None,
-        service: str | None = None,
-        method: str | None = None,
-        status: int = 200,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(f"{error_id}: {error}")
-        self.error_id: ErrorId = error_id
-        self.error = error
-        self.error_code = error_code
-        self.error_description = error_description
-        self.service = service
-        self.method = method
-        self.status = status
-        self.headers = dict(headers or {})
+class DomainError(Exception):
+    """The base of all; `str()` gives one sentence for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong with a request; `path` names the field, as in `publisher.id`."""
+    """One thing wrong with a request; `path` names the field, as in `publisher.id`."""
 
     path: str
     text: str
-    error_id: ErrorId = "SYNTAX"
+    kind: FaultKind = "invalid"
 
     def __str__(self) -> str:
-        """The line of the answer; a fault without a path is a documented sentence."""
+        """Return `path: text`; a fault without a path is a documented sentence."""
         return f"{self.path}: {self.text}" if self.path else self.text
 
 
-def refuse(faults: Iterable[Fault]) -> None:
-    """Raises one `ApiError` that lists every fault, each with its path; does nothing when there is none."""
-    listed = list(dict.fromkeys(faults))
-    if listed:
-        error_id: ErrorId = "SYNTAX" if any(fault.error_id == "SYNTAX" for fault in listed) else listed[0].error_id
-        lines = [str(fault) for fault in listed[:FAULTS_MAX]]
-        if len(listed) > FAULTS_MAX:
-            lines.append(f"and {len(listed) - FAULTS_MAX} more")
-        raise ApiError(error_id, "; ".join(lines))
+class Refused(DomainError):
+    """The request has faults; nothing was changed."""
+
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__("; ".join(map(str, faults[:10])))
+        self.faults = faults
 
 
-def not_found(service: str, object_id: int | str) -> ApiError:
-    """The answer for an id that does not exist for this caller, whoever else may own it."""
-    code = f"NOTFOUND_{service.replace('-', '_').upper()}"
-    return ApiError("SYNTAX", f"{service} id not found: {object_id}", error_code=code)
+class NotFound(DomainError):
+    """No object of `service` has this id or code for the caller, whoever else may own one."""
+
+    def __init__(self, service: str, value: int | str, *, key: Literal["id", "code"] = "id") -> None:
+        super().__init__(f"{service} {key} not found: {value}")
+        self.service = service
+        self.value = value
+        self.key = key
 
 
-def not_logged_in() -> ApiError:
-    """401, because some clients log in again only on the status and others only on the id."""
-    return ApiError("NOAUTH", "Authentication failed - not logged in", status=401)
+class Forbidden(DomainError):
+    """The caller may not do this; `reason` says which setting forbids it, where that is one."""
+
+    def __init__(self, text: str, *, reason: str | None = None) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class Conflict(DomainError):
+    """The store refused a write that contradicts another object."""
+
+
+class LimitReached(DomainError):
+    """The caller has as many of these as a limit allows."""
+
+
+class TooManyRequests(DomainError):
+    """The caller asks too often; `retry_after` is in seconds, `made` counts the requests of the current window."""
+
+    def __init__(self, text: str, *, retry_after: int, made: int, user_id: int) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+        self.made = made
+        self.user_id = user_id
+
+
+class Unauthenticated(DomainError):
+    """The caller could not be identified, or may not log in."""
+
+    def __init__(self, text: str, cause: Literal["no session", "wrong password", "disabled", "expired"]) -> None:
+        super().__init__(text)
+        self.cause = cause
+
+
+def raise_faults(faults: Iterable[Fault]) -> None:
+    """Raise one `Refused` with every distinct fault, in order; return when there is none."""
+    distinct = tuple(dict.fromkeys(faults))
+    if distinct:
+        raise Refused(*distinct)

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,11 +16,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from onebyone.api import metrics
 from onebyone.api.http import body, parameters, request_context
 from onebyone.api.http.envelope import failure, success
+from onebyone.api.http.errors import ApiError, to_api_error, unsupported_method
 from onebyone.api.http.rate_limit import RateLimiter, refuse_excess
 from onebyone.api.http.request import ApiRequest, Handler
 from onebyone.api.openapi.pages import Pages
 from onebyone.auth.sessions import COOKIE, Sessions
-from onebyone.errors import ApiError
+from onebyone.errors import DomainError, Fault, Forbidden, Refused
 from onebyone.reports.runs import Runs
 from onebyone.reports.service import services as report_services
 from onebyone.resources.context import ApiContext
@@ -75,15 +75,16 @@ class Api:
         outcome = "OK"
         try:
             response = await self._answer(request, told)
-        except ApiError as error:
-            outcome = error.error_id
-            response = failure(error)
+        except (ApiError, DomainError) as error:
+            rendered = to_api_error(error)
+            outcome = rendered.error_id
+            response = failure(rendered)
         except ClientDisconnect:
             return
         except Exception as error:
             outcome = "SYSTEM"
             _log.exception("request failed", service=told.service, method=told.method, request=told.request_id)
-            response = failure(_system(error))
+            response = failure(to_api_error(error))
         service = told.service if told.service in self._handlers else "other"
         metrics.REQUESTS.labels(service, told.method, outcome).inc()
         metrics.REQUEST_SECONDS.labels(service).observe(time.perf_counter() - started)
@@ -102,7 +103,7 @@ class Api:
         token, by_cookie = _token(request.headers)
         # A browser sends the cookie along from any port and sub-domain too: only its own pages may rely on it.
         if by_cookie and request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-            raise ApiError("UNAUTH", "a request from another origin needs the Authorization header")
+            raise Forbidden("a request from another origin needs the Authorization header")
         caller = await self._sessions.caller(token)
         write, now = request.method not in ("GET", "HEAD"), self._context.clock()
         told.usage = await self._usage.count(caller.user_id, write=write, now_ms=now)
@@ -121,16 +122,16 @@ class Api:
 
     async def _login(self, request: Request) -> Response:
         if request.method != "POST":
-            raise ApiError("SYNTAX", f"method {request.method} is not supported by auth")
+            raise unsupported_method(request.method, "auth")
         sent = await body.read_body(request)
         given = sent.get("auth") if isinstance(sent, dict) else None
         if not isinstance(given, dict):
-            raise ApiError("SYNTAX", "auth: the body must be an object with this key and an object in it")
+            raise Refused(Fault("auth", "the body must be an object with this key and an object in it"))
         if "switch_to_user" in given:
             return await self._switch(request, given["switch_to_user"])
         username, password = given.get("username"), given.get("password")
         if not isinstance(username, str) or not isinstance(password, str) or "\x00" in username:
-            raise ApiError("SYNTAX", "auth: username and password are required")
+            raise Refused(Fault("auth", "username and password are required"))
         token = await self._sessions.login(username[:256], password[:1024])
         response = success({"token": token})
         _set_cookie(response, token)
@@ -139,10 +140,10 @@ class Api:
     async def _switch(self, request: Request, user_id: Any) -> Response:
         token, by_cookie = _token(request.headers)
         if by_cookie and request.headers.get("sec-fetch-site") == "cross-site":
-            raise ApiError("UNAUTH", "a request from another site needs the Authorization header")
+            raise Forbidden("a request from another site needs the Authorization header")
         caller = await self._sessions.caller(token)
         if isinstance(user_id, bool) or not str(user_id).isascii() or not str(user_id).isdigit():
-            raise ApiError("SYNTAX", "switch_to_user: not an id")
+            raise Refused(Fault("switch_to_user", "not an id"))
         switched = await self._sessions.switch(caller, min(int(str(user_id)[:20]), MAX_ID))
         response = success({"token": switched})
         _set_cookie(response, switched)
@@ -171,10 +172,3 @@ def _token(headers: Mapping[str, str]) -> tuple[str | None, bool]:
 
 def _set_cookie(response: Response, token: str) -> None:
     response.headers.append("Set-Cookie", f"{COOKIE}={quote(token, safe='')}; Path=/; HttpOnly; SameSite=Strict")
-
-
-def _system(error: Exception) -> ApiError:
-    if isinstance(error, SQLAlchemyError):
-        text = "the configuration store is not available"
-        return ApiError("SYSTEM", text, error_code="SERVICE_UNAVAILABLE", status=503)
-    return ApiError("SYSTEM", "internal error", error_code="UNKNOWN", status=500)

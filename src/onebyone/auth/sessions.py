@@ -14,11 +14,10 @@ from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.api import metrics
-from onebyone.api.http.rate_limit import exceeded
-from onebyone.api.http.request import Caller
 from onebyone.auth import passwords
+from onebyone.auth.caller import Caller
 from onebyone.config_store import tables
-from onebyone.errors import ApiError, not_found, not_logged_in
+from onebyone.errors import Forbidden, NotFound, TooManyRequests, Unauthenticated
 from onebyone.resources.context import ApiContext
 from onebyone.runtime import sql
 
@@ -64,7 +63,7 @@ class Sessions:
         self._context = context
 
     async def login(self, username: str, password: str) -> str:
-        """A new token. Raises `ApiError`; takes as long for an unknown user as for a wrong password."""
+        """A new token. Raises `DomainError`; takes as long for an unknown user as for a wrong password."""
         user = tables.user.c
         async with sql.reading(self._context.store) as connection:
             found = await connection.execute(
@@ -77,31 +76,33 @@ class Sessions:
             right = await passwords.verify(None if row is None else row.password_hash, password)
         except passwords.Crowded:
             metrics.LOGINS.labels("crowded").inc()
-            raise exceeded("too many logins at once", CROWDED_SECONDS, passwords.WAITING, 0) from None
+            raise TooManyRequests(
+                "too many logins at once", retry_after=CROWDED_SECONDS, made=passwords.WAITING, user_id=0
+            ) from None
         if not right or row is None:
             metrics.LOGINS.labels("refused").inc()
-            raise ApiError("NOAUTH", "No match found for user/pass", status=401)
+            raise Unauthenticated("No match found for user/pass", "wrong password")
         if row.state != "active" or row.alive != "active":
             metrics.LOGINS.labels("disabled").inc()
-            raise ApiError("NOAUTH_DISABLED", "the user is not active")
+            raise Unauthenticated("the user is not active", "disabled")
         days = self._context.settings.password_days
         if days and self._context.clock() >= row.password_ms + days * DAY_MS:
             metrics.LOGINS.labels("expired").inc()
-            raise ApiError("NOAUTH_EXPIRED", "the password of the user has expired")
+            raise Unauthenticated("the password of the user has expired", "expired")
         token = await self._open(row.id)
         metrics.LOGINS.labels("ok").inc()
         return token
 
     async def switch(self, caller: Caller, user_id: int) -> str:
-        """A token of another active user, for an admin. Raises `ApiError`."""
+        """A token of another active user, for an admin. Raises `DomainError`."""
         if not caller.admin:
-            raise ApiError("UNAUTH", "only an admin may switch to another user")
+            raise Forbidden("only an admin may switch to another user")
         user, member = tables.user, tables.member
         alive = select(user.c.id).join(member, member.c.id == user.c.member_id)
         alive = alive.where(user.c.id == user_id, user.c.state == "active", member.c.state == "active")
         async with sql.reading(self._context.store) as connection:
             if await connection.scalar(alive) is None:
-                raise not_found("user", user_id)
+                raise NotFound("user", user_id)
         _log.info("switched user", admin=caller.user_id, user=user_id)
         return await self._open(user_id)
 
@@ -129,18 +130,18 @@ class Sessions:
         if made >= self._context.settings.logins:
             metrics.LOGINS.labels("limited").inc()
             wait = max(1, (first + LOGINS_MS - now) // 1000)
-            raise exceeded(f"{made} logins in 5 minutes", wait, made + 1, user_id)
+            raise TooManyRequests(f"{made} logins in 5 minutes", retry_after=wait, made=made + 1, user_id=user_id)
 
     async def caller(self, token: str | None) -> Caller:
-        """The user of a live token. Raises `ApiError`."""
+        """The user of a live token. Raises `DomainError`."""
         if not token or len(token) > TOKEN_MAX:
-            raise not_logged_in()
+            raise Unauthenticated("Authentication failed - not logged in", "no session")
         now = self._context.clock()
         session = tables.session
         async with sql.reading(self._context.store) as connection:
             row = (await connection.execute(_CALLER, {"token_hash": _digest(token)})).mappings().first()
         if row is None or now >= row["created_ms"] + HARD_MS or now >= row["used_ms"] + IDLE_MS + TOUCH_MS:
-            raise not_logged_in()
+            raise Unauthenticated("Authentication failed - not logged in", "no session")
         if now >= row["used_ms"] + TOUCH_MS:
             async with sql.writing(self._context.store) as connection:
                 used = update(session).where(session.c.token_hash == _digest(token)).values(used_ms=now)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from onebyone.errors import ApiError
+from onebyone.errors import Fault, Refused
 from onebyone.reports.columns import ANALYTICS, FEEDS, Dimension, Metric
 from onebyone.reports.time_ranges import INTERVALS
 
 
 def describe(report_type: str) -> dict[str, Any]:
-    """One report type, or all by name when it is empty. Raises `ApiError`."""
+    """One report type, or all by name when it is empty. Raises `DomainError`."""
     if not report_type:
         return {name: describe(name) for name in (*ANALYTICS, *FEEDS)}
     if report_type in ANALYTICS:
@@ -34,4 +34,4 @@ def describe(report_type: str) -> dict[str, Any]:
             "havings": [],
             "time_intervals": [],
         }
-    raise ApiError("SYNTAX", f"meta: no report type {report_type[:40]!r}")
+    raise Refused(Fault("meta", f"no report type {report_type[:40]!r}"))

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from onebyone.errors import Fault, refuse
+from onebyone.errors import Fault, Refused, raise_faults
 from onebyone.reports import time_ranges
 from onebyone.reports.columns import ANALYTICS, FEEDS, Dimension, Metric
 from onebyone.reports.time_ranges import Window
@@ -73,9 +73,9 @@ class Demand:
 
 
 def parse(body: Any, query: Mapping[str, str], now_ms: int) -> Demand:
-    """The demand in a request's body. Raises `ApiError` with every fault."""
+    """The demand in a request's body. Raises `DomainError` with every fault."""
     if not isinstance(body, dict) or not isinstance(body.get("report"), dict):
-        refuse([Fault("report", "the body must be an object with this key and an object in it")])
+        raise Refused(Fault("report", "the body must be an object with this key and an object in it"))
     given = body["report"]
     if "report_interval" in body and not given.keys() & {"report_interval", "start_date", "end_date"}:
         # nexusadspy puts the interval beside the report.
@@ -119,7 +119,7 @@ class _Parser:
                 self._fault("report", "holds a NUL")
         except TypeError:
             self._fault("report", "is nested too deeply")
-        refuse(self._faults)
+        raise_faults(self._faults)
         return Demand(report_type, columns, cast("Window", found), echo=echo, **cast("dict[str, Any]", demand))
 
     def _fault(self, path: str, text: str) -> None:

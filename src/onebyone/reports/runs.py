@@ -11,9 +11,9 @@ import structlog
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from onebyone.api.http.request import Caller
+from onebyone.auth.caller import Caller
 from onebyone.config_store.tables import report, user
-from onebyone.errors import ApiError
+from onebyone.errors import LimitReached
 from onebyone.reports import analytics, feed
 from onebyone.reports.columns import FEEDS
 from onebyone.reports.failure import ReportFailure
@@ -49,7 +49,7 @@ class Runs:
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def start(self, caller: Caller, demand: Demand) -> str:
-        """Begins a run; its id. Raises `ApiError` when too many of the user's wait."""
+        """Begins a run; its id. Raises `DomainError` when too many of the user's wait."""
         report_id = secrets.token_hex(16)
         created = self._time(0)
         async with sql.writing(self._context.store) as connection:
@@ -63,7 +63,7 @@ class Runs:
                 report.c.leased_ms >= self._context.clock(),
             )
             if ((await connection.execute(waiting)).scalar() or 0) >= PENDING_MAX:
-                raise ApiError("LIMIT", f"too many reports: {PENDING_MAX} are pending")
+                raise LimitReached(f"too many reports: {PENDING_MAX} are pending")
             row = {
                 "id": report_id,
                 "member_id": caller.member_id,

@@ -13,8 +13,9 @@ from starlette.responses import Response
 
 from onebyone.api.http import envelope
 from onebyone.api.http.envelope import success
+from onebyone.api.http.errors import ApiError, to_api_error, unsupported_method
 from onebyone.api.http.request import ApiRequest, Handler
-from onebyone.errors import ApiError, not_found
+from onebyone.errors import Forbidden, NotFound
 from onebyone.reports import meta, report_request, runs, table
 from onebyone.reports.columns import FEEDS
 from onebyone.reports.runs import Runs
@@ -39,16 +40,16 @@ class _Reports:
         self._runs = runs
 
     async def report(self, request: ApiRequest) -> Response:
-        """POST orders a report; GET tells its status, or with `meta` what can be ordered. Raises `ApiError`."""
+        """POST orders a report; GET tells its status, or with `meta` what can be ordered. Raises `DomainError`."""
         if request.method == "POST":
             limit = request.caller.limit
             query = request.query if limit is None else {**request.query, limit[0]: str(limit[1])}
             wanted = report_request.parse(request.body, query, self._context.clock())
             if limit is not None and wanted.report_type in FEEDS:
-                raise ApiError("UNAUTH", "a feed shows the whole member and has no filters")
+                raise Forbidden("a feed shows the whole member and has no filters")
             return success({"report_id": await self._runs.start(request.caller, wanted)})
         if request.method != "GET":
-            raise _unsupported(request)
+            raise unsupported_method(request.method, request.service)
         if "meta" in request.query:
             return success({"meta": meta.describe(request.query["meta"])}, "meta")
         found = await self._found(request, body=False)
@@ -56,9 +57,9 @@ class _Reports:
         return success({"report": self._shown(found), "execution_status": self._runs.status(found)})
 
     async def download(self, request: ApiRequest) -> Response:
-        """The file of a report, waited for when it is pending. Raises `ApiError` with an HTTP error status."""
+        """The file of a report, waited for when it is pending. Raises `DomainError` with an HTTP error status."""
         if request.method != "GET":
-            raise _unsupported(request)
+            raise unsupported_method(request.method, request.service)
         deadline = time.monotonic() + WAIT_SECONDS
         while True:
             found = await self._found(request, body=False, status=404)
@@ -86,7 +87,7 @@ class _Reports:
         if found is not None and request.caller.limit is not None and found.user_id != request.caller.user_id:
             found = None
         if found is None:
-            error = not_found("report", report_id[:64])
+            error = to_api_error(NotFound("report", report_id[:64]))
             error.status = status
             raise error
         return found
@@ -107,7 +108,3 @@ class _Reports:
         if self._runs.status(found) == runs.ERROR:
             shown["error"] = found.error or runs.ENDED
         return shown
-
-
-def _unsupported(request: ApiRequest) -> ApiError:
-    return ApiError("SYNTAX", f"method {request.method} is not supported by {request.service}")

@@ -8,7 +8,7 @@ from sqlalchemy import Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.config_store import tables
-from onebyone.errors import ApiError, not_found
+from onebyone.errors import Fault, NotFound, Refused
 from onebyone.resources.entity import Entity
 
 NOBODY = "0"
@@ -44,7 +44,7 @@ async def resolve_owner_codes(
         column = f"{table.name}_id"
         ids = await _ids(connection, table, member_id, code, {} if name == "advertiser_code" else found)
         if strict and not ids:
-            raise _unknown(table.name.replace("_", "-"), code)
+            raise NotFound(table.name.replace("_", "-"), code[:100], key="code")
         found.setdefault(column, ",".join(map(str, ids)) or NOBODY)
     return found
 
@@ -52,12 +52,12 @@ async def resolve_owner_codes(
 async def resolve_code(
     connection: AsyncConnection, entity: Entity, member_id: int, query: Mapping[str, str]
 ) -> list[int]:
-    """The id behind `code=` for a write. Raises `ApiError` when no object or more than one has the code."""
+    """The id behind `code=` for a write. Raises `DomainError` when no object or more than one has the code."""
     ids = await _ids(connection, entity.table, member_id, query["code"], query)
     if not ids:
-        raise _unknown(entity.service, query["code"])
+        raise NotFound(entity.service, query["code"][:100], key="code")
     if len(ids) > 1:
-        raise ApiError("SYNTAX", f"code: {len(ids)} objects have this code, name their owner too")
+        raise Refused(Fault("code", f"{len(ids)} objects have this code, name their owner too"))
     return ids
 
 
@@ -71,9 +71,3 @@ async def _ids(
     ]
     found = select(table.c.id).where(table.c.member_id == member_id, table.c.code_key == code.casefold(), *owners)
     return list(await connection.scalars(found.order_by(table.c.id)))
-
-
-def _unknown(service: str, code: str) -> ApiError:
-    error = not_found(service, code[:100])
-    error.error = f"{service} code not found: {code[:100]}"
-    return error

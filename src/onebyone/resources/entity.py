@@ -122,7 +122,7 @@ class Entity:
         return {} if self.parent is None else await work.owner(self.parent.target, query)
 
     async def allow_create(self, work: UnitOfWork) -> None:
-        """Raises `ApiError` when the member may not create this at all."""
+        """Raises `DomainError` when the member may not create this at all."""
 
     async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
         """Adds faults of rules between fields; `values` are valid one by one. `stored` is the row before a PUT,

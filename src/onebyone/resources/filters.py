@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, ColumnElement, String, Table, and_, cast, fun
 from onebyone.api.http.request_context import warn
 from onebyone.config_store import trigrams
 from onebyone.contracts.money import to_micros
-from onebyone.errors import ApiError
+from onebyone.errors import Fault, Refused
 from onebyone.resources import field_shapes
 from onebyone.resources.entity import Entity, ranges
 from onebyone.resources.fields import MAX_ID, loose_timestamp
@@ -52,11 +52,11 @@ class Filter:
     """All that a column holds which is never null, when that is known."""
 
     def value(self, parameter: str, text: str) -> Any:
-        """The value that `text` means for this field. Raises `ApiError`."""
+        """The value that `text` means for this field. Raises `DomainError`."""
         try:
             return self._value(text.strip())
         except (ValueError, KeyError):
-            raise ApiError("SYNTAX", f"{parameter}: not {_ARTICLES[self.word]}: {text[:40]!r}") from None
+            raise Refused(Fault(parameter, f"not {_ARTICLES[self.word]}: {text[:40]!r}")) from None
 
     def _value(self, text: str) -> Any:
         match self.word:
@@ -186,7 +186,7 @@ def _prefixed(prefix: str, filtered: Filter, parameter: str, text: str) -> Colum
 def _values(filtered: Filter, parameter: str, text: str) -> list[Any]:
     parts = text.split(",")
     if len(parts) > VALUES_A_FILTER:
-        raise ApiError("SYNTAX", f"{parameter}: at most {VALUES_A_FILTER} values")
+        raise Refused(Fault(parameter, f"at most {VALUES_A_FILTER} values"))
     return [filtered.value(parameter, part) for part in parts]
 
 
@@ -218,7 +218,7 @@ class Order:
 
 
 def parse_sort(entity: Entity, query: Mapping[str, str]) -> list[Order]:
-    """`sort=name.asc,id.desc`. Raises `ApiError`.
+    """`sort=name.asc,id.desc`. Raises `DomainError`.
 
     The id comes last of all, so that pages never overlap, and in the direction before it, so that an index has both.
     """
@@ -227,7 +227,7 @@ def parse_sort(entity: Entity, query: Mapping[str, str]) -> list[Order]:
     for part in filter(None, (piece.strip() for piece in query.get("sort", "").split(","))):
         name, _, direction = part.partition(".")
         if name not in known or direction.lower() not in ("", "asc", "desc"):
-            raise ApiError("SYNTAX", f"sort: cannot sort by {part[:40]!r}")
+            raise Refused(Fault("sort", f"cannot sort by {part[:40]!r}"))
         found.setdefault(name, Order(known[name].column, direction.lower() == "desc"))
         if name == "id":
             return list(found.values())

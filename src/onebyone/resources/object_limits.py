@@ -9,9 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
 from onebyone.api.http.envelope import success
+from onebyone.api.http.errors import unsupported_method
 from onebyone.api.http.request import ApiRequest
 from onebyone.config_store import row_counts
-from onebyone.errors import ApiError
+from onebyone.errors import Fault, Forbidden, LimitReached, Refused
 from onebyone.resources.context import ApiContext
 from onebyone.resources.entity import Entity
 from onebyone.runtime import sql
@@ -22,7 +23,7 @@ async def require_room(connection: AsyncConnection, entity: Entity, member_id: i
     if limit is None:
         return
     if await row_counts.count_rows(connection, entity.table, [entity.table.c.member_id == member_id]) >= limit:
-        raise ApiError("LIMIT", f"{entity.service}: the member has reached its limit of {limit}")
+        raise LimitReached(f"{entity.service}: the member has reached its limit of {limit}")
 
 
 class ObjectLimits:
@@ -33,16 +34,16 @@ class ObjectLimits:
         self._entities = entities
 
     async def __call__(self, request: ApiRequest) -> Response:
-        """Raises `ApiError`."""
+        """Raises `DomainError`."""
         if request.method != "GET":
-            raise ApiError("SYNTAX", f"method {request.method} is not supported by {request.service}")
+            raise unsupported_method(request.method, request.service)
         if request.caller.limit is not None:
-            raise ApiError("UNAUTH", "only users of the whole member may use object-limit")
+            raise Forbidden("only users of the whole member may use object-limit")
         limits = self._context.settings.limits
         wanted = request.query.get("object_type", "").replace("_", "-")
         services = [wanted] if wanted else [service for service in limits if service in self._entities]
         if wanted not in ("", *(set(limits) & set(self._entities))):
-            raise ApiError("SYNTAX", f"object_type: has no limit: {wanted[:40]!r}")
+            raise Refused(Fault("object_type", f"has no limit: {wanted[:40]!r}"))
         async with sql.reading(self._context.store) as connection:
             shown = [
                 await self._count(connection, self._entities[service], request.caller.member_id, limits[service])

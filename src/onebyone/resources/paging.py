@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from onebyone.api.http.request_context import warn
-from onebyone.errors import ApiError, Fault, refuse
+from onebyone.errors import Fault, Refused, raise_faults
 from onebyone.resources import field_shapes
 from onebyone.resources.entity import Entity
 from onebyone.resources.fields import MAX_ID
@@ -28,13 +28,13 @@ class Page:
 
 
 def ids(query: Mapping[str, str]) -> list[int]:
-    """The ids of `id=`, without repetition; empty without the parameter. Raises `ApiError`."""
+    """The ids of `id=`, without repetition; empty without the parameter. Raises `DomainError`."""
     text = query.get("id")
     if text is None:
         return []
     found = [_identifier("id", part) for part in text.split(",")]
     if len(found) > IDS_A_REQUEST:
-        raise ApiError("SYNTAX", f"id: at most {IDS_A_REQUEST} ids in one request")
+        raise Refused(Fault("id", f"at most {IDS_A_REQUEST} ids in one request"))
     return list(dict.fromkeys(found))
 
 
@@ -45,12 +45,12 @@ def is_list(query: Mapping[str, str]) -> bool:
 
 def _identifier(name: str, text: str) -> int:
     if not _ID.fullmatch(text.strip()) or int(text) > MAX_ID:
-        raise ApiError("SYNTAX", f"{name}: not an id: {text[:40]!r}")
+        raise Refused(Fault(name, f"not an id: {text[:40]!r}"))
     return int(text)
 
 
 def page(query: Mapping[str, str]) -> Page:
-    """The page asked for. Raises `ApiError`."""
+    """The page asked for. Raises `DomainError`."""
     faults = []
     numbers = {}
     for name, default, least in (("start_element", 0, 0), ("num_elements", PAGE, 1)):
@@ -59,7 +59,7 @@ def page(query: Mapping[str, str]) -> Page:
             faults.append(Fault(name, f"must be an integer of at least {least}"))
         else:
             numbers[name] = int(text)
-    refuse(faults)
+    raise_faults(faults)
     return Page(numbers["start_element"], min(numbers["num_elements"], PAGE))
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement
 
-from onebyone.api.http.request import Caller
-from onebyone.errors import ApiError, not_found
+from onebyone.auth.caller import Caller
+from onebyone.errors import Forbidden, NotFound
 from onebyone.resources.entity import Entity
 
 _MEMBERS_ALONE = frozenset({"member", "user", "thirdparty-pixel"})
@@ -16,7 +16,7 @@ _MEMBERS_ALONE = frozenset({"member", "user", "thirdparty-pixel"})
 
 
 def row_limits(entity: Entity, caller: Caller) -> dict[str, int]:
-    """Column -> value that the rows must have which this user sees. Raises `ApiError` when there are none at all."""
+    """Column -> value that the rows must have which this user sees. Raises `DomainError` when there are none at all."""
     owner = caller.limit
     if owner is None:
         return {}
@@ -30,7 +30,7 @@ def row_limits(entity: Entity, caller: Caller) -> dict[str, int]:
     # A tracker shows its advertiser's business, so that it is not the publisher's to see.
     foreign = column == "publisher_id" and "advertiser_id" in entity.table.c
     if foreign or column not in entity.table.c:
-        raise ApiError("UNAUTH", f"a user of one {column.removesuffix('_id')} may not use {entity.service}")
+        raise Forbidden(f"a user of one {column.removesuffix('_id')} may not use {entity.service}")
     return {column: value}
 
 
@@ -45,15 +45,15 @@ def is_visible(entity: Entity, caller: Caller, row: Mapping[str, Any]) -> bool:
 
 
 def require_write(entity: Entity, caller: Caller, method: str) -> None:
-    """Raises `ApiError` when this user may not do this to any object of the service."""
+    """Raises `DomainError` when this user may not do this to any object of the service."""
     if caller.read_only:
-        raise ApiError("UNAUTH", "the user is read-only")
+        raise Forbidden("the user is read-only")
     if caller.limit is None:
         return
     row_limits(entity, caller)
     own = entity.service == caller.limit[0].removesuffix("_id")
     if entity.service in _MEMBERS_ALONE or (own and method != "PUT"):
-        raise ApiError("UNAUTH", f"the user may not {method} {entity.service}")
+        raise Forbidden(f"the user may not {method} {entity.service}")
 
 
 def require_owner(caller: Caller, owners: Mapping[str, Any]) -> None:
@@ -62,4 +62,4 @@ def require_owner(caller: Caller, owners: Mapping[str, Any]) -> None:
         return
     column, value = caller.limit
     if column in owners and owners[column] != value:
-        raise not_found(column.removesuffix("_id"), owners[column])
+        raise NotFound(column.removesuffix("_id"), owners[column])

@@ -8,8 +8,10 @@ from typing import Any
 from starlette.responses import Response
 
 from onebyone.api.http.envelope import success
-from onebyone.api.http.request import ApiRequest, Caller
-from onebyone.errors import ApiError, not_found, refuse
+from onebyone.api.http.errors import unsupported_method
+from onebyone.api.http.request import ApiRequest
+from onebyone.auth.caller import Caller
+from onebyone.errors import Fault, NotFound, Refused, raise_faults
 from onebyone.resources import codes, filters, meta, object_limits, partial_update, permissions, reader, validation
 from onebyone.resources import paging as queries
 from onebyone.resources.context import ApiContext
@@ -26,9 +28,9 @@ class Service:
         self._entity = entity
 
     async def __call__(self, request: ApiRequest) -> Response:
-        """Raises `ApiError`."""
+        """Raises `DomainError`."""
         if request.method not in self._entity.methods:
-            raise ApiError("SYNTAX", f"method {request.method} is not supported by {request.service}")
+            raise unsupported_method(request.method, request.service)
         if request.meta:
             return self._meta(request)
         match request.method:
@@ -43,7 +45,7 @@ class Service:
 
     def _meta(self, request: ApiRequest) -> Response:
         if request.method != "GET":
-            raise ApiError("SYNTAX", f"method {request.method} is not supported by {request.service}/meta")
+            raise unsupported_method(request.method, f"{request.service}/meta")
         return success({"fields": meta.describe_fields(self._entity)}, "fields")
 
     async def _read(self, request: ApiRequest) -> Response:
@@ -64,7 +66,7 @@ class Service:
             if not queries.is_list(query):
                 one = await reader.read_objects(connection, entity, member_id, where, keys, delivery_stats)
                 if not one:
-                    raise not_found(entity.service, wanted[0])
+                    raise NotFound(entity.service, wanted[0])
                 return success({**paging, entity.service: one[wanted[0]], "count": 1}, entity.service)
             total, found = await reader.read_page(
                 connection, entity, member_id, where, order, page, keys, delivery_stats
@@ -96,10 +98,10 @@ class Service:
             if values is not None and not work.faults:
                 row = {**validation.columns(entity, values, {}), **owners}
                 await validation.check_code(entity, work, {**row, "member_id": work.member_id}, None)
-            refuse(work.faults)
+            raise_faults(work.faults)
             row["id"] = await work.insert(entity.table, row)
             await entity.created(work, row, request.query)
-            refuse(work.faults)
+            raise_faults(work.faults)
             shown = await self._shown(work, row["id"])
         return self._written(row["id"], shown)
 
@@ -110,7 +112,7 @@ class Service:
         async with writing(self._context, request.caller) as work:
             query, wanted = await self._addressed(work, own)
             if len(wanted) != 1:
-                raise ApiError("SYNTAX", "id: one id is required in the query string")
+                raise Refused(Fault("id", "one id is required in the query string"))
             stored = await self._stored(work, wanted[0], query, request.caller)
             given = validation.unwrap(entity, request.body)
             work.given, work.query = given, query
@@ -125,10 +127,10 @@ class Service:
             if values is not None and not work.faults:
                 row = validation.columns(entity, values, stored["doc"])
                 await validation.check_code(entity, work, {**stored, **row}, wanted[0])
-            refuse(work.faults)
+            raise_faults(work.faults)
             await work.update(entity.table, wanted[0], row)
             await entity.modified(work, stored, {**stored, **row})
-            refuse(work.faults)
+            raise_faults(work.faults)
             shown = await self._shown(work, wanted[0])
         return self._written(own.get("id", str(wanted[0])), shown)
 
@@ -137,11 +139,11 @@ class Service:
         async with writing(self._context, request.caller) as work:
             query, wanted = await self._addressed(work, request.query)
             if not wanted:
-                raise ApiError("SYNTAX", "id: required in the query string")
+                raise Refused(Fault("id", "required in the query string"))
             for row_id in wanted:
                 await self._stored(work, row_id, query, request.caller)
             await self._entity.delete(work, wanted)
-            refuse(work.faults)
+            raise_faults(work.faults)
         return success({"count": len(wanted), "start_element": None, "num_elements": None})
 
     async def _addressed(self, work: UnitOfWork, query: Mapping[str, str]) -> tuple[Mapping[str, str], list[int]]:
@@ -157,9 +159,9 @@ class Service:
         parent = self._entity.parent
         named = None if parent is None else query.get(parent.column)
         if stored is None or (parent and named is not None and str(stored[parent.column]) not in named.split(",")):
-            raise not_found(self._entity.service, row_id)
+            raise NotFound(self._entity.service, row_id)
         if not permissions.is_visible(self._entity, caller, stored):
-            raise not_found(self._entity.service, row_id)
+            raise NotFound(self._entity.service, row_id)
         return stored
 
     async def _shown(self, work: UnitOfWork, row_id: int) -> Values:

@@ -12,11 +12,11 @@ from sqlalchemy import ColumnElement, Select, Table, bindparam, delete, exists, 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onebyone.api.http.request import Caller
+from onebyone.auth.caller import Caller
 from onebyone.config_store import tables
 from onebyone.contracts import keys
 from onebyone.contracts.events import Kind
-from onebyone.errors import ApiError, Fault, not_found
+from onebyone.errors import Conflict, Fault, NotFound
 from onebyone.reports.delivery_stats import DeliveryStats
 from onebyone.resources.context import ApiContext
 from onebyone.resources.fields import MAX_ID
@@ -75,7 +75,7 @@ class UnitOfWork:
 
     def fault(self, path: str, text: str) -> None:
         """Adds a contradiction to other objects."""
-        self.faults.append(Fault(path, text, "INTEGRITY"))
+        self.faults.append(Fault(path, text, "conflict"))
 
     def bad(self, path: str, text: str) -> None:
         """Adds a bad value."""
@@ -129,7 +129,7 @@ class UnitOfWork:
         elif not (text.isascii() and text.isdigit()) or int(text[:20]) > MAX_ID:
             self.faults.append(Fault(column, "not an id"))
         elif await self.row(table, int(text)) is None:
-            self.faults.append(Fault(column, not_found(table.name.replace("_", "-"), int(text)).error))
+            self.faults.append(Fault(column, str(NotFound(table.name.replace("_", "-"), int(text)))))
         else:
             return {column: int(text)}
         return {}
@@ -184,6 +184,6 @@ async def writing(context: ApiContext, caller: Caller) -> AsyncIterator[UnitOfWo
             yield work
             await work.record()
     except IntegrityError as error:
-        raise ApiError("INTEGRITY", "the request contradicts another object") from error
+        raise Conflict("the request contradicts another object") from error
     if work.changed:
         context.publisher.wake()

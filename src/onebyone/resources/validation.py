@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
 from sqlalchemy import CompoundSelect, bindparam, literal_column, select, union_all
 
 from onebyone.contracts.money import to_micros
-from onebyone.errors import ApiError, Fault, not_found
+from onebyone.errors import Fault, NotFound, Refused
 from onebyone.resources import unknown_fields
 from onebyone.resources.entity import Entity, Reference, Values
 from onebyone.resources.fields import ObjectId, OptionalLink
@@ -23,7 +23,7 @@ _id: TypeAdapter[Any] = TypeAdapter(ObjectId)
 def unwrap(entity: Entity, body: Any) -> Values:
     """The object inside `{"<service>": {...}}`; what is no field of it is named in the warnings."""
     if not isinstance(body, dict) or not isinstance(body.get(entity.service), dict):
-        raise ApiError("SYNTAX", f"{entity.service}: the body must be an object with this key and an object in it")
+        raise Refused(Fault(entity.service, "the body must be an object with this key and an object in it"))
     unknown_fields.warn_of(entity, body)
     given: Values = body[entity.service]
     return {name: value for name, value in given.items() if name in entity.body.model_fields}
@@ -107,7 +107,7 @@ async def _check_references(entity: Entity, work: UnitOfWork, targets: dict[str,
     owners = {row[0]: row[1] for row in rows}
     for link, target in wanted.items():
         if link.column not in owners:
-            work.faults.append(Fault(link.path, not_found(link.service, target).error))
+            work.faults.append(Fault(link.path, str(NotFound(link.service, target))))
         elif link.owner is not None and targets.get(link.owner) not in (None, owners[link.column]):
             owner = link.owner.removesuffix("_id").replace("_", "-")
             work.fault(link.path, f"{link.service} {target} does not belong to {owner} {targets[link.owner]}")

@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 
-from onebyone.errors import ApiError, Fault, refuse
+from onebyone.api.http.errors import ApiError
+from onebyone.errors import Fault, raise_faults
 
 BODY_MAX = 1024 * 1024
 
@@ -46,4 +47,4 @@ def _refuse_twice(content: bytes) -> None:
         json.loads(content, object_pairs_hook=once, parse_int=len, parse_float=len)
     except RecursionError:
         raise ApiError("SYNTAX", "the body nests too deep") from None
-    refuse(Fault(name[:100], "given twice in one object") for name in twice)
+    raise_faults(Fault(name[:100], "given twice in one object") for name in twice)

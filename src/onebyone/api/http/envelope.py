@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from onebyone import __version__
 from onebyone.api.http import request_context
+from onebyone.api.http.errors import ApiError
 from onebyone.api.http.rate_limit import WINDOW_SECONDS
-from onebyone.errors import ApiError
 
 NOT_FOUND = "not_found"
 """`output_term` of an answer without a payload object."""
@@ -38,8 +38,8 @@ def failure(error: ApiError) -> Response:
         "error_id": error.error_id,
         "error": error.error,
         "error_description": error.error_description,
-        "service": error.service or told.service,
-        "method": error.method or told.method,
+        "service": told.service,
+        "method": told.method,
         "error_code": error.error_code,
     }
     answer = _answer(fields, NOT_FOUND, error.status)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from onebyone.errors import ApiError
+from onebyone.api.http.errors import ApiError
 
 
 def merge_parameters(query: Mapping[str, str], body: Any) -> dict[str, str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import redis.asyncio
 
 from onebyone.contracts import keys
-from onebyone.errors import ApiError
+from onebyone.errors import TooManyRequests
 from onebyone.runtime.redis_client import Unavailable
 from onebyone.settings import Settings
 
@@ -91,17 +91,5 @@ def refuse_excess(usage: Usage, user_id: int, *, write: bool, now_ms: int) -> No
     if made > limit:
         what = "writes" if write else "reads"
         wait = WINDOW_SECONDS - now_ms // 1000 % WINDOW_SECONDS
-        raise exceeded(f"{what} limit exceeded: {limit} in {WINDOW_SECONDS} seconds", wait, made, user_id)
-
-
-def exceeded(text: str, wait: int, made: int, user_id: int) -> ApiError:
-    """429 with the headers and the body that clients wait by."""
-    headers = {
-        "Retry-After": str(wait),
-        "X-Ratelimit-Code": "429",
-        "X-Ratelimit-Count": str(made),
-        "X-AN-User-Id": str(user_id),
-    }
-    error = ApiError("SYSTEM", text, error_code="RATE_EXCEEDED", status=429, headers=headers)
-    error.error_description = "rate limit has been exceeded"
-    return error
+        text = f"{what} limit exceeded: {limit} in {WINDOW_SECONDS} seconds"
+        raise TooManyRequests(text, retry_after=wait, made=made, user_id=user_id)

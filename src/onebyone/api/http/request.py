@@ -8,21 +8,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """The user behind a valid session. Every query of a service is limited to `member_id`."""
-
-    user_id: int
-    username: str
-    name: str
-    member_id: int
-    timezone: str
-    admin: bool = False
-    """May audit pixels and act as another user."""
-    read_only: bool = False
-    limit: tuple[str, int] | None = None
-    """`("advertiser_id", 5)`: the user of one advertiser or publisher."""
+from onebyone.auth.caller import Caller
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import get_args
 
+from onebyone.api.http.errors import ErrorId
 from onebyone.api.openapi.fields import Schema, nullable
 from onebyone.api.openapi.nested import FLAG, INTEGER, TEXT
-from onebyone.errors import ErrorId
 
 _USE = ("reads", "read_limit", "read_limit_seconds", "writes", "write_limit", "write_limit_seconds")
 _TOLD: Schema = {

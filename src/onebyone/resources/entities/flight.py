@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import BindParameter, ColumnElement, bindparam, false
 
 from onebyone.config_store import tables
-from onebyone.errors import ApiError
+from onebyone.errors import Fault, Refused
 from onebyone.reports.delivery_stats import DeliveryStats, RunHours
 from onebyone.resources import paging as queries
 from onebyone.resources.entities.budget import utc_of_wall_clock
@@ -37,7 +37,7 @@ async def run_condition(
 ) -> ColumnElement[bool]:
     """The line items of `candidates` whose run is in all given ranges, or who never ran when that is asked for.
 
-    Raises `ApiError`.
+    Raises `DomainError`.
     """
     ranges = {name: _bound(name, query[name]) for name in RANGES if name in query}
     runs = await delivery_stats.run_hours(candidates)
@@ -56,7 +56,7 @@ def _bound(name: str, text: str) -> int:
     try:
         return int(utc_of_wall_clock(loose_timestamp(text.strip()), "UTC").timestamp())
     except ValueError:
-        raise ApiError("SYNTAX", f"{name}: not a date (YYYY-MM-DD HH:MM:SS): {text[:40]!r}") from None
+        raise Refused(Fault(name, f"not a date (YYYY-MM-DD HH:MM:SS): {text[:40]!r}")) from None
 
 
 def _within(run: RunHours | None, ranges: Mapping[str, int]) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.config_store import tables
-from onebyone.errors import not_found
+from onebyone.errors import NotFound
 from onebyone.reports.delivery_stats import DeliveryStats
 from onebyone.resources import labels
 from onebyone.resources.entities import budget, flat_fee, flight, guaranteed_delivery
@@ -114,7 +114,7 @@ class LineItem(Entity):
             row = await work.row(tables.insertion_order, order_id)
             path = f"insertion_orders.{place}.id"
             if row is None:
-                work.bad(path, not_found("insertion-order", order_id).error)
+                work.bad(path, str(NotFound("insertion-order", order_id)))
             elif row["advertiser_id"] != advertiser_id:
                 work.fault(path, f"insertion-order {order_id} does not belong to advertiser {advertiser_id}")
             else:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.config_store import tables
-from onebyone.errors import not_found
+from onebyone.errors import NotFound
 from onebyone.resources import urls
 from onebyone.resources.entity import Entity, Reference, Values
 from onebyone.resources.fields import Body, Boolean, Linked, LongText, ObjectId, Text255, listed
@@ -88,7 +88,7 @@ class ThirdpartyPixel(Entity):
             work.bad("member_id", "must be the member of the session")
         for place, member in enumerate(values["members"] or ()):
             if member["id"] != work.member_id:
-                work.bad(f"members.{place}.id", not_found("member", member["id"]).error)
+                work.bad(f"members.{place}.id", str(NotFound("member", member["id"])))
         needed = _SCRIPT if values["format"] == "raw-js" else _ADDRESS
         if not any(values[name] for name in needed):
             work.bad(needed[0], f"{needed[0]} or {needed[1]} is required with format {values['format']}")
@@ -114,7 +114,7 @@ class ThirdpartyPixel(Entity):
             if values["advertiser_id"] not in (None, advertiser):
                 work.fault(path, f"only the owning advertiser {values['advertiser_id']} may be here")
             elif await work.row(tables.advertiser, advertiser) is None:
-                work.bad(path, not_found("advertiser", advertiser).error)
+                work.bad(path, str(NotFound("advertiser", advertiser)))
 
     async def created(self, work: UnitOfWork, row: Values, query: Any) -> None:
         await ADVERTISERS.replace(work, row["id"], work.carried["advertisers"])

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from onebyone.config_store import tables
 from onebyone.contracts.events import Kind
-from onebyone.errors import ApiError
+from onebyone.errors import Forbidden
 from onebyone.resources import urls
 from onebyone.resources.entity import Entity, Reference, Values
 from onebyone.resources.fields import Body, Code, Link, Name, OptionalLink, State
@@ -40,10 +40,9 @@ class _Tracker(Entity):
     async def allow_create(self, work: UnitOfWork) -> None:
         member = await work.member()
         if not member["doc"]["enable_click_and_imp_trackers"]:
-            raise ApiError(
-                "UNAUTH",
+            raise Forbidden(
                 "the member may not create impression and click trackers",
-                error_description="enable_click_and_imp_trackers of the member is false",
+                reason="enable_click_and_imp_trackers of the member is false",
             )
 
     async def created(self, work: UnitOfWork, row: Values, query: Mapping[str, str]) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.auth import passwords
 from onebyone.config_store import tables
-from onebyone.errors import Fault, not_found
+from onebyone.errors import Fault, NotFound
 from onebyone.resources.entity import Entity, Values
 from onebyone.resources.fields import Body, Boolean, Name, ObjectId, State, Text255, TimeZone
 from onebyone.resources.unit_of_work import UnitOfWork
@@ -99,7 +99,7 @@ class User(Entity):
             elif values[field] is None:
                 work.bad(field, f"required with user_type {kind}")
             elif await work.row(table, values[field]) is None:
-                work.bad(field, not_found(kind, values[field]).error)
+                work.bad(field, str(NotFound(kind, values[field])))
 
     def columns(self, values: Values) -> Values:
         return {"username_key": values["username"].casefold()}

@@ -9,8 +9,9 @@ from iso4217 import Currency
 from starlette.responses import Response
 
 from onebyone.api.http.envelope import success
+from onebyone.api.http.errors import unsupported_method
 from onebyone.api.http.request import ApiRequest, Handler
-from onebyone.errors import ApiError, not_found
+from onebyone.errors import NotFound
 from onebyone.resources import paging as queries
 from onebyone.resources.context import ApiContext
 from onebyone.resources.labels import LABELS
@@ -95,7 +96,7 @@ class _Catalogue:
 
     async def __call__(self, request: ApiRequest) -> Response:
         if request.method != "GET":
-            raise ApiError("SYNTAX", f"method {request.method} is not supported by {request.service}")
+            raise unsupported_method(request.method, request.service)
         page = queries.page(request.query)
         wanted = request.query.get(self._key)
         keys = None if wanted is None else wanted.upper().split(",")
@@ -105,7 +106,7 @@ class _Catalogue:
         paging = {"start_element": page.start, "num_elements": page.size}
         if keys is not None and len(keys) == 1:
             if not found:
-                raise not_found(self._service, wanted[:40] if wanted else "")
+                raise NotFound(self._service, wanted[:40] if wanted else "")
             shown = await self._more(request, found[:1])
             return success({**paging, self._service: shown[0], "count": 1}, self._service)
         shown = await self._more(request, found[page.start : page.start + page.size])

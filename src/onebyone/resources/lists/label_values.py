@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 
 from onebyone.api.http.request import ApiRequest
-from onebyone.errors import ApiError
+from onebyone.errors import Fault, Forbidden, Refused
 from onebyone.resources import paging as queries
 from onebyone.resources import permissions
 from onebyone.resources.context import ApiContext
@@ -25,15 +25,15 @@ class LabelValues:
         self._context = context
 
     async def __call__(self, request: ApiRequest, rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-        """Raises `ApiError`."""
+        """Raises `DomainError`."""
         if not queries.flag(request.query, "show_values"):
             return rows
         entity = _LABELLED.get(request.query.get("object_type", ""))
         if entity is None:
-            raise ApiError("SYNTAX", f"object_type: must be one of {', '.join(sorted(_LABELLED))} with show_values")
+            raise Refused(Fault("object_type", f"must be one of {', '.join(sorted(_LABELLED))} with show_values"))
         try:
             where = permissions.visible_rows(entity, request.caller)
-        except ApiError:
+        except Forbidden:
             return [{**row, "values": None} for row in rows]
         columns = entity.table.c
         labels = columns.doc["labels"]

@@ -8,8 +8,9 @@ from sqlalchemy import select
 from starlette.responses import Response
 
 from onebyone.api.http.envelope import success
+from onebyone.api.http.errors import unsupported_method
 from onebyone.api.http.request import ApiRequest
-from onebyone.errors import ApiError
+from onebyone.errors import Fault, Forbidden, Refused
 from onebyone.resources import permissions
 from onebyone.resources.context import ApiContext
 from onebyone.resources.entities import ENTITIES
@@ -33,12 +34,12 @@ class RecordCache:
         self._context = context
 
     async def __call__(self, request: ApiRequest) -> Response:
-        """Raises `ApiError`."""
+        """Raises `DomainError`."""
         if request.method != "GET":
-            raise ApiError("SYNTAX", f"method {request.method} is not supported by lookup")
+            raise unsupported_method(request.method, "lookup")
         wanted = request.query.get("type", "")
         if wanted not in ("", *TYPES):
-            raise ApiError("SYNTAX", f"type: must be one of {', '.join(TYPES)}")
+            raise Refused(Fault("type", f"must be one of {', '.join(TYPES)}"))
         results: dict[str, Any] = {}
         total = 0
         for name, entity in TYPES.items():
@@ -52,7 +53,7 @@ class RecordCache:
         columns = entity.table.c
         try:
             where = permissions.visible_rows(entity, request.caller)
-        except ApiError:
+        except Forbidden:
             return []
         for owner in OWNERS:
             if owner in request.query:
@@ -61,7 +62,7 @@ class RecordCache:
                 if column is None:
                     return []
                 if not (text.isascii() and text.isdigit() and len(text) < 19):
-                    raise ApiError("SYNTAX", f"{owner}: not an id")
+                    raise Refused(Fault(owner, "not an id"))
                 where.append(column == int(text))
         owners = [columns[name] for name in OWNERS if name in columns] or [columns.member_id]
         shown = select(columns.id, columns.name, columns.code, *owners, columns.state, columns.last_modified)

@@ -1,0 +1,21 @@
+"""Who calls: what the engine knows of the user behind a request, whichever face it came through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The user of a valid session. Every statement made for it is limited to `member_id`."""
+
+    user_id: int
+    username: str
+    name: str
+    member_id: int
+    timezone: str
+    admin: bool = False
+    """Whether the user may audit pixels and act as another user."""
+    read_only: bool = False
+    limit: tuple[str, int] | None = None
+    """`("advertiser_id", 5)` for a user who sees one advertiser or publisher only."""
