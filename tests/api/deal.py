@@ -14,8 +14,8 @@ from onebyone.resources.fields import (
     Boolean,
     Code,
     Integer,
-    Linked,
     Name,
+    ObjectLink,
     OptionalLink,
     OptionalMoney,
     State,
@@ -32,7 +32,7 @@ TABLE = tables.entity(
 )
 
 
-class _Floor(Body):
+class DealFloor(Body):
     price: Annotated[float, Field(ge=0)] = 0
     hard: Boolean = False
 
@@ -46,8 +46,8 @@ class _DealBody(Body):
     priority: Integer = 5
     budget: OptionalMoney = None
     end_date: Timestamp | None = None
-    floor: _Floor = _Floor()
-    sizes: Annotated[list[Linked], Field(max_length=10), BeforeValidator(listed)] | None = None
+    floor: DealFloor = DealFloor()
+    sizes: Annotated[list[ObjectLink], Field(max_length=10), BeforeValidator(listed)] | None = None
 
 
 class Deal(Entity):

@@ -164,13 +164,13 @@ class Body(BaseModel):
     """Of a nested object: keys that only the server writes; sent back they are no unknown fields."""
 
 
-class Linked(Body):
-    """A nested object; only its id is taken, what else is shown of it is the server's."""
+class ObjectLink(Body):
+    """A link to another object: only its id is taken."""
 
     shown: ClassVar[tuple[str, ...]] = ("name", "code", "state")
     id: ObjectId
 
 
-Link = Annotated[Linked, BeforeValidator(_single)]
-OptionalLink = Annotated[Linked | None, BeforeValidator(_single)]
+Link = Annotated[ObjectLink, BeforeValidator(_single)]
+OptionalLink = Annotated[ObjectLink | None, BeforeValidator(_single)]
 """The tables of the documents say "array", their samples show an object: both are taken."""

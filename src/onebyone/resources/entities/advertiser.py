@@ -39,7 +39,7 @@ from onebyone.resources.fields import (
 from onebyone.resources.unit_of_work import UnitOfWork
 
 
-class _Label(labels.Labelled):
+class AdvertiserLabel(labels.Labelled):
     id: Annotated[Integer, AfterValidator(labels.label_id_validator("advertiser"))]
 
 
@@ -51,7 +51,7 @@ class _AdvertiserBody(Body):
     time_format: Literal["12-hour", "24-hour"] = "12-hour"
     default_currency: Currency | None = None
     use_insertion_orders: Boolean = False
-    labels: Annotated[list[_Label], Field(max_length=10), BeforeValidator(listed)] | None = None
+    labels: Annotated[list[AdvertiserLabel], Field(max_length=10), BeforeValidator(listed)] | None = None
     profile_id: ObjectId | None = None
     control_pct: OptionalShare = Decimal(0)
     remarketing_segment_id: ObjectId | None = None

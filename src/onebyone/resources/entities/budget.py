@@ -23,8 +23,8 @@ Pace = Annotated[float, Field(ge=50, le=150, allow_inf_nan=False)]
 HOUR = timedelta(hours=1)
 
 
-class Interval(Body):
-    """One flight; times are wall clock of the object's time zone, whatever `timezone` says here."""
+class BudgetInterval(Body):
+    """One flight. Times are wall clock in the time zone of the object; a `timezone` sent here is ignored."""
 
     shown: ClassVar[tuple[str, ...]] = ("object_id", "object_type")
     id: ObjectId | None = None
@@ -41,7 +41,7 @@ class Interval(Body):
     lifetime_pacing_pct: Pace | None = None
 
 
-Intervals = Annotated[list[Interval], Field(max_length=52), BeforeValidator(listed)]
+Intervals = Annotated[list[BudgetInterval], Field(max_length=52), BeforeValidator(listed)]
 
 
 def utc_of_wall_clock(text: str, zone: str) -> datetime:

@@ -39,11 +39,11 @@ _OWN = ("start_date", "end_date", *budget.BUDGETS)
 _OTHER_BUDGETS = {"revenue": budget.IMPRESSIONS, "impression": budget.REVENUE, "flexible": ()}
 
 
-class _Label(labels.Labelled):
+class InsertionOrderLabel(labels.Labelled):
     id: Annotated[Integer, AfterValidator(labels.label_id_validator("insertion_order"))]
 
 
-class _BrokerFee(Body):
+class BrokerFee(Body):
     broker_id: ObjectId
     payment_type: Literal["cpm", "revshare"]
     value: Amount
@@ -68,8 +68,8 @@ class _InsertionOrderBody(Body):
     lifetime_budget_imps: budget.Count | None = None
     daily_budget: Amount | None = None
     daily_budget_imps: budget.Count | None = None
-    labels: Annotated[list[_Label], Field(max_length=10), BeforeValidator(listed)] | None = None
-    broker_fees: Annotated[list[_BrokerFee], Field(max_length=100), BeforeValidator(listed)] | None = None
+    labels: Annotated[list[InsertionOrderLabel], Field(max_length=10), BeforeValidator(listed)] | None = None
+    broker_fees: Annotated[list[BrokerFee], Field(max_length=100), BeforeValidator(listed)] | None = None
     budget_intervals: budget.Intervals | None = None
 
 

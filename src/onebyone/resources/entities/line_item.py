@@ -16,7 +16,13 @@ from onebyone.resources import labels
 from onebyone.resources.entities import budget, flat_fee, flight, guaranteed_delivery
 from onebyone.resources.entities.insertion_order import ORDERS, show_order_in_line_item
 from onebyone.resources.entities.line_item_body import FIXED, OUTPUT, LineItemBody
-from onebyone.resources.entities.line_item_parts import Creative, Pixel, auction_event, check_parts, with_unknown
+from onebyone.resources.entities.line_item_parts import (
+    ConversionPixel,
+    Creative,
+    auction_event,
+    check_parts,
+    with_unknown,
+)
 from onebyone.resources.entities.tracker import Clicktracker, Imptracker
 from onebyone.resources.entity import Entity, Reference, Values
 from onebyone.resources.unit_of_work import UnitOfWork
@@ -237,7 +243,7 @@ def _derived(row: Values, advertiser: str | None, orders: Sequence[Values]) -> V
         "delivery_goal": goal and {**goal, "guaranteed_delivery_version": None},
         "flat_fee": fee and flat_fee.show_flat_fee(fee, "pending"),
         "labels": labels.with_label_names(doc.get("labels")),
-        "pixels": with_unknown(doc.get("pixels"), Pixel),
+        "pixels": with_unknown(doc.get("pixels"), ConversionPixel),
         "creatives": with_unknown(doc.get("creatives"), Creative),
         "insertion_orders": [show_order_in_line_item(order) for order in orders] or None,
         "insertion_order_id": active[0] if active else None,

@@ -26,7 +26,7 @@ from onebyone.resources.fields import (
     listed,
 )
 
-Intervals = Annotated[list[parts.LineInterval], Field(max_length=52), BeforeValidator(listed)]
+Intervals = Annotated[list[parts.LineItemInterval], Field(max_length=52), BeforeValidator(listed)]
 Creatives = Annotated[list[parts.Creative], Field(max_length=1000), BeforeValidator(listed)]
 
 
@@ -60,14 +60,16 @@ class LineItemBody(Body):
     flat_fee: parts.FlatFee | None = None
     supply_strategies: parts.SupplyStrategies | None = None
     delivery_goal: parts.DeliveryGoal | None = None
-    labels: Annotated[list[parts.Label], Field(max_length=10), BeforeValidator(listed)] | None = None
-    pixels: Annotated[list[parts.Pixel], Field(max_length=20), BeforeValidator(listed)] | None = None
-    insertion_orders: Annotated[list[parts.Order], Field(max_length=100), BeforeValidator(listed)] | None = None
+    labels: Annotated[list[parts.LineItemLabel], Field(max_length=10), BeforeValidator(listed)] | None = None
+    pixels: Annotated[list[parts.ConversionPixel], Field(max_length=20), BeforeValidator(listed)] | None = None
+    insertion_orders: (
+        Annotated[list[parts.InsertionOrderLink], Field(max_length=100), BeforeValidator(listed)] | None
+    ) = None
     creatives: Creatives | None = None
     budget_intervals: Intervals | None = None
     auction_event: parts.AuctionEvent | None = None
     roadblock: parts.Roadblock | None = None
-    budget_scheduling_settings: parts.Scheduling | None = None
+    budget_scheduling_settings: parts.BudgetScheduling | None = None
     ad_types: Annotated[list[parts.AdType], Field(max_length=3)] | None = None
     lifetime_budget: Amount | None = None
     lifetime_budget_imps: Count | None = None

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from onebyone.resources import labels
-from onebyone.resources.entities.budget import HOUR, Interval, utc_of_wall_clock
+from onebyone.resources.entities.budget import HOUR, BudgetInterval, utc_of_wall_clock
 from onebyone.resources.entity import Values
-from onebyone.resources.fields import Amount, Body, Boolean, Code, Integer, Linked, ObjectId, Timestamp, listed
+from onebyone.resources.fields import Amount, Body, Boolean, Code, Integer, ObjectId, ObjectLink, Timestamp, listed
 from onebyone.resources.unit_of_work import UnitOfWork
 
 LAST_MOMENT = "2038-01-19 00:00:00"
@@ -24,14 +24,14 @@ EVENT_KEYS = (
 AdType = Literal["banner", "video", "native"]
 
 
-class Label(labels.Labelled):
-    """`labels`."""
+class LineItemLabel(labels.Labelled):
+    """A label of a line item."""
 
     id: Annotated[Integer, AfterValidator(labels.label_id_validator("line_item"))]
 
 
-class Order(Linked):
-    """`insertion_orders`; the rest of each order is written through its own service."""
+class InsertionOrderLink(ObjectLink):
+    """An insertion order of a line item; its other keys are written through the `insertion-order` service."""
 
     shown = (
         *("state", "code", "name", "advertiser_id", "start_date", "end_date", "timezone", "last_modified", "currency"),
@@ -39,8 +39,8 @@ class Order(Linked):
     )
 
 
-class Pixel(Body):
-    """`pixels`: conversion pixels; nothing here knows their names and triggers."""
+class ConversionPixel(Body):
+    """A conversion pixel. Its name and trigger are null: no service here knows them."""
 
     shown = ("name", "trigger_type")
     id: ObjectId
@@ -50,14 +50,14 @@ class Pixel(Body):
 
 
 class DateRange(Body):
-    """`custom_date_ranges` of a creative."""
+    """Dates between which a creative runs."""
 
     start_date: Timestamp
     end_date: Timestamp
 
 
 class Creative(Body):
-    """`creatives`; the other documented keys are read-only, and nothing here knows their values."""
+    """A creative of a line item. Its read-only keys are null: no service here knows them."""
 
     shown = (
         *("is_expired", "is_prohibited", "width", "audit_status", "name", "pop_window_maximize", "height"),
@@ -70,23 +70,23 @@ class Creative(Body):
     custom_date_ranges: Annotated[list[DateRange], Field(max_length=100), BeforeValidator(listed)] | None = None
 
 
-class CreativeOfInterval(Body):
-    """`creatives` of a budget interval."""
+class IntervalCreative(Body):
+    """A creative of a budget interval."""
 
     id: ObjectId | None = None
     code: Code = None
 
 
-class LineInterval(Interval):
-    """`budget_intervals` of a line item; the documents say that `parent_interval_id` is ignored."""
+class LineItemInterval(BudgetInterval):
+    """One flight of a line item. `parent_interval_id` is ignored, as documented."""
 
-    shown = (*Interval.shown, "parent_interval_id")
+    shown = (*BudgetInterval.shown, "parent_interval_id")
     enable_forecast_pacing: Boolean | None = None
-    creatives: Annotated[list[CreativeOfInterval], Field(max_length=1000), BeforeValidator(listed)] | None = None
+    creatives: Annotated[list[IntervalCreative], Field(max_length=1000), BeforeValidator(listed)] | None = None
 
 
 class DeliveryGoal(Body):
-    """`delivery_goal`."""
+    """What a guaranteed line item is to deliver."""
 
     shown = ("guaranteed_delivery_version",)
     id: ObjectId | None = None
@@ -97,7 +97,7 @@ class DeliveryGoal(Body):
 
 
 class SupplyStrategies(Body):
-    """`supply_strategies`."""
+    """The kinds of inventory that a line item buys."""
 
     managed: Boolean = False
     rtb: Boolean = False
@@ -106,14 +106,14 @@ class SupplyStrategies(Body):
 
 
 class FlatFee(Body):
-    """`flat_fee`."""
+    """When the flat fee of a line item is allocated."""
 
     shown = ("flat_fee_status", "flat_fee_adjustment_id")
     flat_fee_allocation_date: Timestamp | None = None
 
 
 class Roadblock(Body):
-    """`roadblock`; the documents' samples repeat `ad_types` in it, where it says nothing."""
+    """How the creatives of a page are served together. `ad_types`, which some samples repeat here, is ignored."""
 
     shown = ("ad_types",)
     type: Literal["partial_roadblock"] | None = None
@@ -123,14 +123,14 @@ class Roadblock(Body):
 
 
 class AuctionEvent(Body):
-    """`auction_event`; codes and ids follow from the type, and are ignored as documented."""
+    """The event that is paid for. Codes and ids follow from the type; those sent are ignored, as documented."""
 
     shown = EVENT_KEYS[1:]
     revenue_auction_event_type: Literal["impression", "view"] = "impression"
 
 
-class Scheduling(Body):
-    """`budget_scheduling_settings`."""
+class BudgetScheduling(Body):
+    """How a budget that was not spent is caught up with."""
 
     underspend_catchup_type: Literal["evenly", "ASAP"] = "ASAP"
 

@@ -16,9 +16,9 @@ from onebyone.resources.fields import (
     Boolean,
     Code,
     Integer,
-    Linked,
     Name,
     ObjectId,
+    ObjectLink,
     OptionalMoney,
     OptionalShare,
     State,
@@ -50,8 +50,8 @@ class _PaymentRuleBody(Body):
     target_ecpm: OptionalMoney = None
     profile_id: ObjectId | None = None
     demand_filter_action: Literal["include", "exclude", "default"] = "default"
-    filtered_advertisers: Annotated[list[Linked], Field(max_length=1000), BeforeValidator(listed)] | None = None
-    filtered_line_items: Annotated[list[Linked], Field(max_length=1000), BeforeValidator(listed)] | None = None
+    filtered_advertisers: Annotated[list[ObjectLink], Field(max_length=1000), BeforeValidator(listed)] | None = None
+    filtered_line_items: Annotated[list[ObjectLink], Field(max_length=1000), BeforeValidator(listed)] | None = None
 
 
 class PaymentRule(Entity):

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 from onebyone.config_store import tables
 from onebyone.errors import Fault
 from onebyone.resources.entity import Entity, Reference, Values
-from onebyone.resources.fields import Body, Boolean, Integer, Linked, LongText, Name, ObjectId, State, listed
+from onebyone.resources.fields import Body, Boolean, Integer, LongText, Name, ObjectId, ObjectLink, State, listed
 from onebyone.resources.unit_of_work import UnitOfWork
 
 PlacementCode = Annotated[
@@ -36,8 +36,8 @@ class _PlacementBody(Body):
     audited: Boolean = False
     audit_level: Literal["site", "placement"] = "site"
     demand_filter_action: Literal["include", "exclude", "default"] = "default"
-    filtered_advertisers: Annotated[list[Linked], Field(max_length=1000), BeforeValidator(listed)] | None = None
-    filtered_line_items: Annotated[list[Linked], Field(max_length=1000), BeforeValidator(listed)] | None = None
+    filtered_advertisers: Annotated[list[ObjectLink], Field(max_length=1000), BeforeValidator(listed)] | None = None
+    filtered_line_items: Annotated[list[ObjectLink], Field(max_length=1000), BeforeValidator(listed)] | None = None
 
 
 class Placement(Entity):

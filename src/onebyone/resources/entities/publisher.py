@@ -35,18 +35,18 @@ NEVER = "1970-01-01 00:00:01"
 """`reselling_exposed_on` of a publisher that never was public."""
 
 
-class _Label(labels.Labelled):
+class PublisherLabel(labels.Labelled):
     id: Annotated[Integer, AfterValidator(labels.label_id_validator("publisher"))]
 
 
-class _Contact(Body):
+class PublisherContact(Body):
     shown = ("id",)
     name: Text255 | None = None
     phone: Text255 | None = None
     email: Text255 | None = None
 
 
-class _Brand(Body):
+class BrandException(Body):
     brand_id: ObjectId
 
 
@@ -94,14 +94,16 @@ class _PublisherBody(Body):
     enable_cookie_tracking_default: Boolean = True
     seller_page_cap_enabled: Boolean = False
     billing_internal_user: Integer | None = None
-    labels: Annotated[list[_Label], Field(max_length=10), BeforeValidator(listed)] | None = None
-    publisher_brand_exceptions: Annotated[list[_Brand], Field(max_length=1000), BeforeValidator(listed)] | None = None
+    labels: Annotated[list[PublisherLabel], Field(max_length=10), BeforeValidator(listed)] | None = None
+    publisher_brand_exceptions: (
+        Annotated[list[BrandException], Field(max_length=1000), BeforeValidator(listed)] | None
+    ) = None
     inventory_relationship: Literal[
         "unknown", "owned_operated", "direct", "indirect_single_publisher", "indirect_multiple_publishers"
     ] = "unknown"
     inventory_source: Literal["other", "rubicon", "openx", "pubmatic", "aol"] | None = None
     inventory_source_name: Text255 | None = None
-    contact: _Contact | None = None
+    contact: PublisherContact | None = None
     use_anx_auction_logic: Boolean = False
 
 

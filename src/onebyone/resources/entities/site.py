@@ -12,13 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from onebyone.config_store import tables
 from onebyone.resources.entities.placement import Placement
 from onebyone.resources.entity import Entity, Reference, Values
-from onebyone.resources.fields import Body, Boolean, Code, Integer, Linked, Name, State, Text100, Text255, listed
+from onebyone.resources.fields import Body, Boolean, Code, Integer, Name, ObjectLink, State, Text100, Text255, listed
 from onebyone.resources.unit_of_work import UnitOfWork
 
-Ids = Annotated[list[Linked], Field(max_length=1000), BeforeValidator(listed)]
+Ids = Annotated[list[ObjectLink], Field(max_length=1000), BeforeValidator(listed)]
 
 
-class _Marketplace(Body):
+class MarketplaceMap(Body):
     performance: Boolean = False
     rtb: Boolean = False
     an_audit_perf_only: Boolean = False
@@ -39,10 +39,10 @@ class _SiteBody(Body):
     creative_format_action: Literal["include", "exclude"] = "exclude"
     creative_formats: Annotated[list[Text100], Field(max_length=100, default_factory=lambda: ["text"])]
     allowed_click_actions: Annotated[list[Text100], Field(max_length=100, default_factory=lambda: ["click-to-web"])]
-    marketplace_map: _Marketplace = _Marketplace()
+    marketplace_map: MarketplaceMap = MarketplaceMap()
     content_categories: Ids | None = None
     inventory_attributes: Ids | None = None
-    mobile_app_instance: Linked | None = None
+    mobile_app_instance: ObjectLink | None = None
 
 
 class Site(Entity):

@@ -13,7 +13,7 @@ from onebyone.config_store import tables
 from onebyone.errors import NotFound
 from onebyone.resources import urls
 from onebyone.resources.entity import Entity, Reference, Values
-from onebyone.resources.fields import Body, Boolean, Linked, LongText, ObjectId, Text255, listed
+from onebyone.resources.fields import Body, Boolean, LongText, ObjectId, ObjectLink, Text255, listed
 from onebyone.resources.ordered_links import OrderedLinks
 from onebyone.resources.unit_of_work import UnitOfWork
 
@@ -33,12 +33,14 @@ def _secure(value: str | None) -> str | None:
     return _url(value)
 
 
-class _Exception(Body):
+class SupplyException(Body):
     name: Literal["AdX"]
 
 
-Ids = Annotated[list[Linked], Field(max_length=1000), BeforeValidator(listed), AfterValidator(lambda ids: ids or None)]
-Exceptions = Annotated[list[_Exception], Field(max_length=10), BeforeValidator(listed)]
+Ids = Annotated[
+    list[ObjectLink], Field(max_length=1000), BeforeValidator(listed), AfterValidator(lambda ids: ids or None)
+]
+Exceptions = Annotated[list[SupplyException], Field(max_length=10), BeforeValidator(listed)]
 
 
 class _PixelBody(Body):
