@@ -11,7 +11,7 @@ from functools import partial
 import uvloop
 
 from onebyone.edge import metrics, ops_endpoints
-from onebyone.edge.asgi import Edge
+from onebyone.edge.asgi import EdgeApp
 from onebyone.edge.configuration.view import ConfigView
 from onebyone.edge.fastpath.acceptor import Acceptor
 from onebyone.edge.journal import opening
@@ -19,6 +19,7 @@ from onebyone.edge.journal.group_commit import GroupCommit
 from onebyone.edge.journal.shipper import Shipper
 from onebyone.edge.journal.writer import JournalWriter
 from onebyone.edge.ops_endpoints import Health
+from onebyone.edge.recorder import Recorder
 from onebyone.runtime import logs, role, web_server
 from onebyone.settings import Settings
 
@@ -67,21 +68,22 @@ async def main(settings: Settings) -> int:
         }
         return Health(checks, commits.recording, view.age_seconds())
 
-    edge = Edge(settings, view.cache, commits, ops_endpoints.create_ops_app(settings, health, lambda: shipper.backlog))
+    recorder = Recorder(settings, view.cache, commits, draining=lifeline.stopping)
+    app = EdgeApp(recorder, ops_endpoints.create_ops_app(settings, health, lambda: shipper.backlog))
     beginning = asyncio.create_task(opening.open_journal(settings, begin, lifeline.stopping))
     shipper.start()
     view.start()
     tasks = [
         asyncio.create_task(_announce(lifeline, serving, begun, view.usable)),
-        asyncio.create_task(_drain(lifeline, edge)),
         asyncio.create_task(_measure(shipper, view)),
     ]
     deadline = asyncio.get_running_loop().time() + START_SECONDS
     for event in (begun, view.usable):
         await lifeline.until(event, max(0.0, deadline - asyncio.get_running_loop().time()))
-    accept = partial(Acceptor, edge) if settings.edge_http == "fast" and hasattr(select, "epoll") else None
+    fast = settings.edge_http == "fast" and hasattr(select, "epoll")
+    accept = partial(Acceptor, recorder, settings.tracker_cache) if fast else None
     notice = partial(lifeline.notice, settings.drain_seconds)
-    await web_server.serve(edge, role.listener(), lifeline.stopping, notice, serving.set, accept)
+    await web_server.serve(app, role.listener(), lifeline.stopping, notice, serving.set, accept)
     await beginning
     await commits.close()
     metric_buffer.flush()
@@ -98,11 +100,6 @@ async def _announce(lifeline: role.Lifeline, *needed: asyncio.Event) -> None:
     gc.collect()
     gc.freeze()
     lifeline.ready()
-
-
-async def _drain(lifeline: role.Lifeline, edge: Edge) -> None:
-    await lifeline.stopping.wait()
-    edge.draining = True
 
 
 async def _measure(shipper: Shipper, view: ConfigView) -> None:

@@ -1,4 +1,4 @@
-"""The edge as an ASGI application: every request that the fast way does not take (`fast_way.py`), on any server."""
+"""The edge as an ASGI application: answers every request that the fast path does not take, on any ASGI server."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
 from onebyone.contracts.events import Kind
-from onebyone.edge import metrics
-from onebyone.edge.configuration.cache import ConfigCache, ConfigurationUnavailable
-from onebyone.edge.fastpath.response_cache import ResponseCache
-from onebyone.edge.journal.event_ids import IdAllocator
-from onebyone.edge.journal.group_commit import GroupCommit
+from onebyone.edge.configuration.cache import ConfigurationUnavailable
+from onebyone.edge.recorder import Recorder
 from onebyone.edge.tags import client, query, responses
 from onebyone.edge.tags.client import Client
-from onebyone.edge.tags.decision import HEADERS, PATHS, CacheMiss, Decision, Decisions, EventLine, FetchedRecords
+from onebyone.edge.tags.decision import HEADERS, PATHS, CacheMiss, Decision, EventLine, FetchedRecords
 from onebyone.edge.tags.query import Tag
 from onebyone.edge.tags.reasons import Reason
-from onebyone.edge.tags.responses import Header
-from onebyone.settings import Network, Settings
+from onebyone.settings import Network
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -26,8 +22,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class _Request(NamedTuple):
-    """The arguments of `Decisions.decide`."""
+class _TagRequest(NamedTuple):
+    """The arguments of `Recorder.decide`, in its order."""
 
     kind: Kind
     tag: Tag
@@ -37,8 +33,8 @@ class _Request(NamedTuple):
     method: str
 
 
-class _Waiter:
-    """A request that waits for the disk. Its client may go away; the others of its batch must not notice."""
+class _DurableFuture:
+    """Waits for one event to be on disk. Its task may be cancelled; the others of its batch must not notice."""
 
     def __init__(self) -> None:
         self.future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -48,74 +44,57 @@ class _Waiter:
             self.future.set_result(ok)
 
 
-class Edge:
-    """The ASGI application; everything that is not a tag goes to `operator`."""
+class EdgeApp:
+    """Answers tag requests, and passes every other path to `ops_app`."""
 
-    def __init__(self, settings: Settings, lookups: ConfigCache, commits: GroupCommit, operator: App) -> None:
-        self.decisions = Decisions(lookups)
-        self.commits = commits
-        self.proxies = settings.proxy_networks
-        self.wait_for_disk = settings.receipt == "disk"
-        self.tracker_cache = settings.tracker_cache
-        self.draining = False
-        """Set once the process is to stop: the fast way then closes behind each answer, as the server does."""
-        self._operator = operator
-        self.mint = IdAllocator()
-        self._members = lookups.members
-        self.responses = ResponseCache(self.verdict)
-        self._ignored = {
-            (kind, reason): metrics.IGNORED.labels(kind, reason) for kind in ("imp", "clk") for reason in Reason
-        }
+    def __init__(self, recorder: Recorder, ops_app: App) -> None:
+        self._recorder = recorder
+        self._ops_app = ops_app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = PATHS.get(scope["path"])
         if kind is None:
-            await self._operator(scope, receive, send)
+            await self._ops_app(scope, receive, send)
             return
-        decision = await self._record(*await self._decide(_request(kind, scope, self.proxies)))
+        request = _tag_request(kind, scope, self._recorder.trusted_proxies)
+        decision = await self._record(*await self._decide(request))
         response = decision.response
-        headers = [*response.headers, self.verdict(decision)]
+        headers = [*response.headers, responses.verdict(decision.reason)]
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})
 
-    def verdict(self, decision: Decision) -> Header:
-        """The `X-OneByOne` of an answer that is about to be given; what was not counted is counted as such."""
-        if decision.reason is None:
-            return responses.RECORDED
-        self._ignored[decision.kind, decision.reason].inc()
-        return responses.IGNORED[decision.reason]
-
-    async def _decide(self, request: _Request) -> tuple[Decision, EventLine | None]:
-        found: FetchedRecords = {}
+    async def _decide(self, request: _TagRequest) -> tuple[Decision, EventLine | None]:
+        recorder, members = self._recorder, self._recorder.decisions.cache.members
+        fetched: FetchedRecords = {}
         while True:
             try:
-                return self.decisions.decide(*request, found)
+                return recorder.decide(*request, fetched)
             except CacheMiss as miss:
                 try:
-                    found[miss.records, miss.record_id] = await miss.records.fetch(miss.record_id)
+                    fetched[miss.records, miss.record_id] = await miss.records.fetch(miss.record_id)
                 except ConfigurationUnavailable:
-                    if miss.records is not self._members:
-                        return self.decisions.without_configuration(request.kind, request.tag, request.sender), None
-                    # Nobody says that the `redir` is approved; the tracker is known and its event counts.
-                    found[miss.records, miss.record_id] = None
+                    if miss.records is not members:
+                        return recorder.decide_without_configuration(*request[:3]), None
+                    # The tracker is known, so the event counts; only the `redir` cannot be approved.
+                    fetched[miss.records, miss.record_id] = None
 
-    async def _record(self, decision: Decision, line: EventLine | None) -> Decision:
-        if line is None:
+    async def _record(self, decision: Decision, event: EventLine | None) -> Decision:
+        if event is None:
             return decision
-        waiter = _Waiter() if self.wait_for_disk else None
-        if not self.commits.submit([self.mint.head_line(1), line], waiter):
-            return decision.unrecorded(Reason.OVERLOAD)
+        waiter = _DurableFuture() if self._recorder.wait_for_disk else None
+        if not self._recorder.submit([event], waiter):
+            return self._recorder.refuse(decision, Reason.OVERLOAD)
         if waiter is not None and not await waiter.future:
-            return decision.unrecorded(Reason.JOURNAL)
+            return self._recorder.refuse(decision, Reason.JOURNAL)
         return decision
 
 
-def _request(kind: Kind, scope: Scope, proxies: tuple[Network, ...]) -> _Request:
+def _tag_request(kind: Kind, scope: Scope, trusted_proxies: tuple[Network, ...]) -> _TagRequest:
     peer = scope["client"][0] if scope["client"] else ""
-    address = client.client_address(peer, scope["headers"], proxies)
+    address = client.client_address(peer, scope["headers"], trusted_proxies)
     headers = {name: value for name, value in scope["headers"] if name in HEADERS}
     referrer = headers.get(b"referer")
-    return _Request(
+    return _TagRequest(
         kind,
         query.parse(scope["query_string"]),
         client.parse(headers),

@@ -76,7 +76,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._forget_head()
         super().on_headers_complete()
-        if (drain := self.app_state.get("drain")) is not None and drain.is_set() and self.cycle is not None:
+        if (draining := self.app_state.get("draining")) is not None and draining.is_set() and self.cycle is not None:
             self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
@@ -152,7 +152,7 @@ class _Server(uvicorn.Server):
         self._accept = accept
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self.lifespan.state["drain"] = self._draining
+        self.lifespan.state["draining"] = self._draining
         accept = self._accept
         await super().startup(sockets if accept is None else [])
         if accept is not None:
@@ -188,7 +188,6 @@ async def serve(
     `started` is called once the loop accepts connections. `accept` does so; default: the loop, and uvicorn's own
     protocol, bounded, has them.
     """
-    draining = asyncio.Event()
     server = _Server(
         uvicorn.Config(
             app,
@@ -203,14 +202,13 @@ async def serve(
             timeout_graceful_shutdown=GRACE_SECONDS,
         ),
         started,
-        draining,
+        stopping,
         accept,
     )
     running = asyncio.create_task(server.serve(sockets=[listener]))
     stop = asyncio.create_task(stopping.wait())
     await asyncio.wait({running, stop}, return_when=asyncio.FIRST_COMPLETED)
     if not running.done():
-        draining.set()
         await asyncio.sleep(drain_seconds())
         server.should_exit = True
     stop.cancel()

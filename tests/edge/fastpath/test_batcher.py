@@ -14,11 +14,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
-from onebyone.edge.asgi import Edge
 from onebyone.edge.configuration.cache import ConfigCache, Tracker
 from onebyone.edge.fastpath import batcher, request_parser
 from onebyone.edge.fastpath.batcher import RequestBatcher
 from onebyone.edge.journal.group_commit import GroupCommit, Waiter
+from onebyone.edge.recorder import Recorder
 from onebyone.edge.tags.client import client_address, network_member
 from onebyone.edge.tags.decision import CacheMiss, Decision
 from onebyone.settings import Settings
@@ -84,11 +84,10 @@ class Site:
         self.groups: list[int] = []
         self.lookups = ConfigCache(cast(Any, None), 4, None)
         self.publish(tracker("imp", 531), tracker("clk", 531, click_url="https://landing.example/"))
-        self.edge = Edge(Settings(**settings), self.lookups, cast(GroupCommit, self), cast(Any, None))
+        self.recorder = Recorder(Settings(**settings), self.lookups, cast(GroupCommit, self), asyncio.Event())
         self.connections: dict[int, Client] = {}
-        self.batcher = RequestBatcher(
-            self.edge, cast(asyncio.AbstractEventLoop, self), 75, ServerState(), self.connections
-        )
+        loop = cast(asyncio.AbstractEventLoop, self)
+        self.batcher = RequestBatcher(self.recorder, 100_000, loop, 75, ServerState(), self.connections)
 
     def publish(self, *records: Any) -> None:
         for record in records:
@@ -148,15 +147,15 @@ class Site:
             return "declined", None, None
         kind, tag, sender, referrer, forwarded, close = request
         hops = [] if forwarded is None else [(b"x-forwarded-for", forwarded)]
-        address = network_member(client_address("203.0.113.9", hops, self.edge.proxies))
+        address = network_member(client_address("203.0.113.9", hops, self.recorder.trusted_proxies))
         try:
-            decision, line = self.edge.decisions.decide(kind, tag, sender, referrer, address)
+            decision, line = self.recorder.decisions.decide(kind, tag, sender, referrer, address)
         except CacheMiss:
             return "declined", None, None
         kept = "closed" if close else "kept"
         if line is None:
             return kept, str(decision.reason), None
-        text = self.edge.responses.render(decision, self.batcher.state.default_headers)
+        text = self.batcher.responses.render(decision)
         return kept, text.partition(b"content-type: ")[2][:10].decode(), orjson.loads(b"{%b}" % line)
 
 
@@ -318,7 +317,7 @@ def test_a_connection_that_fails_disturbs_nobody(last: bytes, monkeypatch: pytes
 def test_who_would_wait_for_ever_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site()
     site.ask(usual(1))
-    monkeypatch.setattr(site.edge.responses, "render_all", None)
+    monkeypatch.setattr(site.batcher.responses, "render_all", None)
     assert [client.closed for client in site.ask(usual(2), usual(3))] == [True, True]
 
 
@@ -331,7 +330,7 @@ def test_who_has_gone_is_closed() -> None:
 
 def test_a_process_that_drains_declines() -> None:
     site = Site()
-    site.edge.draining = True
+    site.recorder.draining.set()
     (client,) = site.ask(usual(1))
     assert client.declined == [usual(1)]
 

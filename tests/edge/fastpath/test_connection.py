@@ -18,11 +18,12 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from onebyone.edge.asgi import Edge
+from onebyone.edge.asgi import EdgeApp
 from onebyone.edge.configuration.cache import ConfigCache, Tracker
 from onebyone.edge.fastpath import acceptor
 from onebyone.edge.fastpath.acceptor import Acceptor
 from onebyone.edge.journal.group_commit import BATCH_EVENTS, GroupCommit, Waiter
+from onebyone.edge.recorder import Recorder
 from onebyone.runtime.web_server import BoundedProtocol
 from onebyone.settings import Settings
 from tests.edge.edge_process import tracker
@@ -125,16 +126,17 @@ class House:
         self.disk = Disk()
         lookups = ConfigCache(cast(Any, None), 10, None)
         lookups.impressions.store(531, Tracker.decode(tracker("imp", 531).encode()))
-        self.edge = Edge(Settings(receipt=receipt), lookups, cast(GroupCommit, self.disk), cast(Any, None))
+        self.recorder = Recorder(Settings(receipt=receipt), lookups, cast(GroupCommit, self.disk), asyncio.Event())
+        app = EdgeApp(self.recorder, cast(Any, None))
         config = uvicorn.Config(
-            self.edge, http=BoundedProtocol, lifespan="off", ws="none", proxy_headers=False, log_config=None
+            app, http=BoundedProtocol, lifespan="off", ws="none", proxy_headers=False, log_config=None
         )
         config.timeout_keep_alive = cast(int, keep_alive)
         config.load()
         self.state = ServerState()
         self.state.default_headers = [(b"date", b"today")]
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.acceptor = Acceptor(self.edge, self.listener, config, self.state, {})
+        self.acceptor = Acceptor(self.recorder, 100_000, self.listener, config, self.state, {})
         self.clients: list[Client] = []
 
     def client(self, number: int | None = None) -> Client:
@@ -485,7 +487,7 @@ async def test_who_waits_for_a_turn_that_fails_is_closed(house: House, monkeypat
 
     client = house.client(1)
     with monkeypatch.context() as patched:
-        patched.setattr(house.edge.mint, "head_line", fail)
+        patched.setattr(house.recorder._ids, "head_line", fail)
         await house.poll()
     assert client.closed()
     another = house.client(2)
@@ -497,7 +499,7 @@ async def test_who_is_held_and_cannot_be_answered_is_closed(house: House, monkey
     client = house.client(1)
     await house.poll()
     with monkeypatch.context() as patched:
-        patched.setattr(house.edge.responses, "render", None)
+        patched.setattr(house.acceptor.batcher.responses, "render", None)
         house.disk.sync()
     assert client.closed()
     assert house.acceptor._connections == {}

@@ -25,13 +25,13 @@ import structlog
 import uvicorn
 from uvicorn.server import ServerState
 
-from onebyone.edge.asgi import Edge
 from onebyone.edge.fastpath.batcher import RequestBatcher
 from onebyone.edge.fastpath.connection import Address, Connection
 from onebyone.edge.fastpath.fallback_protocol import FallbackProtocol
 from onebyone.edge.fastpath.request_batch import RequestBatch
 from onebyone.edge.fastpath.socket_io import read_each
 from onebyone.edge.journal.group_commit import BATCH_EVENTS
+from onebyone.edge.recorder import Recorder
 from onebyone.runtime.web_server import HEAD_SECONDS
 
 MAX_ACCEPTS = 32
@@ -55,12 +55,20 @@ class Acceptor:
     """A server, as uvicorn sees it: `close` ends accepting. All methods belong to the loop's thread."""
 
     def __init__(
-        self, edge: Edge, listener: socket.socket, config: uvicorn.Config, state: ServerState, app_state: dict[str, Any]
+        self,
+        recorder: Recorder,
+        known_tags: int,
+        listener: socket.socket,
+        config: uvicorn.Config,
+        state: ServerState,
+        app_state: dict[str, Any],
     ) -> None:
-        """Accepts from here on; `config`, `state` and `app_state` are what uvicorn's protocols are made with."""
+        """Start to accept. uvicorn's protocols are made with `config`, `state` and `app_state`."""
         self._loop = asyncio.get_running_loop()
         self._connections: dict[int, Connection] = {}
-        self.batcher = RequestBatcher(edge, self._loop, config.timeout_keep_alive, state, self._connections)
+        self.batcher = RequestBatcher(
+            recorder, known_tags, self._loop, config.timeout_keep_alive, state, self._connections
+        )
         self._state = state
         self._make_fallback = partial(FallbackProtocol, config, state, app_state, self.take_back)
         self._handovers: set[asyncio.Task[None]] = set()

@@ -24,11 +24,12 @@ from collections.abc import Mapping
 import structlog
 from uvicorn.server import ServerState
 
-from onebyone.edge.asgi import Edge
 from onebyone.edge.configuration.cache import Entry, Tracker
 from onebyone.edge.fastpath import request_parser
 from onebyone.edge.fastpath.request_batch import Connection, RequestBatch
 from onebyone.edge.fastpath.request_parser import BoundedMemo, ParsedTagRequest
+from onebyone.edge.fastpath.response_cache import ResponseCache
+from onebyone.edge.recorder import Recorder
 from onebyone.edge.tags import client, decision
 from onebyone.edge.tags.client import REFERRER_MAX, Client
 from onebyone.edge.tags.decision import Decision, EventLine
@@ -70,22 +71,23 @@ class RequestBatcher:
 
     def __init__(
         self,
-        edge: Edge,
+        recorder: Recorder,
+        known_tags: int,
         loop: asyncio.AbstractEventLoop,
         keep_alive: float,
         state: ServerState,
         connections: Mapping[int, Connection],
     ) -> None:
-        """`keep_alive`: seconds that a connection may be silent behind an answer. `state` has uvicorn's headers.
-        `connections`: by descriptor."""
-        self.edge = edge
+        """`known_tags`: tags that are remembered at most. `keep_alive`: seconds that a connection may be idle after a
+        response. `state` has uvicorn's headers. `connections`: by descriptor."""
+        self._recorder = recorder
+        self.responses = ResponseCache(state)
         self.loop = loop
         self.keep_alive = keep_alive
-        self.state = state
         self.connections = connections
-        self._lookups = edge.decisions.cache
+        self._cache = recorder.decisions.cache
         self._epoch = 0
-        self._tags: BoundedMemo[bytes, _KnownTag] = BoundedMemo(edge.tracker_cache)
+        self._tags: BoundedMemo[bytes, _KnownTag] = BoundedMemo(known_tags)
         self._senders: BoundedMemo[_Headers, _Sender] = BoundedMemo()
         self._costs: BoundedMemo[bytes, bytes] = BoundedMemo()
         self._networks: BoundedMemo[tuple[str, bytes], bytes] = BoundedMemo(16_384)
@@ -98,18 +100,23 @@ class RequestBatcher:
         time.sleep(PAUSE_SECONDS)
         return True
 
+    @property
+    def draining(self) -> bool:
+        """Whether every response closes its connection."""
+        return self._recorder.draining.is_set()
+
     def new_batch(self) -> RequestBatch:
         """A batch that nobody has come to yet."""
-        return RequestBatch(self.edge, self.state, self.connections)
+        return RequestBatch(self._recorder, self.responses, self.connections)
 
     def add(self, batch: RequestBatch, fds: list[int], read: list[bytes]) -> None:
         """What was read of each of these connections comes to the batch; empty: the client has gone."""
-        if self.edge.draining:
+        if self._recorder.draining.is_set():
             for fd, data in zip(fds, read, strict=True):
                 self._decline(self.connections[fd], data)
             return
-        if self._epoch != self._lookups.epoch:
-            self._epoch = self._lookups.epoch
+        if self._epoch != self._cache.epoch:
+            self._epoch = self._cache.epoch
             self._tags.clear()
         try:
             self._decide(batch, fds, read)
@@ -125,13 +132,12 @@ class RequestBatcher:
         """Its events, no more than one batch, go to the disk."""
         if not batch.lines:
             return
-        edge = self.edge
+        recorder = self._recorder
         try:
-            group = [edge.mint.head_line(len(batch.lines)), *batch.lines]
-            if not edge.wait_for_disk:
-                # Not at once: the answers come before the sync.
-                batch.respond(None if edge.commits.submit(group, None) else Reason.OVERLOAD)
-            elif not edge.commits.submit(group, batch, gathered=True):
+            if not recorder.wait_for_disk:
+                # Not `gathered`: the answers come before the sync.
+                batch.respond(None if recorder.submit(batch.lines, None) else Reason.OVERLOAD)
+            elif not recorder.submit(batch.lines, batch, gathered=True):
                 batch.respond(Reason.OVERLOAD)
         except Exception:
             _log.exception("a batch could not be recorded")
@@ -142,15 +148,15 @@ class RequestBatcher:
     def complete(self, batch: RequestBatch) -> None:
         """Its answers are given once it is on disk: now, if the disk is quick."""
         if batch.unanswered:
-            self.edge.commits.flush()
+            self._recorder.commits.flush()
         else:
             # Many turns may follow before the loop would hear of it.
-            self.edge.commits.poll()
+            self._recorder.commits.poll()
         batch.suspend()
 
     def _decide(self, batch: RequestBatch, fds: list[int], read: list[bytes]) -> None:
         connections, tags, senders, costs = self.connections, self._tags, self._senders, self._costs
-        proxies, idle_deadline, join = self.edge.proxies, self.loop.time() + self.keep_alive, b"".join
+        proxies, idle_deadline, join = self._recorder.trusted_proxies, self.loop.time() + self.keep_alive, b"".join
         staying, decisions, leaving, lines = batch.kept, batch.kept_decisions, batch.closing, batch.lines
         for fd, data in zip(fds, read, strict=True):
             connection = connections[fd]
@@ -223,13 +229,13 @@ class RequestBatcher:
 
     def _decide_parsed(self, connection: Connection, request: ParsedTagRequest) -> tuple[Decision, EventLine | None]:
         kind, tag, sender, referrer, forwarded, _ = request
-        network, proxies = connection.network, self.edge.proxies
+        network, proxies = connection.network, self._recorder.trusted_proxies
         if proxies and forwarded is not None:
             hops = [(b"x-forwarded-for", forwarded)]
             network = client.network_member(client.client_address(connection.peer, hops, proxies))
             if len(forwarded) <= _MAX_HOPS_BYTES:
                 self._networks.remember((connection.peer, forwarded), network)
-        return self.edge.decisions.decide(kind, tag, sender, referrer, network)
+        return self._recorder.decide(kind, tag, sender, referrer, network)
 
     def _decline(self, connection: Connection, data: bytes) -> None:
         if data:
@@ -240,7 +246,7 @@ class RequestBatcher:
     def _remember(self, data: bytes, request: ParsedTagRequest) -> None:
         """Remembers the parts of a request that was recorded, each if nothing is odd about it."""
         kind, tag, sender, referrer, forwarded, close = request
-        hops, text = _cut_forwarded_for(data) if self.edge.proxies else (None, data)
+        hops, text = _cut_forwarded_for(data) if self._recorder.trusted_proxies else (None, data)
         line, _, headers = text.partition(_VERSION)
         head, _, values = line.partition(_CACHEBUSTER)
         ancost = values.partition(_ANCOST)[2]
@@ -261,13 +267,13 @@ class RequestBatcher:
         match = _TAG.fullmatch(head)
         if match is None:
             return
-        decide = self.edge.decisions.decide
+        decide = self._recorder.decisions.decide
         number, script = int(match[2]), None if match[3] is None else match[3] == b"1"
         bare = Tag(number, script, b"", None, NO_SIGNALS, None, False)
         image, scripted = (
             decide(kind, bare, Client(b"", wanted, False, False), b"", b"")[0] for wanted in (False, True)
         )
-        if (entry := self.edge.decisions.trackers(kind).entry(number)) is not None:
+        if (entry := self._recorder.decisions.trackers(kind).entry(number)) is not None:
             self._tags.remember(head, (entry, entry.record.fragment, image, scripted))
 
 

@@ -64,8 +64,8 @@ class Connection:
     def respond(self, decision: Decision) -> None:
         """Gives an answer by itself."""
         batcher = self._owner.batcher
-        text = batcher.edge.responses.render(decision, batcher.state.default_headers)
-        if batcher.edge.draining:
+        text = batcher.responses.render(decision)
+        if batcher.draining:
             self.close_after_response = True
         if self.close_after_response:
             text = response_cache.with_close(text)

@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import structlog
-from uvicorn.server import ServerState
 
-from onebyone.edge.asgi import Edge
-from onebyone.edge.fastpath.response_cache import with_close
+from onebyone.edge.fastpath.response_cache import ResponseCache, with_close
 from onebyone.edge.fastpath.socket_io import write_each
+from onebyone.edge.recorder import Recorder
 from onebyone.edge.tags.decision import Decision
 from onebyone.edge.tags.reasons import Reason
 
@@ -57,10 +56,10 @@ class Connection(Protocol):
 class RequestBatch:
     """The events of one batch, and who waits for them to be on disk."""
 
-    def __init__(self, edge: Edge, state: ServerState, connections: Mapping[int, Connection]) -> None:
-        """`state` has uvicorn's headers. `connections`: by descriptor."""
-        self._edge = edge
-        self._state = state
+    def __init__(self, recorder: Recorder, responses: ResponseCache, connections: Mapping[int, Connection]) -> None:
+        """`connections`: by descriptor."""
+        self._recorder = recorder
+        self._responses = responses
         self._connections = connections
         self.lines: list[bytes] = []
         self.kept: list[int] = []
@@ -109,14 +108,14 @@ class RequestBatch:
     def respond(self, reason: Reason | None) -> None:
         """Gives all answers; `reason`: why nothing is counted after all."""
         self._responded = True
-        responses, headers = self._edge.responses, self._state.default_headers
+        responses = self._responses
         try:
-            if reason is not None or self._held or self._edge.draining:
+            if reason is not None or self._held or self._recorder.draining.is_set():
                 self._respond_individually(reason)
                 return
-            self._write(self.kept, responses.render_all(self.kept_decisions, headers))
+            self._write(self.kept, responses.render_all(self.kept_decisions))
             if self.closing:
-                self._write(self.closing, [*map(with_close, responses.render_all(self.closing_decisions, headers))])
+                self._write(self.closing, [*map(with_close, responses.render_all(self.closing_decisions))])
         except Exception:
             _log.exception("a batch could not be answered")
             for connection in self._held or self._waiting_connections():
@@ -126,7 +125,7 @@ class RequestBatch:
         decisions = (*self.kept_decisions, *self.closing_decisions)
         for connection, made in zip(self._held or self._waiting_connections(), decisions, strict=True):
             try:
-                connection.respond(made if reason is None else made.unrecorded(reason))
+                connection.respond(made if reason is None else self._recorder.refuse(made, reason))
                 if self._held:
                     connection.watch()
             except Exception:

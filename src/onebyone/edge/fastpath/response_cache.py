@@ -1,65 +1,65 @@
-"""Answers as bytes, as uvicorn would write them: the usual ones are put together once a second, when `Date` changes."""
+"""Renders responses as uvicorn would write them; a usual one is rendered once a second, when `Date` changes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn.server import ServerState
 
+from onebyone.edge.tags import responses
 from onebyone.edge.tags.decision import Decision
-from onebyone.edge.tags.responses import Header
 
 _MAX_RESPONSES = 1024
-
-Headers = list[tuple[bytes, bytes]]
-"""uvicorn's own headers (`Date`); a new list each second."""
+"""A process rarely sends more different responses in a second; each redirect target is one of its own."""
+_MAX_CLOSING_RESPONSES = 64
+"""Enough for the images, scripts and a few redirects of the last seconds; the oldest are those of a past `Date`."""
 
 
 class ResponseCache:
-    """Renders decisions; `verdict` gives each its `X-OneByOne` and counts it if it is not recorded."""
+    """The responses of the current second, by decision."""
 
-    def __init__(self, verdict: Callable[[Decision], Header]) -> None:
-        self._verdict = verdict
-        self._headers: Headers = []
-        self._head = b""
-        self._kept: dict[Decision, bytes] = {}
+    def __init__(self, state: ServerState) -> None:
+        """uvicorn replaces the list `state.default_headers` whenever `Date` changes."""
+        self._state = state
+        self._default_headers: list[tuple[bytes, bytes]] = []
+        self._header_lines = b""
+        self._rendered: dict[Decision, bytes] = {}
 
-    def render_all(self, decisions: list[Decision], headers: Headers) -> list[bytes]:
-        """The answers on connections that stay open."""
-        if headers is self._headers:
-            # Nearly always all are there: in one call of the interpreter's.
+    def render_all(self, decisions: list[Decision]) -> list[bytes]:
+        """Return the responses for connections that stay open, in the order of `decisions`."""
+        if self._state.default_headers is self._default_headers:
+            # Usually all of them are cached; then no bytecode runs between two of them.
             with suppress(KeyError):
-                return [*map(self._kept.__getitem__, decisions)]
-        return [self.render(decision, headers) for decision in decisions]
+                return [*map(self._rendered.__getitem__, decisions)]
+        return [self.render(decision) for decision in decisions]
 
-    def render(self, decision: Decision, headers: Headers) -> bytes:
-        """The answer on a connection that stays open."""
-        if headers is not self._headers:
-            self._headers = headers
-            self._head = b"".join(b"%b: %b\r\n" % pair for pair in headers)
-            self._kept.clear()
-        return self._kept.get(decision) or self._render_new(decision)
+    def render(self, decision: Decision) -> bytes:
+        """Return the response for a connection that stays open."""
+        if self._state.default_headers is not self._default_headers:
+            self._default_headers = self._state.default_headers
+            self._header_lines = b"".join(b"%b: %b\r\n" % header for header in self._default_headers)
+            self._rendered.clear()
+        return self._rendered.get(decision) or self._render_new(decision)
 
     def _render_new(self, decision: Decision) -> bytes:
-        response = decision.response
-        name, value = self._verdict(decision)
-        text = b"%b%b%b%b: %b\r\n\r\n%b" % (
-            STATUS_LINE[response.status],
-            self._head,
-            response.block,
+        name, value = responses.verdict(decision.reason)
+        response = b"%b%b%b%b: %b\r\n\r\n%b" % (
+            STATUS_LINE[decision.response.status],
+            self._header_lines,
+            decision.response.block,
             name,
             value,
-            response.body,
+            decision.response.body,
         )
-        # What is not recorded is counted each time.
-        if decision.reason is None and len(self._kept) < _MAX_RESPONSES:
-            self._kept[decision] = text
-        return text
+        # The decision of an ignored request is made anew each time: its response would never be found again.
+        if decision.reason is None and len(self._rendered) < _MAX_RESPONSES:
+            self._rendered[decision] = response
+        return response
 
 
-@lru_cache(maxsize=64)
-def with_close(text: bytes) -> bytes:
-    """The same answer, after which the connection is closed."""
-    return text.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n", 1)
+@lru_cache(maxsize=_MAX_CLOSING_RESPONSES)
+def with_close(response: bytes) -> bytes:
+    """Return the same response with `Connection: close`."""
+    return response.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n", 1)

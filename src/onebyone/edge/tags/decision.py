@@ -34,7 +34,7 @@ PATHS: dict[str, Kind] = {"/imptr": "imp", "/clktr": "clk", "/clktrb": "clk"}
 HEADERS = frozenset((b"referer", b"x-forwarded-for", *client.HEADERS))
 """The request headers that an answer or an event may depend on; neither sees another."""
 
-_NOTHING: FetchedRecords = {}
+NOTHING_FETCHED: FetchedRecords = {}
 _log = structlog.get_logger()
 
 
@@ -86,7 +86,7 @@ class Decisions:
         referrer: bytes,
         network: bytes,
         method: str = "GET",
-        fetched: FetchedRecords = _NOTHING,
+        fetched: FetchedRecords = NOTHING_FETCHED,
     ) -> tuple[Decision, EventLine | None]:
         """The decision by what is in memory and what was `fetched`, and the event that must be on disk before it holds.
         `referrer` and `network` are JSON members of its line. Raises `CacheMiss`."""

@@ -31,6 +31,11 @@ IGNORED: dict[Reason, Header] = {
 }
 
 
+def verdict(reason: Reason | None) -> Header:
+    """Return the `X-OneByOne` header: recorded, or ignored with this reason."""
+    return RECORDED if reason is None else IGNORED[reason]
+
+
 class Response(NamedTuple):
     """One HTTP answer without its `X-OneByOne`."""
 

@@ -1,0 +1,71 @@
+"""Decides tag requests and records their events: what the fast path and the ASGI application have in common.
+
+A request is decided first (`decide`). If it counts, its event goes to the journal (`submit`), and the answer may be
+sent once the group commit reports that the event is on disk. If the journal does not take the event, `refuse` returns
+what to answer instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import get_args
+
+from onebyone.contracts.events import Kind
+from onebyone.edge import metrics
+from onebyone.edge.configuration.cache import ConfigCache
+from onebyone.edge.journal.event_ids import IdAllocator
+from onebyone.edge.journal.group_commit import GroupCommit, Waiter
+from onebyone.edge.tags.client import Client
+from onebyone.edge.tags.decision import NOTHING_FETCHED, Decision, Decisions, EventLine, FetchedRecords
+from onebyone.edge.tags.query import Tag
+from onebyone.edge.tags.reasons import Reason
+from onebyone.settings import Settings
+
+
+class Recorder:
+    """The decisions, event ids, group commit and outcome metrics of one edge process; belongs to the loop's thread."""
+
+    def __init__(self, settings: Settings, cache: ConfigCache, commits: GroupCommit, draining: asyncio.Event) -> None:
+        """Set `draining` once the process is to stop: every response then closes its connection."""
+        self.decisions = Decisions(cache)
+        self.commits = commits
+        self.draining = draining
+        self.trusted_proxies = settings.proxy_networks
+        self.wait_for_disk = settings.receipt == "disk"
+        self._ids = IdAllocator()
+        self._ignored = {
+            (kind, reason): metrics.IGNORED.labels(kind, reason) for kind in get_args(Kind) for reason in Reason
+        }
+
+    def decide(
+        self,
+        kind: Kind,
+        tag: Tag,
+        sender: Client,
+        referrer: bytes,
+        network: bytes,
+        method: str = "GET",
+        fetched: FetchedRecords = NOTHING_FETCHED,
+    ) -> tuple[Decision, EventLine | None]:
+        """Return what `Decisions.decide` returns, and count a request that is ignored. Raise `CacheMiss`."""
+        decision, event = self.decisions.decide(kind, tag, sender, referrer, network, method, fetched)
+        if decision.reason is not None:
+            self._ignored[kind, decision.reason].inc()
+        return decision, event
+
+    def decide_without_configuration(self, kind: Kind, tag: Tag, sender: Client) -> Decision:
+        """Return the decision for a request whose tracker cannot be looked up, and count the request as ignored."""
+        self._ignored[kind, Reason.CONFIG].inc()
+        return self.decisions.without_configuration(kind, tag, sender)
+
+    def submit(self, events: list[EventLine], waiter: Waiter | None, gathered: bool = False) -> bool:
+        """Give the events their ids and queue them as one group (`GroupCommit.submit`).
+
+        Return False when too many events are pending; the caller then has to `refuse` their decisions.
+        """
+        return self.commits.submit([self._ids.head_line(len(events)), *events], waiter, gathered)
+
+    def refuse(self, decision: Decision, reason: Reason) -> Decision:
+        """Return the decision for a request whose event could not be recorded, and count the request as ignored."""
+        self._ignored[decision.kind, reason].inc()
+        return decision.unrecorded(reason)
