@@ -1,4 +1,4 @@
-"""Journals of a process with batches in them, on disk when the call returns."""
+"""Journals with batches in them, which are on disk when the call returns."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ PRODUCER = "00000000000000aa"
 
 
 def filled(directory: Path, count: int) -> JournalWriter:
-    """The journal of `PRODUCER`, shard 3, with so many batches of ten events."""
-    made = JournalWriter.create(directory, PRODUCER, 3)
+    """Create the journal of `PRODUCER`, shard 3, with `count` batches of ten events."""
+    journal = JournalWriter.create(directory, PRODUCER, 3)
     for seq in range(1, count + 1):
-        write(made, 10, b"payload %d" % seq)
-    return made
+        write(journal, 10, b"payload %d" % seq)
+    return journal
 
 
-def write(own: JournalWriter, events: int, payload: bytes) -> None:
-    """The next batch."""
-    own.begin_batch(events, payload)
-    wait_ended(own)
+def write(journal: JournalWriter, events: int, payload: bytes) -> None:
+    """Write the next batch and wait until it is on disk."""
+    journal.begin_batch(events, payload)
+    wait_synced(journal)
 
 
-def wait_ended(own: JournalWriter) -> None:
-    """Until the batch that was begun is on disk."""
-    ended = select.poll()
-    ended.register(own.fd, select.POLLIN)
-    while not own.poll_synced():
-        assert ended.poll(20_000), "the sync never ends"
+def wait_synced(journal: JournalWriter) -> None:
+    """Wait until the batch that was begun is on disk."""
+    readable = select.poll()
+    readable.register(journal.fd, select.POLLIN)
+    while not journal.poll_synced():
+        assert readable.poll(20_000), "the sync never ends"

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from onebyone.edge.journal.shipper import Backlog
+from onebyone.edge.journal.backlog import Backlog
 from onebyone.edge.tags import client
 from onebyone.runtime import metrics_page
 from onebyone.settings import Settings

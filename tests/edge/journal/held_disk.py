@@ -1,4 +1,4 @@
-"""A disk whose syncs end when a test lets them, or with a fault: over a real file, which is really synced."""
+"""A `DiskSync` whose syncs end when a test says so, or with an error; the file below is really synced."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from onebyone.edge.journal.disk_sync import DiskSync, ThreadSync
 
 
 class HeldDisk:
-    """A `DiskSync` of one journal; each sync ends at once unless the disk hangs."""
+    """A `DiskSync` of one journal: each sync ends immediately, unless the disk hangs."""
 
     def __init__(self) -> None:
         self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self.under_way = False
-        self.refuses_to_begin: OSError | None = None
-        self.refuses: OSError | None = None
-        """What every sync ends with."""
+        self.in_progress = False
+        self.start_error: OSError | None = None
+        self.sync_error: OSError | None = None
+        """The error with which every sync ends."""
         self._hangs = False
         self._real: DiskSync
 
-    def of(self, file: int) -> HeldDisk:
-        """In the place of `disk_sync.open_disk_sync`."""
-        self._real = ThreadSync(file)
+    def open(self, file_fd: int) -> HeldDisk:
+        """Stand in for `disk_sync.open_disk_sync`."""
+        self._real = ThreadSync(file_fd)
         return self
 
     def start(self) -> None:
         """See `DiskSync`."""
-        if self.refuses_to_begin is not None:
-            raise self.refuses_to_begin
+        if self.start_error is not None:
+            raise self.start_error
         disk_sync.sync_and_wait(self._real)
-        self.under_way = True
+        self.in_progress = True
         if not self._hangs:
             os.eventfd_write(self.fd, 1)
 
@@ -40,9 +40,9 @@ class HeldDisk:
             os.eventfd_read(self.fd)
         except BlockingIOError:
             return False
-        self.under_way = False
-        if self.refuses is not None:
-            raise self.refuses
+        self.in_progress = False
+        if self.sync_error is not None:
+            raise self.sync_error
         return True
 
     def close(self) -> None:
@@ -51,11 +51,11 @@ class HeldDisk:
         os.close(self.fd)
 
     def hang(self) -> None:
-        """No sync ends from now on."""
+        """Let no sync end from now on."""
         self._hangs = True
 
-    def go_on(self) -> None:
-        """The one that is under way ends, and all that come."""
+    def resume(self) -> None:
+        """End the sync in progress, and let all later ones end."""
         self._hangs = False
-        if self.under_way:
+        if self.in_progress:
             os.eventfd_write(self.fd, 1)

@@ -1,4 +1,4 @@
-"""A sync that nobody waits for, in the kernel and on a thread: it ends, says so, and tells what the disk refused."""
+"""Asynchronous syncs, in the kernel and on a thread: they end, notify through a descriptor, and report disk errors."""
 
 from __future__ import annotations
 
@@ -24,51 +24,51 @@ Kind = Callable[[int], DiskSync]
 
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[int]:
-    descriptor = os.open(tmp_path / "file", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
-    yield descriptor
-    os.close(descriptor)
+    fd = os.open(tmp_path / "file", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+    yield fd
+    os.close(fd)
 
 
 @pytest.fixture
 @starts_processes
-def lost(tmp_path: Path) -> Iterator[int]:
-    """A file with data that is on no disk, on a disk that is gone."""
+def lost_file(tmp_path: Path) -> Iterator[int]:
+    """A file with unsynced data on a disk that has lost its power."""
     disk = LoopDisk(tmp_path / "disk", tmp_path / "mounted", 16)
-    descriptor = os.open(tmp_path / "mounted" / "file", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
-    os.write(descriptor, b"data")
+    fd = os.open(tmp_path / "mounted" / "file", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+    os.write(fd, b"data")
     disk.lose_power()
-    yield descriptor
-    os.close(descriptor)
+    yield fd
+    os.close(fd)
     disk.remove()
 
 
-def says(sync: DiskSync, seconds: float) -> bool:
-    """Whether the descriptor can be read within that time."""
+def becomes_readable(sync: DiskSync, seconds: float) -> bool:
+    """Return whether the descriptor becomes readable within that time."""
     return bool(select.select([sync.fd], [], [], seconds)[0])
 
 
 @both
-def test_it_has_not_ended_before_it_is_begun(file: int, kind: Kind) -> None:
+def test_no_sync_is_done_before_it_is_started(file: int, kind: Kind) -> None:
     sync = kind(file)
     assert not sync.poll_done()
-    assert not says(sync, 0)
+    assert not becomes_readable(sync, 0)
     sync.close()
 
 
 @both
-def test_a_sync_ends_once_and_the_descriptor_says_so(file: int, kind: Kind) -> None:
+def test_a_sync_ends_once_and_makes_the_descriptor_readable(file: int, kind: Kind) -> None:
     sync = kind(file)
     os.write(file, b"data")
     sync.start()
-    assert says(sync, 20)
+    assert becomes_readable(sync, 20)
     assert sync.poll_done()
     assert not sync.poll_done()
-    assert not says(sync, 0)
+    assert not becomes_readable(sync, 0)
     sync.close()
 
 
 @both
-def test_one_comes_after_the_other(file: int, kind: Kind) -> None:
+def test_consecutive_syncs(file: int, kind: Kind) -> None:
     sync = kind(file)
     for _ in range(50):
         os.write(file, b"data")
@@ -78,7 +78,7 @@ def test_one_comes_after_the_other(file: int, kind: Kind) -> None:
 
 
 @both
-def test_a_file_that_is_open_for_reading_will_do(tmp_path: Path, file: int, kind: Kind) -> None:
+def test_a_read_only_descriptor_suffices(tmp_path: Path, file: int, kind: Kind) -> None:
     os.write(file, b"written through another descriptor")
     reading = os.open(tmp_path / "file", os.O_RDONLY | os.O_CLOEXEC)
     sync = kind(reading)
@@ -88,10 +88,10 @@ def test_a_file_that_is_open_for_reading_will_do(tmp_path: Path, file: int, kind
 
 
 @both
-def test_what_the_disk_refused_is_told_at_the_end(lost: int, kind: Kind) -> None:
-    sync = kind(lost)
+def test_a_disk_error_is_raised_when_the_sync_ends(lost_file: int, kind: Kind) -> None:
+    sync = kind(lost_file)
     sync.start()
-    assert says(sync, 20)
+    assert becomes_readable(sync, 20)
     with pytest.raises(OSError, match="Input/output error") as refused:
         sync.poll_done()
     assert refused.value.errno == errno.EIO
@@ -99,7 +99,7 @@ def test_what_the_disk_refused_is_told_at_the_end(lost: int, kind: Kind) -> None
 
 
 @both
-def test_nothing_of_it_is_left(file: int, kind: Kind) -> None:
+def test_close_releases_everything(file: int, kind: Kind) -> None:
     before = held()
     sync = kind(file)
     assert held() != before
@@ -108,7 +108,7 @@ def test_nothing_of_it_is_left(file: int, kind: Kind) -> None:
     assert held() == before
 
 
-def test_what_is_no_file_is_refused_by_the_kernel_at_once() -> None:
+def test_the_kernel_refuses_a_pipe_when_the_sync_starts() -> None:
     reading, writing = os.pipe()
     sync = KernelSync(reading)
     with pytest.raises(OSError, match="Invalid argument"):
@@ -118,29 +118,29 @@ def test_what_is_no_file_is_refused_by_the_kernel_at_once() -> None:
     os.close(writing)
 
 
-def test_the_kernel_waits_where_it_can(file: int) -> None:
+def test_the_kernel_syncs_where_it_can(file: int) -> None:
     sync = disk_sync.open_disk_sync(file)
     assert isinstance(sync, KernelSync)
     assert not sync.poll_done()
     sync.close()
 
 
-def another_machine(patch: pytest.MonkeyPatch) -> None:
+def unknown_machine(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(platform, "machine", lambda: "riscv64")
 
 
-def no_such_call(patch: pytest.MonkeyPatch) -> None:
+def unknown_system_call(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(disk_sync, "_CALLS", {platform.machine(): (100_000,) * 4})
 
 
-def no_such_request(patch: pytest.MonkeyPatch) -> None:
+def unknown_command(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(disk_sync, "_FDSYNC", 99)
 
 
-def a_refusal_of(number: int) -> Callable[[pytest.MonkeyPatch], None]:
+def sync_fails_with(code: int) -> Callable[[pytest.MonkeyPatch], None]:
     def refuse(patch: pytest.MonkeyPatch) -> None:
         def poll_done(_: KernelSync) -> bool:
-            raise OSError(number, os.strerror(number))
+            raise OSError(code, os.strerror(code))
 
         patch.setattr(KernelSync, "poll_done", poll_done)
 
@@ -150,14 +150,14 @@ def a_refusal_of(number: int) -> Callable[[pytest.MonkeyPatch], None]:
 @pytest.mark.parametrize(
     "refuse",
     [
-        another_machine,
-        no_such_call,
-        pytest.param(no_such_request),
-        pytest.param(a_refusal_of(errno.EOPNOTSUPP)),
+        unknown_machine,
+        unknown_system_call,
+        unknown_command,
+        sync_fails_with(errno.EOPNOTSUPP),
     ],
-    ids=["another machine", "a sandbox", "an older kernel", "a file system without it"],
+    ids=["unknown machine", "sandbox", "older kernel", "file system without support"],
 )
-def test_a_thread_waits_where_the_kernel_does_not(
+def test_a_thread_syncs_where_the_kernel_cannot(
     file: int, monkeypatch: pytest.MonkeyPatch, refuse: Callable[[pytest.MonkeyPatch], None]
 ) -> None:
     refuse(monkeypatch)
@@ -169,14 +169,14 @@ def test_a_thread_waits_where_the_kernel_does_not(
     assert held() == before
 
 
-def test_a_disk_that_refuses_is_no_reason_for_a_thread(lost: int) -> None:
+def test_a_disk_error_does_not_fall_back_to_a_thread(lost_file: int) -> None:
     before = held()
     with pytest.raises(OSError, match="Input/output error"):
-        disk_sync.open_disk_sync(lost)
+        disk_sync.open_disk_sync(lost_file)
     assert held() == before
 
 
-def test_what_can_be_synced_in_no_way_is_refused() -> None:
+def test_a_pipe_can_be_synced_in_neither_way() -> None:
     reading, writing = os.pipe()
     before = held()
     with pytest.raises(OSError, match="Invalid argument"):
@@ -186,7 +186,7 @@ def test_what_can_be_synced_in_no_way_is_refused() -> None:
     os.close(writing)
 
 
-def test_without_descriptors_nothing_is_left(file: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_running_out_of_descriptors_leaves_nothing_open(file: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def none(*_: int) -> int:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 

@@ -1,4 +1,4 @@
-"""Event ids, head lines, and what an event's line is unpacked to."""
+"""Event ids, head lines, and the events that unpacking gives back."""
 
 from __future__ import annotations
 
@@ -14,45 +14,47 @@ from tests.edge.edge_process import tracker
 LINE = event_ids.tracker_fragment(tracker("imp", 1))
 
 
-def minted(mint: IdAllocator, count: int = 1, line: bytes = LINE) -> list[Event]:
-    return [events.decode(one) for one in batches.unpack(batches.pack([mint.head_line(count), *[line] * count]))]
+def unpacked_events(allocator: IdAllocator, count: int = 1, line: bytes = LINE) -> list[Event]:
+    return [
+        events.decode(record) for record in batches.unpack(batches.pack([allocator.head_line(count), *[line] * count]))
+    ]
 
 
-def ids(mint: IdAllocator, count: int = 1) -> list[int]:
-    return [event["id"] for event in minted(mint, count)]
+def ids(allocator: IdAllocator, count: int = 1) -> list[int]:
+    return [event["id"] for event in unpacked_events(allocator, count)]
 
 
 @pytest.mark.parametrize("count", [1, 7], ids=["alone", "in groups"])
-def test_ids_are_positive_distinct_and_below_63_bit(count: int) -> None:
-    mints = [IdAllocator() for _ in range(50)]
-    found = [number for mint in mints for _ in range(200) for number in ids(mint, count)]
-    assert len(set(found)) == len(found) == 50 * 200 * count
-    assert all(0 < number < 2**63 for number in found)
+def test_ids_are_positive_distinct_63_bit_numbers(count: int) -> None:
+    allocators = [IdAllocator() for _ in range(50)]
+    drawn = [event_id for allocator in allocators for _ in range(200) for event_id in ids(allocator, count)]
+    assert len(set(drawn)) == len(drawn) == 50 * 200 * count
+    assert all(0 < event_id < 2**63 for event_id in drawn)
 
 
-def test_a_used_up_count_draws_a_new_prefix() -> None:
-    mint = IdAllocator()
-    (first,) = ids(mint)
-    mint._next = mint._end
-    assert ids(mint)[0] >> 24 != first >> 24
+def test_an_exhausted_count_draws_a_new_prefix() -> None:
+    allocator = IdAllocator()
+    (first,) = ids(allocator)
+    allocator._next = allocator._end
+    assert ids(allocator)[0] >> 24 != first >> 24
 
 
 @pytest.mark.parametrize(("left", "kept"), [(5, True), (4, False), (0, False)])
-def test_a_group_is_below_one_prefix(left: int, kept: bool) -> None:
-    mint = IdAllocator()
-    (last,) = ids(mint)
-    mint._next = mint._end - left
-    found = ids(mint, 5)
-    assert {number >> 24 for number in found} == {found[0] >> 24}
-    assert (found[0] >> 24 == last >> 24) is kept
-    assert found == list(range(found[0], found[0] + 5))
-    assert ids(mint)[0] not in (last, *found)
+def test_the_ids_of_a_group_share_one_prefix(left: int, kept: bool) -> None:
+    allocator = IdAllocator()
+    (last,) = ids(allocator)
+    allocator._next = allocator._end - left
+    drawn = ids(allocator, 5)
+    assert {event_id >> 24 for event_id in drawn} == {drawn[0] >> 24}
+    assert (drawn[0] >> 24 == last >> 24) is kept
+    assert drawn == list(range(drawn[0], drawn[0] + 5))
+    assert ids(allocator)[0] not in (last, *drawn)
 
 
-def test_an_event_is_of_version_1_and_of_now() -> None:
+def test_an_event_has_version_1_and_the_present_time() -> None:
     before = now_ms()
     record = tracker("clk", 9, terms=Terms(pricing_type="cpc", revenue_value=5))
-    (event,) = minted(IdAllocator(), line=event_ids.tracker_fragment(record) + b',"ua":"a\\"b","flags":["x"]')
+    (event,) = unpacked_events(IdAllocator(), line=event_ids.tracker_fragment(record) + b',"ua":"a\\"b","flags":["x"]')
     assert (event["v"], event["kind"], event["tracker_id"], event["tag_id"]) == (1, "clk", 9, 23)
     assert before <= event["ts"] <= now_ms()
     assert (event["ua"], event["flags"], event["terms"]) == ('a"b', ["x"], {"pricing_type": "cpc", "revenue_value": 5})

@@ -1,4 +1,4 @@
-"""Group commit: who waits for what, and what a refusal, a disk that hangs or a cancelled request does to the others."""
+"""Group commit: batching, and what a refusal, a hanging disk or a cancelled request does to other requests."""
 
 from __future__ import annotations
 
@@ -24,47 +24,47 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.anyio
 
 
-class Faulty(JournalWriter):
-    """A journal that may refuse a batch before it is written."""
+class FaultyJournal(JournalWriter):
+    """A journal that can refuse a batch before it is written."""
 
-    fault: Exception | None = None
+    error: Exception | None = None
 
     def begin_batch(self, events: int, payload: bytes) -> None:
-        if self.fault is not None:
-            raise self.fault
+        if self.error is not None:
+            raise self.error
         super().begin_batch(events, payload)
 
 
 @pytest.fixture
 def disk() -> HeldDisk:
-    """The disk of the journal."""
+    """The disk below the journal."""
     return HeldDisk()
 
 
 @pytest.fixture
-def journal(tmp_path: Path, disk: HeldDisk, monkeypatch: pytest.MonkeyPatch) -> Iterator[Faulty]:
-    monkeypatch.setattr(disk_sync, "open_disk_sync", disk.of)
-    made = Faulty.create(tmp_path, "00000000000000aa", 0)
-    assert isinstance(made, Faulty)
-    yield made
-    made.close()
+def journal(tmp_path: Path, disk: HeldDisk, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyJournal]:
+    monkeypatch.setattr(disk_sync, "open_disk_sync", disk.open)
+    journal = FaultyJournal.create(tmp_path, "00000000000000aa", 0)
+    assert isinstance(journal, FaultyJournal)
+    yield journal
+    journal.close()
 
 
-class Noted:
+class Recorded:
     """Calls of a `GroupCommit`."""
 
     def __init__(self) -> None:
         self.batches: list[int] = []
         self.failures: list[tuple[int, bool]] = []
 
-    def commits(self, journal: JournalWriter | None, limit: int = 10_000) -> GroupCommit:
+    def group_commit(self, journal: JournalWriter | None, limit: int = 10_000) -> GroupCommit:
         def on_failure(events: int, fatal: bool) -> None:
             self.failures.append((events, fatal))
 
         return GroupCommit(journal, limit, self.batches.append, on_failure)
 
 
-def fault(code: int, name: str) -> sqlite3.OperationalError:
+def sqlite_error(code: int, name: str) -> sqlite3.OperationalError:
     error: Any = sqlite3.OperationalError(name)
     error.sqlite_errorcode = code
     error.sqlite_errorname = name
@@ -72,7 +72,7 @@ def fault(code: int, name: str) -> sqlite3.OperationalError:
 
 
 class Waiter:
-    """Hears once whether its event is on disk."""
+    """Take the outcome once, as a future."""
 
     def __init__(self) -> None:
         self.future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -82,12 +82,12 @@ class Waiter:
 
 
 def group(*events: bytes) -> list[bytes]:
-    """Events that belong together: of the same time, with ids from 1 on."""
+    """Return a group of these events, received at the same time, with ids from 1 on."""
     return [batches.head_line(1, 5), *(b'"cb":"%b"' % event for event in events)]
 
 
 def written(journal: JournalWriter) -> list[list[bytes]]:
-    """What is in the journal, by batch."""
+    """Return the events in the journal, batch by batch."""
     payloads = [row.payload for row in journal.rows_after(0, 10)]
     return [[orjson.loads(line)["cb"].encode() for line in batches.unpack(payload)] for payload in payloads]
 
@@ -98,305 +98,311 @@ def submit(commits: GroupCommit, line: bytes) -> asyncio.Future[bool]:
     return waiter.future
 
 
-async def test_a_lone_event_is_a_batch_of_its_own(journal: Faulty) -> None:
-    noted = Noted()
-    commits = noted.commits(journal)
+async def test_a_lone_event_is_a_batch_of_its_own(journal: FaultyJournal) -> None:
+    recorded = Recorded()
+    commits = recorded.group_commit(journal)
     assert await submit(commits, b"a")
     assert await submit(commits, b"b")
     await commits.close()
-    assert noted.batches == [1, 1]
+    assert recorded.batches == [1, 1]
     assert written(journal) == [[b"a"], [b"b"]]
 
 
-async def test_what_arrives_together_or_during_a_sync_shares_the_next_one(journal: Faulty, disk: HeldDisk) -> None:
-    noted = Noted()
-    commits = noted.commits(journal)
+async def test_events_that_arrive_during_a_sync_share_the_next_batch(journal: FaultyJournal, disk: HeldDisk) -> None:
+    recorded = Recorded()
+    commits = recorded.group_commit(journal)
     disk.hang()
     first = [submit(commits, b"1") for _ in range(3)]
-    await eventually(lambda: disk.under_way, "it is under way")
+    await eventually(lambda: disk.in_progress, "a sync is in progress")
     second = [submit(commits, b"2") for _ in range(5)]
     assert not any(future.done() for future in first + second)
-    disk.go_on()
+    disk.resume()
     assert all(await asyncio.gather(*first, *second))
     await commits.close()
-    assert noted.batches == [3, 5]
+    assert recorded.batches == [3, 5]
 
 
-async def test_what_has_gathered_takes_along_what_still_gathers(journal: Faulty) -> None:
-    noted = Noted()
-    commits = noted.commits(journal)
+async def test_a_gathered_group_takes_queued_events_into_its_batch(journal: FaultyJournal) -> None:
+    recorded = Recorded()
+    commits = recorded.group_commit(journal)
     single = submit(commits, b"1")
-    turn = Waiter()
-    assert commits.submit(group(b"2", b"3"), turn, gathered=True)
+    request_batch = Waiter()
+    assert commits.submit(group(b"2", b"3"), request_batch, gathered=True)
     assert commits.submit(group(b"4"), None, gathered=True)
-    assert all(await asyncio.gather(single, turn.future))
+    assert all(await asyncio.gather(single, request_batch.future))
     await commits.close()
-    assert noted.batches == [3, 1]
+    assert recorded.batches == [3, 1]
     assert written(journal) == [[b"1", b"2", b"3"], [b"4"]]
 
 
-async def test_a_batch_has_a_limit_and_the_rest_follows_in_order(journal: Faulty) -> None:
-    noted = Noted()
-    commits = noted.commits(journal)
+async def test_batches_are_limited_and_keep_the_order(journal: FaultyJournal) -> None:
+    recorded = Recorded()
+    commits = recorded.group_commit(journal)
     futures = [submit(commits, b"%d" % number) for number in range(BATCH_EVENTS * 2 + 1)]
     assert all(await asyncio.gather(*futures))
     await commits.close()
-    assert noted.batches == [BATCH_EVENTS, BATCH_EVENTS, 1]
+    assert recorded.batches == [BATCH_EVENTS, BATCH_EVENTS, 1]
     events = [event for batch in written(journal) for event in batch]
     assert events == [b"%d" % number for number in range(BATCH_EVENTS * 2 + 1)]
 
 
-async def test_a_whole_batch_waits_for_nobody(journal: Faulty, disk: HeldDisk) -> None:
-    noted = Noted()
-    commits = noted.commits(journal)
+async def test_a_full_batch_starts_without_the_loop(journal: FaultyJournal, disk: HeldDisk) -> None:
+    recorded = Recorded()
+    commits = recorded.group_commit(journal)
     disk.hang()
     assert commits.submit(group(b"first"), None, gathered=True)
     for _ in range(3):
         assert commits.submit(group(*[b"x"] * BATCH_EVENTS), None)
-    disk.go_on()
+    disk.resume()
     for expected in ([1], [1, BATCH_EVENTS], [1, BATCH_EVENTS, BATCH_EVENTS]):
-        # Not once has the loop had a chance.
+        # The loop has not run since.
         commits.poll()
-        assert noted.batches == expected
+        assert recorded.batches == expected
     await commits.close()
 
 
-async def test_too_many_waiting_events_are_turned_away(journal: Faulty, disk: HeldDisk) -> None:
-    commits = Noted().commits(journal, limit=2)
+async def test_submit_refuses_when_too_many_events_wait(journal: FaultyJournal, disk: HeldDisk) -> None:
+    commits = Recorded().group_commit(journal, limit=2)
     disk.hang()
-    submit(commits, b"on its way")
-    await eventually(lambda: disk.under_way, "it is under way")
+    submit(commits, b"in progress")
+    await eventually(lambda: disk.in_progress, "a sync is in progress")
     assert [commits.submit(group(b"x"), None) for _ in range(4)] == [True, True, False, False]
-    disk.go_on()
+    disk.resume()
     await commits.close()
 
 
-async def test_a_request_that_went_away_disturbs_nobody(journal: Faulty, disk: HeldDisk) -> None:
-    commits = Noted().commits(journal)
+async def test_a_cancelled_request_does_not_affect_the_others(journal: FaultyJournal, disk: HeldDisk) -> None:
+    commits = Recorded().group_commit(journal)
     disk.hang()
     futures = [submit(commits, b"x") for _ in range(3)]
-    await eventually(lambda: disk.under_way, "it is under way")
+    await eventually(lambda: disk.in_progress, "a sync is in progress")
     futures[1].cancel()
-    disk.go_on()
+    disk.resume()
     assert await futures[0]
     assert await futures[2]
     await commits.close()
     assert journal.newest_seq() == 1
 
 
-async def test_a_full_disk_refuses_and_leaves_no_hole(journal: Faulty) -> None:
-    noted = Noted()
-    commits = noted.commits(journal)
-    journal.fault = fault(sqlite3.SQLITE_FULL, "SQLITE_FULL")
+async def test_a_full_disk_refuses_and_leaves_no_gap_in_the_seq(journal: FaultyJournal) -> None:
+    recorded = Recorded()
+    commits = recorded.group_commit(journal)
+    journal.error = sqlite_error(sqlite3.SQLITE_FULL, "SQLITE_FULL")
     assert await submit(commits, b"lost") is False
-    journal.fault = None
+    journal.error = None
     assert await submit(commits, b"kept") is True
     await commits.close()
-    assert noted.failures == [(1, False)]
+    assert recorded.failures == [(1, False)]
     assert journal.newest_seq() == 1
 
 
-async def test_after_a_failed_sync_nothing_is_believed(journal: Faulty) -> None:
-    noted = Noted()
-    commits = noted.commits(journal)
-    journal.fault = fault(sqlite3.SQLITE_IOERR_FSYNC, "SQLITE_IOERR_FSYNC")
+async def test_after_a_failed_sync_every_batch_is_refused(journal: FaultyJournal) -> None:
+    recorded = Recorded()
+    commits = recorded.group_commit(journal)
+    journal.error = sqlite_error(sqlite3.SQLITE_IOERR_FSYNC, "SQLITE_IOERR_FSYNC")
     assert await submit(commits, b"a") is False
-    journal.fault = None
+    journal.error = None
     assert await submit(commits, b"b") is False
     await commits.close()
-    assert noted.failures == [(1, True), (1, True)]
+    assert recorded.failures == [(1, True), (1, True)]
     assert journal.newest_seq() == 0
     assert not commits.recording
 
 
-@pytest.mark.parametrize("quick", [False, True], ids=["the loop hears", "waited for"])
-async def test_what_the_disk_refuses_at_the_end_is_fatal(
-    journal: Faulty, disk: HeldDisk, monkeypatch: pytest.MonkeyPatch, quick: bool
+@pytest.mark.parametrize("quick", [False, True], ids=["notified by the loop", "waited for in flush"])
+async def test_an_error_at_the_end_of_a_sync_is_fatal(
+    journal: FaultyJournal, disk: HeldDisk, monkeypatch: pytest.MonkeyPatch, quick: bool
 ) -> None:
-    noted, commits = await on_a_quick_disk(journal, monkeypatch) if quick else on_an_unknown_disk(journal)
+    recorded, commits = await on_a_quick_disk(journal, monkeypatch) if quick else on_an_unmeasured_disk(journal)
     before = journal.newest_seq()
-    disk.refuses = OSError(errno.EIO, "Input/output error")
+    disk.sync_error = OSError(errno.EIO, "Input/output error")
     assert await submit(commits, b"a") is False
-    disk.refuses = None
+    disk.sync_error = None
     assert await submit(commits, b"b") is False
     await commits.close()
-    assert noted.failures == [(1, True), (1, True)]
+    assert recorded.failures == [(1, True), (1, True)]
     assert journal.newest_seq() == before
     assert written(journal)[before:] == []
 
 
-async def test_a_disk_that_refuses_after_a_hang_answers_all_that_wait(journal: Faulty, disk: HeldDisk) -> None:
-    noted = Noted()
-    commits = noted.commits(journal)
+async def test_an_error_after_a_hang_answers_every_waiter(journal: FaultyJournal, disk: HeldDisk) -> None:
+    recorded = Recorded()
+    commits = recorded.group_commit(journal)
     disk.hang()
     first = submit(commits, b"a")
-    await eventually(lambda: disk.under_way, "it is under way")
+    await eventually(lambda: disk.in_progress, "a sync is in progress")
     second = [submit(commits, b"b") for _ in range(3)]
-    disk.refuses = OSError(errno.EIO, "Input/output error")
-    disk.go_on()
+    disk.sync_error = OSError(errno.EIO, "Input/output error")
+    disk.resume()
     assert await asyncio.gather(first, *second) == [False] * 4
     await commits.close()
-    assert noted.failures == [(1, True), (3, True)]
-    assert (noted.batches, journal.newest_seq()) == ([], 0)
+    assert recorded.failures == [(1, True), (3, True)]
+    assert (recorded.batches, journal.newest_seq()) == ([], 0)
 
 
-async def test_a_sync_that_cannot_begin_is_fatal_though_the_row_is_written(journal: Faulty, disk: HeldDisk) -> None:
-    noted = Noted()
-    commits = noted.commits(journal)
+async def test_a_sync_that_cannot_start_is_fatal_though_the_row_is_written(
+    journal: FaultyJournal, disk: HeldDisk
+) -> None:
+    recorded = Recorded()
+    commits = recorded.group_commit(journal)
     assert await submit(commits, b"kept")
-    disk.refuses_to_begin = OSError(errno.EIO, "Input/output error")
+    disk.start_error = OSError(errno.EIO, "Input/output error")
     assert await submit(commits, b"in doubt") is False
-    disk.refuses_to_begin = None
+    disk.start_error = None
     assert await submit(commits, b"refused") is False
     await commits.close()
-    assert noted.failures == [(1, True), (1, True)]
-    assert written(journal) == [[b"kept"]], "what is in doubt is not shipped by this process"
+    assert recorded.failures == [(1, True), (1, True)]
+    assert written(journal) == [[b"kept"]], "a batch whose sync never started is not shipped by this process"
 
 
 @pytest.mark.parametrize(
     "error", [sqlite3.ProgrammingError("no code"), MemoryError()], ids=["no error code", "any other"]
 )
-async def test_whatever_is_raised_the_requests_are_answered(journal: Faulty, error: Exception) -> None:
-    noted = Noted()
-    commits = noted.commits(journal)
-    journal.fault = error
+async def test_requests_are_answered_whatever_the_journal_raises(journal: FaultyJournal, error: Exception) -> None:
+    recorded = Recorded()
+    commits = recorded.group_commit(journal)
+    journal.error = error
     assert await submit(commits, b"a") is False
     await commits.close()
-    assert noted.failures == [(1, True)]
+    assert recorded.failures == [(1, True)]
 
 
-async def answered_at_once(commits: GroupCommit) -> bool:
+async def answered_within_flush(commits: GroupCommit) -> bool:
     waiter = Waiter()
     assert commits.submit(group(b"x"), waiter, gathered=True)
     commits.flush()
-    within = waiter.future.done()
+    done_within = waiter.future.done()
     assert await waiter.future
-    return within
+    return done_within
 
 
-async def test_a_quick_disk_is_waited_for_and_a_slow_one_is_not(
-    journal: Faulty, monkeypatch: pytest.MonkeyPatch
+async def test_flush_waits_for_a_quick_disk_and_not_for_a_slow_one(
+    journal: FaultyJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("onebyone.edge.journal.group_commit.SLOW_SECONDS", 10.0)
-    commits = Noted().commits(journal)
+    commits = Recorded().group_commit(journal)
     for _ in range(QUICK_SYNCS):
-        assert not await answered_at_once(commits), "nobody knows the disk yet"
-    assert await answered_at_once(commits)
+        assert not await answered_within_flush(commits), "the disk is not yet known to be quick"
+    assert await answered_within_flush(commits)
     monkeypatch.setattr("onebyone.edge.journal.group_commit.SLOW_SECONDS", 0.0)
     await submit(commits, b"slow")
     monkeypatch.setattr("onebyone.edge.journal.group_commit.SLOW_SECONDS", 10.0)
     for _ in range(QUICK_SYNCS):
-        assert not await answered_at_once(commits), "it has been slow"
-    assert await answered_at_once(commits)
+        assert not await answered_within_flush(commits), "the disk was slow a moment ago"
+    assert await answered_within_flush(commits)
     await commits.close()
     assert journal.newest_seq() == 2 * QUICK_SYNCS + 3
 
 
-def on_an_unknown_disk(journal: JournalWriter) -> tuple[Noted, GroupCommit]:
-    noted = Noted()
-    return noted, noted.commits(journal)
+def on_an_unmeasured_disk(journal: JournalWriter) -> tuple[Recorded, GroupCommit]:
+    recorded = Recorded()
+    return recorded, recorded.group_commit(journal)
 
 
-async def on_a_quick_disk(journal: JournalWriter, monkeypatch: pytest.MonkeyPatch) -> tuple[Noted, GroupCommit]:
-    """Commits that wait for the disk, after `QUICK_SYNCS` + 1 batches."""
+async def on_a_quick_disk(journal: JournalWriter, monkeypatch: pytest.MonkeyPatch) -> tuple[Recorded, GroupCommit]:
+    """Return a group commit that blocks for its disk, after `QUICK_SYNCS` + 1 batches."""
     monkeypatch.setattr("onebyone.edge.journal.group_commit.SLOW_SECONDS", 10.0)
-    noted = Noted()
-    commits = noted.commits(journal)
+    recorded = Recorded()
+    commits = recorded.group_commit(journal)
     for _ in range(QUICK_SYNCS + 1):
         assert await submit(commits, b"x")
-    return noted, commits
+    return recorded, commits
 
 
-async def test_a_refusal_by_a_quick_disk_is_a_refusal(journal: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
-    noted, commits = await on_a_quick_disk(journal, monkeypatch)
-    journal.fault = fault(sqlite3.SQLITE_FULL, "SQLITE_FULL")
+async def test_a_refusal_by_a_quick_disk_is_reported(journal: FaultyJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded, commits = await on_a_quick_disk(journal, monkeypatch)
+    journal.error = sqlite_error(sqlite3.SQLITE_FULL, "SQLITE_FULL")
     assert await submit(commits, b"lost") is False
-    journal.fault = None
+    journal.error = None
     assert await submit(commits, b"kept") is True
     await commits.close()
-    assert noted.failures == [(1, False)]
+    assert recorded.failures == [(1, False)]
     assert journal.newest_seq() == QUICK_SYNCS + 2
 
 
-async def test_requests_that_come_one_after_the_other_gather(journal: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_consecutive_requests_gather_into_one_batch(
+    journal: FaultyJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("onebyone.edge.journal.group_commit.GATHER_SECONDS", 1.0)
-    noted = Noted()
-    commits = noted.commits(journal)
-    assert await submit(commits, b"the first goes at once")
+    recorded = Recorded()
+    commits = recorded.group_commit(journal)
+    assert await submit(commits, b"the first starts immediately")
     second = submit(commits, b"x")
     await asyncio.sleep(0.05)
     assert all(await asyncio.gather(second, submit(commits, b"y")))
     await commits.close()
-    assert noted.batches == [1, 2]
+    assert recorded.batches == [1, 2]
 
 
-async def test_a_group_is_never_split_and_may_be_a_batch_of_its_own(journal: Faulty) -> None:
-    noted = Noted()
-    commits = noted.commits(journal)
+async def test_a_group_is_never_split_and_may_exceed_a_batch(journal: FaultyJournal) -> None:
+    recorded = Recorded()
+    commits = recorded.group_commit(journal)
     waiters = [Waiter(), Waiter(), Waiter()]
     for waiter, many in zip(waiters, (2, BATCH_EVENTS + 1, 3), strict=True):
         assert commits.submit(group(*[b"x"] * many), waiter)
     assert all(await asyncio.gather(*(waiter.future for waiter in waiters)))
     await commits.close()
-    assert noted.batches == [2, BATCH_EVENTS + 1, 3]
-    assert [row.events for row in journal.rows_after(0, 10)] == noted.batches
+    assert recorded.batches == [2, BATCH_EVENTS + 1, 3]
+    assert [row.events for row in journal.rows_after(0, 10)] == recorded.batches
 
 
-async def test_groups_share_a_batch_and_keep_their_ids_and_times(journal: Faulty, disk: HeldDisk) -> None:
-    noted = Noted()
-    commits = noted.commits(journal, limit=6)
+async def test_groups_in_one_batch_keep_their_ids_and_times(journal: FaultyJournal, disk: HeldDisk) -> None:
+    recorded = Recorded()
+    commits = recorded.group_commit(journal, limit=6)
     disk.hang()
     sent = [submit(commits, b"first")]
-    await eventually(lambda: disk.under_way, "it is under way")
+    await eventually(lambda: disk.in_progress, "a sync is in progress")
     waiters = [Waiter(), Waiter(), Waiter()]
     heads = [batches.head_line(10, 5), batches.head_line(20, 6), batches.head_line(30, 7)]
-    added = [commits.submit([head, *[b'"cb":"x"'] * 3], waiter) for head, waiter in zip(heads, waiters, strict=True)]
-    assert added == [True, True, False], "events are counted, not lines"
-    disk.go_on()
+    accepted = [commits.submit([head, *[b'"cb":"x"'] * 3], waiter) for head, waiter in zip(heads, waiters, strict=True)]
+    assert accepted == [True, True, False], "events are counted, not lines"
+    disk.resume()
     assert all(await asyncio.gather(*sent, *(waiter.future for waiter in waiters[:2])))
     await commits.close()
-    assert noted.batches == [1, 6]
+    assert recorded.batches == [1, 6]
     _, row = journal.rows_after(0, 10)
-    told = [(event["id"], event["ts"]) for event in map(orjson.loads, batches.unpack(row.payload))]
-    assert told == [(10, 5), (11, 5), (12, 5), (20, 6), (21, 6), (22, 6)]
+    stamps = [(event["id"], event["ts"]) for event in map(orjson.loads, batches.unpack(row.payload))]
+    assert stamps == [(10, 5), (11, 5), (12, 5), (20, 6), (21, 6), (22, 6)]
 
 
-async def test_what_has_gathered_goes_to_a_quick_disk_at_once(journal: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
-    noted, commits = await on_a_quick_disk(journal, monkeypatch)
-    before = list(noted.batches)
+async def test_a_gathered_group_is_on_a_quick_disk_after_flush(
+    journal: FaultyJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded, commits = await on_a_quick_disk(journal, monkeypatch)
+    before = list(recorded.batches)
     waiter = Waiter()
     assert commits.submit(group(b"y", b"z"), waiter, gathered=True)
     commits.flush()
-    assert noted.batches == [*before, 2]
+    assert recorded.batches == [*before, 2]
     assert waiter.future.result()
     await commits.close()
 
 
-async def test_a_disk_that_hangs_does_not_stop_the_loop(journal: Faulty, disk: HeldDisk) -> None:
-    noted = Noted()
-    commits = noted.commits(journal)
+async def test_a_hanging_disk_does_not_block_the_loop(journal: FaultyJournal, disk: HeldDisk) -> None:
+    recorded = Recorded()
+    commits = recorded.group_commit(journal)
     disk.hang()
     first = submit(commits, b"1")
-    await eventually(lambda: disk.under_way, "it is under way")
+    await eventually(lambda: disk.in_progress, "a sync is in progress")
     ran = asyncio.Event()
     asyncio.get_running_loop().call_soon(ran.set)
     await asyncio.wait_for(ran.wait(), 10)
-    turn = Waiter()
-    assert commits.submit(group(b"2", b"3"), turn, gathered=True)
+    request_batch = Waiter()
+    assert commits.submit(group(b"2", b"3"), request_batch, gathered=True)
     rest = [submit(commits, b"%d" % number) for number in range(4, 7)]
-    assert not any(future.done() for future in (first, turn.future, *rest))
-    assert written(journal) == [], "nothing is shipped that is not on disk"
-    disk.go_on()
-    assert all(await asyncio.gather(first, turn.future, *rest))
+    assert not any(future.done() for future in (first, request_batch.future, *rest))
+    assert written(journal) == [], "only batches on disk are shipped"
+    disk.resume()
+    assert all(await asyncio.gather(first, request_batch.future, *rest))
     await commits.close()
-    assert noted.batches == [1, 5]
+    assert recorded.batches == [1, 5]
     assert written(journal) == [[b"1"], [b"2", b"3", b"4", b"5", b"6"]]
 
 
-async def test_a_quick_disk_that_hangs_is_waited_for_once_and_so_long(
-    journal: Faulty, disk: HeldDisk, monkeypatch: pytest.MonkeyPatch
+async def test_flush_waits_once_for_a_quick_disk_that_hangs(
+    journal: FaultyJournal, disk: HeldDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    noted, commits = await on_a_quick_disk(journal, monkeypatch)
+    recorded, commits = await on_a_quick_disk(journal, monkeypatch)
     monkeypatch.setattr("onebyone.edge.journal.group_commit.SLOW_SECONDS", 0.05)
     disk.hang()
     waiters = [Waiter(), Waiter()]
@@ -408,50 +414,52 @@ async def test_a_quick_disk_that_hangs_is_waited_for_once_and_so_long(
     monkeypatch.setattr("onebyone.edge.journal.group_commit.SLOW_SECONDS", 10.0)
     assert commits.submit(group(b"2"), waiters[1], gathered=True)
     commits.flush()
-    disk.go_on()
+    disk.resume()
     assert all(await asyncio.gather(*(waiter.future for waiter in waiters)))
     await commits.close()
-    assert noted.batches[-2:] == [1, 1]
+    assert recorded.batches[-2:] == [1, 1]
 
 
-async def test_closing_waits_for_what_is_under_way_and_for_what_gathers(journal: Faulty, disk: HeldDisk) -> None:
-    noted = Noted()
-    commits = noted.commits(journal)
+async def test_close_waits_for_the_batch_in_progress_and_for_queued_events(
+    journal: FaultyJournal, disk: HeldDisk
+) -> None:
+    recorded = Recorded()
+    commits = recorded.group_commit(journal)
     disk.hang()
     submit(commits, b"1")
-    await eventually(lambda: disk.under_way, "it is under way")
+    await eventually(lambda: disk.in_progress, "a sync is in progress")
     submit(commits, b"2")
     closing = asyncio.create_task(commits.close())
     await asyncio.sleep(0)
     assert not closing.done()
-    disk.go_on()
+    disk.resume()
     await closing
-    assert noted.batches == [1, 1]
+    assert recorded.batches == [1, 1]
 
 
 @pytest.mark.parametrize("kind", [KernelSync, ThreadSync], ids=["kernel", "thread"])
-async def test_each_kind_of_sync_will_do(
+async def test_each_kind_of_sync(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[KernelSync] | type[ThreadSync]
 ) -> None:
     monkeypatch.setattr(disk_sync, "open_disk_sync", kind)
     own = JournalWriter.create(tmp_path, "00000000000000aa", 0)
-    noted, commits = await on_a_quick_disk(own, monkeypatch)
-    assert await answered_at_once(commits)
+    recorded, commits = await on_a_quick_disk(own, monkeypatch)
+    assert await answered_within_flush(commits)
     monkeypatch.setattr("onebyone.edge.journal.group_commit.SLOW_SECONDS", 0.0)
     for number in range(3):
         assert await submit(commits, b"%d" % number)
     await commits.close()
-    assert sum(noted.batches) == own.newest_seq() == QUICK_SYNCS + 5
+    assert sum(recorded.batches) == own.newest_seq() == QUICK_SYNCS + 5
     own.close()
 
 
-async def test_without_a_journal_all_is_refused_until_there_is_one(journal: Faulty) -> None:
-    noted = Noted()
-    commits = noted.commits(None)
+async def test_events_are_refused_until_the_journal_is_open(journal: FaultyJournal) -> None:
+    recorded = Recorded()
+    commits = recorded.group_commit(None)
     assert await submit(commits, b"too early") is False
     assert not commits.recording
     commits.open(journal)
     assert await submit(commits, b"x") is True
     await commits.close()
     assert commits.recording
-    assert (noted.failures, noted.batches, written(journal)) == ([(1, False)], [1], [[b"x"]])
+    assert (recorded.failures, recorded.batches, written(journal)) == ([(1, False)], [1], [[b"x"]])

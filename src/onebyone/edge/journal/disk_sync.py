@@ -1,9 +1,9 @@
-"""A sync of one file that nobody waits for: it is begun, and a descriptor says when it has ended.
+"""Asynchronous fdatasync of one file: the caller starts a sync, and a file descriptor becomes readable when it ends.
 
-A thread that calls `fdatasync` sleeps two or three times (for the data, the file's size, the disk's own cache), and
-each sleep costs a processor more than the write did. Linux does all of that on a thread of the kernel's when its
-asynchronous I/O is asked (io_submit(2), `IOCB_CMD_FDSYNC`, since 4.18), and the caller sleeps once, or not at all.
-Where that is not to be had (another system, a sandbox), a thread of ours calls `fdatasync`.
+A thread that calls `fdatasync` sleeps two or three times (for the data, for the file's size, for the disk's own cache),
+and each sleep costs more CPU time than the write did. Linux does all of this on a kernel thread if asked through its
+asynchronous I/O interface (io_submit(2), `IOCB_CMD_FDSYNC`, since 4.18); the caller then sleeps once or not at all.
+Where that interface is missing (another system, a sandbox), a thread of this process calls `fdatasync`.
 """
 
 from __future__ import annotations
@@ -23,41 +23,42 @@ import structlog
 
 _CALLS = {"x86_64": (206, 207, 208, 209), "aarch64": (0, 1, 4, 2)}
 """Numbers of io_setup, io_destroy, io_getevents and io_submit, by machine."""
-_FDSYNC, _TELL = 3, 1
+_FDSYNC, _NOTIFY_EVENTFD = 3, 1
 """`IOCB_CMD_FDSYNC`, `IOCB_FLAG_RESFD`."""
 _REQUEST, _EVENT = struct.Struct("<QIiHhIQQqQII"), struct.Struct("<QQqq")
 """`struct iocb` and `struct io_event` of linux/aio_abi.h."""
-_NOT_HERE = (errno.ENOSYS, errno.EINVAL, errno.EPERM, errno.EAGAIN, errno.ENOMEM, errno.EOPNOTSUPP)
+_UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.EPERM, errno.EAGAIN, errno.ENOMEM, errno.EOPNOTSUPP)
+"""What the kernel answers when it cannot sync this file asynchronously; any other error is one of the disk."""
 
 _log = structlog.get_logger()
 
 
 class DiskSync(Protocol):
-    """One sync at a time."""
+    """Sync one file, one sync at a time."""
 
     fd: int
-    """Can be read when a sync has ended."""
+    """A file descriptor that becomes readable when a sync has ended."""
 
     def start(self) -> None:
-        """All that is written to the file by now goes to the disk. Raises `OSError`: it will not."""
+        """Start syncing everything written to the file so far. Raise `OSError` if the sync cannot be started."""
 
     def poll_done(self) -> bool:
-        """Whether it is there. Raises `OSError` when the disk refused."""
+        """Return whether the sync that was started has ended, once per sync. Raise `OSError` if it failed."""
 
     def close(self) -> None:
-        """No sync is under way."""
+        """Release all resources. Must not be called while a sync is in progress."""
 
 
 class KernelSync:
-    """The kernel's own thread waits."""
+    """Sync through Linux asynchronous I/O: a kernel thread waits for the disk."""
 
-    def __init__(self, file: int) -> None:
-        """Raises `OSError` where this is not to be had."""
+    def __init__(self, file_fd: int) -> None:
+        """Prepare syncs of the open file `file_fd`. Raise `OSError` where the system has no asynchronous I/O."""
         calls = _CALLS.get(platform.machine())
         if sys.platform != "linux" or sys.maxsize < 2**32 or calls is None:
             raise OSError(errno.ENOSYS, "not on this system")
         setup, self._destroy, self._get_events, self._submit = calls
-        # None of these calls waits: the interpreter's lock, once given away, would be long in coming back.
+        # PyDLL keeps the GIL during the call: none of these calls blocks, and getting the GIL back would take longer.
         self._call = ctypes.PyDLL(None, use_errno=True).syscall
         self._call.argtypes = [ctypes.c_long] * 6
         self._call.restype = ctypes.c_long
@@ -73,7 +74,7 @@ class KernelSync:
         except OSError:
             self._call(self._destroy, self._context, 0, 0, 0, 0)
             raise
-        _REQUEST.pack_into(self._request, 0, 0, 0, 0, _FDSYNC, 0, file, 0, 0, 0, 0, _TELL, self.fd)
+        _REQUEST.pack_into(self._request, 0, 0, 0, 0, _FDSYNC, 0, file_fd, 0, 0, 0, 0, _NOTIFY_EVENTFD, self.fd)
 
     def start(self) -> None:
         """See `DiskSync`."""
@@ -100,20 +101,22 @@ class KernelSync:
 
 
 class ThreadSync:
-    """A thread of this process waits."""
+    """Sync on a thread of this process, which waits for the disk."""
 
-    def __init__(self, file: int) -> None:
-        self._file = file
+    def __init__(self, file_fd: int) -> None:
+        """Prepare syncs of the open file `file_fd`, and start the thread."""
+        self._file_fd = file_fd
         self._error: OSError | None = None
-        self._begun: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self.fd, self._tell = os.pipe()
+        self._requests: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        """True: sync once; False: end the thread."""
+        self.fd, self._notify_fd = os.pipe()
         os.set_blocking(self.fd, False)
         self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
         self._thread.start()
 
     def start(self) -> None:
         """See `DiskSync`."""
-        self._begun.put(True)
+        self._requests.put(True)
 
     def poll_done(self) -> bool:
         """See `DiskSync`."""
@@ -127,30 +130,33 @@ class ThreadSync:
 
     def close(self) -> None:
         """See `DiskSync`."""
-        self._begun.put(False)
+        self._requests.put(False)
         self._thread.join()
         os.close(self.fd)
-        os.close(self._tell)
+        os.close(self._notify_fd)
 
     def _run(self) -> None:
         sync = getattr(os, "fdatasync", os.fsync)
-        while self._begun.get():
+        while self._requests.get():
             try:
-                sync(self._file)
+                sync(self._file_fd)
             except OSError as error:
                 self._error = error
-            os.write(self._tell, b".")
+            os.write(self._notify_fd, b".")
 
 
-def open_disk_sync(file: int) -> DiskSync:
-    """The quicker of both that works for this file; all that is in it is on disk then. Blocks; raises `OSError`."""
+def open_disk_sync(file_fd: int) -> DiskSync:
+    """Return the faster of the two syncs that works for the open file `file_fd`.
+
+    Blocks until everything in the file is on disk. Raise `OSError` if the disk refuses or the file cannot be synced.
+    """
     try:
-        return _checked(KernelSync(file))
+        return _checked(KernelSync(file_fd))
     except OSError as error:
-        if error.errno not in _NOT_HERE:
+        if error.errno not in _UNSUPPORTED:
             raise
-        _log.info("the kernel does not sync for us here, a thread does", error=repr(error))
-    return _checked(ThreadSync(file))
+        _log.info("no asynchronous sync in this kernel, using a thread", error=repr(error))
+    return _checked(ThreadSync(file_fd))
 
 
 def _checked(sync: DiskSync) -> DiskSync:
@@ -163,14 +169,14 @@ def _checked(sync: DiskSync) -> DiskSync:
 
 
 def sync_and_wait(sync: DiskSync) -> None:
-    """Blocks until all that is written to the file by now is on disk. Raises `OSError`."""
+    """Block until everything written to the file so far is on disk. Raise `OSError` if the disk refuses."""
     sync.start()
-    ended = select.poll()
-    ended.register(sync.fd, select.POLLIN)
+    readable = select.poll()
+    readable.register(sync.fd, select.POLLIN)
     while not sync.poll_done():
-        ended.poll()
+        readable.poll()
 
 
 def _last_error() -> OSError:
-    number = ctypes.get_errno()
-    return OSError(number, os.strerror(number))
+    code = ctypes.get_errno()
+    return OSError(code, os.strerror(code))

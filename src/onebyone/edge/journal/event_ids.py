@@ -1,7 +1,8 @@
-"""Makes what the events of a group share, with ids that no other event has, and what those of a tracker share.
+"""Unique event ids, the head line that a group's events share, and the members that a tracker's events share.
 
-An id is a random 39-bit prefix and a 24-bit count below it. The prefix is drawn again at each start of a process and
-whenever the count is used up, so no coordination is needed; counting does not rest on ids but on the batch's name.
+An id is a random 39-bit prefix followed by a 24-bit count. Each process draws a prefix when it starts and a new one
+whenever the count is used up, so ids need no coordination. Exactly-once counting does not depend on ids: it depends on
+the name of the batch (`contracts/batches.py`).
 """
 
 from __future__ import annotations
@@ -17,19 +18,23 @@ from onebyone.contracts.configuration import TrackerRecord
 from onebyone.contracts.events import AS_OF
 
 _COUNT_BITS = 24
+"""16.7 million events between two prefixes; 39 random bits remain, so that no two processes draw the same one."""
 _COUNT_END = 1 << _COUNT_BITS
 _PREFIX_BITS = 63 - _COUNT_BITS
 
 
 class IdAllocator:
-    """Head lines and ids of one process."""
+    """Allocate the event ids of one process."""
 
     def __init__(self) -> None:
         self._next = 0
         self._end = 0
 
     def head_line(self, events: int) -> bytes:
-        """The head line (`batches.py`) of so many events that are received now; their ids are below one prefix."""
+        """Allocate consecutive ids for `events` events and return their head line (`contracts/batches.py`).
+
+        The head line carries the first id and the present time.
+        """
         first = self._next
         if first + events > self._end:
             first = (secrets.randbelow((1 << _PREFIX_BITS) - 1) + 1) << _COUNT_BITS
@@ -39,7 +44,7 @@ class IdAllocator:
 
 
 def tracker_fragment(tracker: TrackerRecord) -> bytes:
-    """The members that begin the line of every event of this tracker record."""
+    """Return the JSON members, without braces, that begin every event line of this tracker record."""
     fields: dict[str, Any] = {"kind": tracker.kind, "tracker_id": tracker.id}
     for name in AS_OF:
         fields[name] = getattr(tracker, name)

@@ -1,12 +1,12 @@
-"""Group commit: all requests that wait share one sync.
+"""Group commit: all events that wait at the same moment share one commit and one sync.
 
-The events of the fast way come by turns (`turns.py`), which have gathered already. An event of the ASGI way that comes
-after a pause goes to the disk at once, with all that the loop has read at the same time; while such events come one
-after the other, each batch gathers for a moment first: a commit costs as much as a dozen events, and without that
-moment it would carry two or three. The journal's seq has no holes: it moves only when a batch is on disk.
+The fast path submits whole request batches (`fastpath/batcher.py`), which are written immediately. An event of the
+ASGI path that arrives after a pause is written as soon as the loop has read whatever arrived with it. While such events
+keep arriving, each batch first gathers for `GATHER_SECONDS`: a commit costs as much as a dozen events, and without that
+delay it would carry two or three. The journal's seq has no gaps: it advances only when a batch is on disk.
 
-The sync of a disk that has lately been quick is waited for: what comes meanwhile goes to the next one in any case. A
-slow one is not: the loop hears of its end, and reads what comes until then.
+If the disk has recently been quick, `flush` blocks until the sync ends: whatever arrives meanwhile could only join the
+next batch anyway. If the disk is slow, `flush` returns; the loop keeps reading and is notified when the sync ends.
 """
 
 from __future__ import annotations
@@ -25,28 +25,30 @@ from onebyone.contracts import batches
 from onebyone.edge.journal.writer import JournalWriter
 
 BATCH_EVENTS = 500
-"""Events of one batch at most, and of what is added together: a stream entry stays under two megabytes, unpacked."""
+"""Most events of one batch, and of one group that a caller submits: keeps a stream entry under 2 MB unpacked."""
 
 GATHER_SECONDS = 0.001
-"""From the end of one commit to the beginning of the next, unless nothing has come for as long."""
+"""Pause between the end of one commit and the start of the next, unless nothing arrived for as long. A lone request
+never pays it; a request of a busy loop waits a millisecond at most for a fuller batch."""
 SLOW_SECONDS = 0.02
-"""A sync that takes longer is slow: nobody but its own requests waits for it, and for the next ones."""
+"""A longer sync marks the disk as slow: blocking the loop any longer would delay every client, not only those whose
+events are in the batch."""
 QUICK_SYNCS = 20
-"""So many in a row that are not slow, and the disk is quick again."""
+"""Consecutive syncs within `SLOW_SECONDS` after which the disk counts as quick again: one slow sync is rarely alone."""
 
 
 class Waiter(Protocol):
-    """Who waits for events to be on disk."""
+    """A request or request batch that waits until its events are on disk."""
 
     def on_durable(self, ok: bool) -> None:
-        """They are on disk, or the disk refused them. Called on the loop's thread."""
+        """Take the outcome: the events are on disk, or (`ok` false) the disk refused them. Called on the loop."""
 
 
 _log = structlog.get_logger()
 
 
 class GroupCommit:
-    """Writes events of one process to its journal; all methods belong to the event loop's thread."""
+    """Write the events of one process to its journal. Call every method on the event loop's thread."""
 
     def __init__(
         self,
@@ -55,9 +57,10 @@ class GroupCommit:
         on_batch: Callable[[int], None],
         on_failure: Callable[[int, bool], None],
     ) -> None:
-        """On the loop: `on_batch(events)` after each sync, `on_failure(events, fatal)` when the disk refused one.
+        """Refuse events while `pending_events` or more wait; if `journal` is None, refuse all until `open` is called.
 
-        Without a journal everything is refused until `open`.
+        Call `on_batch(events)` after each synced batch, and `on_failure(events, fatal)` for each refused one; after a
+        fatal failure every later batch is refused too.
         """
         self._limit = pending_events
         self._on_batch = on_batch
@@ -66,37 +69,36 @@ class GroupCommit:
         self._groups: deque[tuple[list[bytes], Waiter | None]] = deque()
         self._pending = 0
         self._fatal = False
-        self._began = 0.0
-        self._quick = 0
-        self._under_way: tuple[int, list[Waiter]] | None = None
+        self._sync_began = 0.0
+        self._quick_syncs = 0
+        self._in_progress: tuple[int, list[Waiter]] | None = None
         self._gather_until = 0.0
-        self._gathering: asyncio.Handle | None = None
+        self._scheduled: asyncio.Handle | None = None
         self._busy = False
         self._refusing = False
         self._idle = asyncio.Event()
         self._idle.set()
-        self._ended = select.poll()
+        self._sync_ended = select.poll()
         self._journal: JournalWriter | None = None
         if journal is not None:
             self.open(journal)
 
     def open(self, journal: JournalWriter) -> None:
-        """The journal that could not be made before: what comes from now on goes there."""
+        """Start writing to `journal`, which could not be created when this object was."""
         self._journal = journal
-        self._ended.register(journal.fd, select.POLLIN)
+        self._sync_ended.register(journal.fd, select.POLLIN)
         self._loop.add_reader(journal.fd, self.poll)
 
     @property
     def recording(self) -> bool:
-        """Whether there is a journal, and it took the last batch."""
+        """Whether there is a journal and it accepted the last batch."""
         return self._journal is not None and not self._refusing
 
     def submit(self, group: list[bytes], waiter: Waiter | None, gathered: bool = False) -> bool:
-        """Queues a group, its head line and a line for each event (`batches.py`), and tells the waiter, on the loop,
-        whether it is on disk. False: too many events wait already.
+        """Queue a group: a head line and one line per event (`contracts/batches.py`). Notify `waiter` of the outcome.
 
-        Events that are `gathered` have waited for others: they go to the disk at once, with those that still wait for
-        others, unless a batch is under way there.
+        Return False, and queue nothing, if too many events wait already. A `gathered` group starts the next batch
+        immediately, together with everything queued, unless another batch is still being synced.
         """
         if self._pending >= self._limit:
             return False
@@ -107,36 +109,38 @@ class GroupCommit:
             self._idle.clear()
             wait = self._gather_until - time.monotonic()
             if gathered:
-                self._next()
+                self._start_batch()
             elif wait > 0:
-                self._gathering = self._loop.call_later(wait, self._next)
+                self._scheduled = self._loop.call_later(wait, self._start_batch)
             else:
-                # Behind what the loop has read at the same time, so that requests that arrived together go together.
-                self._gathering = self._loop.call_soon(self._next)
-        elif gathered and self._gathering is not None:
-            self._gathering.cancel()
-            self._next()
+                # After the loop has handled everything that it read in this pass, so that requests that arrived
+                # together are committed together.
+                self._scheduled = self._loop.call_soon(self._start_batch)
+        elif gathered and self._scheduled is not None:
+            self._scheduled.cancel()
+            self._start_batch()
         return True
 
     def flush(self) -> None:
-        """Blocks until all that was queued is on disk or refused, and who waited was told; but not for a slow disk."""
-        while self._busy and self._quick >= QUICK_SYNCS:
-            if self._gathering is not None:
-                self._gathering.cancel()
-                self._next()
-            elif self._ended.poll(SLOW_SECONDS * 1000):
+        """Block until every queued event is on disk or refused and its waiter is notified; return early if the disk is
+        slow."""
+        while self._busy and self._quick_syncs >= QUICK_SYNCS:
+            if self._scheduled is not None:
+                self._scheduled.cancel()
+                self._start_batch()
+            elif self._sync_ended.poll(SLOW_SECONDS * 1000):
                 self.poll()
             else:
-                self._quick = 0
+                self._quick_syncs = 0
 
     async def close(self) -> None:
-        """Waits until all that was queued is on disk or refused."""
+        """Wait until every queued event is on disk or refused."""
         await self._idle.wait()
         if self._journal is not None:
             self._loop.remove_reader(self._journal.fd)
 
-    def _next(self) -> None:
-        self._gathering = None
+    def _start_batch(self) -> None:
+        self._scheduled = None
         events = 0
         lines: list[bytes] = []
         waiters: list[Waiter] = []
@@ -147,47 +151,47 @@ class GroupCommit:
             if waiter is not None:
                 waiters.append(waiter)
         self._pending -= events
-        failure = self._begin(events, lines)
+        failure = self._begin_sync(events, lines)
         if failure is None:
-            self._under_way = events, waiters
+            self._in_progress = events, waiters
         else:
-            self._done(events, waiters, failure)
+            self._finish_batch(events, waiters, failure)
 
-    def _begin(self, events: int, lines: list[bytes]) -> str | None:
-        """Begins to write a batch; what went wrong, if anything did."""
+    def _begin_sync(self, events: int, lines: list[bytes]) -> str | None:
+        """Start writing a batch; return the error text, or None when its sync is in progress."""
         if self._journal is None:
             return "there is no journal yet"
         if self._fatal:
             return "journal failed before"
-        self._began = time.monotonic()
+        self._sync_began = time.monotonic()
         try:
             self._journal.begin_batch(events, batches.pack(lines))
         except Exception as error:
-            return self._failure(error)
+            return self._note_failure(error)
         return None
 
     def poll(self) -> None:
-        """The batch that is under way may be on disk now: who waits for it is told, and the next may begin."""
-        if self._journal is None or self._under_way is None:
+        """If the batch in progress has been synced, notify its waiters and start the next batch."""
+        if self._journal is None or self._in_progress is None:
             return
         failure = None
         try:
             if not self._journal.poll_synced():
                 return
         except Exception as error:
-            failure = self._failure(error)
-        self._quick = self._quick + 1 if time.monotonic() - self._began < SLOW_SECONDS else 0
-        events, waiters = self._under_way
-        self._under_way = None
-        self._done(events, waiters, failure)
+            failure = self._note_failure(error)
+        self._quick_syncs = self._quick_syncs + 1 if time.monotonic() - self._sync_began < SLOW_SECONDS else 0
+        events, waiters = self._in_progress
+        self._in_progress = None
+        self._finish_batch(events, waiters, failure)
 
-    def _failure(self, error: Exception) -> str:
-        # A full disk may have room again; after any other fault (a failed sync above all) what the kernel still
-        # holds cannot be believed, and the process must go. The requests that wait are answered in any case.
+    def _note_failure(self, error: Exception) -> str:
+        # A full disk may get room again. After any other error, above all a failed sync, nobody can know which pages
+        # the kernel dropped, so the process must end. Waiting requests are answered in either case.
         self._fatal = getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL
         return f"{getattr(error, 'sqlite_errorname', '')} {error!r}"
 
-    def _done(self, events: int, waiters: list[Waiter], failure: str | None) -> None:
+    def _finish_batch(self, events: int, waiters: list[Waiter], failure: str | None) -> None:
         if failure is None:
             self._on_batch(events)
         else:
@@ -198,20 +202,21 @@ class GroupCommit:
             try:
                 waiter.on_durable(failure is None)
             except Exception:
-                # Whatever is wrong with one connection, the others of its batch get their answer.
+                # An error in one connection must not cost the others of the batch their answer.
                 _log.exception("a waiter failed")
         if failure is None and self._pending >= BATCH_EVENTS:
-            self._next()
+            self._start_batch()
         elif self._groups:
-            # What has arrived by now, while the last sync ran, is read before and goes along.
-            self._gathering = self._loop.call_soon(self._next)
+            # Let the loop read what arrived during the last sync, so that it joins this batch.
+            self._scheduled = self._loop.call_soon(self._start_batch)
         else:
             self._busy = False
             self._idle.set()
             self._gather_until = time.monotonic() + GATHER_SECONDS
 
     def _log_change(self, events: int, failure: str | None) -> None:
-        # At the beginning and at the end: a full disk refuses hundreds in a second, and the log may be on it too.
+        # Only the first refusal and the first success: a full disk refuses hundreds of batches a second, and the log
+        # may be on the same disk.
         if failure is None:
             _log.info("journal takes batches again")
         elif not self._refusing:

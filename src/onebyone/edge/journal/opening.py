@@ -1,4 +1,4 @@
-"""The journal of a process that starts: made at once, or as soon as the disk has room for it."""
+"""Opening the journal of a starting process: immediately, or as soon as the disk has room for it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from onebyone.runtime.outage import Outage
 from onebyone.settings import Settings
 
 RETRY_SECONDS = 0.5
+"""Pause between attempts: short, because every event is refused until one succeeds."""
 
 
-async def open_journal(settings: Settings, made: Callable[[JournalWriter], None], stopping: asyncio.Event) -> None:
-    """Calls `made` with the journal once there is one, or returns without when `stopping` is set."""
+async def open_journal(settings: Settings, on_open: Callable[[JournalWriter], None], stopping: asyncio.Event) -> None:
+    """Create this process's journal and pass it to `on_open`, retrying until that succeeds or `stopping` is set."""
     outage = Outage(
         "cannot create a journal, refusing events until it can be created",
         "journal created, recording events",
@@ -25,11 +26,11 @@ async def open_journal(settings: Settings, made: Callable[[JournalWriter], None]
     )
     while not stopping.is_set():
         try:
-            own = await asyncio.to_thread(writer.create_journal, settings.journal_dir, settings.shards)
+            journal = await asyncio.to_thread(writer.create_journal, settings.journal_dir, settings.shards)
         except (OSError, sqlite3.Error) as error:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), outage.failed(error))
         else:
             outage.over()
-            made(own)
+            on_open(journal)
             return

@@ -1,10 +1,10 @@
-"""The journal of one producer: a SQLite file (WAL) with one row a group commit.
+"""Reading the journal of one producer: a SQLite file (WAL) with one row per group commit.
 
     <journal dir>/<producer>.sqlite3    batches(seq, events, written_ms, payload); meta(shard)
     <journal dir>/<producer>.lock       held (flock) by the process that owns the file
 
-Who writes one is in `own_journal.py`. A file whose lock is free belonged to a dead process: any edge process on the
-folder may adopt it, ship what is left and delete it.
+`writer.py` writes it. A file whose lock is free belonged to a dead process: any edge process with the same folder may
+adopt it, ship what is left in it and delete it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import structlog
 
 from onebyone.runtime.file_lock import FileLock
 
-_BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+BUSY_SECONDS = 5.0
+"""How long SQLite waits for a lock of another connection, which holds it only while it recovers or restarts the WAL."""
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _log = structlog.get_logger()
 
@@ -28,12 +30,15 @@ class Row(NamedTuple):
 
     seq: int
     events: int
+    """Number of events in `payload`."""
     written_ms: int
+    """Time of the write, ms since the epoch."""
     payload: bytes
+    """The compressed lines, see `contracts/batches.py`."""
 
 
 class JournalReader:
-    """One producer's file, read; all methods belong to one thread."""
+    """Read one producer's journal. Call every method on one thread."""
 
     def __init__(self, directory: Path, producer: str, lock: FileLock) -> None:
         self.producer = producer
@@ -44,9 +49,10 @@ class JournalReader:
 
     @classmethod
     def adopt_abandoned(cls, directory: Path, unopened: set[str]) -> Iterator[JournalReader]:
-        """The journals of dead processes, each now owned by the caller.
+        """Lock and yield the journals of dead processes; the caller then owns them.
 
-        `unopened` are producers whose file could not be opened before, which is logged once.
+        `unopened` remembers, between calls, the producers whose file cannot be opened for now: each is logged once. A
+        damaged file is set aside as `.corrupt`; a file without a batch is removed.
         """
         producers = {path.stem for pattern in ("*.lock", "*.sqlite3") for path in directory.glob(pattern)}
         for producer in sorted(producers):
@@ -61,63 +67,63 @@ class JournalReader:
                     yield cls(directory, producer, lock)
                     continue
             except sqlite3.Error as error:
-                if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _BROKEN:
-                    # No room, no descriptors, no memory: nothing is wrong with the file, its time will come.
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+                    # Out of space, descriptors or memory: the file itself is intact, so try again in the next scan.
                     if producer not in unopened:
-                        _log.warning("journal cannot be opened now", path=str(path), error=repr(error))
+                        _log.warning("cannot open a journal now, trying again", path=str(path), error=repr(error))
                     unopened.add(producer)
                     lock.release()
                     continue
-                # Out of the way, so that one broken file never holds up the others, but kept for a rescue by hand.
-                _log.error("journal cannot be read, set aside as .corrupt", path=str(path), error=repr(error))
+                # Set the file aside, so that it cannot hold up the others, but keep it for a rescue by hand.
+                _log.error("cannot read a journal, set aside as .corrupt", path=str(path), error=repr(error))
                 for part in _parts(path):
                     if part.exists():
                         part.rename(f"{part}.corrupt")
-            # Broken, or the process died before its first commit, or another adopter has just finished with it.
+            # Damaged, or its process died before the first commit, or another adopter has just deleted it.
             remove_files(directory, producer)
             lock.release()
 
     @property
     def shard(self) -> int:
-        """The shard that this producer writes to."""
+        """The shard that this producer ships to."""
         shard: int = self._reader.execute("SELECT shard FROM meta").fetchone()[0]
         return shard
 
     def oldest_seq(self) -> int:
-        """The lowest seq that is kept; 1 when nothing ever was."""
+        """Return the lowest seq that the journal still keeps; 1 if it keeps none."""
         return self._reader.execute("SELECT min(seq) FROM batches").fetchone()[0] or 1
 
     def newest_seq(self) -> int:
-        """The highest seq that is on disk; 0: none is."""
+        """Return the highest seq that is on disk; 0 if none is."""
         return self._reader.execute("SELECT max(seq) FROM batches").fetchone()[0] or 0
 
-    def rows_after(self, seq: int, rows: int) -> list[Row]:
-        """Up to `rows` batches behind `seq` that are on disk, in order."""
+    def rows_after(self, seq: int, limit: int) -> list[Row]:
+        """Return up to `limit` batches after `seq` that are on disk, in order."""
         cursor = self._reader.execute(
             "SELECT seq, events, written_ms, payload FROM batches WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
-            (seq, self.newest_seq(), rows),
+            (seq, self.newest_seq(), limit),
         )
         return [Row(*row) for row in cursor]
 
     def first_written_ms_after(self, seq: int) -> int | None:
-        """When the first batch behind `seq` was written, ms since the epoch; None when none is on disk."""
+        """Return when the first batch after `seq` was written, ms since the epoch; None if none is on disk."""
         row = self._reader.execute(
             "SELECT written_ms FROM batches WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1", (seq, self.newest_seq())
         ).fetchone()
         return None if row is None else int(row[0])
 
     def size_bytes(self) -> int:
-        """Bytes on disk."""
+        """Return the bytes that the database and its WAL occupy."""
         paths = (self._path, Path(f"{self._path}-wal"))
         return sum(path.stat().st_size for path in paths if path.exists())
 
     def close(self) -> None:
-        """Closes the file and gives the lock back; what it holds waits for an adopter."""
+        """Close the file and release the lock; another process may then adopt what is left in it."""
         self._close_file()
         self._lock.release()
 
     def delete(self) -> None:
-        """Closes the file and removes it: everything in it is in the report store."""
+        """Close and remove the file. Call only when the report store has everything in it."""
         self._close_file()
         remove_files(self._directory, self.producer)
         self._lock.release()
@@ -127,15 +133,15 @@ class JournalReader:
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """A connection to the file, which any thread may use."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    """Open the journal file at `path` in WAL mode; the connection may be used from any one thread at a time."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     return connection
 
 
 def remove_files(directory: Path, producer: str) -> None:
-    """Nothing of this producer is left."""
+    """Remove every file of this producer."""
     for path in (*_parts(directory / f"{producer}.sqlite3"), directory / f"{producer}.lock"):
         path.unlink(missing_ok=True)
 

@@ -1,9 +1,9 @@
-"""The way of one journal into its stream: in order, again and again until it is known to be there.
+"""Shipping one journal into its stream: in order, and repeatedly until every batch is known to be counted.
 
-`shipped` is what the stream server has acknowledged, `committed` what the report store has counted. An acknowledged
-batch can still vanish with its server (an AOF tail, a failover, FLUSHALL); so after each new connection the newest
-entry that was acknowledged is looked up, and when it is gone everything behind `committed` is sent again. Copies cost
-nothing: the counter counts a (`producer`, `seq`) once.
+`shipped` is the last seq that the stream server has acknowledged, `committed` the last one that the report store has
+counted. An acknowledged batch can still vanish with its server (a lost AOF tail, a failover, FLUSHALL). Therefore each
+new connection begins with a look-up of the newest acknowledged entry; if it is gone, everything after `committed` is
+sent again. Duplicates are harmless: the counter counts a (`producer`, `seq`) once.
 """
 
 from __future__ import annotations
@@ -21,37 +21,38 @@ from onebyone.runtime import redis_client
 _log = structlog.get_logger()
 
 PAGE_ROWS = 64
-"""Batches sent in one round trip."""
+"""Batches sent in one round trip: enough to catch up quickly, while a page stays a few megabytes at most."""
 
 
 class Shipment:
-    """Where the shipping of one journal stands; belongs to the shipping thread."""
+    """Ship one journal and track how far it has come. Call every method on the shipping thread."""
 
     def __init__(self, journal: JournalReader) -> None:
+        """Start at the counter's progress, which the first `apply_progress` brings."""
         self.journal = journal
         self.shard = journal.shard
         self.shipped = 0
         self.committed = 0
         self._newest_entry: bytes | None = None
         self._resend: bytes | None = None
-        self._known = False
+        self._progress_known = False
 
     def queue_progress_reads(self, pipe: redis.client.Pipeline) -> None:
-        """Queues the two questions that `answer` reads."""
+        """Queue the two reads whose replies `apply_progress` takes."""
         pipe.hget(keys.progress(self.shard), self.journal.producer)
         pipe.hget(keys.resend(self.shard), self.journal.producer)
 
     def apply_progress(self, progress: bytes | None, resend: bytes | None) -> None:
-        """Takes the counter's word: how far it has committed, and whether it misses something."""
+        """Take the counter's last committed seq of this producer, and its latest request to ship again, if any."""
         before = self.committed
         if progress is not None:
             self.committed = int(progress)
         if self.committed < before:
-            # The report store went back in time (restored from a backup): what it has forgotten is sent again.
+            # The report store was restored from a backup: send again what it no longer has.
             _log.warning("report store went back, shipping again", producer=self.journal.producer, seq=self.committed)
             self.rewind()
-        if not self._known:
-            self._known = True
+        if not self._progress_known:
+            self._progress_known = True
             self._resend = resend
             self.shipped = self.committed
         elif resend != self._resend:
@@ -60,31 +61,34 @@ class Shipment:
                 self.rewind()
 
     def rewind(self) -> None:
-        """Everything that is not committed is to be sent again."""
+        """Send everything after `committed` again."""
         self.shipped = min(self.shipped, self.committed)
         self._newest_entry = None
 
     def verify_newest_entry(self, client: redis.Redis) -> None:
-        """After a new connection: rewinds unless the newest acknowledged entry is still in the stream."""
+        """Rewind unless the newest acknowledged entry is still in the stream. Call after each new connection."""
         if self.shipped <= self.committed:
             return
         if self._newest_entry is None:
             self.rewind()
             return
-        found = cast(
+        entries = cast(
             "list[tuple[bytes, dict[bytes, bytes]]]",
             client.xrange(keys.events(self.shard), self._newest_entry.decode(), self._newest_entry.decode()),
         )
-        if not found or found[0][1].get(b"p") != self.journal.producer.encode():
+        if not entries or entries[0][1].get(b"p") != self.journal.producer.encode():
             self.rewind()
 
     def send_page(self, client: redis.Redis) -> int:
-        """Sends the next page of batches, all or none; how many. The caller checks that the connection was not new."""
+        """Send the next page of batches, all or none, and return their number.
+
+        The caller must check afterwards that the client did not reconnect in between.
+        """
         rows = self.journal.rows_after(self.shipped, PAGE_ROWS)
         if not rows:
             return 0
         kept_from = self.journal.oldest_seq()
-        # One transaction: a refusal in the middle (out of memory) must not leave a hole before later batches.
+        # One transaction: if the server refuses a batch (out of memory), no later one may follow it.
         commands = []
         for row in rows:
             entry = batches.to_entry(batches.Batch(self.journal.producer, row.seq, row.events, row.payload, kept_from))

@@ -1,4 +1,4 @@
-"""The shipping thread of one edge process: its own journal, and those of processes that died, to the stream server."""
+"""The shipping thread of an edge process: sends its own journal, and those of dead processes, to the stream server."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import secrets
 import sqlite3
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
 from onebyone.clock import now_ms
 from onebyone.contracts import keys
+from onebyone.edge.journal.backlog import Backlog, measure_backlog
 from onebyone.edge.journal.reader import JournalReader
 from onebyone.edge.journal.shipment import Shipment
 from onebyone.edge.journal.writer import JournalWriter
@@ -20,34 +20,19 @@ from onebyone.runtime.outage import Outage
 from onebyone.runtime.redis_client import Unavailable, connect_blocking
 
 PACE_SECONDS = 0.05
-"""Pause after each round, so that under load one round trip carries many batches."""
+"""Pause after each round, so that under load one round trip carries many batches; it adds this much to their delay."""
 POLL_SECONDS = 0.25
-"""How often the counter's progress is read, and the longest that a wake-up can be missed."""
+"""How often the counter's progress is read and the backlog measured, and the longest delay after a missed wake-up: one
+cheap round trip, often enough for a `/sinkz` that is fresh."""
 ADOPT_SECONDS = 2.0
+"""How often the folder is scanned for journals of dead processes: their events are safe meanwhile, and each scan tries
+every lock file."""
 
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """What this process still has to ship; read by metrics."""
-
-    batches: int
-    oldest_ms: int
-    """Receive age of the oldest unshipped batch; 0 when there is none."""
-    journal_bytes: int
-    uncounted: int
-    """Batches that the counter has not said to have committed."""
-    uncounted_ms: int
-    """Receive age of the oldest of them; 0 when there is none."""
-    journals: int
-    """The own one, if there is room for one, and those adopted of dead processes."""
-    stream_accepting: bool
-    """Whether the stream server took what was sent last, or answered when there was nothing to send."""
-
-
 class Shipper:
-    """Ships until `stop`; never gives up, never drops."""
+    """Ship journals until `stop`. It never gives up and never drops a batch."""
 
     def __init__(self, url: str, directory: Path, overlap_seconds: float) -> None:
         self._directory = directory
@@ -71,21 +56,21 @@ class Shipper:
         self.backlog = Backlog(0, 0, 0, 0, 0, 0, False)
 
     def start(self) -> None:
-        """Begins to ship what dead processes left."""
+        """Start the thread, which ships the journals of dead processes even before the own journal is open."""
         self._thread.start()
 
     def set_own_journal(self, journal: JournalWriter) -> None:
-        """This process has its journal, which is closed with the others at the end."""
+        """Ship this process's own journal too, and close it with the others at the end."""
         self._own_journal = journal
         self._wake.set()
 
     def notify(self) -> None:
-        """A batch was written."""
+        """Wake the thread: a batch is on disk."""
         if not self._wake.is_set():
             self._wake.set()
 
     def stop(self, seconds: float) -> None:
-        """Ships what is left of the own journal for at most `seconds`, then closes all journals. Blocks."""
+        """Ship the rest of the own journal for at most `seconds`, then close all journals. Blocks."""
         self._deadline = time.monotonic() + seconds
         self._stopping.set()
         self._wake.set()
@@ -103,7 +88,7 @@ class Shipper:
             try:
                 self._run_round()
             except Exception as error:
-                # Not only what Redis and SQLite are known to raise: a thread that died would ship nothing for ever.
+                # Catch everything, not only Redis and SQLite errors: a dead thread would never ship again.
                 self._stream_accepting = False
                 self._measured_at = 0.0
                 self._pause(outage.failed(error))
@@ -140,7 +125,7 @@ class Shipper:
         now = time.monotonic()
         if now - self._measured_at >= POLL_SECONDS:
             self._measured_at = now
-            self._measure()
+            self.backlog = measure_backlog(self._shipments, self._stream_accepting)
         if now - self._scanned_at >= ADOPT_SECONDS:
             self._scanned_at = now
             self._adopt()
@@ -151,8 +136,8 @@ class Shipper:
             if shipment.send_page(self._client):
                 self._wake.set()
             if self._connections != self._verified_connection:
-                # redis-py had reconnected by itself: what was acknowledged before may be gone, and what
-                # was just sent may stand behind a hole.
+                # redis-py reconnected on its own: acknowledged batches may be gone, and the page that was just sent
+                # may follow a gap.
                 self._poll_progress()
                 break
 
@@ -175,9 +160,9 @@ class Shipper:
                 _log.warning("stream server was emptied or replaced, shipping again", shard=shard)
                 self._incarnations[shard] = incarnation
                 self._verified_connection = -1
-        answers = replies[2 * len(shards) :]
+        progress = replies[2 * len(shards) :]
         for index, shipment in enumerate(self._shipments):
-            shipment.apply_progress(answers[2 * index], answers[2 * index + 1])
+            shipment.apply_progress(progress[2 * index], progress[2 * index + 1])
         if self._connections != self._verified_connection:
             connections = self._connections
             for shipment in self._shipments:
@@ -186,40 +171,20 @@ class Shipper:
         self._delete_counted()
 
     def _delete_counted(self) -> None:
-        before = now_ms() - self._overlap_ms
+        written_before = now_ms() - self._overlap_ms
         for shipment in list(self._shipments):
             journal = shipment.journal
             if self._own_journal is not None and journal is self._own_journal:
-                self._own_journal.set_deletable(shipment.committed, before)
+                self._own_journal.set_deletable(shipment.committed, written_before)
                 continue
             newest = journal.newest_seq()
             if shipment.committed < newest:
                 continue
             rows = journal.rows_after(newest - 1, 1)
-            if rows and rows[0].written_ms >= before:
+            if rows and rows[0].written_ms >= written_before:
                 continue
             self._shipments.remove(shipment)
             journal.delete()
             self._client.hdel(keys.progress(shipment.shard), journal.producer)
             self._client.hdel(keys.resend(shipment.shard), journal.producer)
-            _log.info("journal of a dead process is counted", producer=journal.producer)
-
-    def _measure(self) -> None:
-        now = now_ms()
-        unshipped = uncounted = 0
-        oldest_unshipped = oldest_uncounted = now
-        for shipment in self._shipments:
-            newest = shipment.journal.newest_seq()
-            unshipped += max(0, newest - shipment.shipped)
-            uncounted += max(0, newest - shipment.committed)
-            oldest_unshipped = min(oldest_unshipped, shipment.journal.first_written_ms_after(shipment.shipped) or now)
-            oldest_uncounted = min(oldest_uncounted, shipment.journal.first_written_ms_after(shipment.committed) or now)
-        self.backlog = Backlog(
-            batches=unshipped,
-            oldest_ms=now - oldest_unshipped,
-            journal_bytes=sum(shipment.journal.size_bytes() for shipment in self._shipments),
-            uncounted=uncounted,
-            uncounted_ms=now - oldest_uncounted,
-            journals=len(self._shipments),
-            stream_accepting=self._stream_accepting,
-        )
+            _log.info("deleted the journal of a dead process, all counted", producer=journal.producer)
