@@ -15,13 +15,13 @@ from starlette.routing import Route
 from typer.main import get_command
 
 from onebyone.api import ops_endpoints as api_operator
+from onebyone.api.reports import report_handlers
 from onebyone.cli import app
 from onebyone.contracts.events import Event
 from onebyone.edge import ops_endpoints as edge_ops
 from onebyone.edge.tags.decision import PATHS
 from onebyone.edge.tags.reasons import Reason
-from onebyone.reports.runs import Runs
-from onebyone.reports.service import services as report_services
+from onebyone.reports.service import ReportService
 from onebyone.resources.context import ApiContext
 from onebyone.resources.entities import ENTITIES
 from onebyone.resources.entity import Entity
@@ -116,7 +116,7 @@ def test_api_endpoints() -> None:
         "object-limit",
         "lookup",
         *catalogue.services(cast(ApiContext, None)),
-        *report_services(cast(ApiContext, None), cast(Runs, None)),
+        *report_handlers(cast(ReportService, None)),
     ]
     paths = ["/auth", *(f"/{name}" for name in services)]
     paths += [*(route.path for route in operator.routes if isinstance(route, Route)), "/openapi.json", "/docs"]

@@ -16,7 +16,7 @@ from onebyone.auth import passwords
 from onebyone.clock import now_ms
 from onebyone.config_store import schema
 from onebyone.report_store import schema as report_schema
-from onebyone.reports.runs import Runs
+from onebyone.reports.service import ReportService
 from onebyone.resources.admin.bootstrap import add_member, add_user, bootstrap
 from onebyone.resources.context import ApiContext
 from onebyone.runtime import sql
@@ -144,7 +144,7 @@ class Harness(Client):
     context: ApiContext = field(kw_only=True)
     clock: Clock = field(kw_only=True)
     wakes: Wakes = field(kw_only=True)
-    reports: Runs = field(kw_only=True)
+    reports: ReportService = field(kw_only=True)
 
     async def go_to(self, ms: int) -> None:
         """Moves the clock there and logs in again, because the session may have ended by then."""

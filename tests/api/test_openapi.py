@@ -14,8 +14,8 @@ from starlette.routing import Route
 from onebyone.api import ops_endpoints
 from onebyone.api.openapi import examples, pages
 from onebyone.api.openapi.objects import component
-from onebyone.reports.runs import Runs
-from onebyone.reports.service import services as report_services
+from onebyone.api.reports import report_handlers
+from onebyone.reports.service import ReportService
 from onebyone.resources import filters
 from onebyone.resources.context import ApiContext
 from onebyone.resources.entities import ENTITIES
@@ -37,7 +37,7 @@ def services() -> list[str]:
     """Every name that the API has a handler for, and `auth`."""
     names = [entity.service for entity in ENTITIES]
     listed = catalogue.services(cast(ApiContext, None))
-    reports = report_services(cast(ApiContext, None), cast(Runs, None))
+    reports = report_handlers(cast(ReportService, None))
     return ["auth", *names, "object-limit", "lookup", *listed, *reports]
 
 

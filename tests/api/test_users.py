@@ -9,6 +9,7 @@ import pytest
 
 from onebyone.config_store import tables
 from onebyone.reports import report_request
+from onebyone.reports.report_request import ReportRequest
 from onebyone.resources.entities import ENTITIES
 from onebyone.runtime import sql
 from tests.api.harness import PASSWORD, Client, Harness, Json
@@ -127,14 +128,14 @@ async def test_limited_users(api: Harness, kind: str) -> None:
 async def test_reports_of_limited_users(api: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     mine, foreign = await api.world(), await api.world()
     limited = await user(api, "limited", user_type="advertiser", advertiser_id=mine["advertiser"])
-    parsed: list[report_request.Demand] = []
-    parse = report_request.parse
+    parsed: list[ReportRequest] = []
+    parse = report_request.parse_report_request
 
-    def spy(*arguments: Any) -> report_request.Demand:
+    def spy(*arguments: Any) -> ReportRequest:
         parsed.append(parse(*arguments))
         return parsed[-1]
 
-    monkeypatch.setattr(report_request, "parse", spy)
+    monkeypatch.setattr(report_request, "parse_report_request", spy)
     wanted: Json = {"report_type": "network_analytics", "columns": ["imps"], "report_interval": "today"}
     made = await limited.call("POST", "report", {"report": wanted}, advertiser_id=foreign["advertiser"])
     assert parsed[0].filters == {"advertiser_id": (mine["advertiser"],)}

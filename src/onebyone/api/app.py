@@ -20,10 +20,10 @@ from onebyone.api.http.errors import ApiError, to_api_error, unsupported_method
 from onebyone.api.http.rate_limit import RateLimiter, refuse_excess
 from onebyone.api.http.request import ApiRequest, Handler
 from onebyone.api.openapi.pages import Pages
+from onebyone.api.reports import report_handlers
 from onebyone.auth.sessions import COOKIE, Sessions
 from onebyone.errors import DomainError, Fault, Forbidden, Refused
-from onebyone.reports.runs import Runs
-from onebyone.reports.service import services as report_services
+from onebyone.reports.service import ReportService
 from onebyone.resources.context import ApiContext
 from onebyone.resources.entities import ENTITIES
 from onebyone.resources.fields import MAX_ID
@@ -49,13 +49,13 @@ class Api:
         self._sessions = Sessions(context)
         self._usage = RateLimiter(context.settings, context.cache)
         self._entities = frozenset(entity.service for entity in ENTITIES)
-        self.reports = Runs(context)
+        self.reports = ReportService(context.store, context.report_store, context.clock)
         self._handlers: dict[str, Handler] = {
             **{entity.service: Service(context, entity) for entity in ENTITIES},
             "object-limit": ObjectLimits(context, {entity.service: entity for entity in ENTITIES}),
             "lookup": RecordCache(context),
             **catalogue.services(context),
-            **report_services(context, self.reports),
+            **report_handlers(self.reports),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
+from ada_url import URL
 from sqlalchemy import ColumnElement, Select, Table, and_, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -12,7 +13,6 @@ from onebyone.config_store import tables
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import MemberRecord, TrackerRecord
 from onebyone.contracts.events import Kind, Terms
-from onebyone.resources import urls
 
 EncodedRecords = dict[str, bytes | None]
 """Redis key -> encoded record; None: the row no longer exists, so the record must be deleted."""
@@ -82,7 +82,7 @@ async def _load_tracker_records(
             site_id=row["site_id"],
             tag_id=row["placement_id"] or 0,
             payment_rule_id=row["rule_id"],
-            click_url=None if row["target"] is None else urls.redirect_location(row["target"]),
+            click_url=None if row["target"] is None else _redirect_location(row["target"]),
             terms=event_terms(row["line_item_doc"], row["rule_doc"]),
         )
         records[keys.tracker(kind, row["id"])] = record.encode()
@@ -133,6 +133,11 @@ def _first_active_order(table: Table) -> Any:
         .limit(1)
         .scalar_subquery()
     )
+
+
+def _redirect_location(url: str) -> str:
+    """Return the `Location` for a stored URL: unchanged, or percent-encoded when it holds more than ASCII."""
+    return url if url.isascii() else str(URL(url).href)
 
 
 def event_terms(line_item: dict[str, Any], payment_rule: dict[str, Any] | None) -> Terms:

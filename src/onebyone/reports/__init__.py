@@ -1,1 +1,1 @@
-"""The report service: asynchronous reports from the report store, as CSV."""
+"""The report engine: reports made in the background from the report store, as CSV files."""

@@ -47,7 +47,7 @@ class DeliveryStats:
         """Return the sums of each line item, one element an interval of `INTERVALS`; a day is a day of UTC."""
         stats: dict[int, list[dict[str, Any]]] = {line_item: [] for line_item in line_items}
         for interval in INTERVALS:
-            time_range = time_ranges.named(interval, self.now_ms, ZoneInfo("UTC"))
+            time_range = time_ranges.range_of_interval(interval, self.now_ms, ZoneInfo("UTC"))
             in_range = (hourly.c.hour >= time_range.start, hourly.c.hour < time_range.end)
             sums: dict[int, dict[str, Any]] = {}
             async for rows in self._query_in_chunks(line_items, _sums_query, *in_range):

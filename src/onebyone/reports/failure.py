@@ -1,7 +1,13 @@
-"""Why a report could not be made, in words for its caller."""
+"""Why a report has no file."""
 
 from __future__ import annotations
 
+from onebyone.errors import DomainError
 
-class ReportFailure(Exception):
-    """The report ends with execution status `error` and this text."""
+
+class ReportFailure(DomainError):
+    """The report could not be made; the message says why."""
+
+
+class ReportNotReady(DomainError):
+    """The report is still being made."""

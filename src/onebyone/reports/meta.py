@@ -1,37 +1,32 @@
-"""What can be asked for: the answer to GET /report?meta."""
+"""What each report type offers: its columns, filters, conditions and intervals."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
-from onebyone.errors import Fault, Refused
-from onebyone.reports.columns import ANALYTICS, FEEDS, Dimension, Metric
+from onebyone.reports.columns import ANALYTICS, FEEDS, ColumnType, Dimension, Metric
 from onebyone.reports.time_ranges import INTERVALS
 
 
-def describe(report_type: str) -> dict[str, Any]:
-    """One report type, or all by name when it is empty. Raises `DomainError`."""
-    if not report_type:
-        return {name: describe(name) for name in (*ANALYTICS, *FEEDS)}
-    if report_type in ANALYTICS:
-        columns = ANALYTICS[report_type].values()
-        return {
-            "time_granularity": "hourly",
-            "columns": [{"column": column.name, "type": column.type} for column in columns],
-            "filters": [
-                {"column": column.name, "type": column.type}
-                for column in columns
-                if isinstance(column, Dimension) and column.filterable
-            ],
-            "havings": [{"column": column.name} for column in columns if isinstance(column, Metric)],
-            "time_intervals": list(INTERVALS),
-        }
+@dataclass(frozen=True, slots=True)
+class ReportTypeMeta:
+    """What can be asked of one report type; columns and filters map a name to its type."""
+
+    columns: dict[str, ColumnType]
+    filters: dict[str, ColumnType]
+    group_filters: tuple[str, ...]
+    intervals: tuple[str, ...]
+    granularity: str = "hourly"
+
+
+def describe_report_type(report_type: str) -> ReportTypeMeta:
+    """Return what one of `columns.REPORT_TYPES` offers."""
     if report_type in FEEDS:
-        return {
-            "time_granularity": "hourly",
-            "columns": [{"column": column.name, "type": column.type} for column in FEEDS[report_type].values()],
-            "filters": [],
-            "havings": [],
-            "time_intervals": [],
-        }
-    raise Refused(Fault("meta", f"no report type {report_type[:40]!r}"))
+        return ReportTypeMeta({column.name: column.type for column in FEEDS[report_type].values()}, {}, (), ())
+    columns = ANALYTICS[report_type].values()
+    return ReportTypeMeta(
+        columns={column.name: column.type for column in columns},
+        filters={column.name: column.type for column in columns if isinstance(column, Dimension) and column.filterable},
+        group_filters=tuple(column.name for column in columns if isinstance(column, Metric)),
+        intervals=INTERVALS,
+    )

@@ -1,161 +1,135 @@
-"""Report runs: rows of the table `report`, made by background tasks of this process, kept for a day."""
+"""Makes reports in background tasks of this process and keeps their runs up to date."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
-from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone.auth.caller import Caller
-from onebyone.config_store.tables import report, user
-from onebyone.errors import LimitReached
 from onebyone.reports import analytics, feed
 from onebyone.reports.columns import FEEDS
+from onebyone.reports.csv_file import CsvWriter, escape_formula
 from onebyone.reports.failure import ReportFailure
-from onebyone.reports.report_request import Demand
-from onebyone.reports.table import TableWriter, guard
-from onebyone.resources.context import ApiContext
-from onebyone.runtime import sql
+from onebyone.reports.report_request import ReportRequest
+from onebyone.reports.run_store import ReportRun, RunStore, format_timestamp
 
-PENDING, READY, ERROR = "pending", "ready", "error"
-ENDED = "the process that made it has ended; order it again"
-PENDING_MAX = 5
 RUN_SECONDS = 15 * 60
-"""A report that is not ready by then has failed."""
-LEASE_MS = 15_000
-"""A pending report whose process has not said for so long that it makes it has failed: that process ended."""
-BEAT_SECONDS = 3.0
+"""Time for one report, after which it fails: a query that takes longer is not what anybody waits for."""
+RENEW_SECONDS = 3.0
+"""How often to renew the leases of pending runs: a fifth of `run_store.LEASE_MS`."""
 STOP_SECONDS = 3.0
-"""At the end, how long to go on with what runs; what is then left has failed."""
-KEEP_SECONDS = 24 * 3600
-AT_ONCE = 2
-"""Reports that one process makes at the same time; the others wait their turn."""
+"""How long a stopping process goes on with reports: most take less, and its other work must end in time too."""
+CONCURRENT_REPORTS = 2
+"""Reports that one process makes at the same time: the database and the process's own requests come first."""
 
 _log = structlog.get_logger()
 
 
-class Runs:
-    """Starts and finds runs. Every statement is limited to the caller's member."""
+class ReportRuns:
+    """Starts runs in this process, and ends them with it."""
 
-    def __init__(self, context: ApiContext) -> None:
-        self._context = context
+    def __init__(
+        self, config_store: AsyncEngine, report_store: AsyncEngine, clock: Callable[[], int], run_store: RunStore
+    ) -> None:
+        self._config_store = config_store
+        self._report_store = report_store
+        self._clock = clock
+        self._run_store = run_store
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._beating: asyncio.Task[None] | None = None
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._renewing: asyncio.Task[None] | None = None
+        self._slots = asyncio.Semaphore(CONCURRENT_REPORTS)
 
-    async def start(self, caller: Caller, demand: Demand) -> str:
-        """Begins a run; its id. Raises `DomainError` when too many of the user's wait."""
+    async def start(self, caller: Caller, request: ReportRequest) -> str:
+        """Start a run and return its id. Raise `LimitReached` when too many of the user's are pending."""
         report_id = secrets.token_hex(16)
-        created = self._time(0)
-        async with sql.writing(self._context.store) as connection:
-            await connection.execute(delete(report).where(report.c.created_on < self._time(KEEP_SECONDS)))
-            # The user's row makes two requests of one user take turns.
-            await connection.execute(select(user.c.id).where(user.c.id == caller.user_id).with_for_update())
-            waiting = select(func.count()).where(
-                report.c.member_id == caller.member_id,
-                report.c.user_id == caller.user_id,
-                report.c.status == PENDING,
-                report.c.leased_ms >= self._context.clock(),
-            )
-            if ((await connection.execute(waiting)).scalar() or 0) >= PENDING_MAX:
-                raise LimitReached(f"too many reports: {PENDING_MAX} are pending")
-            row = {
-                "id": report_id,
-                "member_id": caller.member_id,
-                "user_id": caller.user_id,
-                "created_on": created,
-                "request": demand.echo,
-                "status": PENDING,
-                "leased_ms": self._context.clock() + LEASE_MS,
-                "header_info": _header(report_id, created, caller, demand),
-            }
-            await connection.execute(insert(report).values(row))
-        task = asyncio.create_task(self._run(report_id, caller.member_id, demand), name=f"report {report_id}")
+        created_on = format_timestamp(self._clock())
+        run = ReportRun(
+            id=report_id,
+            user_id=caller.user_id,
+            created_on=created_on,
+            request=request.echo,
+            status="pending",
+            error=None,
+            header_info=_header_info(report_id, created_on, caller, request),
+            size=None,
+            row_count=None,
+        )
+        await self._run_store.add(caller, run)
+        task = asyncio.create_task(self._run(report_id, caller.member_id, request), name=f"report {report_id}")
         self._tasks[report_id] = task
         task.add_done_callback(lambda _: self._tasks.pop(report_id, None))
-        if self._beating is None or self._beating.done():
-            self._beating = asyncio.create_task(self._beat())
+        if self._renewing is None or self._renewing.done():
+            self._renewing = asyncio.create_task(self._renew_leases())
         return report_id
 
-    async def find(self, member_id: int, report_id: str, *, body: bool = False) -> Row[Any] | None:
-        """The member's run of that id, with its file when `body`."""
-        columns = [column for column in report.c if body or column.name != "body"]
-        query = select(*columns).where(report.c.id == report_id, report.c.member_id == member_id)
-        async with sql.reading(self._context.store) as connection:
-            return (await connection.execute(query)).one_or_none()
-
-    def status(self, found: Row[Any]) -> str:
-        """`pending`, `ready` or `error`."""
-        abandoned = found.status == PENDING and found.leased_ms < self._context.clock()
-        return ERROR if abandoned else str(found.status)
-
     async def stop(self) -> None:
-        """Waits a moment for what runs; the rest has failed, so that whoever waits for it can order it again."""
+        """Give running reports `STOP_SECONDS`, then end the rest with an error, so that their callers can retry."""
         if self._tasks:
             await asyncio.wait(self._tasks.values(), timeout=STOP_SECONDS)
-        left = list(self._tasks)
-        if left:
-            await self._update(left, {"status": ERROR, "error": ENDED})
+        if self._tasks:
+            report_ids = list(self._tasks)
+            try:
+                await self._run_store.abandon(report_ids)
+            except (SQLAlchemyError, OSError) as error:
+                _log_store_error("cannot end reports, the store is unreachable", error, reports=report_ids)
 
-    async def _beat(self) -> None:
+    async def _renew_leases(self) -> None:
         while self._tasks:
-            await asyncio.sleep(BEAT_SECONDS)
-            await self._update(list(self._tasks), {"leased_ms": self._context.clock() + LEASE_MS})
+            await asyncio.sleep(RENEW_SECONDS)
+            report_ids = list(self._tasks)
+            try:
+                await self._run_store.renew_leases(report_ids)
+            except (SQLAlchemyError, OSError) as error:
+                _log_store_error("cannot renew reports, the store is unreachable", error, reports=report_ids)
 
-    async def _update(self, report_ids: list[str], values: dict[str, Any]) -> None:
-        own = report.c.id.in_(report_ids) & (report.c.status == PENDING)
+    async def _run(self, report_id: str, member_id: int, request: ReportRequest) -> None:
+        outcome: Mapping[str, Any]
         try:
-            async with sql.writing(self._context.store) as connection:
-                await connection.execute(update(report).where(own).values(values))
-        except (SQLAlchemyError, OSError) as error:
-            _log.warning("reports cannot be kept: the store is away", reports=report_ids, error=f"{error!r:.300}")
-
-    async def _run(self, report_id: str, member_id: int, demand: Demand) -> None:
-        try:
-            outcome = await self._made(member_id, demand)
+            outcome = await self._make_file(member_id, request)
         except ReportFailure as failure:
-            outcome = {"status": ERROR, "error": str(failure)}
+            outcome = {"status": "error", "error": str(failure)}
         except TimeoutError:
-            outcome = {"status": ERROR, "error": "it took too long"}
+            outcome = {"status": "error", "error": "it took too long"}
         except (SQLAlchemyError, OSError) as error:
-            _log.warning("report failed: a store is away", report_id=report_id, error=f"{error!r:.300}")
-            outcome = {"status": ERROR, "error": "a store is not available; try again"}
+            _log_store_error("report failed, a store is unreachable", error, report_id=report_id)
+            outcome = {"status": "error", "error": "a store is not available; try again"}
         except Exception:
             _log.exception("report failed", report_id=report_id)
-            outcome = {"status": ERROR, "error": "internal error"}
-        own = (report.c.id == report_id) & (report.c.member_id == member_id)
+            outcome = {"status": "error", "error": "internal error"}
         try:
-            async with sql.writing(self._context.store) as connection:
-                await connection.execute(update(report).where(own).values(outcome))
+            await self._run_store.finish(member_id, report_id, outcome)
         except (SQLAlchemyError, OSError) as error:
-            _log.warning("report is lost: the store is away", report_id=report_id, error=f"{error!r:.300}")
+            _log_store_error("report lost, the store is unreachable", error, report_id=report_id)
 
-    async def _made(self, member_id: int, demand: Demand) -> dict[str, Any]:
-        table = TableWriter(demand)
-        writer = feed if demand.report_type in FEEDS else analytics
-        async with self._turns, asyncio.timeout(RUN_SECONDS):
-            await writer.write(self._context, member_id, demand, table)
-        body = table.finish()
-        return {"status": READY, "body": body, "size": table.size, "row_count": table.row_count}
-
-    def _time(self, seconds_ago: int) -> str:
-        moment = datetime.fromtimestamp(self._context.clock() / 1000 - seconds_ago, UTC)
-        return moment.strftime("%Y-%m-%d %H:%M:%S")
+    async def _make_file(self, member_id: int, request: ReportRequest) -> Mapping[str, Any]:
+        writer = CsvWriter(request.columns, tab_separated=request.excel, quote_all=request.quote_all)
+        async with self._slots, asyncio.timeout(RUN_SECONDS):
+            if request.report_type in FEEDS:
+                await feed.write_feed(self._report_store, member_id, request, writer)
+            else:
+                await analytics.write_analytics(self._config_store, self._report_store, member_id, request, writer)
+        body = writer.finish()
+        return {"status": "ready", "body": body, "size": writer.size, "row_count": writer.row_count}
 
 
-def _header(report_id: str, created: str, caller: Caller, demand: Demand) -> str:
-    window = demand.window
+def _log_store_error(event: str, error: Exception, **fields: Any) -> None:
+    _log.warning(event, error=f"{error!r:.300}", **fields)
+
+
+def _header_info(report_id: str, created_on: str, caller: Caller, request: ReportRequest) -> str:
+    time_range = request.time_range
     lines = [
         ("Report ID:", report_id),
-        ("Run at:", created),
-        ("Start date:", window.local(window.start)),
-        ("End date:", window.local(window.end)),
-        ("Timezone:", window.zone.key),
-        ("User:", f"{guard(caller.name)} ({caller.user_id})"),
+        ("Run at:", created_on),
+        ("Start date:", time_range.format_local(time_range.start)),
+        ("End date:", time_range.format_local(time_range.end)),
+        ("Timezone:", time_range.zone.key),
+        ("User:", f"{escape_formula(caller.name)} ({caller.user_id})"),
     ]
     return "".join(f"{name},{value}\r\n" for name, value in lines)

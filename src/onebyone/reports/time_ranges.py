@@ -1,6 +1,7 @@
-"""The time of a report: named intervals, exclusive ends, and what an hour is called in the report's time zone.
+"""The time range of a report: named intervals, wall times, and the local name of an hour.
 
-The rollup has hours of UTC, so only zones that are whole hours away from it have exact days; others are refused.
+Ranges exclude their end. The rollup has hours of UTC, so only zones at a whole number of hours from UTC have exact
+days; the others are refused.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from sqlalchemy import BigInteger, ColumnElement, case, literal_column
 HOUR = 3600
 DAY = 86_400
 YEARS = range(2000, 2101)
+"""Years of accepted dates: older than any event, and near enough that a range has a bounded number of hours."""
 LIFETIME = "lifetime"
 INTERVALS = (
     "current_hour",
@@ -36,112 +38,118 @@ INTERVALS = (
 )
 _DAYS = {"today": 1, "last_2_days": 2, "last_7_days": 7, "last_14_days": 14, "last_30_days": 30, "30_days": 30}
 _FORMATS = {10: "%Y-%m-%d", 16: "%Y-%m-%d %H:%M", 19: "%Y-%m-%d %H:%M:%S"}
+"""Length of a date text -> its format."""
+
+
+class UnalignedTimeZone(ValueError):
+    """The zone is not at a whole number of hours from UTC."""
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """Epoch seconds [`start`, `end`) and the zone that names them."""
+class TimeRange:
+    """Epoch seconds [`start`, `end`), and the zone in which a report names them."""
 
     start: int
     end: int
     zone: ZoneInfo
 
-    def offset(self, moment: int) -> int:
-        """Seconds that the zone is ahead of UTC at a moment."""
-        return _offset(moment, self.zone)
+    def utc_offset(self, moment: int) -> int:
+        """Return how many seconds the zone is ahead of UTC at epoch second `moment`."""
+        offset = datetime.fromtimestamp(moment, self.zone).utcoffset()
+        return int(offset.total_seconds()) if offset is not None else 0
 
-    def local(self, moment: int) -> str:
-        """`YYYY-MM-DD HH:MM:SS` of epoch seconds in the window's zone."""
+    def format_local(self, moment: int) -> str:
+        """Return epoch second `moment` as `YYYY-MM-DD HH:MM:SS` in the zone."""
         return datetime.fromtimestamp(moment, self.zone).strftime("%Y-%m-%d %H:%M:%S")
 
 
 @cache
-def zones() -> frozenset[str]:
-    """Names of all time zones."""
+def time_zone_names() -> frozenset[str]:
+    """Return the names of all known time zones."""
     return frozenset(available_timezones())
 
 
-def parse_time(text: object) -> datetime:
-    """Wall time of `YYYY-MM-DD`, `YYYY-MM-DD HH:00` or `YYYY-MM-DD HH:00:00`. Raises `ValueError` with the reason."""
-    wrong = "must be YYYY-MM-DD or YYYY-MM-DD HH:00:00"
+def parse_wall_time(text: object) -> datetime:
+    """Parse `YYYY-MM-DD`, `YYYY-MM-DD HH:00` or `YYYY-MM-DD HH:00:00`. Raise `ValueError` with the reason."""
+    malformed = "must be YYYY-MM-DD or YYYY-MM-DD HH:00:00"
     if not isinstance(text, str) or len(text) not in _FORMATS or not text.isascii():
-        raise ValueError(wrong)
+        raise ValueError(malformed)
     try:
-        found = datetime.strptime(text, _FORMATS[len(text)])
+        wall_time = datetime.strptime(text, _FORMATS[len(text)])
     except ValueError:
-        raise ValueError(wrong) from None
-    if found.minute or found.second:
+        raise ValueError(malformed) from None
+    if wall_time.minute or wall_time.second:
         raise ValueError("must be a full hour")
-    if found.year not in YEARS:
+    if wall_time.year not in YEARS:
         raise ValueError(f"must be in the years {YEARS.start} to {YEARS.stop - 1}")
-    return found
+    return wall_time
 
 
-def between(start: datetime, end: datetime, zone: ZoneInfo) -> Window:
-    """The window between two wall times. Raises `ValueError` when it is empty or the zone has no whole hours."""
-    window = Window(_epoch(start, zone), _epoch(end, zone), zone)
-    if window.start >= window.end:
+def range_between(start: datetime, end: datetime, zone: ZoneInfo) -> TimeRange:
+    """Return the range between two wall times. Raise `ValueError` when it is empty, or `UnalignedTimeZone`."""
+    time_range = TimeRange(_epoch_seconds(start, zone), _epoch_seconds(end, zone), zone)
+    if time_range.start >= time_range.end:
         raise ValueError("must be after start_date; the end is exclusive")
-    return window
+    return time_range
 
 
-def named(interval: str, now_ms: int, zone: ZoneInfo) -> Window:
-    """The window of a named interval. `last_N_days` ends with today, which counts as one of them."""
+def range_of_interval(interval: str, now_ms: int, zone: ZoneInfo) -> TimeRange:
+    """Return the range of one of `INTERVALS`; `last_N_days` includes today. Raise `UnalignedTimeZone`."""
     now = datetime.fromtimestamp(now_ms // 1000, zone)
     hour = now_ms // 1000 // HOUR * HOUR
-    _epoch(now.replace(minute=0, second=0, tzinfo=None), zone)
+    _epoch_seconds(now.replace(minute=0, second=0, tzinfo=None), zone)
     if interval == "current_hour":
-        return Window(hour, hour + HOUR, zone)
+        return TimeRange(hour, hour + HOUR, zone)
     if interval == "last_hour":
-        return Window(hour - HOUR, hour, zone)
+        return TimeRange(hour - HOUR, hour, zone)
     if interval == "last_48_hours":
-        return Window(hour - 47 * HOUR, hour + HOUR, zone)
+        return TimeRange(hour - 47 * HOUR, hour + HOUR, zone)
     today = datetime(now.year, now.month, now.day)
     tomorrow = today + timedelta(days=1)
     month = today.replace(day=1)
     if interval in _DAYS:
-        return between(tomorrow - timedelta(days=_DAYS[interval]), tomorrow, zone)
+        return range_between(tomorrow - timedelta(days=_DAYS[interval]), tomorrow, zone)
     match interval:
         case "yesterday":
-            return between(today - timedelta(days=1), today, zone)
+            return range_between(today - timedelta(days=1), today, zone)
         case "month_to_yesterday":
-            # On the first day of a month there is no yesterday in it: an empty window.
-            return Window(_epoch(month, zone), _epoch(today, zone), zone)
+            # Empty on the first day of a month, and no error then.
+            return TimeRange(_epoch_seconds(month, zone), _epoch_seconds(today, zone), zone)
         case "month_to_date" | "mtd":
-            return between(month, tomorrow, zone)
+            return range_between(month, tomorrow, zone)
         case "quarter_to_date":
-            return between(month.replace(month=(month.month - 1) // 3 * 3 + 1), tomorrow, zone)
+            return range_between(month.replace(month=(month.month - 1) // 3 * 3 + 1), tomorrow, zone)
         case "last_month":
-            return between((month - timedelta(days=1)).replace(day=1), month, zone)
+            return range_between((month - timedelta(days=1)).replace(day=1), month, zone)
         case _:
-            return between(datetime(YEARS.start, 1, 1), tomorrow, zone)
+            return range_between(datetime(YEARS.start, 1, 1), tomorrow, zone)
 
 
-def _epoch(wall: datetime, zone: ZoneInfo) -> int:
-    moment = int(wall.replace(tzinfo=zone).timestamp())
+def _epoch_seconds(wall_time: datetime, zone: ZoneInfo) -> int:
+    moment = int(wall_time.replace(tzinfo=zone).timestamp())
     if moment % HOUR:
-        raise ValueError("the time zone is not a whole number of hours away from UTC")
+        raise UnalignedTimeZone("the time zone is not a whole number of hours away from UTC")
     return moment
 
 
-def local_hours(hour: ColumnElement[int], window: Window) -> ColumnElement[int]:
-    """Wall time of a UTC hour, as seconds since 1970-01-01 00:00 of the window's zone."""
-    shifts = _shifts(window)
-    steps = [(hour < until, hour + literal_column(str(offset), BigInteger)) for until, offset in shifts[:-1]]
-    last = hour + literal_column(str(shifts[-1][1]), BigInteger)
+def local_hour_sql(hour: ColumnElement[int], time_range: TimeRange) -> ColumnElement[int]:
+    """Return SQL that turns a UTC hour into its wall time: seconds since 1970-01-01 00:00 on a clock in the zone."""
+    offsets = _offset_periods(time_range)
+    steps = [(hour < until, hour + literal_column(str(offset), BigInteger)) for until, offset in offsets[:-1]]
+    last = hour + literal_column(str(offsets[-1][1]), BigInteger)
     return case(*steps, else_=last) if steps else last
 
 
-def local_months(hour: ColumnElement[int], window: Window) -> ColumnElement[int]:
-    """Wall month of a UTC hour, as year * 100 + month."""
-    first = datetime.fromtimestamp(window.start, window.zone)
+def local_month_sql(hour: ColumnElement[int], time_range: TimeRange) -> ColumnElement[int]:
+    """Return SQL that turns a UTC hour into its wall month: year * 100 + month."""
+    first = datetime.fromtimestamp(time_range.start, time_range.zone)
     month = datetime(first.year, first.month, 1)
     steps = []
     number = month.year * 100 + month.month
     while True:
         month = (month + timedelta(days=31)).replace(day=1)
-        until = int(month.replace(tzinfo=window.zone).timestamp())
-        if until >= window.end:
+        until = int(month.replace(tzinfo=time_range.zone).timestamp())
+        if until >= time_range.end:
             break
         steps.append((hour < until, literal_column(str(number), BigInteger)))
         number = month.year * 100 + month.month
@@ -149,21 +157,16 @@ def local_months(hour: ColumnElement[int], window: Window) -> ColumnElement[int]
     return case(*steps, else_=last) if steps else last + literal_column("0", BigInteger)
 
 
-def _shifts(window: Window) -> list[tuple[int, int]]:
-    """(until, offset in seconds): where the offset changes within the window."""
-    found = []
-    offset = _offset(window.start, window.zone)
-    for day in range(window.start, window.end, DAY):
-        until = min(day + DAY, window.end)
-        if _offset(until - 1, window.zone) == offset:
+def _offset_periods(time_range: TimeRange) -> list[tuple[int, int]]:
+    """Return (end of the period, UTC offset in seconds) for each period of one offset within the range."""
+    periods = []
+    offset = time_range.utc_offset(time_range.start)
+    for day in range(time_range.start, time_range.end, DAY):
+        until = min(day + DAY, time_range.end)
+        if time_range.utc_offset(until - 1) == offset:
             continue
         for hour in range(day, until, HOUR):
-            if _offset(hour, window.zone) != offset:
-                found.append((hour, offset))
-                offset = _offset(hour, window.zone)
-    return [*found, (window.end, offset)]
-
-
-def _offset(moment: int, zone: ZoneInfo) -> int:
-    shift = datetime.fromtimestamp(moment, zone).utcoffset()
-    return int(shift.total_seconds()) if shift is not None else 0
+            if time_range.utc_offset(hour) != offset:
+                periods.append((hour, offset))
+                offset = time_range.utc_offset(hour)
+    return [*periods, (time_range.end, offset)]

@@ -46,8 +46,3 @@ def ascii_domain(text: str) -> str:
     if not _NAME.fullmatch(name) or len(name) > 253:
         raise ValueError("not a full host name")
     return name
-
-
-def redirect_location(url: str) -> str:
-    """How a stored target is sent: as it was written, or percent-encoded when it holds more than ASCII."""
-    return url if url.isascii() else str(URL(url).href)

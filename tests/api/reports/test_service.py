@@ -10,7 +10,7 @@ import orjson
 import pytest
 from sqlalchemy import text
 
-from onebyone.reports import analytics, runs, service
+from onebyone.reports import analytics, run_store, runs, service
 from onebyone.reports.columns import ANALYTICS, FEEDS
 from onebyone.reports.failure import ReportFailure
 from onebyone.runtime import sql
@@ -84,18 +84,18 @@ async def test_an_interval_beside_the_report_counts(desk: Desk, inside: Json, in
 
 
 async def test_a_download_waits_for_its_report(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = analytics.write
+    write = analytics.write_analytics
 
     async def slow(*values: Any) -> None:
         await asyncio.sleep(0.5)
         await write(*values)
 
-    monkeypatch.setattr(analytics, "write", slow)
+    monkeypatch.setattr(analytics, "write_analytics", slow)
     assert (await desk.download(REPORT)).text == "day,imps\r\n"
 
 
 async def test_a_download_does_not_wait_for_ever(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(analytics, "write", lambda *_: asyncio.sleep(3600))
+    monkeypatch.setattr(analytics, "write_analytics", lambda *_: asyncio.sleep(3600))
     monkeypatch.setattr(service, "WAIT_SECONDS", 0.1)
     answer = await desk.download(REPORT)
     assert answer.status_code == 503
@@ -117,7 +117,7 @@ async def test_a_failed_report_says_so(
     async def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(analytics, "write", fail)
+    monkeypatch.setattr(analytics, "write_analytics", fail)
     response = await ready(desk, (await desk.order(REPORT))["report_id"])
     assert response["execution_status"] == "error"
     assert told in response["report"]["error"]
@@ -126,15 +126,15 @@ async def test_a_failed_report_says_so(
 
 
 async def test_five_reports_may_be_pending(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(analytics, "write", lambda *_: asyncio.sleep(3600))
+    monkeypatch.setattr(analytics, "write_analytics", lambda *_: asyncio.sleep(3600))
     first = await desk.order(REPORT)
-    for _ in range(runs.PENDING_MAX - 1):
+    for _ in range(run_store.PENDING_MAX - 1):
         assert (await desk.order(REPORT))["status"] == "OK"
     assert (await desk.order(REPORT))["error_id"] == "LIMIT"
     other = await desk.api.second_member()
     assert (await desk.order(REPORT, other))["status"] == "OK"
     # Nobody says any more that these are being made: their process has died.
-    desk.api.clock.ahead_ms = runs.LEASE_MS + 1
+    desk.api.clock.ahead_ms = run_store.LEASE_MS + 1
     response = await desk.api.call("GET", "report", id=first["report_id"])
     assert response["execution_status"] == "error"
     assert "has ended" in response["report"]["error"]
@@ -142,17 +142,17 @@ async def test_five_reports_may_be_pending(desk: Desk, monkeypatch: pytest.Monke
 
 
 async def test_a_report_that_takes_long_stays_pending(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(analytics, "write", lambda *_: asyncio.sleep(3600))
-    monkeypatch.setattr(runs, "BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(analytics, "write_analytics", lambda *_: asyncio.sleep(3600))
+    monkeypatch.setattr(runs, "RENEW_SECONDS", 0.02)
     report_id = (await desk.order(REPORT))["report_id"]
-    desk.api.clock.ahead_ms = runs.LEASE_MS - 1000
+    desk.api.clock.ahead_ms = run_store.LEASE_MS - 1000
     await asyncio.sleep(0.2)
-    desk.api.clock.ahead_ms = 2 * runs.LEASE_MS - 2000
+    desk.api.clock.ahead_ms = 2 * run_store.LEASE_MS - 2000
     assert (await desk.api.call("GET", "report", id=report_id))["execution_status"] == "pending"
 
 
 async def test_a_report_that_takes_too_long_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(analytics, "write", lambda *_: asyncio.sleep(3600))
+    monkeypatch.setattr(analytics, "write_analytics", lambda *_: asyncio.sleep(3600))
     monkeypatch.setattr(runs, "RUN_SECONDS", 0.05)
     response = await ready(desk, (await desk.order(REPORT))["report_id"])
     assert "too long" in response["report"]["error"]
@@ -160,13 +160,13 @@ async def test_a_report_that_takes_too_long_says_so(desk: Desk, monkeypatch: pyt
 
 @pytest.mark.parametrize("long", [False, True], ids=["nearly done", "not done"])
 async def test_what_runs_when_the_process_stops(desk: Desk, monkeypatch: pytest.MonkeyPatch, long: bool) -> None:
-    write = analytics.write
+    write = analytics.write_analytics
 
     async def slow(*values: Any) -> None:
         await asyncio.sleep(3600 if long else 0.2)
         await write(*values)
 
-    monkeypatch.setattr(analytics, "write", slow)
+    monkeypatch.setattr(analytics, "write_analytics", slow)
     monkeypatch.setattr(runs, "STOP_SECONDS", 0.6)
     report_id = (await desk.order(REPORT))["report_id"]
     await desk.api.reports.stop()

@@ -38,12 +38,12 @@ def test_every_interval_is_tested() -> None:
 
 @pytest.mark.parametrize("interval", INTERVALS)
 def test_intervals(interval: str) -> None:
-    found = time_ranges.named(interval, moment(NOW), ZoneInfo("America/New_York"))
-    assert (found.local(found.start), found.local(found.end)) == INTERVALS[interval]
+    found = time_ranges.range_of_interval(interval, moment(NOW), ZoneInfo("America/New_York"))
+    assert (found.format_local(found.start), found.format_local(found.end)) == INTERVALS[interval]
 
 
 def test_the_first_of_a_month_has_no_yesterday_in_it() -> None:
-    found = time_ranges.named("month_to_yesterday", moment("2026-11-01 12:00:00"), ZoneInfo("UTC"))
+    found = time_ranges.range_of_interval("month_to_yesterday", moment("2026-11-01 12:00:00"), ZoneInfo("UTC"))
     assert found.start == found.end
 
 
@@ -53,7 +53,7 @@ def test_the_first_of_a_month_has_no_yesterday_in_it() -> None:
 )
 def test_a_day_has_the_hours_that_it_has(start: str, end: str, hours: int) -> None:
     zone = ZoneInfo("America/New_York")
-    found = time_ranges.between(time_ranges.parse_time(start), time_ranges.parse_time(end), zone)
+    found = time_ranges.range_between(time_ranges.parse_wall_time(start), time_ranges.parse_wall_time(end), zone)
     assert found.end - found.start == hours * time_ranges.HOUR
 
 
@@ -63,7 +63,7 @@ def test_a_day_has_the_hours_that_it_has(start: str, end: str, hours: int) -> No
 )
 def test_wall_times(text: object) -> None:
     try:
-        found = time_ranges.parse_time(text)
+        found = time_ranges.parse_wall_time(text)
     except ValueError:
         assert text not in ("2026-01-01", "2026-01-01 05:00", "2026-01-01 05:00:00")
     else:
@@ -74,4 +74,4 @@ def test_wall_times(text: object) -> None:
 @pytest.mark.parametrize("interval", ["today", "current_hour", "last_hour", "last_48_hours", "lifetime"])
 def test_zones_without_whole_hours_are_refused(zone: str, interval: str) -> None:
     with pytest.raises(ValueError, match="whole number of hours"):
-        time_ranges.named(interval, moment(NOW), ZoneInfo(zone))
+        time_ranges.range_of_interval(interval, moment(NOW), ZoneInfo(zone))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
 
 from onebyone.api.openapi.envelopes import ERROR, closed, responses, success
 from onebyone.api.openapi.fields import MOMENT, Schema, nullable
 from onebyone.api.openapi.nested import FLAG, INTEGER, TEXT
 from onebyone.api.openapi.parameters import parameter
 from onebyone.api.openapi.services import operation
-from onebyone.reports import report_request, runs
-from onebyone.reports.columns import ANALYTICS, FEEDS, Dimension, Metric
+from onebyone.reports import report_request, request_fields, request_filters, request_time
+from onebyone.reports.columns import ANALYTICS, FEEDS, REPORT_TYPES, Dimension, Metric
+from onebyone.reports.run_store import RunStatus
 from onebyone.reports.time_ranges import INTERVALS
 
 _ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
@@ -21,7 +22,7 @@ _HOUR: Schema = {
     "examples": ["2026-03-01", "2026-03-01 10:00:00"],
 }
 _INTEGERS: Schema = {
-    "anyOf": [INTEGER, {"type": "array", "items": INTEGER, "minItems": 1, "maxItems": report_request.FILTER_VALUES}]
+    "anyOf": [INTEGER, {"type": "array", "items": INTEGER, "minItems": 1, "maxItems": request_filters.FILTER_VALUES}]
 }
 
 
@@ -38,7 +39,7 @@ def _names(columns: Iterable[str]) -> Schema:
 
 
 def _list(items: Schema) -> Schema:
-    return {"type": "array", "items": items, "maxItems": report_request.LIST_LENGTH}
+    return {"type": "array", "items": items, "maxItems": request_fields.LIST_LENGTH}
 
 
 def _common(report_type: str, columns: Iterable[str]) -> Schema:
@@ -50,7 +51,7 @@ def _common(report_type: str, columns: Iterable[str]) -> Schema:
         "timezone": {"$ref": "#/components/schemas/TimeZone"},
         "name": {"type": "string", "maxLength": report_request.NAME_LENGTH},
         "format": _names(report_request.FORMATS),
-        "reporting_decimal_type": _names(("decimal", "comma")),
+        "reporting_decimal_type": _names(report_request.DECIMAL_TYPES),
         "escape_fields": FLAG,
         "offset": {"type": "integer", "minimum": 0},
         "num_elements": {"type": "integer", "minimum": 1},
@@ -61,7 +62,7 @@ def _aggregated(report_type: str) -> Schema:
     columns = ANALYTICS[report_type]
     filters = [name for name, column in columns.items() if isinstance(column, Dimension) and column.filterable]
     metrics = [name for name, column in columns.items() if isinstance(column, Metric)]
-    having = closed({"operator": _names(report_request.OPERATORS), "value": {"type": "number"}})
+    having = closed({"operator": _names(request_filters.OPERATORS), "value": {"type": "number"}})
     properties: Schema = {
         **_common(report_type, columns),
         "report_interval": {**_names(INTERVALS), "description": "This, or `start_date` and `end_date`."},
@@ -82,7 +83,7 @@ def _feed(report_type: str) -> Schema:
     return {
         "type": "object",
         "description": (
-            f"One row an event. At most {report_request.FEED_HOURS} hours of the last {report_request.FEED_DAYS} days; "
+            f"One row an event. At most {request_time.FEED_HOURS} hours of the last {request_time.FEED_DAYS} days; "
             "no filters."
         ),
         "properties": _common(report_type, FEEDS[report_type]),
@@ -107,8 +108,7 @@ def _order() -> Schema:
         ],
     }
     owners = [
-        parameter(name, "Only of this one.", {"type": "integer", "minimum": 0})
-        for name in ("advertiser_id", "publisher_id")
+        parameter(name, "Only of this one.", {"type": "integer", "minimum": 0}) for name in request_filters.OWNERS
     ]
     more = {
         "parameters": owners,
@@ -132,7 +132,7 @@ def _status() -> Schema:
         "data": {"type": "null"},
     }
     report = {**closed(shown), "properties": {**shown, "error": TEXT}}
-    status = _names((runs.PENDING, runs.READY, runs.ERROR))
+    status = _names(get_args(RunStatus))
     column = {"type": "object", "properties": {"column": TEXT, "type": TEXT}, "required": ["column"]}
     of_type = closed(
         {
@@ -141,11 +141,11 @@ def _status() -> Schema:
             "time_intervals": {"type": "array", "items": TEXT},
         }
     )
-    of_all = {"type": "object", "additionalProperties": of_type, "propertyNames": _names((*ANALYTICS, *FEEDS))}
+    of_all = {"type": "object", "additionalProperties": of_type, "propertyNames": _names(REPORT_TYPES)}
     more = {
         "parameters": [
             parameter("id", "The report.", _ID),
-            parameter("meta", "What can be ordered: all, or of this report type.", _names(("", *ANALYTICS, *FEEDS))),
+            parameter("meta", "What can be ordered: all, or of this report type.", _names(("", *REPORT_TYPES))),
         ],
         "responses": responses(
             success({"report": report, "execution_status": status}),

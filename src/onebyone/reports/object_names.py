@@ -9,10 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.config_store import tables
 
-Names = Mapping[int, Mapping[str, str]]
-"""Id -> field -> text."""
+NamesById = Mapping[int, Mapping[str, str]]
+"""Id -> field (`name`, `code`) -> text."""
 
-CHUNK = 500
+IDS_PER_QUERY = 500
+"""Ids of one statement: each is a parameter, of which SQLite may be built to allow only 999."""
 _TABLES = {
     "advertiser": tables.advertiser,
     "line_item": tables.line_item,
@@ -24,18 +25,18 @@ _TABLES = {
 }
 
 
-async def find(connection: AsyncConnection, member_id: int, kind: str, ids: Iterable[int]) -> Names:
-    """Names of the member's own objects of one kind; `kind` is that of a dimension's lookup."""
+async def load_object_names(connection: AsyncConnection, member_id: int, kind: str, ids: Iterable[int]) -> NamesById:
+    """Return the names of the member's own objects with these ids; `kind` is that of a `Dimension.lookup`."""
     if kind in ("seller_member", "buyer_member"):
         query = select(tables.member.c.id, tables.member.c.name).where(tables.member.c.id == member_id)
         return {row.id: {"name": row.name} for row in await connection.execute(query)}
     table = _TABLES[kind]
-    wanted = sorted(ids)
-    found: dict[int, Mapping[str, str]] = {}
-    for start in range(0, len(wanted), CHUNK):
+    sorted_ids = sorted(ids)
+    names: dict[int, Mapping[str, str]] = {}
+    for start in range(0, len(sorted_ids), IDS_PER_QUERY):
         query = select(table.c.id, table.c.name, table.c.code).where(
-            table.c.member_id == member_id, table.c.id.in_(wanted[start : start + CHUNK])
+            table.c.member_id == member_id, table.c.id.in_(sorted_ids[start : start + IDS_PER_QUERY])
         )
         for row in await connection.execute(query):
-            found[row.id] = {"name": row.name, "code": row.code or ""}
-    return found
+            names[row.id] = {"name": row.name, "code": row.code or ""}
+    return names
