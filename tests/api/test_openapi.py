@@ -22,8 +22,8 @@ from onebyone.resources.entities import ENTITIES
 from onebyone.resources.entity import Entity
 from onebyone.resources.lists import catalogue
 from onebyone.settings import Settings
-from tests.api.contract import described
-from tests.api.harness import Harness, Json, response_of
+from tests.support.api_contract import described
+from tests.support.api_harness import Harness, Json, response_of
 
 METHODS = ("get", "post", "put", "delete", "patch", "options")
 

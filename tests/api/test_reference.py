@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.api.harness import PASSWORD, Harness
+from tests.support.api_harness import PASSWORD, Harness
 
 pytestmark = pytest.mark.anyio
 ENGINES = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)

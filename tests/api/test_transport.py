@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from onebyone.auth.sessions import HARD_MS, IDLE_MS, TOUCH_MS
-from tests.api.harness import PASSWORD, Harness, response_of
+from tests.support.api_harness import PASSWORD, Harness, response_of
 
 pytestmark = pytest.mark.anyio
 

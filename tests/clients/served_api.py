@@ -15,14 +15,14 @@ from starlette.types import Message, Receive, Scope, Send
 from onebyone.api import ops_endpoints
 from onebyone.api.app import Api
 from onebyone.api.pipeline_lag import PipelineLagMeter
-from tests.api import harness
+from tests.support import api_harness
 from tests.support.waiting import wait_until
 
 REQUESTS = 10
 MINUTE_MS = 60_000
 
 
-class Clock(harness.Clock):
+class Clock(api_harness.Clock):
     """Can stand still until the first answer that sends a client away, so that no slow machine misses the moment."""
 
     stands_at: int | None = None
@@ -45,7 +45,7 @@ class Clock(harness.Clock):
 class ServedApi:
     """Its store has member 1 with the user `admin`, who may make `REQUESTS` reads and as many writes in a minute."""
 
-    password = harness.PASSWORD
+    password = api_harness.PASSWORD
 
     def __init__(self, store: Path) -> None:
         self.clock = Clock()
@@ -77,8 +77,8 @@ class ServedApi:
 
     async def _run(self, store: Path, listener: socket.socket) -> None:
         url = f"sqlite+aiosqlite:///{store}"
-        await harness.prepare(url)
-        plain = await harness.start(url)
+        await api_harness.prepare(url)
+        plain = await api_harness.start(url)
         self._token = plain.token
         settings = plain.context.settings.model_copy(update={"reads_a_minute": REQUESTS, "writes_a_minute": REQUESTS})
         context = replace(plain.context, settings=settings, clock=self.clock)

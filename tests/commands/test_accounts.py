@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from onebyone.cli import app
-from tests.api import harness
-from tests.api.harness import PASSWORD
+from tests.support import api_harness
+from tests.support.api_harness import PASSWORD
 
 Command = Callable[..., Result]
 
@@ -20,7 +20,7 @@ Command = Callable[..., Result]
 def onebyone(tmp_path: Path) -> Command:
     """Runs a command on a prepared store; `text` is its standard input."""
     url = f"sqlite+aiosqlite:///{tmp_path / 'config.sqlite3'}"
-    asyncio.run(harness.prepare(url))
+    asyncio.run(api_harness.prepare(url))
 
     def run(*arguments: str, text: str = "") -> Result:
         return CliRunner().invoke(app, list(arguments), input=text, env={"ONEBYONE_DATABASE_URL": url})

@@ -10,8 +10,8 @@ import pytest
 from onebyone.clock import now_ms
 from onebyone.reports import feed
 from onebyone.reports.columns import FEEDS
-from tests.api.harness import Json
-from tests.api.reports.desk import Desk
+from tests.reports.desk import Desk
+from tests.support.api_harness import Json
 
 pytestmark = pytest.mark.anyio
 BOTH = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)

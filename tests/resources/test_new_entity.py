@@ -11,8 +11,9 @@ import pytest
 from onebyone.config_store import tables
 from onebyone.resources.entities import ENTITIES
 from onebyone.runtime import sql
-from tests.api import contract, deal, harness
-from tests.api.harness import Harness, Json
+from tests.resources import deal
+from tests.support import api_contract, api_harness
+from tests.support.api_harness import Harness, Json
 
 pytestmark = pytest.mark.anyio
 # The product has no such table.
@@ -26,18 +27,18 @@ async def api(
     """The API with deals."""
     for module in ("app", "openapi.document"):
         monkeypatch.setattr(f"onebyone.api.{module}.ENTITIES", (*ENTITIES, deal.Deal()))
-    contract.forget()
+    api_contract.forget()
     url = store_url
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres_url")
-        await asyncio.to_thread(lambda: asyncio.run(harness.prepare(url)))
-    running = await harness.start(url)
+        await asyncio.to_thread(lambda: asyncio.run(api_harness.prepare(url)))
+    running = await api_harness.start(url)
     async with sql.writing(running.store) as connection:
         await connection.run_sync(deal.TABLE.create)
     yield running
     await running.http.aclose()
     await running.store.dispose()
-    contract.forget()
+    api_contract.forget()
 
 
 def test_it_costs_less_than_a_hundred_lines() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.api.contract import resolved
+from tests.support.api_contract import resolved
 
 Drawn = st.SearchStrategy[Any]
 _PLAIN = st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"])

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy.dialects import sqlite
 
 from onebyone.reports.delivery_stats import _run_hours_query
-from tests.api.harness import Harness, Json
-from tests.api.reports.desk import Desk, moment
-from tests.api.test_guaranteed_delivery import create, order  # noqa: F401
+from tests.reports.desk import Desk, moment
+from tests.resources.test_guaranteed_delivery import create, order  # noqa: F401
+from tests.support.api_harness import Harness, Json
 
 pytestmark = pytest.mark.anyio
 ENGINES = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)

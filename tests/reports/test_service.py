@@ -14,8 +14,8 @@ from onebyone.reports import analytics, run_store, runs, service
 from onebyone.reports.columns import ANALYTICS, FEEDS
 from onebyone.reports.failure import ReportFailure
 from onebyone.runtime import sql
-from tests.api.harness import Json
-from tests.api.reports.desk import Desk
+from tests.reports.desk import Desk
+from tests.support.api_harness import Json
 
 pytestmark = pytest.mark.anyio
 

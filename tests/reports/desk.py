@@ -14,8 +14,8 @@ from onebyone.contracts import batches
 from onebyone.counter.counting import BatchTotals
 from onebyone.counter.ledger import Ledger
 from onebyone.report_store import schema
-from tests.api.harness import Client, Harness, Json
 from tests.counter.harness import batch, event
+from tests.support.api_harness import Client, Harness, Json
 
 
 def moment(text: str) -> int:

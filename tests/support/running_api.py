@@ -19,7 +19,7 @@ from onebyone.resources.context import ApiContext
 from onebyone.runtime import sql
 from onebyone.runtime.web_server import BoundedProtocol
 from onebyone.settings import Settings
-from tests.api import harness
+from tests.support import api_harness
 from tests.support.waiting import wait_until
 
 UNLIMITED = {"reads_a_minute": 10**9, "writes_a_minute": 10**9, "logins": 10**9}
@@ -29,17 +29,17 @@ UNLIMITED = {"reads_a_minute": 10**9, "writes_a_minute": 10**9, "logins": 10**9}
 def running_api(folder: Path, **more: int) -> Iterator[str]:
     """Its URL, on stores in `folder`, with the user `admin`; limits are those that `more` sets, if any."""
     store_url, report_url = (f"sqlite+aiosqlite:///{folder / name}.sqlite3" for name in ("config", "report"))
-    password = SecretStr(harness.PASSWORD)
+    password = SecretStr(api_harness.PASSWORD)
     settings = Settings(database_url=store_url, admin_password=password, data_dir=folder)
     settings = settings.model_copy(update=UNLIMITED | more)
     server: uvicorn.Server | None = None
 
     async def serve() -> None:
         nonlocal server
-        await harness.prepare(store_url)
+        await api_harness.prepare(store_url)
         await report_schema.upgrade(report_url)
         store, report_store = sql.create_engine(store_url), sql.create_engine(report_url)
-        context = ApiContext(settings, store, report_store, harness.Wakes())
+        context = ApiContext(settings, store, report_store, api_harness.Wakes())
         sink = PipelineLagMeter(settings, report_store)
         app = Api(context, ops_endpoints.application(settings, lambda: {"configuration": True}, sink.measure))
         config = uvicorn.Config(

@@ -16,7 +16,7 @@ from onebyone.contracts.configuration import Head, MemberRecord, TrackerRecord
 from onebyone.contracts.events import Kind
 from onebyone.publishing.publisher import ConfigPublisher
 from onebyone.runtime import redis_client
-from tests.api.harness import Harness, Json
+from tests.support.api_harness import Harness, Json
 from tests.support.valkey import ValkeyProcess
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ from onebyone.reports import report_request
 from onebyone.reports.report_request import ReportRequest
 from onebyone.resources.entities import ENTITIES
 from onebyone.runtime import sql
-from tests.api.harness import PASSWORD, Client, Harness, Json
+from tests.support.api_harness import PASSWORD, Client, Harness, Json
 
 pytestmark = pytest.mark.anyio
 ENGINES = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from onebyone.reports import time_ranges
-from tests.api.reports.desk import moment
+from tests.reports.desk import moment
 
 NOW = "2026-11-01 03:20:10"
 """In New York still October 31, 23:20, hours before the clocks go back."""

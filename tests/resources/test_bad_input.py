@@ -14,7 +14,7 @@ from sqlalchemy import select
 from onebyone.config_store import tables
 from onebyone.resources.entities import ENTITIES
 from onebyone.resources.entity import Entity
-from tests.api.harness import Harness, Json, response_of
+from tests.support.api_harness import Harness, Json, response_of
 
 pytestmark = pytest.mark.anyio
 ENGINES = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)

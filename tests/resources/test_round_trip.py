@@ -19,9 +19,9 @@ from onebyone.config_store import tables
 from onebyone.resources.entities import ENTITIES
 from onebyone.resources.entity import Entity
 from onebyone.resources.fields import loose_timestamp
-from tests.api import generated, harness
-from tests.api.contract import described
-from tests.api.harness import Harness, Json
+from tests.support import api_harness, drawn_values
+from tests.support.api_contract import described
+from tests.support.api_harness import Harness, Json
 
 FEW = settings(
     max_examples=8,
@@ -49,7 +49,7 @@ class World:
 
     def __init__(self, runner: asyncio.Runner, url: str) -> None:
         self._runner = runner
-        self.api: Harness = self.run(harness.start(url))
+        self.api: Harness = self.run(api_harness.start(url))
         self.ids: dict[str, int] = {}
         self.taken = self.refused = 0
         for service in examples.NEW:
@@ -130,7 +130,7 @@ def some(fields: Json) -> st.SearchStrategy[Json]:
     """Valid values of a few fields."""
     names = st.lists(st.sampled_from(sorted(fields)), unique=True, min_size=1, max_size=4)
     return names.flatmap(
-        lambda chosen: st.fixed_dictionaries({name: generated.values(fields[name]) for name in chosen})
+        lambda chosen: st.fixed_dictionaries({name: drawn_values.values(fields[name]) for name in chosen})
     )
 
 
@@ -205,7 +205,7 @@ def test_what_is_wrong_is_not_written(world: World, entity: Entity) -> None:
     def check(data: st.DataObject) -> None:
         fields = fields_of(entity, "New" if "POST" in entity.methods else "Change")
         name = data.draw(st.sampled_from(sorted(fields)), "field")
-        bad = {name: data.draw(generated.wrong(fields[name]), "value")}
+        bad = {name: data.draw(drawn_values.wrong(fields[name]), "value")}
         if "POST" in entity.methods:
             made = world.send("POST", service, {**world.body(service), **bad}, **world.owner(service))
             assert (made["status"], made["error_id"]) == ("error", "SYNTAX"), bad

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.api.harness import Harness
-from tests.api.reports.desk import Desk
+from tests.reports.desk import Desk
+from tests.support.api_harness import Harness
 
 
 @pytest.fixture

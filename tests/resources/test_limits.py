@@ -16,7 +16,7 @@ from onebyone.api.app import Api
 from onebyone.api.pipeline_lag import PipelineLagMeter
 from onebyone.auth import passwords
 from onebyone.runtime import redis_client
-from tests.api.harness import MINUTE_MS, PASSWORD, Client, Harness, Json, response_of
+from tests.support.api_harness import MINUTE_MS, PASSWORD, Client, Harness, Json, response_of
 from tests.support.valkey import ValkeyProcess
 
 pytestmark = pytest.mark.anyio

@@ -14,9 +14,9 @@ from pydantic import BaseModel
 from onebyone.resources import field_shapes
 from onebyone.resources.entities import ENTITIES
 from onebyone.resources.entity import Entity
-from tests.api.documented import DEFAULTS, FIELDS, LENGTHS, NOT_SHOWN, READ_ONLY, VALUES
-from tests.api.harness import Harness, Json
-from tests.api.test_guaranteed_delivery import guaranteed, order  # noqa: F401
+from tests.resources.documented import DEFAULTS, FIELDS, LENGTHS, NOT_SHOWN, READ_ONLY, VALUES
+from tests.resources.test_guaranteed_delivery import guaranteed, order  # noqa: F401
+from tests.support.api_harness import Harness, Json
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[2]
@@ -326,6 +326,7 @@ def test_every_field_has_a_row(service: str) -> None:
 def test_the_tests_that_the_table_names_are_there() -> None:
     text = (ROOT / "docs" / "fields.md").read_text()
     for file, name in sorted(set(re.findall(r"`(test_\w+\.py)(?:::(\w+))?`", text))):
-        tree = ast.parse((ROOT / "tests" / "api" / file).read_text())
+        (path,) = (path for folder in ("resources", "api") if (path := ROOT / "tests" / folder / file).is_file())
+        tree = ast.parse(path.read_text())
         names = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
         assert not name or name in names, f"{file}::{name}"

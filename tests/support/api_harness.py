@@ -21,7 +21,7 @@ from onebyone.resources.admin.bootstrap import add_member, add_user, bootstrap
 from onebyone.resources.context import ApiContext
 from onebyone.runtime import sql
 from onebyone.settings import Settings
-from tests.api import contract
+from tests.support import api_contract
 
 Json = dict[str, Any]
 PASSWORD = "Correct-horse-1"
@@ -116,7 +116,7 @@ class Client:
 
 def response_of(answer: httpx.Response) -> Json:
     """The `response` object of an answer whose envelope, headers and schema are checked."""
-    contract.check(answer)
+    api_contract.check(answer)
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert int(answer.headers["x-ratelimit-read"]) > 0

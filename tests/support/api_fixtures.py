@@ -1,4 +1,7 @@
-"""The API on a store of each test's own: SQLite, or PostgreSQL with `TEST_STORE=postgresql` (`make test-postgres`)."""
+"""The API on a store of each test's own: SQLite, or PostgreSQL with `TEST_STORE=postgresql` (`make test-postgres`).
+
+A plugin of `tests/conftest.py`. It imports the API when a test first asks for it, so that others start without SQL.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,27 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from argon2 import PasswordHasher
 
-from onebyone.auth import passwords
-from tests.api import harness
-from tests.api.harness import Harness
-from tests.support.postgres import PostgresServer
+if TYPE_CHECKING:
+    from tests.support.api_harness import Harness
+    from tests.support.postgres import PostgresServer
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _cheap_hashes() -> None:
+@pytest.fixture(scope="session")
+def cheap_hashes() -> None:
     """argon2 with its least cost, so that a hundred logins take no minute."""
+    from argon2 import PasswordHasher
+
+    from onebyone.auth import passwords
+
     passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 @pytest.fixture(scope="session")
-def _prepared(_cheap_hashes: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _prepared(cheap_hashes: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("store") / "config.sqlite3"
     _prepare(f"sqlite+aiosqlite:///{file}")
     return file
@@ -42,13 +48,17 @@ def store_url(request: pytest.FixtureRequest, _prepared: Path, tmp_path: Path) -
 
 
 def _prepare(url: str) -> None:
-    asyncio.run(harness.prepare(url))
+    from tests.support import api_harness
+
+    asyncio.run(api_harness.prepare(url))
 
 
 @pytest.fixture
 async def api(store_url: str) -> AsyncIterator[Harness]:
     """The API with member 1's user logged in."""
-    running = await harness.start(store_url)
+    from tests.support import api_harness
+
+    running = await api_harness.start(store_url)
     yield running
     await _end_reports()
     await running.http.aclose()
@@ -56,7 +66,7 @@ async def api(store_url: str) -> AsyncIterator[Harness]:
 
 
 async def _end_reports() -> None:
-    # A report that nobody waited for would keep a connection open for good. Some tests make them hang.
+    # A report that no test awaited would keep its connection open for good. Some tests make them hang.
     reports = [task for task in asyncio.all_tasks() if task.get_name().startswith("report ")]
     if reports:
         _, hanging = await asyncio.wait(reports, timeout=1)

@@ -8,7 +8,7 @@ import pytest
 
 from onebyone.resources.entities import ENTITIES
 from onebyone.resources.entity import Entity
-from tests.api.harness import Harness, Json
+from tests.support.api_harness import Harness, Json
 
 pytestmark = pytest.mark.anyio
 ENGINES = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from onebyone.reports.columns import ANALYTICS
-from tests.api.harness import Json
-from tests.api.reports.desk import Desk, moment
+from tests.reports.desk import Desk, moment
+from tests.support.api_harness import Json
 
 pytestmark = pytest.mark.anyio
 BOTH = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)

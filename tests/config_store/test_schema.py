@@ -15,7 +15,7 @@ from onebyone.config_store import schema, tables
 from onebyone.resources.admin.bootstrap import bootstrap
 from onebyone.runtime import sql
 from onebyone.settings import Settings
-from tests.api.harness import Harness
+from tests.support.api_harness import Harness
 
 pytestmark = pytest.mark.anyio
 

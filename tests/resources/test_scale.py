@@ -13,8 +13,8 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from loadtests import crowd
 from onebyone.config_store import row_counts, schema, tables, trigrams
 from onebyone.runtime import sql
-from tests.api.harness import Harness, Json
 from tests.support import plans
+from tests.support.api_harness import Harness, Json
 
 pytestmark = pytest.mark.anyio
 ENGINES = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)

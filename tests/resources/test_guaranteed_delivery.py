@@ -10,7 +10,7 @@ import pytest
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import TrackerRecord
 from onebyone.publishing import records
-from tests.api.harness import Harness, Json
+from tests.support.api_harness import Harness, Json
 
 pytestmark = pytest.mark.anyio
 ENGINES = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)
