@@ -34,10 +34,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    """Fail a quick test whose fixtures start a process; the last test's teardown also stops those of the session."""
+    with tiers.held_to_its_tier(item):
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Fail a quick test that starts a process."""
     with tiers.held_to_its_tier(item):
-        return (yield)
+        yield
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
