@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Page, Request, expect, sync_playwright
 
 from tests.support.api_harness import PASSWORD
+from tests.support.debian_packages import needs
 from tests.support.running_api import running_api
 from tests.support.tiers import starts_processes
 
@@ -19,7 +20,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 
 PATIENCE_MS = 30_000
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=needs("chromium"))
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.debian_packages import needs
+
 HERE = Path(__file__).parent
 INSTALLED = HERE.parents[1] / ".clients"
 PYTHON = INSTALLED / "python" / "bin" / "python"
@@ -98,7 +100,7 @@ def interpreter(client: str) -> list[str]:
     if client == "anx-api":
         node = shutil.which("node")
         if node is None or not NODE_MODULES.exists():
-            pytest.skip("anx-api is not installed: `make clients`, which needs node and npm")
+            pytest.skip(f"anx-api is not installed: `make clients` {needs('nodejs', 'npm')}")
         return [node]
     if not PYTHON.exists():
         pytest.skip("the clients are not installed: `make clients`")

@@ -14,6 +14,7 @@ from playwright.sync_api import Page, Request, sync_playwright
 
 from onebyone.contracts.configuration import MemberRecord
 from tests.edge.edge_process import EdgeProcess, Publisher, tracker, wait_for_events
+from tests.support.debian_packages import needs
 from tests.support.tiers import starts_processes
 from tests.support.valkey import ValkeyProcess
 
@@ -28,7 +29,7 @@ FLAGS = [
     "--disable-sync",
 ]
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=needs("chromium"))
 
 
 class Site:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.debian_packages import needs
+
 SOURCE = Path(__file__).with_name("clock.c")
 
 
@@ -18,7 +20,7 @@ class MovedClock:
     def __init__(self, folder: Path, program: str) -> None:
         compiler = shutil.which("cc")
         if compiler is None:
-            pytest.skip("no C compiler to make a clock that jumps")
+            pytest.skip(needs("gcc"))
         folder.mkdir()
         library = folder / "clock.so"
         subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(SOURCE)], check=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.debian_packages import needs
 from tests.support.waiting import wait_until
 
 
@@ -20,7 +21,7 @@ def injected(pids: list[int], fault: str) -> Iterator[None]:
     try:
         tracer = subprocess.Popen([*command, *(f"--attach={pid}" for pid in pids)], stderr=subprocess.DEVNULL)
     except FileNotFoundError:
-        pytest.skip("no strace to inject faults into system calls")
+        pytest.skip(needs("strace"))
     try:
         wait_until(lambda: all(_traced(pid) for pid in pids), "strace is attached")
         yield

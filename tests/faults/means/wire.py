@@ -15,6 +15,7 @@ import itertools
 import os
 import random
 import select
+import shutil
 import struct
 import subprocess
 import threading
@@ -26,6 +27,7 @@ from typing import TypeVar
 
 import pytest
 
+from tests.support.debian_packages import needs
 from tests.support.waiting import wait_until
 
 _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x1, 0x1000
@@ -58,6 +60,8 @@ class Wire:
         network = f"198.18.{os.getpid() % 250}.{4 * (next(_networks) % 60)}"
         stem, _, last = network.rpartition(".")
         self.host, near = f"{stem}.{int(last) + 2}", f"{stem}.{int(last) + 1}"
+        if shutil.which("ip") is None:
+            pytest.skip(needs("iproute2"))
         self._holder = subprocess.Popen(["unshare", "--net", "sleep", "3600"], stderr=subprocess.DEVNULL)
         try:
             wait_until(self._has_namespace, "a network namespace", 5)
