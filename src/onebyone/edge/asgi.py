@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
 from onebyone.contracts.events import Kind
-from onebyone.edge.configuration.cache import ConfigurationUnavailable
+from onebyone.edge.configuration.record_cache import ConfigurationUnavailable
 from onebyone.edge.recorder import Recorder
 from onebyone.edge.tags import client, query, responses
 from onebyone.edge.tags.client import Client

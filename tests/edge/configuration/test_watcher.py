@@ -1,4 +1,4 @@
-"""A change of the configuration is what the edge answers by, also when the message or the server was lost."""
+"""The edge applies changes of the configuration, even if an announcement or the cache server was lost."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def verdict(edge: EdgeProcess, path: str) -> str:
     return str(edge.get(path).headers["x-onebyone"])
 
 
-def location(edge: EdgeProcess, number: int = 1) -> str | None:
-    answer = edge.get(f"/clktr?id={number}")
-    return None if answer.status_code != 302 else str(answer.headers["location"])
+def location(edge: EdgeProcess, tracker_id: int = 1) -> str | None:
+    response = edge.get(f"/clktr?id={tracker_id}")
+    return None if response.status_code != 302 else str(response.headers["location"])
 
 
-def test_a_new_tracker_is_live_although_it_was_asked_for_before(edge: EdgeProcess, publisher: Publisher) -> None:
+def test_a_new_tracker_is_live_though_it_was_requested_before(edge: EdgeProcess, publisher: Publisher) -> None:
     assert verdict(edge, "/imptr?id=1") == "ignored; reason=unknown_id"
     publisher.publish(tracker("imp", 1))
     wait_until(lambda: verdict(edge, "/imptr?id=1") == "recorded", "the tracker is live", seconds=2)
 
 
-def test_changes_and_deletion_are_live(edge: EdgeProcess, publisher: Publisher) -> None:
+def test_changes_and_deletion_are_applied(edge: EdgeProcess, publisher: Publisher) -> None:
     publisher.publish(tracker("clk", 1, click_url=OLD))
     wait_until(lambda: location(edge) == OLD, "live", seconds=2)
     publisher.publish(tracker("clk", 1, click_url=NEW))
@@ -43,7 +43,7 @@ def test_changes_and_deletion_are_live(edge: EdgeProcess, publisher: Publisher) 
     wait_until(lambda: verdict(edge, "/clktr?id=1") == "ignored; reason=unknown_id", "deleted", seconds=2)
 
 
-def test_redirect_rules_of_the_member_are_live(edge: EdgeProcess, publisher: Publisher) -> None:
+def test_changed_redirect_rules_of_a_member_are_applied(edge: EdgeProcess, publisher: Publisher) -> None:
     path = "/clktr?id=1&redir=https://partner.example/x"
     publisher.publish(MemberRecord(7), tracker("clk", 1, click_url=OLD))
     wait_until(lambda: edge.get(path).headers.get("location") == OLD, "refused", seconds=2)
@@ -51,7 +51,7 @@ def test_redirect_rules_of_the_member_are_live(edge: EdgeProcess, publisher: Pub
     wait_until(lambda: edge.get(path).headers.get("location") == "https://partner.example/x", "approved", seconds=2)
 
 
-def test_a_lost_message_is_noticed(edge: EdgeProcess, publisher: Publisher) -> None:
+def test_a_lost_announcement_is_noticed(edge: EdgeProcess, publisher: Publisher) -> None:
     publisher.publish(tracker("clk", 1, click_url=OLD))
     wait_until(lambda: location(edge) == OLD, "live")
     publisher.version += 1
@@ -60,7 +60,7 @@ def test_a_lost_message_is_noticed(edge: EdgeProcess, publisher: Publisher) -> N
     wait_until(lambda: location(edge) == NEW, "the change without a message", seconds=2)
 
 
-def test_known_trackers_go_on_while_the_cache_is_away(
+def test_cached_trackers_are_used_while_the_cache_server_is_away(
     edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess
 ) -> None:
     publisher.publish(tracker("imp", 1))
@@ -77,7 +77,7 @@ def test_known_trackers_go_on_while_the_cache_is_away(
     wait_until(lambda: verdict(edge, "/imptr?id=2") == "recorded", "all is well again")
 
 
-def test_an_emptied_cache_is_not_taken_for_unknown_trackers(
+def test_an_emptied_cache_does_not_make_trackers_unknown(
     edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess
 ) -> None:
     publisher.publish(tracker("imp", 1), tracker("imp", 2))
@@ -89,7 +89,9 @@ def test_an_emptied_cache_is_not_taken_for_unknown_trackers(
     wait_until(lambda: verdict(edge, "/imptr?id=2") == "recorded", "refilled", seconds=2)
 
 
-def test_a_paused_cache_delays_nobody_for_long(edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess) -> None:
+def test_a_paused_cache_server_delays_no_request_for_long(
+    edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess
+) -> None:
     publisher.publish(tracker("imp", 1))
     assert verdict(edge, "/imptr?id=1") == "recorded"
     valkey.pause()
@@ -111,7 +113,7 @@ def test_an_edge_is_not_ready_before_the_cache_is_complete(valkey: ValkeyProcess
     edge.listener.close()
 
 
-def test_rubbish_in_the_cache_is_survived(edge: EdgeProcess, publisher: Publisher) -> None:
+def test_garbage_in_the_cache_does_not_stop_the_watcher(edge: EdgeProcess, publisher: Publisher) -> None:
     publisher.publish(tracker("clk", 1, click_url=OLD))
     wait_until(lambda: location(edge) == OLD, "live")
     publisher.client.set(keys.HEAD, "rubbish")
@@ -123,15 +125,15 @@ def test_rubbish_in_the_cache_is_survived(edge: EdgeProcess, publisher: Publishe
     wait_until(lambda: location(edge) == NEW, "changes are followed again")
 
 
-def test_a_click_lands_although_nobody_can_say_whether_its_redirect_is_approved(
+def test_a_click_lands_though_its_redirect_cannot_be_checked(
     edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess
 ) -> None:
     publisher.publish(tracker("clk", 1, click_url=OLD))
     wait_until(lambda: location(edge) == OLD, "live")
     valkey.kill()
-    answer = edge.get("/clktr?id=1&redir=https://partner.example/x")
-    assert (answer.status_code, answer.headers["location"]) == (302, OLD)
-    assert answer.headers["x-onebyone"] == "recorded"
+    response = edge.get("/clktr?id=1&redir=https://partner.example/x")
+    assert (response.status_code, response.headers["location"]) == (302, OLD)
+    assert response.headers["x-onebyone"] == "recorded"
 
 
 @pytest.mark.parametrize(
@@ -143,12 +145,12 @@ def test_a_click_lands_although_nobody_can_say_whether_its_redirect_is_approved(
     ],
     ids=["request line", "header", "headers"],
 )
-def test_a_head_has_an_end(edge: EdgeProcess, head: bytes) -> None:
+def test_an_endless_request_head_is_refused(edge: EdgeProcess, head: bytes) -> None:
     with socket.create_connection(edge.listener.getsockname(), timeout=20) as connection:
-        answer = b""
+        response = b""
         with contextlib.suppress(ConnectionError):
             connection.sendall(head)
         with contextlib.suppress(ConnectionError):
-            answer = connection.recv(1000)
-    assert answer == b"" or answer.startswith((b"HTTP/1.1 431 ", b"HTTP/1.1 400 "))
+            response = connection.recv(1000)
+    assert response == b"" or response.startswith((b"HTTP/1.1 431 ", b"HTTP/1.1 400 "))
     assert edge.get("/livez").status_code == 200

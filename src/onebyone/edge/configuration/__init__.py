@@ -1,1 +1,1 @@
-"""The configuration that an edge answers by: cache, change stream, and the snapshot on disk."""
+"""The configuration of an edge process: the cache in memory, the change stream, and the snapshot on disk."""

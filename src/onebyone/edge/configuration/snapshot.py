@@ -1,11 +1,11 @@
-"""The last known configuration on the edge's disk, for an edge that starts while the cache server is away.
+"""The last known configuration on disk, for an edge that starts while the cache server is unreachable.
 
     <data dir>/last-known.sqlite3    records(key, text), by Redis key; state(store_id, version, confirmed_ms)
 
-It holds what the edges of this data dir were asked for, up to a number, and is always as of one published version: a
-thread compares it with `keys.HEAD` and takes over every change that was published since. Nothing of it is read before
-the cache server cannot be asked, and then record by record; so it costs a start nothing. It is a copy: a file that is
-damaged is made anew, and a disk that is full only makes it old.
+The file holds the records that the edges of this data dir have used, up to a limit, and always those of one published
+version: a thread compares it with `keys.HEAD` and applies every change published since. It is read only while the cache
+server cannot be asked, and then record by record, so it does not slow a start down. It is only a copy: a damaged file
+is replaced, and a full disk merely lets it age.
 """
 
 from __future__ import annotations
@@ -19,21 +19,23 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 import redis
-import structlog
 
 from onebyone.clock import now_ms
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import Head
+from onebyone.runtime.outage import Outage
 from onebyone.runtime.redis_client import Unavailable, connect_blocking
 
 UPDATE_SECONDS = 1.0
-"""How often what is on disk is brought up to date."""
+"""How often the file is brought up to date: often enough that a crash loses little, and one GET if nothing changed."""
 PAGE_KEYS = 500
+"""Records read with one MGET: a few hundred kilobytes, so that the server is not blocked for longer."""
 BUSY_SECONDS = 5.0
-"""How long to wait for a sibling that writes."""
+"""How long to wait while another edge process writes, which takes far less."""
 CONFIRM_MS = 10_000
-"""How exactly it is noted until when the file was known to be right."""
-_BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+"""How often an unchanged file is confirmed as current: a write, so not with every update; the reported age is as exact
+as this."""
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, text BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS state (
@@ -42,53 +44,52 @@ CREATE TABLE IF NOT EXISTS state (
 );
 """
 
-_log = structlog.get_logger()
-
 
 class SnapshotState(NamedTuple):
-    """What the file is a copy of."""
+    """The version of which the file is a copy."""
 
     head: Head
     confirmed_ms: int
-    """When the cache server was last seen to have published nothing else."""
+    """When this was last confirmed as the newest published version, ms since the epoch."""
 
 
 class ConfigSnapshot:
-    """The file, and the thread that keeps it. `note` and `recall` may be called from any thread."""
+    """Keep the file up to date on a thread of its own. `remember` and `load` may be called from any thread."""
 
     def __init__(self, path: Path, cache_url: str, limit: int) -> None:
+        """Keep up to `limit` records in the file at `path`, as published on the cache server at `cache_url`."""
         self._path = path
         self._limit = limit
         self._queue: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._wanted: dict[str, None] = {}
         self._client = connect_blocking(cache_url)
         self._stopping = threading.Event()
-        self._failing = False
-        self._thread = threading.Thread(target=self._run, name="last known", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="snapshot", daemon=True)
         self.records = 0
+        """Number of records in the file, as of the last update."""
 
     def start(self) -> None:
-        """Begins to follow what is published."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Writes what was noted and ends. Blocks."""
+        """Write the remembered records and end the thread. Blocks."""
         self._stopping.set()
         self._thread.join()
 
     def remember(self, key: str) -> None:
-        """An edge answers by this record: it is to be kept."""
+        """Add the record under this Redis key to the file with the next update: an edge uses it."""
         self._queue.put(key)
 
     def load(self, key: str) -> bytes | None:
-        """The record as last known; None when it is not kept. Blocks for one look-up on disk."""
+        """Return the encoded record under this Redis key, None if the file lacks it. Blocks for one look-up on disk."""
         with contextlib.suppress(sqlite3.Error), self._open_existing() as connection:
             row = connection.execute("SELECT text FROM records WHERE key = ?", (key,)).fetchone()
             return None if row is None else bytes(row[0])
         return None
 
     def state(self) -> SnapshotState | None:
-        """What the file is a copy of; None when there is nothing to answer by. Blocks for a look on disk."""
+        """Return the version of the file, None if it holds no record. Blocks for one look-up on disk."""
         with contextlib.suppress(sqlite3.Error), self._open_existing() as connection:
             if connection.execute("SELECT 1 FROM records LIMIT 1").fetchone() is not None:
                 return _read_state(connection)
@@ -96,12 +97,15 @@ class ConfigSnapshot:
 
     @contextlib.contextmanager
     def _open_existing(self) -> Iterator[sqlite3.Connection]:
-        # Not read-only: what a killed writer has left half done is rolled back by the next reader.
+        # Not read-only, because a reader must be able to roll back what a killed writer left half done.
         connection = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS)
         with contextlib.closing(connection):
             yield connection
 
     def _run(self) -> None:
+        outage = Outage(
+            "cannot keep the snapshot of the configuration, it ages", "keeping the snapshot of the configuration again"
+        )
         stopped = False
         while not stopped:
             stopped = self._stopping.wait(UPDATE_SECONDS)
@@ -109,17 +113,15 @@ class ConfigSnapshot:
             try:
                 self._update()
             except Unavailable:
-                # Now it is needed, and stays as it is. The watcher of this process tells that the server is away.
+                # The snapshot stays as it is, and may now be needed. The watcher logs that the server is unreachable.
                 pass
             except Exception as error:
-                if not self._failing:
-                    _log.warning("last known configuration cannot be kept", path=str(self._path), error=repr(error))
-                self._failing = True
-                if getattr(error, "sqlite_errorcode", 0) & 0xFF in _BROKEN:
+                outage.failed(error, path=str(self._path))
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
                     for part in (self._path, Path(f"{self._path}-journal")):
                         part.unlink(missing_ok=True)
             else:
-                self._failing = False
+                outage.over()
         self._client.close()
 
     def _drain_queue(self) -> None:
@@ -135,7 +137,7 @@ class ConfigSnapshot:
             return
         with contextlib.closing(_open_database(self._path)) as connection:
             if self.records and not self._wanted and _is_confirmed(_read_state(connection), head):
-                # Nothing has come: no lock that a sibling would wait for, and nothing to count.
+                # Nothing to write, so take no lock for which another process would have to wait.
                 return
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -150,11 +152,11 @@ class ConfigSnapshot:
             self.records = connection.execute("SELECT count(*) FROM records").fetchone()[0]
 
     def _read_head(self) -> Head | None:
-        text = cast("bytes | None", self._client.get(keys.HEAD))
-        return None if text is None else Head.decode(text)
+        encoded = cast("bytes | None", self._client.get(keys.HEAD))
+        return None if encoded is None else Head.decode(encoded)
 
     def _apply_changes(self, connection: sqlite3.Connection, head: Head) -> None:
-        """Brings every record that is kept to what is published now."""
+        """Bring every record in the file to the version `head`."""
         state = _read_state(connection)
         if _is_confirmed(state, head):
             return
@@ -167,7 +169,7 @@ class ConfigSnapshot:
         connection.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?)", row)
 
     def _changed_keys(self, old: Head, new: Head) -> list[str] | None:
-        """The keys that were published behind a version; None when that is not known."""
+        """Return the keys that changed after `old` up to `new`; None if the change stream no longer tells."""
         if not 0 < new.version - old.version < keys.CHANGES_LENGTH:
             return None
         count = new.version - old.version + 1
@@ -175,37 +177,37 @@ class ConfigSnapshot:
         newest_first = [(int(fields[b"v"]), fields[b"keys"].decode().split()) for _, fields in entries]
         if not newest_first or newest_first[0][0] < new.version or newest_first[-1][0] > old.version:
             return None
-        return [key for version, names in newest_first if version > old.version for key in names]
+        return [key for version, changed in newest_first if version > old.version for key in changed]
 
-    def _refresh(self, connection: sqlite3.Connection, names: list[str]) -> None:
-        for some, texts in self._read_pages(names):
-            gone = [(key,) for key, text in zip(some, texts, strict=True) if text is None]
-            there = [(text, key, text) for key, text in zip(some, texts, strict=True) if text is not None]
-            connection.executemany("DELETE FROM records WHERE key = ?", gone)
-            connection.executemany("UPDATE records SET text = ? WHERE key = ? AND text <> ?", there)
+    def _refresh(self, connection: sqlite3.Connection, record_keys: list[str]) -> None:
+        for page, values in self._read_pages(record_keys):
+            deleted = [(key,) for key, value in zip(page, values, strict=True) if value is None]
+            published = [(value, key, value) for key, value in zip(page, values, strict=True) if value is not None]
+            connection.executemany("DELETE FROM records WHERE key = ?", deleted)
+            connection.executemany("UPDATE records SET text = ? WHERE key = ? AND text <> ?", published)
 
     def _add_wanted(self, connection: sqlite3.Connection) -> None:
-        known = "SELECT 1 FROM records WHERE key = ?"
-        new = [key for key in self._wanted if connection.execute(known, (key,)).fetchone() is None]
-        for some, texts in self._read_pages(new):
-            rows = [(key, text) for key, text in zip(some, texts, strict=True) if text is not None]
+        is_known = "SELECT 1 FROM records WHERE key = ?"
+        new = [key for key in self._wanted if connection.execute(is_known, (key,)).fetchone() is None]
+        for page, values in self._read_pages(new):
+            rows = [(key, value) for key, value in zip(page, values, strict=True) if value is not None]
             connection.executemany("INSERT OR IGNORE INTO records (key, text) VALUES (?, ?)", rows)
         if new:
-            # The oldest go: what is still asked for comes again with the next start of an edge.
+            # Evict the oldest: if an edge still uses one, it is remembered again after the next start.
             oldest = "SELECT number FROM records ORDER BY number DESC LIMIT -1 OFFSET ?"
             connection.execute(f"DELETE FROM records WHERE number IN ({oldest})", (self._limit,))  # noqa: S608
 
-    def _read_pages(self, names: list[str]) -> Iterator[tuple[list[str], list[bytes | None]]]:
-        for start in range(0, len(names), PAGE_KEYS):
-            some = names[start : start + PAGE_KEYS]
-            yield some, cast("list[bytes | None]", self._client.mget(some))
-        # A cache that was emptied meanwhile has no record of anything.
-        if names and self._read_head() is None:
+    def _read_pages(self, record_keys: list[str]) -> Iterator[tuple[list[str], list[bytes | None]]]:
+        for start in range(0, len(record_keys), PAGE_KEYS):
+            page = record_keys[start : start + PAGE_KEYS]
+            yield page, cast("list[bytes | None]", self._client.mget(page))
+        # In a cache that was emptied in the meantime, a missing record does not mean a deleted one.
+        if record_keys and self._read_head() is None:
             raise redis.RedisError("the cache is being refilled")
 
 
 def _open_database(path: Path) -> sqlite3.Connection:
-    # With a rollback journal, not with a WAL: so a full disk keeps nobody from reading.
+    # With a rollback journal instead of a WAL, because with a WAL a full disk would also prevent reading.
     connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
     connection.executescript(_SCHEMA)
     return connection
@@ -217,7 +219,7 @@ def _read_state(connection: sqlite3.Connection) -> SnapshotState | None:
 
 
 def _is_confirmed(state: SnapshotState | None, head: Head) -> bool:
-    """Whether the file is a copy of this version, and has lately been found to be."""
+    """Return whether the file is a copy of this version and was confirmed as such within `CONFIRM_MS`."""
     return state is not None and state.head == head and now_ms() - state.confirmed_ms < CONFIRM_MS
 
 

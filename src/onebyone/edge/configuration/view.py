@@ -1,4 +1,4 @@
-"""What one edge process knows of the configuration: followed on the cache server, else as last known on disk."""
+"""The configuration as one edge process sees it: from the cache server, or as last known on disk while it is away."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from onebyone.runtime import redis_client
 from onebyone.settings import Settings
 
 START_SECONDS = 3.0
-"""How long a new process waits for the cache server before it answers by what is on disk."""
+"""How long a new process waits for the cache server before it answers from the snapshot on disk: the server may only be
+restarting, and a record from the server is never out of date."""
 LOOKUP_SECONDS = 1.0
-"""The longest that a request waits for the cache server before it is answered by what is known."""
+"""The longest that a request waits for one reply of the cache server: a person waits for a click to land."""
 
 _log = structlog.get_logger()
 
 
 class ConfigView:
-    """The records in memory, and those who keep them current."""
+    """The cache in memory, with the watcher and the snapshot that keep it current."""
 
     def __init__(self, settings: Settings) -> None:
+        """Connect to nothing yet; `start` does."""
         url, limit = settings.cache_url, settings.last_known_records
         self._snapshot = ConfigSnapshot(settings.last_known_file, url, limit) if limit else None
         client = redis_client.connect(url, reply_seconds=LOOKUP_SECONDS)
@@ -34,17 +36,17 @@ class ConfigView:
         self._startup_task: asyncio.Task[None] | None = None
         self._snapshot_ms = 0
         self.usable = asyncio.Event()
-        """Set once there is a configuration to answer by."""
+        """Set once there is a configuration to answer from."""
 
     def start(self) -> None:
-        """Begins to follow what is published."""
+        """Start to follow published changes, on the cache server and on disk."""
         self._watcher_task = asyncio.create_task(self._watcher.run())
         self._startup_task = asyncio.create_task(self._become_usable())
         if self._snapshot is not None:
             self._snapshot.start()
 
     async def stop(self) -> None:
-        """Ends all of it in bounds, and keeps on disk what was learnt."""
+        """Stop everything within a bounded time, and write to disk what was learnt."""
         self._watcher.stop()
         if self._startup_task is not None:
             self._startup_task.cancel()
@@ -54,13 +56,13 @@ class ConfigView:
             await asyncio.wait({self._watcher_task}, timeout=redis_client.REPLY_SECONDS)
 
     def age_seconds(self) -> float | None:
-        """Since the cache server last said that what is known is current; None when nothing is known."""
+        """Return the seconds since the configuration was last confirmed as current; None if there is none yet."""
         confirmed = self._watcher.confirmed_ms or self._snapshot_ms
         return max(0.0, (now_ms() - confirmed) / 1000) if confirmed else None
 
     @property
     def records_on_disk(self) -> int:
-        """Trackers and members limit on disk as last known."""
+        """The number of trackers and members in the snapshot on disk."""
         return 0 if self._snapshot is None else self._snapshot.records
 
     async def _become_usable(self) -> None:
@@ -73,5 +75,5 @@ class ConfigView:
             else:
                 self._snapshot_ms = state.confirmed_ms
                 age = self.age_seconds()
-                _log.warning("no cache server, answering by what is on disk", head=state.head.encode(), seconds=age)
+                _log.warning("no cache server, answering from the snapshot", head=state.head.encode(), seconds=age)
         self.usable.set()

@@ -1,4 +1,4 @@
-"""Follows the published changes, so that an edge answers by a change within a second, also after a lost message."""
+"""Following published changes: an edge applies each within a second, even if its announcement was lost."""
 
 from __future__ import annotations
 
@@ -16,13 +16,18 @@ from onebyone.runtime.outage import Outage
 from onebyone.runtime.redis_client import Unavailable
 
 BLOCK_MS = 250
+"""How long one read waits for announcements; HEAD is compared after each, so this also limits how long a lost
+announcement goes unnoticed."""
+READ_ENTRIES = 1000
+"""Announcements of one read: a bulk import is read in a few steps, and each blocks the loop for a few milliseconds."""
 BACKOFF_SECONDS = 0.2
+"""Pause after a failed read: short, because changes are not applied meanwhile."""
 
 _log = structlog.get_logger()
 
 
 class Watcher:
-    """Reads `keys.CHANGES` and compares with `keys.HEAD`, from `run` until `stop`."""
+    """Read announcements from `keys.CHANGES`, compare them with `keys.HEAD`, and invalidate the cache accordingly."""
 
     def __init__(self, client: redis.asyncio.Redis, cache: ConfigCache) -> None:
         self._client = client
@@ -31,15 +36,15 @@ class Watcher:
         self._position = "0-0"
         self._stopping = False
         self.complete = asyncio.Event()
-        """Set once the cache was seen complete: the edge can tell an unknown tracker from one not published yet."""
+        """Set once the cache server was seen complete: a tracker that is missing there does not exist."""
         self.confirmed_ms = 0
-        """When the server was last seen complete, and every change of it known; 0: never."""
+        """When the server was last seen complete with every change known, ms since the epoch; 0: never."""
 
     async def run(self) -> None:
-        """Follows until `stop`, then returns within `BLOCK_MS` when the server answers."""
+        """Follow changes until `stop`; then return within `BLOCK_MS` if the server answers."""
         following = False
         outage = Outage(
-            "cannot follow changes, answering by what is known",
+            "cannot follow changes, answering from what is known",
             "following changes again",
             expected=Unavailable,
             backoff=(BACKOFF_SECONDS,),
@@ -51,15 +56,15 @@ class Watcher:
                     following = True
                 await self._follow()
             except Exception as error:
-                # Also what nobody should have written into the cache: an edge that stopped following would go on
-                # answering by old rules for ever.
+                # Catch everything, even garbage in the cache: an edge that no longer followed changes would go on
+                # applying outdated rules.
                 following = False
                 await asyncio.sleep(outage.failed(error))
             else:
                 outage.over()
 
     def stop(self) -> None:
-        """Ends `run`. It is not cancelled, because redis-py can lose a cancellation that meets a reply."""
+        """End `run`. Do not cancel it instead: redis-py can lose a cancellation that coincides with a reply."""
         self._stopping = True
 
     async def _resync(self) -> None:
@@ -67,7 +72,7 @@ class Watcher:
         newest = cast("list[tuple[bytes, object]]", await self._client.xrevrange(keys.CHANGES, count=1))
         self._position = newest[0][0].decode() if newest else "0-0"
         self._head = head
-        # Whatever was announced while nobody listened is not known.
+        # Changes that were announced before this position are unknown to the cache.
         self._cache.invalidate_all()
 
     async def _follow(self) -> None:
@@ -75,25 +80,25 @@ class Watcher:
         head = await self._read_head()
         if head is None or head == self._head:
             return
-        # The head was read after the messages; what made it move is in the stream by now, unless it was lost.
+        # HEAD was read after the announcements; the one that moved it is in the stream by now, unless it was lost.
         await self._read_changes(None)
         if self._head is None:
             await self._resync()
         elif head.store_id != self._head.store_id or head.version > self._head.version:
-            _log.warning("missed an announcement, looking everything up again", head=head.encode())
+            _log.warning("missed an announcement, looking up every record again", head=head.encode())
             await self._resync()
 
     async def _read_head(self) -> Head | None:
-        text = cast("bytes | None", await self._client.get(keys.HEAD))
-        if text is None:
+        encoded = cast("bytes | None", await self._client.get(keys.HEAD))
+        if encoded is None:
             return None
-        head = Head.decode(text)
+        head = Head.decode(encoded)
         self.complete.set()
         self.confirmed_ms = now_ms()
         return head
 
-    async def _read_changes(self, block: int | None) -> None:
-        reply = await self._client.xread({keys.CHANGES: self._position}, count=1000, block=block)
+    async def _read_changes(self, block_ms: int | None) -> None:
+        reply = await self._client.xread({keys.CHANGES: self._position}, count=READ_ENTRIES, block=block_ms)
         for _, entries in cast("list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]", reply or []):
             for entry_id, fields in entries:
                 self._position = entry_id.decode()

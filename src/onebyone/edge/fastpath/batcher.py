@@ -24,7 +24,8 @@ from collections.abc import Mapping
 import structlog
 from uvicorn.server import ServerState
 
-from onebyone.edge.configuration.cache import Entry, Tracker
+from onebyone.edge.configuration.cache import Tracker
+from onebyone.edge.configuration.record_cache import Entry
 from onebyone.edge.fastpath import request_parser
 from onebyone.edge.fastpath.request_batch import Connection, RequestBatch
 from onebyone.edge.fastpath.request_parser import BoundedMemo, ParsedTagRequest

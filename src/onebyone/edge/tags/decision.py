@@ -15,7 +15,8 @@ import structlog
 from onebyone.contracts.events import Kind
 from onebyone.contracts.money import ANCOST_MAX_MICROS, parse_ancost
 from onebyone.edge import metrics
-from onebyone.edge.configuration.cache import ConfigCache, RecordCache, Tracker
+from onebyone.edge.configuration.cache import ConfigCache, Tracker
+from onebyone.edge.configuration.record_cache import RecordCache
 from onebyone.edge.tags import client, redirects, responses
 from onebyone.edge.tags.client import Client
 from onebyone.edge.tags.query import Tag
