@@ -25,7 +25,7 @@ def test_each_is_plain_and_none_is_like_another(tmp_path: Path, target: str, kin
     for request in requests:
         read = request_parser.parse(request)
         assert read is not None
-        assert (read[0], read[1].tracker_id, read[-1]) == (kind, 531, connection == "close")
+        assert (read.kind, read.tag.tracker_id, read.close) == (kind, 531, connection == "close")
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_each_is_plain_and_none_is_like_another(tmp_path: Path, target: str, kin
 def test_ids_in_rotation(tmp_path: Path, ids: Sequence[int], least: int, length: int) -> None:
     path = browsers.write(tmp_path / "file", "127.0.0.1:8080", ids=ids, least=least)
     found = [request_parser.parse(request) for request in browsers.read(path)]
-    assert [read[1].tracker_id for read in found if read] == [ids[at % len(ids)] for at in range(length)]
+    assert [read.tag.tracker_id for read in found if read] == [ids[at % len(ids)] for at in range(length)]
 
 
 def test_records_of_many_trackers(valkey: ValkeyProcess) -> None:

@@ -17,6 +17,8 @@ from uvicorn.server import ServerState
 from onebyone.edge.configuration.cache import ConfigCache, Tracker
 from onebyone.edge.fastpath import batcher, request_parser
 from onebyone.edge.fastpath.batcher import RequestBatcher
+from onebyone.edge.fastpath.connection import AWAITING_DISK, IDLE, Connection, ConnectionOwner
+from onebyone.edge.fastpath.response_cache import ResponseCache
 from onebyone.edge.journal.group_commit import GroupCommit, Waiter
 from onebyone.edge.recorder import Recorder
 from onebyone.edge.tags.client import client_address, network_member
@@ -31,32 +33,29 @@ Said = tuple[str, str | None, dict[str, Any] | None]
 """What became of a request: declined, closed or kept; why it is not counted; its event without id and time."""
 
 
-class Client:
-    """A connection of a batch, which notes what it gets."""
+class Client(Connection):
+    """A connection that notes what the batcher does with it; its socket is a pipe."""
 
     def __init__(self) -> None:
-        self._end, self.fd = os.pipe()
-        self.peer = "203.0.113.9"
-        self.network = network_member(self.peer)
-        self.idle_deadline: float | None = 0.0
+        self._end, fd = os.pipe()
+        super().__init__(cast(ConnectionOwner, None), fd, ("203.0.113.9", 1234), 0.0)
         self.text = b""
         self.declined: list[bytes] = []
         self.answers: list[Decision] = []
-        self.close_after_response = False
         self.closed = False
 
     def respond(self, decision: Decision) -> None:
         self.answers.append(decision)
 
-    def on_written(self, text: bytes, taken: int) -> None:
-        assert taken == len(text)
+    def on_written(self, response: bytes, written: int) -> None:
+        assert written == len(response)
         self.closed = self.close_after_response
 
     def hold(self) -> None:
-        self.idle_deadline = None
+        self.state = AWAITING_DISK
 
     def watch(self) -> None:
-        assert self.idle_deadline is not None, "it was never left"
+        assert self.state is IDLE, "it was never left"
 
     def decline(self, data: bytes) -> None:
         self.declined.append(data)
@@ -86,8 +85,8 @@ class Site:
         self.publish(tracker("imp", 531), tracker("clk", 531, click_url="https://landing.example/"))
         self.recorder = Recorder(Settings(**settings), self.lookups, cast(GroupCommit, self), asyncio.Event())
         self.connections: dict[int, Client] = {}
-        loop = cast(asyncio.AbstractEventLoop, self)
-        self.batcher = RequestBatcher(self.recorder, 100_000, loop, 75, ServerState(), self.connections)
+        self.responses = ResponseCache(ServerState())
+        self.batcher = RequestBatcher(self.recorder, self.responses, 100_000, lambda: 1075.0, self.connections)
 
     def publish(self, *records: Any) -> None:
         for record in records:
@@ -108,9 +107,6 @@ class Site:
 
     def flush(self) -> None:
         """It was on disk at once."""
-
-    def time(self) -> float:
-        return 1000.0
 
     def ask(self, *requests: bytes, clients: list[Client] | None = None, new: bool = False) -> list[Client]:
         """One batch, each request on a connection of its own."""
@@ -145,17 +141,18 @@ class Site:
         request = request_parser.parse(data)
         if request is None:
             return "declined", None, None
-        kind, tag, sender, referrer, forwarded, close = request
-        hops = [] if forwarded is None else [(b"x-forwarded-for", forwarded)]
+        hops = [] if request.forwarded_for is None else [(b"x-forwarded-for", request.forwarded_for)]
         address = network_member(client_address("203.0.113.9", hops, self.recorder.trusted_proxies))
         try:
-            decision, line = self.recorder.decisions.decide(kind, tag, sender, referrer, address)
+            decision, line = self.recorder.decisions.decide(
+                request.kind, request.tag, request.client, request.referrer, address
+            )
         except CacheMiss:
             return "declined", None, None
-        kept = "closed" if close else "kept"
+        kept = "closed" if request.close else "kept"
         if line is None:
             return kept, str(decision.reason), None
-        text = self.batcher.responses.render(decision)
+        text = self.responses.render(decision)
         return kept, text.partition(b"content-type: ")[2][:10].decode(), orjson.loads(b"{%b}" % line)
 
 
@@ -317,7 +314,7 @@ def test_a_connection_that_fails_disturbs_nobody(last: bytes, monkeypatch: pytes
 def test_who_would_wait_for_ever_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site()
     site.ask(usual(1))
-    monkeypatch.setattr(site.batcher.responses, "render_all", None)
+    monkeypatch.setattr(site.responses, "render_all", None)
     assert [client.closed for client in site.ask(usual(2), usual(3))] == [True, True]
 
 

@@ -22,6 +22,7 @@ from onebyone.edge.asgi import EdgeApp
 from onebyone.edge.configuration.cache import ConfigCache, Tracker
 from onebyone.edge.fastpath import acceptor
 from onebyone.edge.fastpath.acceptor import Acceptor
+from onebyone.edge.fastpath.connection import IDLE
 from onebyone.edge.journal.group_commit import BATCH_EVENTS, GroupCommit, Waiter
 from onebyone.edge.recorder import Recorder
 from onebyone.runtime.web_server import BoundedProtocol
@@ -345,7 +346,7 @@ async def test_a_client_that_does_not_read_its_answers_gets_them_all_later(house
     await house.settled()
     (connection,) = house.acceptor._connections.values()
     sent = 1
-    while connection.fd >= 0:
+    while connection.state is IDLE:
         client.send(impression(sent))
         await house.settled()
         sent += 1
@@ -499,7 +500,7 @@ async def test_who_is_held_and_cannot_be_answered_is_closed(house: House, monkey
     client = house.client(1)
     await house.poll()
     with monkeypatch.context() as patched:
-        patched.setattr(house.acceptor.batcher.responses, "render", None)
+        patched.setattr(house.acceptor.responses, "render", None)
         house.disk.sync()
     assert client.closed()
     assert house.acceptor._connections == {}

@@ -80,12 +80,11 @@ def test_declined(data: bytes) -> None:
 def test_what_is_read_of_a_plain_request() -> None:
     found = request_parser.parse(impression(7))
     assert found is not None
-    kind, tag, sender, referrer, forwarded, close = found
-    assert (kind, forwarded, close) == ("imp", None, False)
-    assert tag == query.Tag(531, False, b',"cb":"7"', b"0.25", {}, None, False)
-    assert sender.agent.startswith(b',"ua":"Mozilla/5.0 ')
-    assert sender[1:] == (False, False, False)
-    assert referrer == b',"ref":"https://news.example/7"'
+    assert (found.kind, found.forwarded_for, found.close) == ("imp", None, False)
+    assert found.tag == query.Tag(531, False, b',"cb":"7"', b"0.25", {}, None, False)
+    assert found.client.agent.startswith(b',"ua":"Mozilla/5.0 ')
+    assert found.client[1:] == (False, False, False)
+    assert found.referrer == b',"ref":"https://news.example/7"'
 
 
 REFERRERS = [
@@ -102,7 +101,7 @@ REFERRERS = [
 def test_the_page_is_found_wherever_it_stands(headers: bytes, page: bytes) -> None:
     found = request_parser.parse(b"GET /imptr?id=531 HTTP/1.1\r\n" + headers + b"\r\n")
     assert found is not None
-    assert found[3] == (b',"ref":"%b"' % page if page else b"")
+    assert found.referrer == (b',"ref":"%b"' % page if page else b"")
 
 
 ODD_REFERRERS = [

@@ -16,227 +16,220 @@ held until the batch is on disk.
 
 from __future__ import annotations
 
-import asyncio
-import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
-from uvicorn.server import ServerState
 
 from onebyone.edge.configuration.cache import Tracker
 from onebyone.edge.configuration.record_cache import Entry
 from onebyone.edge.fastpath import request_parser
-from onebyone.edge.fastpath.request_batch import Connection, RequestBatch
+from onebyone.edge.fastpath.connection import Connection
+from onebyone.edge.fastpath.request_batch import RequestBatch
 from onebyone.edge.fastpath.request_parser import BoundedMemo, ParsedTagRequest
 from onebyone.edge.fastpath.response_cache import ResponseCache
 from onebyone.edge.recorder import Recorder
-from onebyone.edge.tags import client, decision
+from onebyone.edge.tags import client, decision, query
 from onebyone.edge.tags.client import REFERRER_MAX, Client
 from onebyone.edge.tags.decision import Decision, EventLine
-from onebyone.edge.tags.query import CACHEBUSTER_MAX, NO_SIGNALS, Tag
+from onebyone.edge.tags.query import ANCOST_SEPARATOR, CACHEBUSTER_MAX, CACHEBUSTER_SEPARATOR, NO_SIGNALS
 from onebyone.edge.tags.reasons import Reason
 
 PAUSE_SECONDS = 0.0003
-"""How long the loop rests before a batch."""
+"""How long the loop pauses for more requests; 0.2 and 0.5 ms cost the same, 1 ms costs more (docs/performance.md)."""
 PAUSE_WITHIN_SECONDS = 0.001
-"""It only rests when the batch before was not longer ago, and not of a single client that asks again and again."""
+"""The loop pauses only this soon after a batch of several clients: a single client that sends request after request
+would wait for nobody."""
 ENOUGH_READY = 16
-"""Behind so many requests a batch begins: a rest costs as much as two of them, and their clients wait."""
+"""With so many requests the loop does not pause: a pause costs as much as two of them, and their clients wait."""
 _MAX_HEADERS_BYTES = 2048
-"""Bytes of headers that are remembered."""
-_MAX_HOPS_BYTES = 256
-"""Bytes of an `X-Forwarded-For` that is remembered."""
-_TAG = re.compile(rb"GET (/[a-z]+)\?id=([1-9][0-9]{0,17})(?:&t=([0-9]))?")
+"""Longer headers are not remembered; a browser sends less, and a full memo stays below ten megabytes."""
+_MAX_FORWARDED_BYTES = 256
+"""A longer `X-Forwarded-For` is not remembered: a client may invent any number of them."""
+_KNOWN_NETWORKS = 16_384
+"""As many addresses as `client.network_member` caches."""
 _VERSION, _REFERRER, _FORWARDED = b" HTTP/1.1", b"\r\nReferer: ", b"\r\nX-Forwarded-For: "
-_CACHEBUSTER, _ANCOST = b"&cachebuster=", b"&ancost="
 _UNESCAPED = set(range(0x21, 0x7F)) - set(b'"\\')
-"""What a page may consist of to be a JSON string as it is; nearly all do."""
-_UNCHANGED = bytes(code if code in _UNESCAPED else ord("!") for code in range(256))
-"""Changes what else is in it; to delete that instead, `translate` would make a table anew for each page."""
+"""The characters that stand for themselves in a JSON string; nearly every page consists of them."""
+_ESCAPED_TO_OTHER = bytes(code if code in _UNESCAPED else ord("!") for code in range(256))
+"""Changes every other character; with a deletion instead, `translate` would build a table for each page."""
 
 _KnownTag = tuple[Entry[Tracker], bytes, Decision, Decision]
-"""What a tag leads to: its tracker's entry, the fragment while that is current, the decision for an image and for a
-script."""
-_Sender = tuple[bytes, bool, bool]
-"""What headers say: the agent and the privacy signals (members of an event line), whether a script is wanted, whether
-to close."""
+"""The entry of its tracker, the fragment while that entry is current, the decision for an image and for a script."""
+_KnownClient = tuple[bytes, bool, bool]
+"""The members that the headers add to an event (agent, privacy signals); whether they ask for a script; whether they
+ask to close the connection."""
 _Headers = bytes | tuple[bytes, bytes]
-"""All headers; or those before the referrer, and those behind it."""
+"""All header lines; or those before and those after the referrer."""
 
 _log = structlog.get_logger()
 
 
 class RequestBatcher:
-    """Takes the turns of one process, and remembers what is usual."""
+    """Fills, submits and completes the request batches of one process, and remembers the usual parts of requests."""
 
     def __init__(
         self,
         recorder: Recorder,
+        responses: ResponseCache,
         known_tags: int,
-        loop: asyncio.AbstractEventLoop,
-        keep_alive: float,
-        state: ServerState,
+        next_idle_deadline: Callable[[], float],
         connections: Mapping[int, Connection],
     ) -> None:
-        """`known_tags`: tags that are remembered at most. `keep_alive`: seconds that a connection may be idle after a
-        response. `state` has uvicorn's headers. `connections`: by descriptor."""
+        """Remember up to `known_tags` tags. `connections` are all open connections by descriptor.
+
+        `next_idle_deadline()` returns when a connection that falls silent now is closed, on the loop's clock.
+        """
         self._recorder = recorder
-        self.responses = ResponseCache(state)
-        self.loop = loop
-        self.keep_alive = keep_alive
-        self.connections = connections
-        self._cache = recorder.decisions.cache
-        self._epoch = 0
+        self._responses = responses
+        self._next_idle_deadline = next_idle_deadline
+        self._connections = connections
+        self._config_cache = recorder.decisions.cache
+        self._config_epoch = 0
         self._tags: BoundedMemo[bytes, _KnownTag] = BoundedMemo(known_tags)
-        self._senders: BoundedMemo[_Headers, _Sender] = BoundedMemo()
+        self._clients: BoundedMemo[_Headers, _KnownClient] = BoundedMemo()
         self._costs: BoundedMemo[bytes, bytes] = BoundedMemo()
-        self._networks: BoundedMemo[tuple[str, bytes], bytes] = BoundedMemo(16_384)
+        self._networks: BoundedMemo[tuple[str, bytes], bytes] = BoundedMemo(_KNOWN_NETWORKS)
         self._pause_until = 0.0
 
     def pause_for_more(self, ready: int) -> bool:
-        """Whether the loop has rested, for others to come to the same batch as those who are `ready`."""
+        """Sleep for a moment if more requests are likely to join those that are `ready`; return whether it did."""
         if ready >= ENOUGH_READY or time.monotonic() >= self._pause_until:
             return False
         time.sleep(PAUSE_SECONDS)
         return True
 
-    @property
-    def draining(self) -> bool:
-        """Whether every response closes its connection."""
-        return self._recorder.draining.is_set()
-
     def new_batch(self) -> RequestBatch:
-        """A batch that nobody has come to yet."""
-        return RequestBatch(self._recorder, self.responses, self.connections)
+        """Create an empty request batch."""
+        return RequestBatch(self._recorder, self._responses, self._connections)
 
-    def add(self, batch: RequestBatch, fds: list[int], read: list[bytes]) -> None:
-        """What was read of each of these connections comes to the batch; empty: the client has gone."""
+    def add(self, batch: RequestBatch, fds: list[int], reads: list[bytes]) -> None:
+        """Decide what was read from each of these connections; nothing read means that the client has gone."""
         if self._recorder.draining.is_set():
-            for fd, data in zip(fds, read, strict=True):
-                self._decline(self.connections[fd], data)
+            for fd, data in zip(fds, reads, strict=True):
+                self._decline(self._connections[fd], data)
             return
-        if self._epoch != self._cache.epoch:
-            self._epoch = self._cache.epoch
+        if self._config_epoch != self._config_cache.epoch:
+            self._config_epoch = self._config_cache.epoch
             self._tags.clear()
         try:
-            self._decide(batch, fds, read)
+            self._decide(batch, fds, reads)
         except Exception:
-            # Whoever waits for an answer now would wait for ever.
-            _log.exception("a batch could not be taken")
+            # No response would ever be written to these connections.
+            _log.exception("cannot decide a request batch")
             batch.abandon()
             for fd in fds:
-                if (connection := self.connections.get(fd)) is not None:
+                if (connection := self._connections.get(fd)) is not None:
                     connection.close()
 
     def submit(self, batch: RequestBatch) -> None:
-        """Its events, no more than one batch, go to the disk."""
-        if not batch.lines:
+        """Submit the events of the batch, which are no more than one journal batch takes."""
+        if not batch.events:
             return
         recorder = self._recorder
         try:
             if not recorder.wait_for_disk:
-                # Not `gathered`: the answers come before the sync.
-                batch.respond(None if recorder.submit(batch.lines, None) else Reason.OVERLOAD)
-            elif not recorder.submit(batch.lines, batch, gathered=True):
+                # The responses are written before the sync, so nothing is gained by starting it immediately.
+                batch.respond(None if recorder.submit(batch.events, None) else Reason.OVERLOAD)
+            elif not recorder.submit(batch.events, batch, gathered=True):
                 batch.respond(Reason.OVERLOAD)
         except Exception:
-            _log.exception("a batch could not be recorded")
+            _log.exception("cannot record a request batch")
             batch.abandon()
-        among_others = len(batch.lines) > 1 or batch.accepted
-        self._pause_until = time.monotonic() + PAUSE_WITHIN_SECONDS if among_others else 0.0
+        several_clients = len(batch.events) > 1 or batch.accepted
+        self._pause_until = time.monotonic() + PAUSE_WITHIN_SECONDS if several_clients else 0.0
 
     def complete(self, batch: RequestBatch) -> None:
-        """Its answers are given once it is on disk: now, if the disk is quick."""
+        """Wait for the batch to be on disk and answered, if the disk is quick; otherwise hold its connections."""
         if batch.unanswered:
             self._recorder.commits.flush()
         else:
-            # Many turns may follow before the loop would hear of it.
+            # Many batches may follow before the loop itself looks at the disk again.
             self._recorder.commits.poll()
         batch.suspend()
 
-    def _decide(self, batch: RequestBatch, fds: list[int], read: list[bytes]) -> None:
-        connections, tags, senders, costs = self.connections, self._tags, self._senders, self._costs
-        proxies, idle_deadline, join = self._recorder.trusted_proxies, self.loop.time() + self.keep_alive, b"".join
-        staying, decisions, leaving, lines = batch.kept, batch.kept_decisions, batch.closing, batch.lines
-        for fd, data in zip(fds, read, strict=True):
+    def _decide(self, batch: RequestBatch, fds: list[int], reads: list[bytes]) -> None:
+        connections, tags, clients, costs = self._connections, self._tags, self._clients, self._costs
+        trusted_proxies, idle_deadline, join = self._recorder.trusted_proxies, self._next_idle_deadline(), b"".join
+        events, closing_fds = batch.events, batch.closing_fds
+        kept_fds, kept_decisions = batch.kept_fds, batch.kept_decisions
+        for fd, data in zip(fds, reads, strict=True):
             connection = connections[fd]
             try:
-                text, network = data, connection.network
-                if proxies:
-                    hops, text = _cut_forwarded_for(data)
-                    if hops is not None:
-                        network = self._networks[connection.peer, hops]
-                line, _, headers = text.partition(_VERSION)
-                head, _, values = line.partition(_CACHEBUSTER)
+                request, network = data, connection.network
+                if trusted_proxies:
+                    forwarded, request = _cut_forwarded_for(data)
+                    if forwarded is not None:
+                        network = self._networks[connection.peer, forwarded]
+                line, _, headers = request.partition(_VERSION)
+                tag, _, values = line.partition(CACHEBUSTER_SEPARATOR)
                 if values.isalnum():
                     cachebuster, cost = values, b""
                 else:
-                    cachebuster, _, ancost = values.partition(_ANCOST)
+                    cachebuster, _, ancost = values.partition(ANCOST_SEPARATOR)
                     cost = costs[ancost]
                     if not cachebuster.isalnum():
                         raise KeyError(values)
-                entry, fragment, image, scripted = tags[head]
-                before, referred, behind = headers.rpartition(_REFERRER)
+                entry, fragment, image, script = tags[tag]
+                before, referred, after = headers.rpartition(_REFERRER)
                 if referred:
-                    page, _, behind = behind.partition(b"\r\n")
-                    sender, script, close = senders[before, behind]
-                    if not page or page.translate(_UNCHANGED) != page or len(page) > REFERRER_MAX:
+                    page, _, after = after.partition(b"\r\n")
+                    members, wants_script, close = clients[before, after]
+                    if not page or page.translate(_ESCAPED_TO_OTHER) != page or len(page) > REFERRER_MAX:
                         raise KeyError(page)
                     referrer, marker = b',"ref":"', b'","cb":"'
                 else:
-                    sender, script, close = senders[headers]
+                    members, wants_script, close = clients[headers]
                     page = referrer = b""
                     marker = b',"cb":"'
                 if entry.generation < 0 or len(cachebuster) > CACHEBUSTER_MAX:
-                    raise KeyError(head)
+                    raise KeyError(tag)
             except (KeyError, ValueError):
                 self._parse_and_decide(connection, data, batch)
                 continue
-            lines.append(join((fragment, network, sender, referrer, page, marker, cachebuster, b'"', cost)))
+            events.append(join((fragment, network, members, referrer, page, marker, cachebuster, b'"', cost)))
             connection.idle_deadline = idle_deadline
             if close:
                 connection.close_after_response = True
-                leaving.append(fd)
-                batch.closing_decisions.append(scripted if script else image)
+                closing_fds.append(fd)
+                batch.closing_decisions.append(script if wants_script else image)
             else:
-                staying.append(fd)
-                decisions.append(scripted if script else image)
+                kept_fds.append(fd)
+                kept_decisions.append(script if wants_script else image)
 
     def _parse_and_decide(self, connection: Connection, data: bytes, batch: RequestBatch) -> None:
-        """Any plain request is decided and recorded; another has its answer behind this, or was declined."""
-        made = None
+        """Decide a request that has an unknown part; decline it if it is not a plain one."""
+        request = decided = None
         try:
             request = request_parser.parse(data)
             if request is not None:
-                made = self._decide_parsed(connection, request)
-                if made[1] is not None:
+                decided = self._decide_parsed(connection, request)
+                if decided[1] is not None:
                     self._remember(data, request)
         except Exception:
-            # `CacheMiss`; or a fault, which the ASGI way will meet again, log, and answer with a 500.
-            request = None
-        if request is None or made is None:
+            # `CacheMiss`, or a fault: the ASGI application meets it again, logs it and answers 500.
+            decided = None
+        if request is None or decided is None:
             self._decline(connection, data)
             return
-        (decision, line), close = made, request[-1]
-        connection.close_after_response = close
-        if line is None:
-            connection.respond(decision)
+        made, event = decided
+        connection.close_after_response = request.close
+        if event is None:
+            connection.respond(made)
             return
-        batch.lines.append(line)
-        connection.idle_deadline = self.loop.time() + self.keep_alive
-        (batch.closing if close else batch.kept).append(connection.fd)
-        (batch.closing_decisions if close else batch.kept_decisions).append(decision)
+        batch.events.append(event)
+        connection.idle_deadline = self._next_idle_deadline()
+        (batch.closing_fds if request.close else batch.kept_fds).append(connection.fd)
+        (batch.closing_decisions if request.close else batch.kept_decisions).append(made)
 
     def _decide_parsed(self, connection: Connection, request: ParsedTagRequest) -> tuple[Decision, EventLine | None]:
-        kind, tag, sender, referrer, forwarded, _ = request
-        network, proxies = connection.network, self._recorder.trusted_proxies
-        if proxies and forwarded is not None:
-            hops = [(b"x-forwarded-for", forwarded)]
-            network = client.network_member(client.client_address(connection.peer, hops, proxies))
-            if len(forwarded) <= _MAX_HOPS_BYTES:
+        network, trusted_proxies, forwarded = connection.network, self._recorder.trusted_proxies, request.forwarded_for
+        if trusted_proxies and forwarded is not None:
+            headers = [(b"x-forwarded-for", forwarded)]
+            network = client.network_member(client.client_address(connection.peer, headers, trusted_proxies))
+            if len(forwarded) <= _MAX_FORWARDED_BYTES:
                 self._networks.remember((connection.peer, forwarded), network)
-        return self._recorder.decide(kind, tag, sender, referrer, network)
+        return self._recorder.decide(request.kind, request.tag, request.client, request.referrer, network)
 
     def _decline(self, connection: Connection, data: bytes) -> None:
         if data:
@@ -245,49 +238,52 @@ class RequestBatcher:
             connection.close()
 
     def _remember(self, data: bytes, request: ParsedTagRequest) -> None:
-        """Remembers the parts of a request that was recorded, each if nothing is odd about it."""
-        kind, tag, sender, referrer, forwarded, close = request
-        hops, text = _cut_forwarded_for(data) if self._recorder.trusted_proxies else (None, data)
-        line, _, headers = text.partition(_VERSION)
-        head, _, values = line.partition(_CACHEBUSTER)
-        ancost = values.partition(_ANCOST)[2]
-        if ancost not in self._costs and (tag.ancost or b"") == ancost:
+        """Remember the parts of a recorded request, each unless there is something unusual about it."""
+        forwarded, rest = _cut_forwarded_for(data) if self._recorder.trusted_proxies else (None, data)
+        line, _, headers = rest.partition(_VERSION)
+        tag, _, values = line.partition(CACHEBUSTER_SEPARATOR)
+        self._remember_cost(values.partition(ANCOST_SEPARATOR)[2], request)
+        before, referred, after = headers.rpartition(_REFERRER)
+        key: _Headers = (before, after.partition(b"\r\n")[2]) if referred else headers
+        # A header with its name in another case was not cut out; with it, the rest is new for each page or client.
+        cut = bool(referred) == bool(request.referrer) and forwarded == request.forwarded_for
+        if cut and not request.client.prefetch and len(headers) <= _MAX_HEADERS_BYTES and key not in self._clients:
+            members = request.client.agent + client.privacy_members(NO_SIGNALS, request.client.gpc)
+            self._clients.remember(key, (members, request.client.script, request.close))
+        known = self._tags.get(tag)
+        if known is None or known[0].generation < 0:
+            self._remember_tag(tag, request)
+
+    def _remember_cost(self, ancost: bytes, request: ParsedTagRequest) -> None:
+        if ancost not in self._costs and (request.tag.ancost or b"") == ancost:
             cost = decision.ancost_member(ancost)
             if cost or not ancost:
                 self._costs.remember(ancost, cost)
-        before, referred, behind = headers.rpartition(_REFERRER)
-        around: _Headers = (before, behind.partition(b"\r\n")[2]) if referred else headers
-        # A header whose name is written otherwise was not cut out; such lines are new with each page or client.
-        cut = bool(referred) == bool(referrer) and hops == forwarded
-        if cut and not sender.prefetch and len(headers) <= _MAX_HEADERS_BYTES and around not in self._senders:
-            members = sender.agent + client.privacy_members(NO_SIGNALS, sender.gpc)
-            self._senders.remember(around, (members, sender.script, close))
-        known = self._tags.get(head)
-        if known is not None and known[0].generation >= 0:
+
+    def _remember_tag(self, tag: bytes, request: ParsedTagRequest) -> None:
+        """Remember what is decided for `tag`, the request line up to the cachebuster."""
+        bare = query.parse_usual(tag.partition(b"?")[2])
+        if bare is None or bare.tracker_id is None or bare.ancost is not None:
             return
-        match = _TAG.fullmatch(head)
-        if match is None:
-            return
-        decide = self._recorder.decisions.decide
-        number, script = int(match[2]), None if match[3] is None else match[3] == b"1"
-        bare = Tag(number, script, b"", None, NO_SIGNALS, None, False)
-        image, scripted = (
-            decide(kind, bare, Client(b"", wanted, False, False), b"", b"")[0] for wanted in (False, True)
+        decisions = self._recorder.decisions
+        image, script = (
+            decisions.decide(request.kind, bare, Client(b"", wants_script, False, False), b"", b"")[0]
+            for wants_script in (False, True)
         )
-        if (entry := self._recorder.decisions.trackers(kind).entry(number)) is not None:
-            self._tags.remember(head, (entry, entry.record.fragment, image, scripted))
+        if (entry := decisions.trackers(request.kind).entry(bare.tracker_id)) is not None:
+            self._tags.remember(tag, (entry, entry.record.fragment, image, script))
 
 
 def _cut_forwarded_for(data: bytes) -> tuple[bytes | None, bytes]:
-    """The value of the last `X-Forwarded-For`, None: there is none, and the request without that line.
+    """Return the value of the last `X-Forwarded-For`, or None, and the request without that line.
 
-    `ValueError` when it is no line of the head.
+    Raise `ValueError` when the line stands after the end of the headers.
     """
-    at = data.rfind(_FORWARDED)
-    if at < 0:
+    start = data.rfind(_FORWARDED)
+    if start < 0:
         return None, data
-    start = at + len(_FORWARDED)
-    end = data.index(b"\r\n", start)
-    if data[at - 2 : at] == b"\r\n":
-        raise ValueError("it stands behind the head")
-    return data[start:end], data[:at] + data[end:]
+    value_start = start + len(_FORWARDED)
+    end = data.index(b"\r\n", value_start)
+    if data[start - 2 : start] == b"\r\n":
+        raise ValueError("X-Forwarded-For after the headers")
+    return data[value_start:end], data[:start] + data[end:]

@@ -7,107 +7,159 @@ recognises the request that browsers send to a tag (`request_parser.py`), decide
 (`tags/decision.py`) and answers it with the same bytes once its event is on disk. Anything else (another request, half
 a request, a client that does not read its answers) is handed over to uvicorn's protocol (`fallback_protocol.py`), which
 receives all bytes from there on until it has answered everything that it has read.
+
+| state | owner of the socket | watched | closed when idle | on shutdown |
+|---|---|---|---|---|
+| `IDLE` | this connection | yes | yes | closed immediately |
+| `AWAITING_DISK` | this connection | no | no | closed after its response |
+| `HANDED_OVER` | uvicorn's protocol | by uvicorn | by uvicorn | closed by uvicorn |
+| `CLOSED` | nobody | no | - | - |
+
+While the disk is quick, a connection stays `IDLE` from the read to the response: both happen in one call of
+`Acceptor.poll`, and nothing else runs in between.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
+from enum import Enum
 from typing import Any, Protocol
 
-from onebyone.edge.fastpath import response_cache
-from onebyone.edge.fastpath.batcher import RequestBatcher
+from onebyone.edge.fastpath.response_cache import ResponseCache, with_close
 from onebyone.edge.fastpath.socket_io import write_each
 from onebyone.edge.tags import client
 from onebyone.edge.tags.decision import Decision
 
 Address = tuple[Any, ...] | str | bytes | None
-"""As a socket says it: host and port and more, or a path."""
+"""A peer as the socket module states it: host, port and more for TCP, a path for a Unix socket."""
+
+
+class State(Enum):
+    """Who owns the socket, and what may happen next."""
+
+    IDLE = "idle"
+    AWAITING_DISK = "awaiting disk"
+    HANDED_OVER = "handed over"
+    CLOSED = "closed"
+
+
+IDLE, AWAITING_DISK, HANDED_OVER, CLOSED = State
+
+TRANSITIONS: dict[State, frozenset[State]] = {
+    # In turn: a response; a slow disk; a request that is not plain, or a response that is not fully written; the end.
+    IDLE: frozenset((IDLE, AWAITING_DISK, HANDED_OVER, CLOSED)),
+    # The response is written, and whatever follows from that comes next; or it cannot be rendered.
+    AWAITING_DISK: frozenset((IDLE, CLOSED)),
+    # The end for this object: uvicorn's protocol may give the socket back, as a new connection.
+    HANDED_OVER: frozenset(),
+    CLOSED: frozenset(),
+}
+"""The states that may follow each state."""
+
+
+class IllegalTransition(Exception):
+    """A connection was to enter a state that must not follow its own: a fault in this package."""
 
 
 class ConnectionOwner(Protocol):
-    """What a connection came in by."""
+    """What accepted a connection and watches its socket."""
 
-    batcher: RequestBatcher
+    responses: ResponseCache
+    draining: asyncio.Event
+
+    def next_idle_deadline(self) -> float:
+        """Return when a connection that falls silent now is closed, on the loop's clock."""
 
     def watch(self, connection: Connection) -> None:
-        """Reads it when it has something; `OSError` when the kernel has no room for that."""
+        """Read the socket when it is ready. Raise `OSError` when the kernel cannot watch another one."""
 
     def unwatch(self, connection: Connection) -> None:
-        """Leaves in the kernel what comes."""
+        """Leave what arrives in the kernel."""
 
     def detach(self, connection: Connection) -> int:
-        """Whoever asks has the connection's socket from here on."""
+        """Forget the connection, and return the descriptor, which the caller then owns."""
 
-    def hand_over(self, connection: Connection, data: bytes, unsent: bytes = b"") -> None:
-        """uvicorn's protocol gets the connection: writes what is `unsent`, and takes `data` as read."""
+    def hand_over(self, connection: Connection, data: bytes, unsent: bytes) -> None:
+        """Detach the connection and give it to uvicorn's protocol, which writes `unsent` and takes `data` as read."""
 
 
 class Connection:
-    """One connection of the edge, which owns its socket."""
+    """One connection, which owns its socket while it is `IDLE` or `AWAITING_DISK`."""
 
-    __slots__ = ("_owner", "address", "close_after_response", "fd", "idle_deadline", "network", "peer")
+    __slots__ = ("_owner", "address", "close_after_response", "fd", "idle_deadline", "network", "peer", "state")
 
     def __init__(self, owner: ConnectionOwner, fd: int, address: Address, idle_deadline: float) -> None:
-        """`number`: the descriptor of a socket that does not block, and that nobody watches. `address`: of its peer."""
+        """Take over `fd`, a non-blocking socket that is not watched; `address` is the address of its peer."""
         self._owner = owner
+        self.state = IDLE
         self.fd = fd
-        """-1: it is closed, or uvicorn's."""
+        """The descriptor of the socket; after `HANDED_OVER` and `CLOSED` it may be another connection's."""
         self.address = address
         self.peer = peer = address[0] if isinstance(address, tuple) else ""
+        """The IP address; empty for a Unix socket."""
         self.network = client.network_member(peer)
-        self.idle_deadline: float | None = idle_deadline
-        """When it is closed unless something comes, on the loop's clock; None: it waits for the disk, or is on its
-        way to uvicorn's protocol, and is closed behind that."""
+        self.idle_deadline = idle_deadline
+        """When the connection is closed unless a request arrives, on the loop's clock. Ignored unless `IDLE`."""
         self.close_after_response = False
-        """The next answer is the last."""
 
     def respond(self, decision: Decision) -> None:
-        """Gives an answer by itself."""
-        batcher = self._owner.batcher
-        text = batcher.responses.render(decision)
-        if batcher.draining:
+        """Write one response by itself, outside the common write of a batch."""
+        response = self._owner.responses.render(decision)
+        if self._owner.draining.is_set():
             self.close_after_response = True
         if self.close_after_response:
-            text = response_cache.with_close(text)
-        self.idle_deadline = batcher.loop.time() + batcher.keep_alive
-        self.on_written(text, *write_each([self.fd], [text]))
+            response = with_close(response)
+        self._enter(IDLE)
+        self.idle_deadline = self._owner.next_idle_deadline()
+        self.on_written(response, *write_each([self.fd], [response]))
 
-    def on_written(self, text: bytes, taken: int) -> None:
-        """Its socket took so many bytes of an answer; -1: the client has gone."""
-        if 0 <= taken < len(text):
-            # uvicorn's protocol knows how to wait for a client that does not read.
-            self._owner.hand_over(self, b"", text[taken:])
-        elif taken < 0 or self.close_after_response:
-            os.close(self._owner.detach(self))
+    def on_written(self, response: bytes, written: int) -> None:
+        """Continue after a write that took `written` bytes of `response`; -1: the client has gone."""
+        if written == len(response):
+            if not self.close_after_response:
+                return
+        elif written >= 0:
+            # uvicorn's protocol buffers for a client that does not read.
+            self._enter(HANDED_OVER)
+            self._owner.hand_over(self, b"", response[written:])
+            return
+        self.state = CLOSED
+        os.close(self._owner.detach(self))
 
     def hold(self) -> None:
-        """It waits for the disk: nothing is read before its answer."""
-        self.idle_deadline = None
+        """Read nothing more until the response that waits for the disk is written."""
+        self._enter(AWAITING_DISK)
         self._owner.unwatch(self)
 
     def watch(self) -> None:
-        """Waits for the next request, if there may be one."""
-        if self.fd < 0 or self.idle_deadline is None:
+        """Wait for the next request, if the connection is still open and has no response to wait for."""
+        if self.state is not IDLE:
             return
         try:
             self._owner.watch(self)
         except OSError:
-            # The kernel has no room to watch it.
             self.close()
 
     def decline(self, data: bytes) -> None:
-        """uvicorn's protocol has the connection, from this request on."""
-        if self.fd >= 0:
-            self._owner.hand_over(self, data)
+        """Hand the connection over to uvicorn's protocol, starting with `data`."""
+        self._enter(HANDED_OVER)
+        self._owner.hand_over(self, data, b"")
 
     def shutdown(self) -> None:
-        """The server wants the connection closed, behind the answer that it waits for. Called by uvicorn."""
-        if self.idle_deadline is None:
-            self.close_after_response = True
-        else:
+        """Close the connection, after the response that it waits for. uvicorn calls this when the server stops."""
+        if self.state is IDLE:
             self.close()
+        else:
+            self.close_after_response = True
 
     def close(self) -> None:
-        """Nothing more is read or written."""
-        if self.fd >= 0:
+        """Close the socket, unless that has happened or it is uvicorn's."""
+        if self.state is IDLE or self.state is AWAITING_DISK:
+            self.state = CLOSED
             os.close(self._owner.detach(self))
+
+    def _enter(self, state: State) -> None:
+        if state not in TRANSITIONS[self.state]:
+            raise IllegalTransition(f"{self.state.value} -> {state.value}")
+        self.state = state

@@ -1,4 +1,4 @@
-"""uvicorn's protocol for connections of the edge that are not on the fast way: it goes on where that has stopped."""
+"""uvicorn's protocol for the requests that the fast path declines: it continues where the fast path has stopped."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _log = structlog.get_logger()
 
 
 class FallbackProtocol(BoundedProtocol):
-    """One connection, until it has answered all that it has seen and the next request is a plain one."""
+    """One connection, until it has answered all that it has read and the next request is a plain one."""
 
-    _between = True
-    """Whether its parser stands between two messages."""
+    _between_messages = True
+    """Whether the HTTP parser is between two requests."""
 
     def __init__(
         self,
@@ -30,49 +30,50 @@ class FallbackProtocol(BoundedProtocol):
         app_state: dict[str, Any],
         take_back: Callable[[asyncio.Transport, Address, bytes], bool],
         address: Address,
-        begun: bytes,
+        already_read: bytes,
         unsent: bytes,
-        closes: bool,
+        close_after_response: bool,
     ) -> None:
-        """`begun`: what was read already. `unsent`: what is to be written first; `closes`: and nothing behind it.
+        """Write `unsent` first, then continue with `already_read`, or close if `close_after_response` says so.
 
-        `take_back(transport, address, data)` is asked with a plain request that comes between two others.
+        `take_back(transport, address, data)` is offered a plain request that arrives between two others; it returns
+        whether the fast path has taken the connection.
         """
         super().__init__(config, state, app_state)
         self._take_back = take_back
         self._address = address
-        self._begun = begun
+        self._already_read = already_read
         self._unsent = unsent
-        self._closes = closes
+        self._close_after_response = close_after_response
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if isinstance(self._address, tuple):
-            # The socket of a client that has gone meanwhile would not know any more.
+            # If the client has gone meanwhile, the socket no longer knows its address.
             self.client = self._address[:2]
         if self._unsent:
             transport.write(self._unsent)
-        if self._begun:
-            # Now, so that nothing that the loop reads comes before it.
+        if self._already_read:
+            # Before the loop reads anything else.
             try:
-                self.data_received(self._begun)
+                self.data_received(self._already_read)
             except Exception:
-                # As the loop does with what `data_received` raises.
-                _log.exception("a request could not be read")
+                # What the loop does when `data_received` raises.
+                _log.exception("cannot parse a request")
                 transport.abort()
-        if self._closes:
+        if self._close_after_response:
             self.shutdown()
-        self._begun = self._unsent = b""
+        self._already_read = self._unsent = b""
 
     def data_received(self, data: bytes) -> None:
-        plainly = self._has_finished() and request_parser.parse(data) is not None
-        if not plainly or not self._take_back(self.transport, self._address, data):
+        is_plain = self._has_finished() and request_parser.parse(data) is not None
+        if not is_plain or not self._take_back(self.transport, self._address, data):
             super().data_received(data)
 
     def _has_finished(self) -> bool:
-        """Whether it has answered all that its parser has seen, and the connection goes on as before."""
+        """Return whether every request that was read is answered, and the connection stays open."""
         return (
-            self._between
+            self._between_messages
             and not self.pipeline
             and self.cycle is not None
             and self.cycle.response_complete
@@ -80,10 +81,10 @@ class FallbackProtocol(BoundedProtocol):
         )
 
     def on_message_begin(self) -> None:
-        self._between = False
+        self._between_messages = False
         super().on_message_begin()
 
     def on_message_complete(self) -> None:
-        # After an upgrade or a close the parser reads what follows in its own way.
-        self._between = self.parser.should_keep_alive() and not self.parser.should_upgrade()
+        # After an upgrade or a close the HTTP parser treats what follows in its own way.
+        self._between_messages = self.parser.should_keep_alive() and not self.parser.should_upgrade()
         super().on_message_complete()

@@ -1,152 +1,121 @@
-"""One batch: its events, and who waits for them to be on disk.
+"""One request batch: the events of the requests that were read together, and the connections that wait for them.
 
-While the disk is quick the answers are given within the call that recorded them. Otherwise the connections of the batch
-are held until it has been written: nothing more is read of them, and they are answered one by one.
+While the disk is quick, the responses are written within the call that recorded the events. Otherwise the connections
+of the batch are held until it is on disk: nothing more is read from them, and they are answered one by one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
 import structlog
 
+from onebyone.edge.fastpath.connection import IDLE, Connection
 from onebyone.edge.fastpath.response_cache import ResponseCache, with_close
 from onebyone.edge.fastpath.socket_io import write_each
 from onebyone.edge.recorder import Recorder
-from onebyone.edge.tags.decision import Decision
+from onebyone.edge.tags.decision import Decision, EventLine
 from onebyone.edge.tags.reasons import Reason
 
 _log = structlog.get_logger()
 
 
-class Connection(Protocol):
-    """What requests come from."""
-
-    fd: int
-    """The descriptor of its socket; -1: it is gone."""
-    peer: str
-    """Its address."""
-    network: bytes
-    """The same, truncated, as a member of an event line."""
-    idle_deadline: float | None
-    """When it is closed unless something comes, on the loop's clock; None: it waits for the disk."""
-    close_after_response: bool
-    """The next answer is the last."""
-
-    def respond(self, decision: Decision) -> None:
-        """Gives this answer."""
-
-    def on_written(self, text: bytes, taken: int) -> None:
-        """Its socket took so many bytes of an answer; -1: the client has gone."""
-
-    def hold(self) -> None:
-        """It waits for the disk: nothing is read before its answer."""
-
-    def watch(self) -> None:
-        """Waits for the next request, if there may be one."""
-
-    def decline(self, data: bytes) -> None:
-        """The request is not for us."""
-
-    def close(self) -> None:
-        """There will be no answer."""
-
-
 class RequestBatch:
-    """The events of one batch, and who waits for them to be on disk."""
+    """The events of one batch, and the connections that wait for them to be on disk."""
 
     def __init__(self, recorder: Recorder, responses: ResponseCache, connections: Mapping[int, Connection]) -> None:
-        """`connections`: by descriptor."""
+        """Create an empty batch. `connections` are all open connections by descriptor."""
         self._recorder = recorder
         self._responses = responses
         self._connections = connections
-        self.lines: list[bytes] = []
-        self.kept: list[int] = []
-        """Connections that are kept behind the answer, by their descriptors, and of each its decision."""
+        self.events: list[EventLine] = []
+        self.kept_fds: list[int] = []
+        """The connections that stay open after their response."""
         self.kept_decisions: list[Decision] = []
-        self.closing: list[int] = []
-        """Connections that are closed behind it."""
+        """The decision for each of `kept_fds`."""
+        self.closing_fds: list[int] = []
+        """The connections that are closed after their response."""
         self.closing_decisions: list[Decision] = []
+        """The decision for each of `closing_fds`."""
         self.accepted: list[Connection] = []
-        """Connections that were made for it, and are watched behind it."""
+        """New connections, which are not watched yet: most of those that close after one response never are."""
         self._responded = False
         self._held: list[Connection] = []
 
     @property
     def fds(self) -> set[int]:
-        """Who waits, by their descriptors."""
-        return {*self.kept, *self.closing}
+        """The descriptors of the connections with an event in this batch."""
+        return {*self.kept_fds, *self.closing_fds}
 
     @property
     def unanswered(self) -> bool:
-        """Whether there are answers that were not given."""
-        return bool(self.lines) and not self._responded
+        """Whether responses of this batch are still to be written."""
+        return bool(self.events) and not self._responded
 
     def suspend(self) -> None:
-        """The loop goes on to others: answers that were not given by now wait for the disk."""
+        """Prepare for the loop to serve others: hold connections without a response, watch the accepted ones."""
         if self.unanswered:
-            # Not by their descriptors: one that is closed meanwhile may come again as another's.
+            # As objects: the descriptor of one that is closed meanwhile may come again as another connection's.
             self._held = self._waiting_connections()
             for connection in self._held:
                 connection.hold()
         for connection in self.accepted:
-            if connection.fd >= 0:
+            if connection.state is IDLE:
                 connection.watch()
 
     def abandon(self) -> None:
-        """Nothing of it is recorded, and who waits is closed: nobody would ever answer."""
+        """Record nothing, and close the connections that wait for a response."""
         for connection in self._waiting_connections():
             connection.close()
-        for part in (self.lines, self.kept, self.kept_decisions, self.closing, self.closing_decisions):
+        for part in (self.events, self.kept_fds, self.kept_decisions, self.closing_fds, self.closing_decisions):
             part.clear()
 
     def on_durable(self, ok: bool) -> None:
-        """The events are on disk, or the disk refused them."""
+        """Respond after the group commit: the events are on disk, or the journal refused them."""
         self.respond(None if ok else Reason.JOURNAL)
 
     def respond(self, reason: Reason | None) -> None:
-        """Gives all answers; `reason`: why nothing is counted after all."""
+        """Write all responses; with a `reason` the events were not recorded, and the responses say so."""
         self._responded = True
-        responses = self._responses
         try:
             if reason is not None or self._held or self._recorder.draining.is_set():
                 self._respond_individually(reason)
                 return
-            self._write(self.kept, responses.render_all(self.kept_decisions))
-            if self.closing:
-                self._write(self.closing, [*map(with_close, responses.render_all(self.closing_decisions))])
+            render_all = self._responses.render_all
+            self._write(self.kept_fds, render_all(self.kept_decisions))
+            if self.closing_fds:
+                self._write(self.closing_fds, [*map(with_close, render_all(self.closing_decisions))])
         except Exception:
-            _log.exception("a batch could not be answered")
+            _log.exception("cannot answer a request batch")
             for connection in self._held or self._waiting_connections():
                 connection.close()
 
     def _respond_individually(self, reason: Reason | None) -> None:
         decisions = (*self.kept_decisions, *self.closing_decisions)
-        for connection, made in zip(self._held or self._waiting_connections(), decisions, strict=True):
+        for connection, decision in zip(self._held or self._waiting_connections(), decisions, strict=True):
             try:
-                connection.respond(made if reason is None else self._recorder.refuse(made, reason))
+                connection.respond(decision if reason is None else self._recorder.refuse(decision, reason))
                 if self._held:
                     connection.watch()
             except Exception:
-                # Whatever is wrong with one connection, the others of its batch get their answer.
-                _log.exception("an answer could not be written")
+                # A fault in one connection must not cost the others of the batch their response.
+                _log.exception("cannot write a response")
                 connection.close()
 
     def _waiting_connections(self) -> list[Connection]:
-        """Those that wait; who was answered for the last time is no more among them."""
+        """Return the connections of this batch that are still open."""
         connections = self._connections
-        return [connections[fd] for fd in (*self.kept, *self.closing) if fd in connections]
+        return [connections[fd] for fd in (*self.kept_fds, *self.closing_fds) if fd in connections]
 
-    def _write(self, fds: list[int], texts: list[bytes]) -> None:
-        taken = write_each(fds, texts)
-        if fds is self.kept and sum(taken) == sum(map(len, texts)):
+    def _write(self, fds: list[int], responses: list[bytes]) -> None:
+        written = write_each(fds, responses)
+        if fds is self.kept_fds and sum(written) == sum(map(len, responses)):
             return
-        for fd, text, size in zip(fds, texts, taken, strict=True):
+        for fd, response, size in zip(fds, responses, written, strict=True):
             connection = self._connections[fd]
             try:
-                connection.on_written(text, size)
+                connection.on_written(response, size)
             except Exception:
-                # Whatever is wrong with one connection, the others of its batch get their answer.
-                _log.exception("an answer could not be written")
+                # A fault in one connection must not cost the others of the batch their response.
+                _log.exception("cannot write a response")
                 connection.close()

@@ -1,13 +1,14 @@
-"""Recognises the request that browsers send to a tag: complete, plain, and nothing behind it.
+"""Parses the requests that browsers send to a tag: complete, plain, and nothing after them.
 
-`read` looks at whole reads and never at a parser's work. When in doubt it declines.
+`parse` takes what one read has returned. It accepts fewer requests than HTTP allows, and never reads one differently
+from uvicorn: when in doubt it declines, and uvicorn's protocol gets the same bytes.
 """
 
 from __future__ import annotations
 
 import re
 from itertools import islice
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from onebyone.contracts.events import Kind
 from onebyone.edge.tags import client, query
@@ -16,43 +17,58 @@ from onebyone.edge.tags.decision import HEADERS, PATHS
 from onebyone.edge.tags.query import Tag
 
 HEAD_MAX = 16_384
-"""Bytes of a head that is looked at; a longer one is nothing that a browser sends to a tag."""
+"""Bytes of the longest head that is accepted; no browser sends a longer one to a tag."""
 
-_LINE = re.compile(rb"GET (/[a-z]+)\?([!-\"$-~]+) HTTP/1\.1\r\n")
+_REQUEST_LINE = re.compile(rb"GET (/[a-z]+)\?([!-\"$-~]+) HTTP/1\.1\r\n")
 _HEADER = re.compile(rb"([A-Za-z0-9-]+): ([!-~\x80-\xff][\t -~\x80-\xff]*(?<![ \t]))")
 _KINDS: dict[bytes, Kind] = {path.encode(): kind for path, kind in PATHS.items()}
 _NOT_PLAIN = (b"connection", b"content-length", b"transfer-encoding", b"upgrade", b"expect", b"proxy-connection")
-"""Headers that change what the bytes mean, for uvicorn or for its parser."""
+"""Headers that change how uvicorn or its HTTP parser reads the bytes."""
 _CLOSE = (b"connection", b"close")
 
 Header = tuple[bytes, bytes]
 Key = TypeVar("Key")
-Seen = TypeVar("Seen")
-
-ParsedTagRequest = tuple[Kind, Tag, Client, bytes, bytes | None, bool]
-"""A plain tag request: kind, tag, visitor, referrer (member of an event line), the value of `X-Forwarded-For`, whether
-the client wants the connection closed."""
+Value = TypeVar("Value")
 
 
-class BoundedMemo(dict[Key, Seen]):
-    """What came before was read as this; it forgets an eighth, the oldest, rather than grow."""
+class ParsedTagRequest(NamedTuple):
+    """A plain tag request."""
 
-    def __init__(self, most: int = 4096) -> None:
+    kind: Kind
+    tag: Tag
+    client: Client
+    referrer: bytes
+    """As a JSON member of an event line with a comma in front; empty without the header."""
+    forwarded_for: bytes | None
+    """The value of `X-Forwarded-For`."""
+    close: bool
+    """Whether the client asks to close the connection after the response."""
+
+
+class BoundedMemo(dict[Key, Value]):
+    """A memo of bounded size; when full it evicts the oldest eighth."""
+
+    def __init__(self, limit: int = 4096) -> None:
         super().__init__()
-        self._most = most
+        self._limit = limit
 
-    def remember(self, read: Key, seen: Seen) -> None:
-        """From now on it is known."""
-        if len(self) >= self._most and read not in self:
-            for oldest in list(islice(self, self._most // 8 + 1)):
+    def remember(self, key: Key, value: Value) -> None:
+        """Store the value, evicting others if necessary."""
+        if len(self) >= self._limit and key not in self:
+            # Many at a time, since each eviction has to skip what earlier ones have left in the table.
+            for oldest in list(islice(self, self._limit // 8 + 1)):
                 del self[oldest]
-        self[read] = seen
+        self[key] = value
 
 
 class _HeaderLines(BoundedMemo[bytes, Header | None]):
-    """Header lines that came before: what is read of them, None: nothing. What is not plain is a `ValueError`."""
+    """Header lines that were parsed before: name and value, or None if the edge ignores the header.
 
-    _LONGEST = 256
+    A line that is not plain raises `ValueError`.
+    """
+
+    _MAX_BYTES = 256
+    """A longer line is rarely sent twice; a full memo stays below two megabytes."""
 
     def __missing__(self, line: bytes) -> Header | None:
         match = _HEADER.fullmatch(line)
@@ -64,8 +80,8 @@ class _HeaderLines(BoundedMemo[bytes, Header | None]):
             header = _CLOSE
         elif name in _NOT_PLAIN and (name, value.lower()) != (b"connection", b"keep-alive"):
             raise ValueError(line)
-        # What names the page or the client is new with each request, and others' would give way to it.
-        if len(line) <= self._LONGEST and name not in (b"referer", b"x-forwarded-for"):
+        # Pages and addresses are new in most requests, and would evict everything else.
+        if len(line) <= self._MAX_BYTES and name not in (b"referer", b"x-forwarded-for"):
             self.remember(line, header)
         return header
 
@@ -74,10 +90,10 @@ _lines = _HeaderLines()
 
 
 def parse(data: bytes) -> ParsedTagRequest | None:
-    """The plain tag request that `data` is, whole; None for everything else."""
+    """Return the plain tag request that `data` consists of; None for anything else."""
     if data[-4:] != b"\r\n\r\n" or len(data) > HEAD_MAX:
         return None
-    match = _LINE.match(data)
+    match = _REQUEST_LINE.match(data)
     if match is None or (kind := _KINDS.get(match[1])) is None:
         return None
     headers: dict[bytes, bytes] = {}
@@ -85,17 +101,17 @@ def parse(data: bytes) -> ParsedTagRequest | None:
         for line in data[match.end() : -2].split(b"\r\n")[:-1]:
             if (header := _lines[line]) is not None:
                 if header[0] in headers:
-                    # Which of two counts is not for the fast way to say.
+                    # uvicorn and the ASGI application decide which of the two counts.
                     return None
                 headers[header[0]] = header[1]
     except ValueError:
         return None
     referrer = headers.get(b"referer")
-    return (
-        kind,
-        query.parse(match[2]),
-        client.parse(headers),
-        b"" if referrer is None else client.referrer_member(referrer),
-        headers.get(b"x-forwarded-for"),
-        b"connection" in headers,
+    return ParsedTagRequest(
+        kind=kind,
+        tag=query.parse(match[2]),
+        client=client.parse(headers),
+        referrer=b"" if referrer is None else client.referrer_member(referrer),
+        forwarded_for=headers.get(b"x-forwarded-for"),
+        close=b"connection" in headers,
     )

@@ -1,7 +1,7 @@
-"""Many sockets read, and many written: one system call each, and no bytecode of ours between two of them.
+"""Reads from many sockets, and writes to many, without bytecode of ours between two system calls.
 
-The interpreter's own loops (`map`, `list.extend`) make the calls: 64 reads one behind the other cost the processor's
-caches, and so what comes behind them, less than 64 reads with a program between.
+The interpreter's own loops (`map`, `list.extend`) make the calls. 64 reads in a row disturb the processor's caches, and
+so slow down what follows, less than 64 reads with Python code in between.
 """
 
 from __future__ import annotations
@@ -9,34 +9,35 @@ from __future__ import annotations
 import os
 
 READ_BYTES = 65_536
+"""What one read returns at most: far more than any request of a browser, and as much as uvicorn's transports read."""
 
 
 def read_each(fds: list[int]) -> list[bytes]:
-    """What each of these sockets has, `READ_BYTES` at most; empty: its client has gone.
+    """Return what each socket has to read, up to `READ_BYTES`; empty bytes mean that its client has gone.
 
-    The socket that has nothing after all is taken out of `fds`.
+    Sockets with nothing to read are removed from `fds`.
     """
-    found: list[bytes] = []
-    while len(found) < len(fds):
-        left = fds[len(found) :]
+    reads: list[bytes] = []
+    while len(reads) < len(fds):
+        rest = fds[len(reads) :]
         try:
-            found.extend(map(os.read, left, [READ_BYTES] * len(left)))
+            reads.extend(map(os.read, rest, [READ_BYTES] * len(rest)))
         except BlockingIOError:
-            # Extending has kept what came before.
-            del fds[len(found)]
+            # `extend` has kept what it got before the exception.
+            del fds[len(reads)]
         except OSError:
-            found.append(b"")
-    return found
+            reads.append(b"")
+    return reads
 
 
-def write_each(fds: list[int], texts: list[bytes]) -> list[int]:
-    """Writes its text to each of these sockets: how many bytes it took; -1: its client has gone."""
-    taken: list[int] = []
-    while len(taken) < len(fds):
+def write_each(fds: list[int], responses: list[bytes]) -> list[int]:
+    """Write a response to each socket; return how many bytes each has taken, -1 where the client has gone."""
+    written: list[int] = []
+    while len(written) < len(fds):
         try:
-            taken.extend(map(os.write, fds[len(taken) :], texts[len(taken) :]))
+            written.extend(map(os.write, fds[len(written) :], responses[len(written) :]))
         except BlockingIOError:
-            taken.append(0)
+            written.append(0)
         except OSError:
-            taken.append(-1)
-    return taken
+            written.append(-1)
+    return written

@@ -18,8 +18,11 @@ import orjson
 
 from onebyone.contracts.events import CONSENT
 
+CACHEBUSTER_SEPARATOR, ANCOST_SEPARATOR = b"&cachebuster=", b"&ancost="
+"""What precedes the two values in a usual query string."""
 USUAL = re.compile(
-    rb"id=([1-9][0-9]{0,17})(?:&t=([0-9]))?(?:&cachebuster=([0-9A-Za-z]{1,64}))?(?:&ancost=([0-9.]{1,15}))?"
+    rb"id=([1-9][0-9]{0,17})(?:&t=([0-9]))?"
+    rb"(?:%b([0-9A-Za-z]{1,64}))?(?:%b([0-9.]{1,15}))?" % (CACHEBUSTER_SEPARATOR, ANCOST_SEPARATOR)
 )
 """The usual query string: the groups are the values of `Tag` of the same names."""
 CACHEBUSTER_MAX = 64
@@ -107,13 +110,19 @@ _SIGNAL_NAMES = frozenset(raw for raw, _ in _SIGNALS)
 
 
 def parse(raw: bytes) -> Tag:
-    """The tag of any query string; never fails."""
+    """Return the tag of any query string; never raise."""
+    usual = parse_usual(raw)
+    return _parse_any(raw) if usual is None else usual
+
+
+def parse_usual(raw: bytes) -> Tag | None:
+    """Return the tag of a usual query string; None for any other."""
     usual = USUAL.fullmatch(raw)
-    if usual is not None:
-        number, script, buster, ancost = usual.groups()
-        member = b"" if buster is None else b',"cb":"%b"' % buster
-        return Tag(int(number), None if script is None else script == b"1", member, ancost, NO_SIGNALS, None, False)
-    return _parse_any(raw)
+    if usual is None:
+        return None
+    tracker_id, script, cachebuster, ancost = usual.groups()
+    member = b"" if cachebuster is None else b',"cb":"%b"' % cachebuster
+    return Tag(int(tracker_id), None if script is None else script == b"1", member, ancost, NO_SIGNALS, None, False)
 
 
 def _parse_any(raw: bytes) -> Tag:
