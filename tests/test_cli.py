@@ -66,8 +66,8 @@ def test_version(onebyone: Run) -> None:
     [
         (
             "each fault is a line",
-            ("serve", "--workers", "many"),
-            {"edge_port": 70000},
+            ("serve",),
+            {"edge_port": 70000, "workers": "many"},
             ["ONEBYONE_EDGE_PORT: Input should be less than", "ONEBYONE_WORKERS: Input should be a valid integer"],
         ),
         ("a bad network", ("serve",), {"trusted_proxies": "10.0.0.0/99"}, ["ONEBYONE_TRUSTED_PROXIES: "]),
@@ -122,7 +122,7 @@ def test_a_port_in_use_is_one_line(onebyone: Run) -> None:
         run = onebyone("serve", "--edge-port", str(port), "--api-port", str(free_port()))
         assert run.wait() == 1
     assert run.stderr == [
-        f"onebyone: cannot listen on 127.0.0.1 port {port}: Address already in use; ONEBYONE_EDGE_PORT names the port"
+        f"onebyone: cannot listen on 127.0.0.1 port {port}: Address already in use; --edge-port names the port"
     ]
 
 

@@ -2,83 +2,107 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from onebyone import __version__
 from onebyone.commands import accounts
-
-if TYPE_CHECKING:
-    from onebyone.settings import Settings
+from onebyone.commands.options import (
+    URL_SCHEMES,
+    ApiPort,
+    DataDir,
+    EdgePort,
+    Host,
+    Workers,
+    fail,
+    load_settings,
+    refuse,
+    require,
+)
 
 app = typer.Typer(
-    help="Counts ad impressions and clicks one by one.",
+    help="Count ad impressions and clicks one by one.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-DEMO_DIR = "onebyone-demo"
-BAD_SETTINGS = 2
-"""Exit code when settings are missing or wrong."""
+DEMO_DIR = Path("onebyone-demo")
 
-_URL_SCHEMES = {
-    "database_url": ("sqlite+aiosqlite:///", "postgresql+asyncpg://"),
-    "report_database_url": ("sqlite+aiosqlite:///", "postgresql+asyncpg://"),
-    "cache_url": ("redis://", "rediss://", "unix://"),
-    "stream_url": ("redis://", "rediss://", "unix://"),
-    "public_url": ("http://", "https://"),
-}
 
-DataDir = Annotated[str, typer.Option(help="Folder of everything kept on disk. Default: ./onebyone-data.")]
-Host = Annotated[str, typer.Option(help="Address to listen on. Default: 127.0.0.1.")]
-EdgePort = Annotated[str, typer.Option(help="Port of the tag endpoints; 0 picks a free one. Default: 8080.")]
-ApiPort = Annotated[str, typer.Option(help="Port of the config API and reports; 0 picks a free one. Default: 8081.")]
-Workers = Annotated[str, typer.Option(help="Edge processes. Default: number of cores, at most 4.")]
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Count ad impressions and clicks one by one."""
 
 
 @app.command()
 def serve(
-    data_dir: DataDir = "", host: Host = "", edge_port: EdgePort = "", api_port: ApiPort = "", workers: Workers = ""
+    data_dir: DataDir = None,
+    host: Host = None,
+    edge_port: EdgePort = None,
+    api_port: ApiPort = None,
+    workers: Workers = None,
 ) -> None:
-    """Runs everything: edge, config API and counter, on an embedded Valkey and SQLite unless URLs are set."""
-    settings = _settings(data_dir=data_dir, host=host, edge_port=edge_port, api_port=api_port, workers=workers)
+    """Run everything: edge, API and counter.
+
+    Starts an embedded Valkey and uses SQLite, unless ONEBYONE_CACHE_URL, ONEBYONE_STREAM_URL and
+    ONEBYONE_DATABASE_URL name other servers.
+    """
+    settings = load_settings(data_dir=data_dir, host=host, edge_port=edge_port, api_port=api_port, workers=workers)
     from onebyone.supervisor import main, plans
 
     raise typer.Exit(main.run(settings, ("edge", "api", "counter"), plans.everything, embed=True))
 
 
 @app.command()
-def edge(data_dir: DataDir = "", host: Host = "", edge_port: EdgePort = "", workers: Workers = "") -> None:
-    """Runs the tag endpoints alone; needs ONEBYONE_CACHE_URL and ONEBYONE_STREAM_URL."""
-    settings = _settings(data_dir=data_dir, host=host, edge_port=edge_port, workers=workers)
-    _require(settings, "cache_url", "stream_url")
+def edge(data_dir: DataDir = None, host: Host = None, edge_port: EdgePort = None, workers: Workers = None) -> None:
+    """Run the tag endpoints alone.
+
+    Needs ONEBYONE_CACHE_URL and ONEBYONE_STREAM_URL.
+    """
+    settings = load_settings(data_dir=data_dir, host=host, edge_port=edge_port, workers=workers)
+    require(settings, "cache_url", "stream_url")
     from onebyone.supervisor import main, plans
 
     raise typer.Exit(main.run(settings, ("edge",), plans.edge_only, embed=False))
 
 
 @app.command()
-def api(data_dir: DataDir = "", host: Host = "", api_port: ApiPort = "") -> None:
-    """Runs the config API alone; needs ONEBYONE_CACHE_URL."""
-    settings = _settings(data_dir=data_dir, host=host, api_port=api_port)
-    _require(settings, "cache_url")
+def api(data_dir: DataDir = None, host: Host = None, api_port: ApiPort = None) -> None:
+    """Run the config API and the reports alone.
+
+    Needs ONEBYONE_CACHE_URL.
+    """
+    settings = load_settings(data_dir=data_dir, host=host, api_port=api_port)
+    require(settings, "cache_url")
     from onebyone.supervisor import main, plans
 
     raise typer.Exit(main.run(settings, ("api",), plans.api_only, embed=False))
 
 
 @app.command()
-def counter(data_dir: DataDir = "") -> None:
-    """Runs the counter alone; needs ONEBYONE_STREAM_URL."""
-    settings = _settings(data_dir=data_dir)
-    _require(settings, "stream_url")
+def counter(data_dir: DataDir = None) -> None:
+    """Run the counter alone.
+
+    Needs ONEBYONE_STREAM_URL.
+    """
+    settings = load_settings(data_dir=data_dir)
+    require(settings, "stream_url")
     from onebyone.supervisor import main, plans
 
     raise typer.Exit(main.run(settings, ("counter",), plans.counter_only, embed=False))
@@ -86,54 +110,69 @@ def counter(data_dir: DataDir = "") -> None:
 
 @app.command()
 def demo(
-    data_dir: Annotated[str, typer.Option(help="Folder of the demo, never that of a real installation.")] = DEMO_DIR,
-    host: Host = "",
-    edge_port: EdgePort = "",
-    api_port: ApiPort = "",
-    workers: Workers = "",
-    password: Annotated[str, typer.Option(help="Password of the demo's user. Default: one is made.")] = "",
-    events: Annotated[int, typer.Option(min=0, help="Requests to send before the traffic ends.")] = 2000,
-    rate: Annotated[float, typer.Option(min=0.1, max=100, help="Requests a second, about.")] = 5.0,
+    data_dir: Annotated[
+        Path, typer.Option(help="Folder of the demo, never that of a real installation.", metavar="DIRECTORY")
+    ] = DEMO_DIR,
+    host: Host = None,
+    edge_port: EdgePort = None,
+    api_port: ApiPort = None,
+    workers: Workers = None,
+    password: Annotated[
+        str | None, typer.Option(help="Password of the demo's user.", show_default="a generated one", metavar="TEXT")
+    ] = None,
+    events: Annotated[int, typer.Option(min=0, help="Requests to send in all.", metavar="INTEGER")] = 2000,
+    rate: Annotated[float, typer.Option(min=0.1, max=100, help="Requests per second, about.", metavar="NUMBER")] = 5.0,
 ) -> None:
-    """Runs everything with a sample member, six trackers and a trickle of traffic."""
-    settings = _settings(
+    """Run everything with sample trackers and traffic.
+
+    Creates a sample member with six trackers in a folder of its own and sends a trickle of requests.
+    """
+    settings = load_settings(
         data_dir=data_dir,
         host=host,
         edge_port=edge_port,
         api_port=api_port,
         workers=workers,
         admin_username="admin",
-        admin_password=password or _demo_password(data_dir),
+        admin_password=_demo_password(data_dir, password),
     )
-    shared = [name for name in _URL_SCHEMES if name != "public_url" and getattr(settings, name)]
+    shared = [name for name in URL_SCHEMES if name != "public_url" and getattr(settings, name)]
     if shared:
-        _refuse(*(f"{_variable(name)} is set, but the demo runs on stores of its own" for name in shared))
+        refuse(*(f"{name} is set, but the demo runs on stores of its own" for name in settings.names(*shared)))
     from onebyone.supervisor import main, plans
-    from onebyone.supervisor.roles import Role, module
+    from onebyone.supervisor.roles import Role, role_command
 
     arguments = ("--events", str(events), "--rate", str(rate))
-    traffic = Role("demo", "", module("demo", *arguments), once=True)
-    run = partial(plans.everything, more=(traffic,))
-    raise typer.Exit(main.run(settings, ("edge", "api", "counter"), run, embed=True))
+    traffic = Role("demo", "", role_command("demo", *arguments), one_shot=True)
+    plan = partial(plans.everything, more=(traffic,))
+    raise typer.Exit(main.run(settings, ("edge", "api", "counter"), plan, embed=True))
 
 
-def _demo_password(data_dir: str) -> str:
-    from onebyone.demo import credentials
+def _demo_password(data_dir: Path, typed: str | None) -> str:
+    from onebyone.auth.password_rules import check_password
+    from onebyone.demo.credentials import demo_password
 
+    if typed is not None:
+        try:
+            return check_password(typed)
+        except ValueError as error:
+            refuse(f"--password: {error}")
     try:
-        return credentials.password(Path(data_dir))
+        return demo_password(data_dir)
     except OSError as error:
-        print(f"onebyone: data dir {data_dir} cannot be used: {error.strerror}", file=sys.stderr)
-        raise typer.Exit(1) from None
+        fail(f"data dir {data_dir} cannot be used: {error.strerror}")
 
 
 @app.command()
-def tail(data_dir: DataDir = "") -> None:
-    """Prints events as they pass, one JSON line each: from ONEBYONE_STREAM_URL, else from a running `serve`."""
-    settings = _settings(data_dir=data_dir)
-    from onebyone.commands import tail as events
+def tail(data_dir: DataDir = None) -> None:
+    """Print events as they pass, one JSON line each.
 
-    raise typer.Exit(events.run(settings))
+    Reads the server of ONEBYONE_STREAM_URL, else that of the `onebyone serve` which runs on the data dir.
+    """
+    settings = load_settings(data_dir=data_dir)
+    from onebyone.commands.tail import tail_events
+
+    raise typer.Exit(tail_events(settings))
 
 
 app.add_typer(accounts.members, name="member")
@@ -142,123 +181,89 @@ app.add_typer(accounts.users, name="user")
 
 @app.command()
 def check(
-    data_dir: DataDir = "",
-    edge_port: EdgePort = "",
-    api_port: ApiPort = "",
-    hours: Annotated[int, typer.Option(min=0, help="Recount only the newest hours; 0: all that is archived.")] = 0,
+    data_dir: DataDir = None,
+    host: Host = None,
+    edge_port: EdgePort = None,
+    api_port: ApiPort = None,
+    hours: Annotated[
+        int, typer.Option(min=0, help="Recount only the newest hours; 0: all that is archived.", metavar="INTEGER")
+    ] = 0,
 ) -> None:
-    """Looks at a data folder and what runs on it, says what is wrong and what to do; changes nothing."""
-    settings = _settings(data_dir=data_dir, edge_port=edge_port, api_port=api_port)
-    from onebyone.check import main
+    """Look for faults in an installation; change nothing.
 
-    raise typer.Exit(main.run(settings, hours))
+    Looks at the data dir and at what runs on it, says what is wrong and what to do. Exits with 0 when nothing is wrong,
+    with 1 when something is, and with 2 when there was nothing to look at.
+    """
+    settings = load_settings(data_dir=data_dir, host=host, edge_port=edge_port, api_port=api_port)
+    from onebyone.check.main import run_check
+
+    raise typer.Exit(run_check(settings, hours))
 
 
-letters = typer.Typer(help="Records that could not be counted: lists them, or counts them again.", no_args_is_help=True)
+letters = typer.Typer(help="List records that could not be counted, or retry them.", no_args_is_help=True)
 app.add_typer(letters, name="dead-letters")
 
-Reason = Annotated[str, typer.Option(help="Only letters of this reason, such as unknown_version.")]
-Limit = Annotated[int, typer.Option(min=0, help="At most so many letters; 0: all.")]
+Reason = Annotated[
+    str | None, typer.Option(help="Only dead letters with this reason, such as unknown_version.", metavar="TEXT")
+]
+Limit = Annotated[int, typer.Option(min=0, help="At most this many dead letters; 0: all.", metavar="INTEGER")]
 
 
 @letters.command("list")
 def list_letters(
-    data_dir: DataDir = "",
-    reason: Reason = "",
+    data_dir: DataDir = None,
+    reason: Reason = None,
     limit: Limit = 100,
-    whole: Annotated[bool, typer.Option("--whole", help="All bytes of each, not the first 2000.")] = False,
+    whole: Annotated[bool, typer.Option("--whole", help="All bytes of each, not only the first 2000.")] = False,
 ) -> None:
-    """Prints dead letters in the order in which they were found, one JSON line each."""
-    settings = _settings(data_dir=data_dir)
-    from onebyone.commands import dead_letters
+    """Print dead letters, oldest first, one JSON line each."""
+    settings = load_settings(data_dir=data_dir)
+    from onebyone.commands.dead_letters import print_dead_letters
 
-    raise typer.Exit(dead_letters.show(settings, reason or None, limit or None, whole=whole))
+    raise typer.Exit(print_dead_letters(settings, reason or None, limit or None, whole=whole))
 
 
 @letters.command("replay")
-def replay_letters(data_dir: DataDir = "", reason: Reason = "", limit: Limit = 0) -> None:
-    """Counts the letters that this release can read, each once, while the product runs or not."""
-    settings = _settings(data_dir=data_dir)
-    from onebyone.commands import dead_letters
+def replay_letters(data_dir: DataDir = None, reason: Reason = None, limit: Limit = 0) -> None:
+    """Count the dead letters that this release can read.
 
-    raise typer.Exit(dead_letters.replay(settings, reason or None, limit or None))
+    Each is counted once, however often this runs, and whether or not the product runs.
+    """
+    settings = load_settings(data_dir=data_dir)
+    from onebyone.commands.dead_letters import replay_dead_letters
+
+    raise typer.Exit(replay_dead_letters(settings, reason or None, limit or None))
 
 
-missing = typer.Typer(help="Batches that later ones wait for: lists them, or gives them up.", no_args_is_help=True)
+missing = typer.Typer(help="List missing batches that block others, or give them up.", no_args_is_help=True)
 app.add_typer(missing, name="missing")
 
 
 @missing.command("list")
-def list_missing(data_dir: DataDir = "") -> None:
-    """Prints the producers of which a batch is missing, one JSON line each."""
-    settings = _settings(data_dir=data_dir)
-    from onebyone.commands import missing
+def list_missing(data_dir: DataDir = None) -> None:
+    """Print producers with a missing batch, one JSON line each."""
+    settings = load_settings(data_dir=data_dir)
+    from onebyone.commands.missing import print_missing
 
-    raise typer.Exit(missing.show(settings))
+    raise typer.Exit(print_missing(settings))
 
 
 @missing.command("give-up")
 def give_up_missing(
-    producers: Annotated[list[str], typer.Argument(help="As `missing list` names them.")], data_dir: DataDir = ""
+    producers: Annotated[list[str], typer.Argument(help="As `missing list` names them.", metavar="PRODUCER...")],
+    data_dir: DataDir = None,
 ) -> None:
-    """Declares the missing batches of producers lost, where their edge's disk is gone for good; counting goes on."""
-    settings = _settings(data_dir=data_dir)
-    from onebyone.commands import missing
+    """Declare the missing batches of producers lost.
 
-    raise typer.Exit(missing.give_up(settings, producers))
+    For producers whose edge lost its disk for good: their later batches are counted from then on.
+    """
+    settings = load_settings(data_dir=data_dir)
+    from onebyone.commands.missing import give_up_batches
+
+    raise typer.Exit(give_up_batches(settings, producers))
 
 
 @app.command()
 def version() -> None:
-    """Prints the version."""
+    """Print the version."""
     typer.echo(__version__)
-
-
-def _settings(**options: str) -> Settings:
-    """The settings, with command line options in place of their variables; prints one line a fault and exits."""
-    os.environ.update({_variable(name): value for name, value in options.items() if value})
-    from pydantic import ValidationError
-
-    from onebyone.settings import Settings
-
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        _refuse(*(f"{_variable(str(fault['loc'][0]))}: {fault['msg']}" for fault in error.errors()))
-    bad = [
-        name
-        for name, schemes in _URL_SCHEMES.items()
-        if not (getattr(settings, name) or schemes[0]).startswith(schemes)
-    ]
-    if bad:
-        _refuse(*(f"{_variable(name)}: must start with {' or '.join(_URL_SCHEMES[name])}" for name in bad))
-    unreadable = {name: fault for name in _URL_SCHEMES if (fault := _port_fault(getattr(settings, name)))}
-    if unreadable:
-        _refuse(*(f"{_variable(name)}: {fault}" for name, fault in unreadable.items()))
-    return settings
-
-
-def _port_fault(url: str) -> str | None:
-    from urllib.parse import urlsplit
-
-    try:
-        _ = urlsplit(url).port
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-def _require(settings: Settings, *names: str) -> None:
-    missing = [name for name in names if not getattr(settings, name)]
-    if missing:
-        _refuse(*(f"{_variable(name)} is not set; only `onebyone serve` runs without it" for name in missing))
-
-
-def _refuse(*lines: str) -> None:
-    for line in lines:
-        print(f"onebyone: {line}", file=sys.stderr)
-    raise typer.Exit(BAD_SETTINGS)
-
-
-def _variable(name: str) -> str:
-    return f"ONEBYONE_{name.upper()}"

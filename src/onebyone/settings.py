@@ -6,39 +6,44 @@ import os
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, PrivateAttr, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Network = IPv4Network | IPv6Network
 
 
-def _networks(text: str) -> str:
-    for part in _split(text):
+def _check_networks(value: str) -> str:
+    for part in _split(value):
         ip_network(part, strict=False)
-    return text
+    return value
 
 
-def _split(text: str) -> list[str]:
-    return [part for part in (piece.strip() for piece in text.split(",")) if part]
+def _split(value: str) -> list[str]:
+    return [part for part in (piece.strip() for piece in value.split(",")) if part]
 
 
-def _limits(text: str) -> str:
-    for part in _split(text):
+def _check_limits(value: str) -> str:
+    for part in _split(value):
         service, _, number = part.partition("=")
         if not service or not number.isdigit():
             raise ValueError(f"not a limit: {part!r}")
-    return text
+    return value
 
 
-ObjectLimits = Annotated[str, AfterValidator(_limits)]
-Networks = Annotated[str, AfterValidator(_networks)]
+ObjectLimits = Annotated[str, AfterValidator(_check_limits)]
+Networks = Annotated[str, AfterValidator(_check_networks)]
 
 
 def default_workers() -> int:
-    """The number of cores, at least 1, at most 4."""
+    """Return the number of cores, at least 1 and at most 4."""
     return max(1, min(4, os.cpu_count() or 1))
+
+
+def setting_name(field: str, *, typed: bool = False) -> str:
+    """Return how a user names a setting: `--edge-port` where it was typed as an option, else `ONEBYONE_EDGE_PORT`."""
+    return f"--{field.replace('_', '-')}" if typed else f"ONEBYONE_{field.upper()}"
 
 
 class Settings(BaseSettings):
@@ -51,71 +56,91 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("onebyone-data"))
     """Folder of everything kept on disk: journals, SQLite files, embedded Valkey."""
     metrics_dir: str = Field("")
-    """Folder of the processes' metric files; default: /dev/shm, XDG_RUNTIME_DIR or data dir, the first with room."""
+    """Folder of the metric files. Default: /dev/shm, XDG_RUNTIME_DIR or the data folder, the first with room."""
     host: str = Field("127.0.0.1")
-    """Address that edge and API listen on."""
+    """Address on which the edge and the API listen."""
     edge_port: int = Field(8080, ge=0, le=65535)
     """Port of the tag endpoints; 0 picks a free one."""
     api_port: int = Field(8081, ge=0, le=65535)
-    """Port of the config API and reports; 0 picks a free one."""
+    """Port of the config API and the reports; 0 picks a free one."""
     workers: int = Field(default_factory=default_workers, ge=1, le=64)
-    """Edge processes; default: the number of cores, at most 4."""
+    """Number of edge processes. Default: the number of cores, at most 4."""
     public_url: str = Field("")
-    """Base URL of the edge as browsers see it, for printed tags; default `http://HOST:EDGE_PORT`."""
+    """Base URL under which browsers reach the edge, for printed tags. Default: `http://HOST:EDGE_PORT`."""
 
     database_url: str = Field("")
-    """Configuration store; default SQLite in the data dir; `postgresql+asyncpg://...` at scale."""
+    """Configuration store. Default: SQLite in the data folder. At scale: `postgresql+asyncpg://...`."""
     report_database_url: str = Field("")
-    """Report store; default: `DATABASE_URL` when that is set, else SQLite in a file of its own."""
+    """Report store. Default: `DATABASE_URL` where that is set, else SQLite in a file of its own."""
     cache_url: str = Field("")
-    """Redis or Valkey of the configuration cache; `serve` starts one when it is empty."""
+    """Redis or Valkey server of the configuration cache. `serve` starts one when this is empty."""
     stream_url: str = Field("")
-    """Redis or Valkey of the event streams, `noeviction`; `serve` starts one when it is empty."""
+    """Redis or Valkey server of the event streams, with `noeviction`. `serve` starts one when this is empty."""
     shards: int = Field(4, ge=1, le=1024)
-    """Number of event streams. Drain before lowering it."""
+    """Number of event streams. Drain them before you lower it."""
     valkey_maxmemory: str = Field("256mb", pattern=r"^[0-9]+(kb|mb|gb)$")
-    """Memory limit of the embedded Valkey; past it events wait in the journal."""
+    """Memory limit of the embedded Valkey; when it is full, events wait in the journals."""
 
     admin_username: str = Field("admin", min_length=1, max_length=255)
-    """User made at the first start."""
+    """Name of the user that the first start creates."""
     admin_password: SecretStr = Field(SecretStr(""))
-    """Its password; empty: one is made and printed once."""
+    """Password of that user; when empty, the first start generates one and prints it once. Later starts ignore it."""
 
     reads_a_minute: int = Field(10_000, ge=1)
-    """Reads of the API that one user may make in a minute; past it answers are 429."""
+    """API reads that one user may make in a minute; further ones are answered 429."""
     writes_a_minute: int = Field(10_000, ge=1)
-    """Writes of the API that one user may make in a minute; past it answers are 429."""
+    """API writes that one user may make in a minute; further ones are answered 429."""
     logins: int = Field(10, ge=1)
-    """Successful logins of one user in five minutes; past it answers are 429."""
+    """Successful logins of one user in five minutes; further ones are answered 429."""
     password_days: int = Field(0, ge=0)
-    """Days after which a password is expired; 0: never."""
+    """Days after which a password expires; 0: never."""
     publisher_rules: Literal["recorded", "documented"] = Field("recorded")
     """`recorded`: publishers need a name and start active. `documented`: billing and contact too, inactive."""
     object_limits: ObjectLimits = Field("line-item=3000,publisher=3000,site=10000,placement=20000")
-    """Comma list of how many objects of a service one member may have, inactive ones included."""
+    """Comma-separated limits on the objects of a service that one member may have, inactive ones included."""
 
     receipt: Literal["disk", "memory"] = Field("disk")
-    """`disk`: answer after the fsync. `memory`: answer before it; events can be lost in a crash."""
+    """`disk`: answer after the fsync. `memory`: answer before it; a crash can lose events."""
     edge_http: Literal["fast", "asgi"] = Field("fast")
-    """`fast`: plain tag requests are answered without ASGI. `asgi`: every request goes through the ASGI application."""
+    """`fast`: answer plain tag requests without ASGI. `asgi`: pass every request through the ASGI application."""
     pending_events: int = Field(20_000, ge=1)
-    """Events that may wait for one edge process's disk; past it answers are not recorded (reason `overload`)."""
+    """Events that may wait for the disk of one edge process; further ones are not recorded (reason `overload`)."""
     journal_overlap_seconds: float = Field(600.0, ge=0)
-    """How long a committed batch stays in the journal, for a report store that goes back in time."""
+    """How long a counted batch stays in the journal, in case the report store is restored to an earlier time."""
     tracker_cache: int = Field(200_000, ge=1)
     """Trackers that one edge process keeps in memory."""
     last_known_records: int = Field(200_000, ge=0)
     """Trackers and members that edges keep on disk, to start without the cache server; 0: none."""
     trusted_proxies: Networks = Field("")
-    """Comma list of networks whose `X-Forwarded-For` is believed."""
+    """Comma-separated networks whose `X-Forwarded-For` is trusted."""
     metrics_from: Networks = Field("127.0.0.0/8,::1/128")
-    """Comma list of networks that may read `/metrics`."""
+    """Comma-separated networks that may read `/metrics`."""
     archive_days: int = Field(100, ge=1)
-    """Days that the report store keeps raw batches for replay."""
+    """Days for which the report store keeps raw batches for replay."""
     drain_seconds: float = Field(1.0, ge=0, le=300)
-    """After SIGTERM: how long to answer as not ready before the listener closes."""
+    """How long to answer as not ready after SIGTERM, before the listener closes."""
     log_level: Literal["debug", "info", "warning", "error"] = Field("info")
-    """Least level that is logged."""
+    """Lowest level that is logged."""
+    log_format: Literal["auto", "json", "console"] = Field("auto")
+    """`json`: one JSON object a line. `console`: readable lines. `auto`: `console` on a terminal, else `json`."""
+
+    _options: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def with_options(cls, **options: Any) -> Settings:
+        """Return the settings with command-line options, which win over their variables. Raise `ValidationError`."""
+        settings = cls(**options)
+        settings._options = options
+        return settings
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What was given as command-line options, by lower-case name; child processes need it in their environment."""
+        return dict(self._options)
+
+    def names(self, *fields: str) -> list[str]:
+        """Return how the user names each setting: its option where that was typed, else its variable."""
+        return [setting_name(field, typed=field in self._options) for field in fields]
 
     @cached_property
     def config_store_url(self) -> str:
@@ -138,12 +163,12 @@ class Settings(BaseSettings):
 
     @cached_property
     def journal_dir(self) -> Path:
-        """Where edge processes keep their journals."""
+        """Folder of the journals of the edge processes."""
         return self.data_dir / "journal"
 
     @cached_property
     def last_known_file(self) -> Path:
-        """Where edge processes keep the configuration as last known."""
+        """File in which edge processes keep the configuration as last known."""
         return self.data_dir / "last-known.sqlite3"
 
     @cached_property

@@ -82,14 +82,14 @@ def test_journals(tmp_path: Path, damage: Callable[[Path], object], expected: st
     write(own, 1, b"payload")
     damage(tmp_path / f"{own.producer}.sqlite3")
     before = sorted(path.name for path in tmp_path.iterdir())
-    found, _ = journals.look(tmp_path)
+    found, _ = journals.check_journals(tmp_path)
     assert any(expected in finding.text for finding in found), found
     assert sorted(path.name for path in tmp_path.iterdir()) == before
     own.close()
 
 
 def test_a_data_dir_that_was_never_used(tmp_path: Path) -> None:
-    found, states = journals.look(tmp_path / "none")
+    found, states = journals.check_journals(tmp_path / "none")
     assert (found[0].skipped, found[0].wrong, states) == (True, False, [])
 
 
@@ -106,22 +106,22 @@ def test_a_data_dir_that_was_never_used(tmp_path: Path) -> None:
 )
 def test_the_stream_server(tmp_path: Path, options: tuple[str, ...], expected: str) -> None:
     server = start_valkey(tmp_path / "valkey", *options)
-    found = servers.look("stream server", server.url, events=True)
+    found = servers.check_server("stream server", server.url, events=True)
     server.remove()
     assert [finding.wrong for finding in found] == [bool(expected)]
     assert expected in found[0].text
 
 
 def test_servers_that_are_away_or_unknown(tmp_path: Path) -> None:
-    (away,) = servers.look("cache server", f"unix://{tmp_path}/none", events=False)
+    (away,) = servers.check_server("cache server", f"unix://{tmp_path}/none", events=False)
     assert (away.wrong, "does not answer" in away.text) == (True, True)
-    (unknown,) = servers.look("cache server", "", events=False)
+    (unknown,) = servers.check_server("cache server", "", events=False)
     assert (unknown.wrong, unknown.skipped) == (False, True)
 
 
 @pytest.mark.parametrize(("there", "apart"), [(100.5, False), (98.5, False), (97.0, True), (104.0, True)])
 def test_clocks(there: float, apart: bool) -> None:
-    assert bool(servers.skew("stream server", 100.0, there, 101.0)) == apart
+    assert bool(servers.check_skew("stream server", 100.0, there, 101.0)) == apart
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_clocks(there: float, apart: bool) -> None:
 )
 def test_delivery(low: int, high: int, committed: int, expected: str) -> None:
     state = journals.JournalState("a" * 16, 0, low, high)
-    (found,) = delivery.look([state], {}, {"a" * 16: committed}, "")
+    (found,) = delivery.check_delivery([state], {}, {"a" * 16: committed}, "")
     assert expected in found.text
 
 
@@ -145,15 +145,15 @@ def test_a_batch_that_only_the_stream_has(shared_valkey: ValkeyProcess) -> None:
     with shared_valkey.client() as client:
         for seq in (1, 2):
             client.xadd(keys.events(0), {"p": "a" * 16, "s": seq})
-    (found,) = delivery.look([state], {}, {"a" * 16: 1}, shared_valkey.url)
+    (found,) = delivery.check_delivery([state], {}, {"a" * 16: 1}, shared_valkey.url)
     assert not found.wrong
 
 
 def test_a_report_store_that_went_back(shared_valkey: ValkeyProcess) -> None:
     with shared_valkey.client() as client:
         client.hset(keys.progress(1), "a" * 16, "9")
-    told = delivery.progress(shared_valkey.url, 4)
-    (found,) = delivery.look([], told, {"a" * 16: 7}, shared_valkey.url)
+    told = delivery.read_progress(shared_valkey.url, 4)
+    (found,) = delivery.check_delivery([], told, {"a" * 16: 7}, shared_valkey.url)
     assert "has forgotten" in found.text
 
 
@@ -168,7 +168,7 @@ async def test_the_report_store(each_harness: Harness) -> None:
 
     async def found() -> list[str]:
         async with sql.reading(lane.engine, snapshot=True) as connection:
-            looked = await report_store.look(connection) + await report_store.recount(connection, 100, 0)
+            looked = await report_store.check_losses(connection) + await report_store.check_sums(connection, 100, 0)
         return [finding.text for finding in looked]
 
     lost, letter, sums = await found()
@@ -186,7 +186,7 @@ async def test_the_report_store(each_harness: Harness) -> None:
 @pytest.mark.anyio
 async def test_nothing_to_look_at_is_no_fault(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "none", edge_port=1, api_port=1)
-    found = [finding async for finding in main.look(settings, 0)]
+    found = [finding async for finding in main.all_findings(settings, 0)]
     assert not any(finding.wrong for finding in found)
     assert not (tmp_path / "none").exists()
 

@@ -15,7 +15,7 @@ import pytest
 from onebyone.contracts import batches, keys
 from onebyone.counter.counting import BatchTotals
 from onebyone.report_store import tables
-from onebyone.runtime import role
+from onebyone.runtime import exit_codes
 from tests.counter.harness import Harness, batch, event
 from tests.support.waiting import eventually
 
@@ -102,7 +102,7 @@ async def test_a_stream_server_that_may_evict_is_refused(harness: Harness, tmp_p
     harness.client.config_set("maxmemory-policy", "allkeys-lru")
     try:
         running = Process(harness, tmp_path / "log")
-        assert running.popen.wait(30) == role.REFUSED
+        assert running.popen.wait(30) == exit_codes.REFUSED
     finally:
         harness.client.config_set("maxmemory-policy", "noeviction")
     (line,) = (tmp_path / "log").read_text().splitlines()
@@ -112,7 +112,7 @@ async def test_a_stream_server_that_may_evict_is_refused(harness: Harness, tmp_p
 async def test_a_counter_without_a_stream_url_is_refused(harness: Harness, tmp_path: Path) -> None:
     harness.settings.stream_url = ""
     running = Process(harness, tmp_path / "log")
-    assert running.popen.wait(30) == role.REFUSED
+    assert running.popen.wait(30) == exit_codes.REFUSED
     assert "ONEBYONE_STREAM_URL" in (tmp_path / "log").read_text()
 
 

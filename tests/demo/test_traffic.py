@@ -16,7 +16,7 @@ TRACKERS = [Tracker("imp", 11, "Banner", 9), Tracker("clk", 12, "Click", 1)]
 
 
 def test_it_is_bounded_weighted_varied_and_never_cached() -> None:
-    hits = list(traffic.hits(TRACKERS, 1000, random.Random(1)))
+    hits = list(traffic.generate_hits(TRACKERS, 1000, random.Random(1)))
     assert len(hits) == 1000
     paths = Counter(urlsplit(hit.path).path for hit in hits)
     assert 800 < paths["/imptr"] < 980
@@ -30,7 +30,7 @@ def test_it_is_bounded_weighted_varied_and_never_cached() -> None:
 
 def test_an_edge_that_is_away_costs_hits_and_nothing_else() -> None:
     sender = traffic.Sender("http://127.0.0.1:1")
-    for hit in traffic.hits(TRACKERS, 3, random.Random(1)):
+    for hit in traffic.generate_hits(TRACKERS, 3, random.Random(1)):
         sender.send(hit)
     assert (sender.sent, sender.recorded) == (3, 0)
 
@@ -50,12 +50,12 @@ def test_an_edge_that_is_away_costs_hits_and_nothing_else() -> None:
     ],
 )
 def test_tags(tracker: Tracker, tags: list[str]) -> None:
-    assert guide.tag(tracker, "http://e").splitlines() == tags
+    assert guide.render_tag(tracker, "http://e").splitlines() == tags
 
 
 @pytest.mark.processes
 def test_the_shell_lines_are_shell() -> None:
-    text = guide.text(TRACKERS, "http://e", "http://a", "admin", "Demo-1-x_Y")
+    text = guide.render_guide(TRACKERS, "http://e", "http://a", "admin", "Demo-1-x_Y")
     script = text[text.index("TOKEN=") :]
     assert subprocess.run(["sh", "-n"], input=script, text=True, check=False).returncode == 0
     assert """-d '{"auth": {"username": "admin", "password": "Demo-1-x_Y"}}'""" in script

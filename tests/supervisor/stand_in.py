@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from onebyone.runtime import role
+from onebyone.runtime import exit_codes, role
 from onebyone.settings import Settings
 from onebyone.supervisor import main
 from onebyone.supervisor.main import Plan
@@ -31,7 +31,7 @@ async def live(name: str, behaviour: str) -> None:
             sys.exit(1)
         case "refuse":
             print(f"{name} has a reason", file=sys.stderr)
-            sys.exit(role.REFUSED)
+            sys.exit(exit_codes.REFUSED)
         case "never-ready":
             await asyncio.sleep(1000)
     lifeline = role.Lifeline()

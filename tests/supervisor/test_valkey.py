@@ -145,7 +145,7 @@ async def test_a_server_left_behind_is_shut_down_before_the_next_one_opens_its_f
     data_dir = DataDir(tmp_path / "data")
     data_dir.valkey.mkdir()
     path = tmp_path / "orphan.sock"
-    program = valkey_binary.find(data_dir.run).path
+    program = valkey_binary.find_valkey(data_dir.run).path
     lock = os.open(data_dir.valkey / "lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(lock, fcntl.LOCK_EX)
     options = ["--port", "0", "--unixsocket", str(path), "--dir", str(data_dir.valkey), "--appendonly", "yes"]

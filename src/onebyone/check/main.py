@@ -12,9 +12,13 @@ from onebyone.check.finding import Finding
 from onebyone.runtime import embedded_server, sql
 from onebyone.settings import Settings
 
+FAULTS_FOUND = 1
+NOTHING_TO_CHECK = 2
+"""Exit codes; nothing to look at most often means a wrong data dir, hence the code of a wrong setting."""
 
-def run(settings: Settings, hours: int) -> int:
-    """Prints what it finds; 0: nothing is wrong."""
+
+def run_check(settings: Settings, hours: int) -> int:
+    """Print all findings and a verdict; return 0 when nothing is wrong."""
     try:
         return asyncio.run(_run(settings, hours))
     except KeyboardInterrupt:
@@ -22,43 +26,54 @@ def run(settings: Settings, hours: int) -> int:
 
 
 async def _run(settings: Settings, hours: int) -> int:
-    wrong = 0
-    async for finding in look(settings, hours):
+    wrong = skipped = total = 0
+    async for finding in all_findings(settings, hours):
         print(finding.line(), flush=True)
+        total += 1
         wrong += finding.wrong
-    print(f"{wrong} things are wrong" if wrong > 1 else "1 thing is wrong" if wrong else "nothing is wrong")
-    return 1 if wrong else 0
+        skipped += finding.skipped
+    if skipped == total:
+        print(
+            f"nothing could be checked: nothing runs here, and {settings.data_dir} is no data dir that was used; "
+            "give the settings of the installation, such as --data-dir"
+        )
+        return NOTHING_TO_CHECK
+    if wrong:
+        print(f"{wrong} things are wrong" if wrong > 1 else "1 thing is wrong")
+        return FAULTS_FOUND
+    print(f"nothing is wrong in what could be checked; {skipped} skipped" if skipped else "nothing is wrong")
+    return 0
 
 
-async def look(settings: Settings, hours: int) -> AsyncIterator[Finding]:
-    """All findings. `hours` > 0 limits the recount to the newest hours. Only reads, on a running product too."""
-    own = embedded_server.read_url(settings.data_dir)
-    cache, stream = settings.cache_url or own, settings.stream_url or own
-    for finding in await asyncio.to_thread(deployment.look, settings):
+async def all_findings(settings: Settings, hours: int) -> AsyncIterator[Finding]:
+    """Yield all findings; `hours` > 0 limits the recount to the newest hours. Only reads, also on a running product."""
+    embedded = embedded_server.read_url(settings.data_dir)
+    cache, stream = settings.cache_url or embedded, settings.stream_url or embedded
+    for finding in await asyncio.to_thread(deployment.check_roles, settings):
         yield finding
-    found, states = await asyncio.to_thread(journals.look, settings.journal_dir)
-    found += await asyncio.to_thread(servers.look, "cache server", cache, events=False)
-    found += await asyncio.to_thread(servers.look, "stream server", stream, events=True)
-    for finding in found:
+    findings, states = await asyncio.to_thread(journals.check_journals, settings.journal_dir)
+    findings += await asyncio.to_thread(servers.check_server, "cache server", cache, events=False)
+    findings += await asyncio.to_thread(servers.check_server, "stream server", stream, events=True)
+    for finding in findings:
         yield finding
-    # Before the report store is read: what is committed meanwhile then looks newer, never lost.
-    told = await asyncio.to_thread(delivery.progress, stream, settings.shards)
+    # Read before the report store: what is committed in between then only looks newer, never lost.
+    told = await asyncio.to_thread(delivery.read_progress, stream, settings.shards)
     if sql.is_missing(settings.report_store_url):
         yield Finding(report_store.SUBJECT, f"not there: {settings.report_store_url}", skipped=True)
         return
     engine = sql.create_engine(settings.report_store_url)
     try:
         async with sql.reading(engine) as connection:
-            committed = await report_store.committed(connection)
-            for finding in await report_store.look(connection):
+            committed = await report_store.committed_batches(connection)
+            for finding in await report_store.check_losses(connection):
                 yield finding
-        for finding in await asyncio.to_thread(delivery.look, states, told, committed, stream):
+        for finding in await asyncio.to_thread(delivery.check_delivery, states, told, committed, stream):
             yield finding
         async with sql.reading(engine, snapshot=True) as connection:
-            for finding in await report_store.recount(connection, settings.archive_days, hours):
+            for finding in await report_store.check_sums(connection, settings.archive_days, hours):
                 yield finding
     except (SQLAlchemyError, OSError) as error:
-        remedy = "start it, or correct its URL; start `onebyone counter` once to make its tables"
+        remedy = "start it, or correct its URL; start `onebyone counter` once to create its tables"
         yield Finding(report_store.SUBJECT, f"cannot be read: {error!r:.300}", remedy)
     finally:
         await engine.dispose()

@@ -1,4 +1,4 @@
-"""The report store: holes, dead letters, its clock, and whether the sums are those of the archived events."""
+"""The report store: holes, dead letters, its clock, and whether its sums equal those of the archived events."""
 
 from __future__ import annotations
 
@@ -26,102 +26,102 @@ Sums = tuple[int, int, int]
 """Events, cost and revenue, the money in nanos."""
 
 
-async def committed(connection: AsyncConnection) -> dict[str, int]:
-    """Producer -> last counted batch."""
+async def committed_batches(connection: AsyncConnection) -> dict[str, int]:
+    """Return producer -> seq of its last counted batch."""
     rows = await connection.execute(select(producers.c.producer, producers.c.seq))
     return {row.producer: row.seq for row in rows}
 
 
-async def look(connection: AsyncConnection) -> list[Finding]:
-    """Losses, dead letters, producers that wait, and the clock."""
-    found = await _clock(connection) if connection.dialect.name == "postgresql" else []
-    lost = func.sum(holes.c.to_seq - holes.c.from_seq + 1)
-    gone = (await connection.execute(select(lost))).scalar()
-    if gone:
+async def check_losses(connection: AsyncConnection) -> list[Finding]:
+    """Return losses, dead letters, producers with a missing batch, and clock skew."""
+    findings = await _check_clock(connection) if connection.dialect.name == "postgresql" else []
+    total = func.sum(holes.c.to_seq - holes.c.from_seq + 1)
+    lost = (await connection.execute(select(total))).scalar()
+    if lost:
         newest = (await connection.execute(select(func.max(holes.c.found_at)))).scalar_one()
-        remedy = "look into the table `holes` and the counter's log of that time; an edge's disk was lost or cleared"
-        found.append(Finding(SUBJECT, f"{gone} batches were lost, the newest found at {_when(newest)}", remedy))
+        remedy = "look at the table `holes` and at the counter's log of that time; an edge's disk was lost or cleared"
+        findings.append(Finding(SUBJECT, f"{lost} batches were lost, the newest found at {_time_text(newest)}", remedy))
     letters = select(dead_letters.c.reason, func.count()).group_by(dead_letters.c.reason).order_by(func.count().desc())
-    for reason, number in (await connection.execute(letters)).all():
+    for reason, count in (await connection.execute(letters)).all():
         remedy = (
             f"`onebyone dead-letters list --reason {reason}`; after an upgrade or repair `onebyone dead-letters replay`"
         )
-        found.append(Finding(SUBJECT, f"{number} dead letters with reason {reason}", remedy))
+        findings.append(Finding(SUBJECT, f"{count} dead letters with reason {reason}", remedy))
     late = select(producers.c.producer).where(producers.c.seen > producers.c.seq).order_by(producers.c.producer)
     waiting = (await connection.execute(late)).scalars().all()
     if waiting:
         remedy = (
-            "start the edge whose data dir has their journals: it ships what is missing; where that disk is gone, "
-            "`onebyone missing list`, then `onebyone missing give-up PRODUCER`: the loss is recorded, counting goes on"
+            "start the edge whose data dir has their journals: it sends what is missing; where that disk is gone, "
+            "`onebyone missing list`, then `onebyone missing give-up PRODUCER` records the loss, and counting continues"
         )
         names = ", ".join(waiting[:3])
-        found.append(Finding(SUBJECT, f"{len(waiting)} producers wait for a batch that is missing: {names}", remedy))
-    return found or [Finding(SUBJECT, "no losses, no dead letters, nothing waits for a missing batch")]
+        findings.append(Finding(SUBJECT, f"{len(waiting)} producers wait for a batch that is missing: {names}", remedy))
+    return findings or [Finding(SUBJECT, "no losses, no dead letters, no missing batch")]
 
 
-async def recount(connection: AsyncConnection, archive_days: int, hours: int) -> list[Finding]:
-    """Counts the archived events again and compares with the sums; `hours` > 0: the newest hours only.
+async def check_sums(connection: AsyncConnection, archive_days: int, hours: int) -> list[Finding]:
+    """Count the archived events again and compare with the sums; `hours` > 0: the newest hours only.
 
-    In the transaction of `connection`, so that both are of one moment.
+    Both are read in the transaction of `connection`, so that they are of the same moment.
     """
     start = -(-(now_ms() - archive_days * DAY_MS) // HOUR_MS) + 1
     if hours:
         start = max(start, now_ms() // HOUR_MS - hours + 1)
-    letters = await _letters(connection)
-    found: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0, 0])
-    # A batch spans moments; an hour more in front takes those that began before it.
+    dead = await _dead_lines(connection)
+    recounted: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0, 0])
+    # A batch has one `first_ts` but spans several moments: those of the hour before may reach into the first hour.
     kept = select(archive).where(archive.c.first_ts >= (start - 1) * HOUR_MS)
     read = 0
     async for row in await connection.stream(kept.execution_options(yield_per=100)):
         totals = BatchTotals(row.shard)
-        totals.count(_without(batches.unpack(row.payload), letters.get((row.producer, row.seq))), None)
+        totals.count(_without(batches.unpack(row.payload), dead.get((row.producer, row.seq))), None)
         for (hour, key), sums in totals.hours.items():
             if hour >= start:
-                _add(found[hour, *key], sums)
+                _add_sums(recounted[hour, *key], sums)
                 read += sums[0]
-    wrong = await _compare(connection, start, found)
+    wrong = await _compare_sums(connection, start, recounted)
     if not wrong:
         return [Finding(SUMS, f"{read} archived events counted again: equal to the report's sums, hour by hour")]
     remedy = (
-        "keep the report store as it is, back it up and report this: sums and archive change in one transaction, so "
-        "something else has written to it"
+        "keep the report store as it is, back it up and report this: sums and archive change in one transaction, "
+        "so something else has written to it"
     )
     shown = "; ".join(
-        f"{_when(hour * HOUR_MS)} member {member} {kind}: {there} in the report, {here} in the archive"
+        f"{_time_text(hour * HOUR_MS)} member {member} {kind}: {there} in the report, {here} in the archive"
         for (hour, member, kind), (there, here) in sorted(wrong.items())[:3]
     )
     return [Finding(SUMS, f"{len(wrong)} sums are not those of the archived events: {shown}", remedy)]
 
 
-async def _compare(
-    connection: AsyncConnection, start: int, found: dict[tuple[Any, ...], list[int]]
+async def _compare_sums(
+    connection: AsyncConnection, start: int, recounted: dict[tuple[Any, ...], list[int]]
 ) -> dict[tuple[int, int, str], tuple[int, int]]:
-    """(hour, member, kind) -> events in the report and in the archive, where any sum of theirs differs."""
+    """Return (hour, member, kind) -> events in the report and in the archive, where any of their sums differs."""
     names = [column.name for column in hourly.primary_key if column.name not in ("hour", "member_id", "kind")]
     different: dict[tuple[int, int, str], tuple[int, int]] = {}
     wanted = select(hourly).where(hourly.c.hour >= start * (HOUR_MS // 1000))
     async for row in await connection.stream(wanted.execution_options(yield_per=1000)):
-        one = row._mapping
+        columns = row._mapping
         hour = row.hour // (HOUR_MS // 1000)
-        here = tuple(found.pop((hour, row.member_id, row.kind, *(one[name] for name in names)), (0, 0, 0)))
+        here = tuple(recounted.pop((hour, row.member_id, row.kind, *(columns[name] for name in names)), (0, 0, 0)))
         cost = row.cost_units * NANOS + row.cost_nanos
         there = (row.events, cost, row.revenue_units * NANOS + row.revenue_nanos)
         if here != there:
-            _differ(different, (hour, row.member_id, row.kind), there[0], here[0])
-    for key, sums in found.items():
-        _differ(different, (key[0], key[1], key[2]), 0, sums[0])
+            _add_difference(different, (hour, row.member_id, row.kind), there[0], here[0])
+    for key, sums in recounted.items():
+        _add_difference(different, (key[0], key[1], key[2]), 0, sums[0])
     return different
 
 
-def _differ(
+def _add_difference(
     different: dict[tuple[int, int, str], tuple[int, int]], key: tuple[int, int, str], there: int, here: int
 ) -> None:
     before = different.get(key, (0, 0))
     different[key] = (before[0] + there, before[1] + here)
 
 
-async def _letters(connection: AsyncConnection) -> dict[tuple[str, int], set[int]]:
-    """Lines of archived batches that are dead letters, and so in no sum."""
+async def _dead_lines(connection: AsyncConnection) -> dict[tuple[str, int], set[int]]:
+    """Return (producer, seq) -> lines of archived batches that are dead letters, and so in no sum."""
     lines: dict[tuple[str, int], set[int]] = defaultdict(set)
     query = select(dead_letters.c.producer, dead_letters.c.seq, dead_letters.c.line).where(
         dead_letters.c.line >= 0, dead_letters.c.producer.is_not(None)
@@ -135,16 +135,16 @@ def _without(lines: list[bytes], dead: set[int] | None) -> list[bytes]:
     return [line for index, line in enumerate(lines) if index not in dead] if dead else lines
 
 
-def _add(sums: list[int], more: list[int]) -> None:
+def _add_sums(sums: list[int], more: list[int]) -> None:
     for index, value in enumerate(more):
         sums[index] += value
 
 
-async def _clock(connection: AsyncConnection) -> list[Finding]:
+async def _check_clock(connection: AsyncConnection) -> list[Finding]:
     before = time.time()
     there = (await connection.execute(text("SELECT extract(epoch FROM clock_timestamp())"))).scalar_one()
-    return servers.skew(SUBJECT, before, float(there), time.time())
+    return servers.check_skew(SUBJECT, before, float(there), time.time())
 
 
-def _when(ms: int) -> str:
+def _time_text(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

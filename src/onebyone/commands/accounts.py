@@ -1,99 +1,152 @@
-"""The commands `onebyone member` and `onebyone user`: accounts in the store, with or without a running API."""
+"""The commands `onebyone member` and `onebyone user`: accounts in the store, whether or not the API runs."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeVar
 
 import typer
 
-members = typer.Typer(help="Members: the tenants of this installation.", no_args_is_help=True)
-users = typer.Typer(help="Users of members.", no_args_is_help=True)
+from onebyone.commands.options import DataDir, fail, load_settings
 
-Member = Annotated[int, typer.Option("--member", help="Id of the member.")]
+if TYPE_CHECKING:
+    from onebyone.settings import Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+members = typer.Typer(help="Manage members: the tenants of this installation.", no_args_is_help=True)
+users = typer.Typer(help="Manage the users of members.", no_args_is_help=True)
+
+MemberId = Annotated[int, typer.Argument(help="Id of the member.", metavar="ID")]
+MemberOption = Annotated[int, typer.Option("--member", help="Id of the member.", metavar="INTEGER")]
+Username = Annotated[str, typer.Argument(help="Name of the user.", metavar="NAME")]
 
 
-def _ask(name: str, *arguments: object, **options: object) -> Any:
-    """Runs a function of `resources/admin/administration.py` on the store of the settings; faults are one line."""
-    from pydantic import ValidationError
+def _run(
+    data_dir: DataDir,
+    function: Callable[Concatenate[Settings, P], Awaitable[T]],
+    *arguments: P.args,
+    **options: P.kwargs,
+) -> T:
+    """Return what a function of `administration` returns for the store of the settings; print a fault as one line."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from onebyone.resources.admin import administration
-    from onebyone.settings import Settings
+
+    settings = load_settings(data_dir=data_dir)
+
+    async def run() -> T:
+        return await function(settings, *arguments, **options)
 
     try:
-        return asyncio.run(getattr(administration, name)(Settings(), *arguments, **options))
+        return asyncio.run(run())
     except administration.AdministrationError as error:
-        text = str(error)
-    except ValidationError as error:
-        text = "; ".join(f"ONEBYONE_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors())
+        fault = str(error)
     except (SQLAlchemyError, OSError) as error:
-        text = f"the configuration store cannot be used: {getattr(error, 'orig', None) or error}"
-    print(f"onebyone: {text}", file=sys.stderr)
-    raise typer.Exit(1)
+        fault = f"the configuration store cannot be used: {getattr(error, 'orig', None) or error}"
+    fail(fault)
 
 
-def _password() -> str:
-    """Asked for twice at a terminal; the first line of standard input otherwise."""
+def _ask_password() -> str:
+    """Return a password: asked for twice on a terminal, else the first line of standard input."""
     if sys.stdin.isatty():
         return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
     return sys.stdin.readline().rstrip("\r\n")
 
 
-@members.command("list")
-def list_members() -> None:
-    """Prints id, state and name of each member."""
-    for row in _ask("members"):
+def _echo_rows(rows: list[Any]) -> None:
+    for row in rows:
         typer.echo("\t".join(map(str, row)))
+
+
+@members.command("list")
+def list_members(data_dir: DataDir = None) -> None:
+    """Print id, state and name of each member."""
+    from onebyone.resources.admin import administration
+
+    _echo_rows(_run(data_dir, administration.list_members))
 
 
 @members.command("create")
-def create_member(name: str, trackers: Annotated[bool, typer.Option(help="May it create trackers?")] = True) -> None:
-    """Creates a member and prints its id."""
-    typer.echo(_ask("create_member", name, trackers=trackers))
+def create_member(
+    name: Annotated[str, typer.Argument(help="Name of the member.", metavar="NAME")],
+    trackers: Annotated[bool, typer.Option(help="Whether it may create trackers.")] = True,
+    data_dir: DataDir = None,
+) -> None:
+    """Create a member and print its id."""
+    from onebyone.resources.admin import administration
+
+    typer.echo(_run(data_dir, administration.create_member, name, trackers=trackers))
 
 
 @members.command("disable")
-def disable_member(member_id: int) -> None:
-    """Lets no user of the member in; its trackers go on."""
-    _ask("set_member", member_id, active=False)
+def disable_member(member_id: MemberId, data_dir: DataDir = None) -> None:
+    """Disable the logins of the member's users.
+
+    Its trackers keep counting.
+    """
+    from onebyone.resources.admin import administration
+
+    _run(data_dir, administration.set_member, member_id, active=False)
 
 
 @members.command("enable")
-def enable_member(member_id: int) -> None:
-    """Lets the users of the member in again."""
-    _ask("set_member", member_id, active=True)
+def enable_member(member_id: MemberId, data_dir: DataDir = None) -> None:
+    """Enable the logins of the member's users again."""
+    from onebyone.resources.admin import administration
+
+    _run(data_dir, administration.set_member, member_id, active=True)
 
 
 @users.command("list")
-def list_users() -> None:
-    """Prints id, member, state, kind and name of each user."""
-    for row in _ask("users"):
-        typer.echo("\t".join(map(str, row)))
+def list_users(data_dir: DataDir = None) -> None:
+    """Print id, member, state, kind and name of each user."""
+    from onebyone.resources.admin import administration
+
+    _echo_rows(_run(data_dir, administration.list_users))
 
 
 @users.command("create")
 def create_user(
-    username: str, member: Member = 1, admin: Annotated[bool, typer.Option(help="May it audit and switch?")] = False
+    username: Username,
+    member: MemberOption = 1,
+    admin: Annotated[bool, typer.Option(help="Whether it may audit pixels and act as other users.")] = False,
+    data_dir: DataDir = None,
 ) -> None:
-    """Creates a user and prints its id."""
-    typer.echo(_ask("create_user", member, username, _password(), admin=admin))
+    """Create a user and print its id.
+
+    Asks for the password on a terminal, and reads it from standard input elsewhere.
+    """
+    from onebyone.resources.admin import administration
+
+    typer.echo(_run(data_dir, administration.create_user, member, username, _ask_password(), admin=admin))
 
 
 @users.command("password")
-def set_password(username: str) -> None:
-    """Sets a password and ends the user's sessions."""
-    _ask("set_user", username, password=_password() or " ")
+def set_password(username: Username, data_dir: DataDir = None) -> None:
+    """Set the user's password and end its sessions.
+
+    Asks for the password on a terminal, and reads it from standard input elsewhere.
+    """
+    from onebyone.resources.admin import administration
+
+    _run(data_dir, administration.set_user, username, password=_ask_password())
 
 
 @users.command("disable")
-def disable_user(username: str) -> None:
-    """Lets the user in no more."""
-    _ask("set_user", username, active=False)
+def disable_user(username: Username, data_dir: DataDir = None) -> None:
+    """Disable the user's login and end its sessions."""
+    from onebyone.resources.admin import administration
+
+    _run(data_dir, administration.set_user, username, active=False)
 
 
 @users.command("enable")
-def enable_user(username: str) -> None:
-    """Lets the user in again."""
-    _ask("set_user", username, active=True)
+def enable_user(username: Username, data_dir: DataDir = None) -> None:
+    """Enable the user's login again."""
+    from onebyone.resources.admin import administration
+
+    _run(data_dir, administration.set_user, username, active=True)

@@ -1,4 +1,4 @@
-"""`onebyone dead-letters list` and `replay`: JSON lines that are safe on a terminal, whatever a letter holds."""
+"""`onebyone dead-letters list` and `replay`: JSON lines that are safe on a terminal, whatever a dead letter holds."""
 
 from __future__ import annotations
 
@@ -14,67 +14,73 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from onebyone.commands.options import write_error
 from onebyone.counter import dead_letters
 from onebyone.counter.dead_letters import Letter
 from onebyone.runtime import sql
 from onebyone.settings import Settings
 
 RAW_SHOWN = 2000
-"""Bytes of a letter that are printed unless all are asked for."""
+"""Bytes of a dead letter that are printed by default: enough for any event, while a broken batch may be a megabyte."""
 
 
-def show(settings: Settings, reason: str | None, limit: int | None, *, whole: bool) -> int:
-    """Prints letters, one line each; the exit code."""
+def print_dead_letters(settings: Settings, reason: str | None, limit: int | None, *, whole: bool) -> int:
+    """Print dead letters, one line each, and return the exit code."""
 
     async def rows(engine: AsyncEngine) -> AsyncIterator[dict[str, Any]]:
         async for letter in dead_letters.list_letters(engine, reason, limit):
-            yield _row(letter, None if whole else RAW_SHOWN)
+            yield _letter_row(letter, None if whole else RAW_SHOWN)
 
-    return _print(settings, rows)
+    return _print_rows(settings, rows)
 
 
-def replay(settings: Settings, reason: str | None, limit: int | None) -> int:
-    """Counts letters again; prints what became of each, and how many of each outcome at the end; the exit code."""
+def replay_dead_letters(settings: Settings, reason: str | None, limit: int | None) -> int:
+    """Count dead letters again, print the outcome of each and the totals at the end, and return the exit code."""
 
     async def rows(engine: AsyncEngine) -> AsyncIterator[dict[str, Any]]:
         outcomes: Counter[str] = Counter()
         counted = 0
-        async for done in dead_letters.replay(engine, reason, limit):
-            outcomes[done.outcome.value] += 1
-            counted += done.events
-            row = {"id": done.id, "outcome": done.outcome.value, "events": done.events, "new_letters": done.letters}
-            yield row | ({"detail": done.detail} if done.detail else {})
+        async for replayed in dead_letters.replay(engine, reason, limit):
+            outcomes[replayed.outcome.value] += 1
+            counted += replayed.events
+            row = {
+                "id": replayed.id,
+                "outcome": replayed.outcome.value,
+                "events": replayed.events,
+                "new_letters": replayed.letters,
+            }
+            yield row | ({"detail": replayed.detail} if replayed.detail else {})
         yield {"letters": outcomes.total(), "events": counted, "outcomes": dict(outcomes)}
 
-    return _print(settings, rows)
+    return _print_rows(settings, rows)
 
 
-def _print(settings: Settings, rows: Callable[[AsyncEngine], AsyncIterator[dict[str, Any]]]) -> int:
+def _print_rows(settings: Settings, rows: Callable[[AsyncEngine], AsyncIterator[dict[str, Any]]]) -> int:
     async def run() -> None:
         engine = sql.create_engine(settings.report_store_url)
         try:
             async for row in rows(engine):
-                print(_safe(row), flush=True)
+                print(_json_line(row), flush=True)
         finally:
             await engine.dispose()
 
     if sql.is_missing(settings.report_store_url):
-        print(f"onebyone: there is no report store at {settings.report_store_url}", file=sys.stderr)
+        write_error(f"there is no report store at {settings.report_store_url}")
         return 1
     try:
         asyncio.run(run())
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The interpreter flushes standard output once more at its end.
+        # The interpreter flushes standard output once more when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (SQLAlchemyError, OSError) as error:
-        print(f"onebyone: the report store cannot be used: {error!r:.300}", file=sys.stderr)
+        write_error(f"the report store cannot be used: {error!r:.300}")
         return 1
     return 0
 
 
-def _row(letter: Letter, most: int | None) -> dict[str, Any]:
+def _letter_row(letter: Letter, most: int | None) -> dict[str, Any]:
     return {
         "id": letter.id,
         "found_at": datetime.fromtimestamp(letter.found_at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S"),
@@ -90,6 +96,6 @@ def _row(letter: Letter, most: int | None) -> dict[str, Any]:
     }
 
 
-def _safe(row: dict[str, Any]) -> str:
-    """One line of printable ASCII: JSON escapes all other characters but DEL."""
+def _json_line(row: dict[str, Any]) -> str:
+    """Return one line of printable ASCII: JSON escapes every other character except DEL."""
     return json.dumps(row, ensure_ascii=True).replace("\x7f", "\\u007f")

@@ -1,54 +1,54 @@
-"""`onebyone missing list` and `give-up`: JSON lines about producers that wait for a batch."""
+"""`onebyone missing list` and `give-up`: JSON lines about producers whose batches wait for a missing one."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from onebyone.commands.options import write_error
 from onebyone.counter import missing
 from onebyone.counter.missing import Gap, NotGivenUp
 from onebyone.runtime import sql
 from onebyone.settings import Settings
 
 
-def show(settings: Settings) -> int:
-    """Prints the producers that wait, one line each; the exit code."""
+def print_missing(settings: Settings) -> int:
+    """Print the producers with a missing batch, one line each, and return the exit code."""
 
     async def rows(engine: AsyncEngine) -> int:
         for gap in await missing.list_gaps(engine):
-            print(json.dumps(_row(settings, gap)), flush=True)
+            print(json.dumps(_gap_row(settings, gap)), flush=True)
         return 0
 
-    return _on_store(settings, rows)
+    return _with_report_store(settings, rows)
 
 
-def give_up(settings: Settings, producers: Sequence[str]) -> int:
-    """Gives up the missing batches of producers, one line each; the exit code, 1 when any was refused."""
+def give_up_batches(settings: Settings, producers: Sequence[str]) -> int:
+    """Give up the missing batches of producers, one line each; return the exit code, 1 when any was refused."""
 
     async def rows(engine: AsyncEngine) -> int:
         refused = 0
         for producer in producers:
             try:
-                if _kept(settings, producer):
+                if _has_journal_here(settings, producer):
                     raise NotGivenUp(f"the journal of producer {producer} is here: start an edge on this data dir")
                 gap = await missing.give_up(engine, producer)
             except NotGivenUp as reason:
-                print(f"onebyone: {reason}", file=sys.stderr)
+                write_error(str(reason))
                 refused = 1
             else:
                 print(json.dumps({"producer": producer, "lost_from": gap.first, "lost_to": gap.last}), flush=True)
         return refused
 
-    return _on_store(settings, rows)
+    return _with_report_store(settings, rows)
 
 
-def _on_store(settings: Settings, rows: Callable[[AsyncEngine], Awaitable[int]]) -> int:
+def _with_report_store(settings: Settings, rows: Callable[[AsyncEngine], Awaitable[int]]) -> int:
     async def run() -> int:
         engine = sql.create_engine(settings.report_store_url)
         try:
@@ -57,25 +57,25 @@ def _on_store(settings: Settings, rows: Callable[[AsyncEngine], Awaitable[int]])
             await engine.dispose()
 
     if sql.is_missing(settings.report_store_url):
-        print(f"onebyone: there is no report store at {settings.report_store_url}", file=sys.stderr)
+        write_error(f"there is no report store at {settings.report_store_url}")
         return 1
     try:
         return asyncio.run(run())
     except (SQLAlchemyError, OSError) as error:
-        print(f"onebyone: the report store cannot be used: {error!r:.300}", file=sys.stderr)
+        write_error(f"the report store cannot be used: {error!r:.300}")
         return 1
 
 
-def _kept(settings: Settings, producer: str) -> bool:
+def _has_journal_here(settings: Settings, producer: str) -> bool:
     return producer.isalnum() and (settings.journal_dir / f"{producer}.sqlite3").exists()
 
 
-def _row(settings: Settings, gap: Gap) -> dict[str, Any]:
+def _gap_row(settings: Settings, gap: Gap) -> dict[str, Any]:
     return {
         "producer": gap.producer,
         "shard": gap.shard,
         "missing_from": gap.first,
         "seen_up_to": gap.last,
         "silent_seconds": gap.silent_ms // 1000,
-        "journal_here": _kept(settings, gap.producer),
+        "journal_here": _has_journal_here(settings, gap.producer),
     }

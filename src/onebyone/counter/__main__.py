@@ -9,14 +9,16 @@ import uvloop
 from onebyone.counter import process
 from onebyone.counter.stream import Misconfigured
 from onebyone.runtime import logs
-from onebyone.runtime.role import REFUSED, Lifeline
+from onebyone.runtime.exit_codes import REFUSED
+from onebyone.runtime.role import Lifeline
+from onebyone.runtime.terminal import write_line
 from onebyone.settings import Settings
 
 
 async def main() -> None:
     """Run until the supervisor or a signal says stop."""
     settings = Settings()
-    logs.configure("counter", settings.log_level)
+    logs.configure("counter", settings.log_level, settings.log_format)
     lifeline = Lifeline()
     await process.run(settings, lifeline.stopping, lifeline.ready)
 
@@ -25,5 +27,5 @@ if __name__ == "__main__":
     try:
         uvloop.run(main())
     except Misconfigured as refusal:
-        print(f"onebyone counter: {refusal}", file=sys.stderr)
+        write_line(sys.stderr, f"onebyone counter: {refusal}")
         sys.exit(REFUSED)

@@ -1,1 +1,1 @@
-"""A sample member with trackers and a trickle of synthetic traffic, made over the public HTTP API only."""
+"""A sample member with trackers and a trickle of synthetic traffic, by the public HTTP API only."""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from onebyone.demo.sample import Tracker
+from onebyone.runtime.terminal import printable
 
 REPORT = {
     "report_type": "network_analytics",
@@ -14,8 +15,8 @@ REPORT = {
 }
 
 
-def tag(tracker: Tracker, edge_url: str) -> str:
-    """What an ad server's trafficker pastes; a click tracker's is the URL to link to."""
+def render_tag(tracker: Tracker, edge_url: str) -> str:
+    """Return what a trafficker pastes into an ad server; of a click tracker, the URL to link to."""
     macros = "cachebuster=[CACHEBUSTER]&ancost=[ANCOST]"
     if tracker.kind == "clk":
         return f"{edge_url}/clktr?id={tracker.id}&{macros}"
@@ -24,19 +25,18 @@ def tag(tracker: Tracker, edge_url: str) -> str:
     return f"{image}\n{script}"
 
 
-def text(trackers: Sequence[Tracker], edge_url: str, api_url: str, username: str, password: str) -> str:
-    """The whole guide. The shell lines quote the password, which must hold no single quote."""
+def render_guide(trackers: Sequence[Tracker], edge_url: str, api_url: str, username: str, password: str) -> str:
+    """Return the whole guide. Its shell lines quote the password, which must hold no single quote."""
     login = json.dumps({"auth": {"username": username, "password": password}})
     pick = 'python3 -c \'import json, sys; print(json.load(sys.stdin)["response"]["{}"])\''
     session = '-H "Authorization: $TOKEN"'
-    tags = "\n".join(f"\n# {tracker.name}\n{tag(tracker, edge_url)}" for tracker in trackers)
+    tags = "\n".join(f"\n# {printable(tracker.name)}\n{render_tag(tracker, edge_url)}" for tracker in trackers)
     return f"""
-Log in to {api_url} as {username} with the password {password}
-
-The tags:
+The demo sends traffic to six sample trackers. Their tags:
 {tags}
 
-A report, to paste into a shell:
+The API at {api_url} takes the user {username} with the password {password}.
+A report, to paste into a second terminal:
 
 TOKEN=$(curl -s {api_url}/auth -d '{login}' | {pick.format("token")})
 REPORT=$(curl -s {session} {api_url}/report -d '{json.dumps({"report": REPORT})}' | {pick.format("report_id")})

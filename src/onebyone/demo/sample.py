@@ -1,4 +1,4 @@
-"""The sample: one member, two advertisers, two publishers, two line items, six trackers; the same at every start."""
+"""The sample: one member, two advertisers, two publishers, two line items and six trackers; every start reuses them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Tracker:
     weight: int
 
 
-def make(api: Api) -> list[Tracker]:
-    """Makes what is missing and returns the six trackers. Raises `ApiError`."""
+def create_sample(api: Api) -> list[Tracker]:
+    """Create what is missing and return the six trackers. Raise `ApiError`."""
     member = api.call("GET", "member")["member"]
     api.call("PUT", "member", {"member": {"name": MEMBER}}, id=member["id"])
     shoes = api.ensure("advertiser", "demo-shoes", {"name": "Acorn Shoes"})
@@ -86,5 +86,5 @@ def _tracker(
 ) -> Tracker:
     service = "imptracker" if kind == "imp" else "clicktracker"
     fields = {"name": name, "publisher": {"id": publisher["id"]}, "line_item": {"id": line_item["id"]}, **more}
-    made = api.ensure(service, code, fields, advertiser_id=advertiser["id"])
-    return Tracker(kind, made["id"], made["name"], weight)
+    tracker = api.ensure(service, code, fields, advertiser_id=advertiser["id"])
+    return Tracker(kind, tracker["id"], tracker["name"], weight)

@@ -1,4 +1,4 @@
-"""Synthetic traffic: one request after the other, at a gentle rate, as different browsers would send them."""
+"""Synthetic traffic: one request after another, at a gentle rate, as different browsers would send them."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ REFERRERS = (
     "",
 )
 COSTS = ("", "", "", "0.0015", "0.002", "0.01")
-"""`ancost` of an event; empty: the request carries none and the payment rule says what it costs."""
+"""`ancost` of an event; empty: the request has none, and the payment rule sets the cost."""
 
 KNOWN = ("ignored; reason=head", "ignored; reason=inactive")
-"""How an edge answers HEAD for a tracker of which it has heard."""
+"""How an edge answers HEAD for a tracker that it knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class Hit:
     headers: dict[str, str]
 
 
-def hits(trackers: Sequence[Tracker], events: int, chance: random.Random) -> Iterator[Hit]:
-    """A bounded stream of requests, spread over the trackers by their weight."""
+def generate_hits(trackers: Sequence[Tracker], events: int, chance: random.Random) -> Iterator[Hit]:
+    """Yield `events` requests, spread over the trackers by weight."""
     weights = [tracker.weight for tracker in trackers]
     for tracker in chance.choices(trackers, weights, k=events):
         query = {"id": str(tracker.id)}
@@ -63,7 +63,7 @@ def _path(tracker: Tracker, query: dict[str, str]) -> str:
 
 
 class Sender:
-    """One keep-alive connection to the edge, made again when it breaks. Counts what was sent and recorded."""
+    """One keep-alive connection to the edge, reopened when it breaks. Counts what was sent and recorded."""
 
     def __init__(self, url: str) -> None:
         address = urllib.parse.urlsplit(url)
@@ -72,7 +72,7 @@ class Sender:
         self.recorded = 0
 
     def is_known(self, tracker: Tracker) -> bool:
-        """Whether the edge has heard of the tracker; asking by HEAD counts nothing."""
+        """Return whether the edge knows the tracker; HEAD asks without counting."""
         try:
             self._connection.request("HEAD", _path(tracker, {"id": str(tracker.id)}))
             answer = self._connection.getresponse()
@@ -83,7 +83,7 @@ class Sender:
         return answer.headers.get("X-OneByOne") in KNOWN
 
     def send(self, hit: Hit) -> None:
-        """Sends one request; one that fails is sent, but not recorded, and not repeated."""
+        """Send one request; a failed one counts as sent, not as recorded, and is not repeated."""
         self.sent += 1
         try:
             self._connection.request("GET", hit.path, headers=hit.headers)

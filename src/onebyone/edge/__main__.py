@@ -116,6 +116,6 @@ async def _measure(shipper: Shipper, view: ConfigView) -> None:
 
 if __name__ == "__main__":
     settings = Settings()
-    logs.configure("edge", settings.log_level)
+    logs.configure("edge", settings.log_level, settings.log_format)
     sys.setswitchinterval(SWITCH_SECONDS)
     sys.exit(uvloop.run(main(settings)))

@@ -1,4 +1,4 @@
-"""The supervisor's end of a child's lifeline; `onebyone.runtime.role` has the other end and says what it means."""
+"""The supervisor's end of a child's lifeline; `onebyone.runtime.role` has the child's end and defines the protocol."""
 
 from __future__ import annotations
 
@@ -6,40 +6,42 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+READY = b"ready\n"
 
-class Line:
-    """One socket pair. `descriptor` goes to the child and must be closed here once the child runs."""
 
-    def __init__(self, ready: Callable[[], None]) -> None:
+class ChildLifeline:
+    """One socket pair. `child_fd` goes to the child; `listen` closes it here once the child runs."""
+
+    def __init__(self, on_ready: Callable[[], None]) -> None:
         self._ours, self._childs = socket.socketpair()
         self._ours.setblocking(False)
-        self._ready = ready
-        self._heard = b""
+        self._on_ready = on_ready
+        self._received = b""
 
     @property
-    def descriptor(self) -> int:
-        """Number of the child's end."""
+    def child_fd(self) -> int:
+        """File descriptor of the child's end."""
         return self._childs.fileno()
 
     def listen(self) -> None:
-        """Gives up the child's end and calls `ready` when the child says so."""
+        """Close the child's end in this process, and call `on_ready` when the child says that it is ready."""
         self._childs.close()
         asyncio.get_running_loop().add_reader(self._ours, self._read)
 
     def close(self) -> None:
-        """Ends it: a child that still lives drains."""
+        """Close both ends: a child that still runs drains."""
         asyncio.get_running_loop().remove_reader(self._ours)
         self._ours.close()
         self._childs.close()
 
     def _read(self) -> None:
         try:
-            text = self._ours.recv(64)
+            chunk = self._ours.recv(64)
         except OSError:
-            text = b""
-        self._heard += text
-        if b"ready\n" in self._heard:
-            self._ready()
-            self._heard = b""
-        if not text:
+            chunk = b""
+        self._received += chunk
+        if READY in self._received:
+            self._on_ready()
+            self._received = b""
+        if not chunk:
             asyncio.get_running_loop().remove_reader(self._ours)

@@ -10,61 +10,74 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from onebyone.runtime import logs
 from onebyone.runtime.metrics_folder import MetricsFolders
+from onebyone.runtime.terminal import write_line
 from onebyone.settings import Settings
-from onebyone.supervisor import report, rolling
+from onebyone.supervisor import rolling
 from onebyone.supervisor.data_dir import DataDir
 from onebyone.supervisor.fault import StartFault
 from onebyone.supervisor.process import ProcessTable, environment
-from onebyone.supervisor.roles import Copy, Role, copies
+from onebyone.supervisor.roles import Role, RoleProcess, role_processes
 from onebyone.supervisor.valkey import EmbeddedValkey
 
 DRAIN_SECONDS = 12.0
-"""For one group to drain; the setting `drain_seconds` comes on top."""
+"""For one group to drain, beside the setting `drain_seconds`: an edge ships for up to 5, a long request takes some."""
 VALKEY_STOP_SECONDS = 5.0
+"""For the embedded server to write and sync its append-only file."""
 HURRIED_VALKEY_SECONDS = 2.0
+"""The same after a second signal; what it loses, the journals send again."""
 OPEN_FILES = 65_536
 """For each process, where the system allows as many."""
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run. A group drains once the group before it has drained; all start at the same time."""
+    """What to run. All groups start together; each drains only after the group before it has drained."""
 
     groups: Sequence[Sequence[Role]]
     settings: Mapping[str, object]
-    """Settings that children get, by lower-case name: the ports that were bound."""
+    """Settings for the children, by lower-case name: the ports that were bound."""
+    summary: str = ""
+    """What to print once everything is ready."""
 
 
 def run(settings: Settings, locks: Sequence[str], plan: Callable[[Settings], Plan], *, embed: bool) -> int:
-    """Runs until it is told to stop; the exit code. Prints one line and no traceback when it cannot start.
+    """Run until stopped and return the exit code. Print one line and no traceback when the product cannot start.
 
     `locks` names the roles that no other supervisor may run on the same data folder. `plan` binds the sockets, so it
-    is called once the folder is ours. `embed` starts a server for whichever of the cache and stream URLs is not set.
+    is called once the folder is locked. `embed` starts a server for whichever of the cache and stream URLs is not set.
     """
-    logs.configure("supervisor", settings.log_level)
-    _allow_many_connections()
+    log_format = logs.resolve_format(settings.log_format)
+    logs.configure("supervisor", settings.log_level, log_format)
+    _raise_file_limit()
     try:
         data_dir = DataDir(settings.data_dir)
-        held = {role: data_dir.lock(role) for role in locks}
-        return asyncio.run(_Run(settings, data_dir, held, embed).run(plan(settings)))
+        locked = {role: data_dir.lock(role) for role in locks}
+        return asyncio.run(_Run(settings, data_dir, locked, log_format, embed).run(plan(settings)))
     except StartFault as fault:
-        print(f"onebyone: {fault}", file=sys.stderr, flush=True)
-        return 1
+        write_line(sys.stderr, f"onebyone: {fault}")
+        return fault.exit_code
     except KeyboardInterrupt:
         return 130
 
 
 class _Run:
-    def __init__(self, settings: Settings, data_dir: DataDir, locks: Mapping[str, int], embed: bool) -> None:
+    def __init__(
+        self, settings: Settings, data_dir: DataDir, locks: Mapping[str, int], log_format: str, embed: bool
+    ) -> None:
         self._settings = settings
         self._data_dir = data_dir
         self._locks = locks
+        self._log_format = log_format
         self._embed = embed and not (settings.cache_url and settings.stream_url)
         self._metrics = MetricsFolders(settings)
         self._valkey: EmbeddedValkey | None = None
-        self._groups: list[list[Copy]] = []
+        self._groups: list[list[RoleProcess]] = []
 
     async def run(self, plan: Plan) -> int:
         stop, hurry, again = _signals()
@@ -75,49 +88,52 @@ class _Run:
         try:
             if not stop.is_set():
                 await starting
-                restarting = asyncio.create_task(self._roll(again, hurry))
+                restarting = asyncio.create_task(self._restart_on(again, hurry))
                 await stopping
         finally:
             for task in (stopping, starting, restarting):
                 task.cancel()
             await asyncio.gather(starting, restarting, return_exceptions=True)
             clean = await self._drain(hurry)
+        if clean:
+            _log.info("stopped")
         return 0 if clean else 1
 
     async def _start(self, plan: Plan) -> None:
         table = ProcessTable()
-        shared = dict(plan.settings)
+        shared = {**self._settings.options, **plan.settings, "log_format": self._log_format}
         if self._embed:
             self._valkey = EmbeddedValkey(self._data_dir, self._settings.valkey_maxmemory, table)
             await self._valkey.begin()
-            report.announce(f"valkey ready (unix socket {self._valkey.socket})")
+            write_line(sys.stdout, f"valkey ready (unix socket {self._valkey.socket})")
             shared["cache_url"] = self._settings.cache_url or self._valkey.url
             shared["stream_url"] = self._settings.stream_url or self._valkey.url
-        childs_environment = environment(**shared)
-        try:
-            async with asyncio.TaskGroup() as beginning:
-                for group in plan.groups:
-                    members: list[Copy] = []
-                    self._groups.append(members)
-                    for role in group:
-                        metrics = self._metrics.create(role.name)
-                        started = copies(role, table, childs_environment, metrics, self._locks.get(role.name))
-                        members += started
-                        beginning.create_task(_begin(role, started))
-        except ExceptionGroup as faults:
-            raise faults.exceptions[0] from None
+        variables = environment(**shared)
+        started: list[tuple[Role, list[RoleProcess]]] = []
+        for roles in plan.groups:
+            group: list[RoleProcess] = []
+            self._groups.append(group)
+            for role in roles:
+                metrics = self._metrics.create(role.name)
+                processes = role_processes(role, table, variables, metrics, self._locks.get(role.name))
+                group += processes
+                started.append((role, processes))
+        await _begin_all([each for each in started if not each[0].one_shot])
+        if plan.summary:
+            write_line(sys.stdout, plan.summary)
+        await _begin_all([each for each in started if each[0].one_shot])
 
-    async def _roll(self, again: asyncio.Event, hurry: asyncio.Event) -> None:
+    async def _restart_on(self, again: asyncio.Event, hurry: asyncio.Event) -> None:
         while True:
             await again.wait()
             again.clear()
-            await rolling.restart(self._groups, self._settings.drain_seconds + DRAIN_SECONDS, hurry)
+            await rolling.restart_all(self._groups, self._settings.drain_seconds + DRAIN_SECONDS, hurry)
 
     async def _drain(self, hurry: asyncio.Event) -> bool:
         seconds = self._settings.drain_seconds + DRAIN_SECONDS
         clean = True
         for group in self._groups:
-            clean &= all(await asyncio.gather(*(copy.stop(seconds, hurry) for copy in group)))
+            clean &= all(await asyncio.gather(*(process.stop(seconds, hurry) for process in group)))
         if self._valkey is not None:
             clean &= await self._valkey.stop(VALKEY_STOP_SECONDS, hurry, HURRIED_VALKEY_SECONDS)
             self._valkey.remove()
@@ -125,24 +141,28 @@ class _Run:
         return clean
 
 
-async def _begin(role: Role, members: Sequence[Copy]) -> None:
-    for copy in members:
-        await copy.begin()
-    for copy in members:
-        waits = [asyncio.create_task(event.wait()) for event in (copy.ready, copy.refused)]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-        if copy.refused.is_set():
-            raise StartFault(f"{role.name} cannot run as configured")
+async def _begin_all(started: Sequence[tuple[Role, Sequence[RoleProcess]]]) -> None:
+    try:
+        async with asyncio.TaskGroup() as beginning:
+            for role, processes in started:
+                beginning.create_task(_begin(role, processes))
+    except ExceptionGroup as faults:
+        raise faults.exceptions[0] from None
+
+
+async def _begin(role: Role, processes: Sequence[RoleProcess]) -> None:
+    for process in processes:
+        await process.begin()
+    for process in processes:
+        await process.settled()
+        if process.refused.is_set():
+            raise StartFault(f"{role.name} cannot run as configured", process.refusal_code)
     if role.announcement:
-        report.announce(role.announcement)
+        write_line(sys.stdout, role.announcement)
 
 
-def _allow_many_connections() -> None:
-    # The usual soft limit of 1024 files would cap an edge worker's connections; children inherit ours.
+def _raise_file_limit() -> None:
+    # The usual soft limit of 1024 files would cap the connections of an edge worker; children inherit this one.
     limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
     if limit != resource.RLIM_INFINITY and limit < wanted:
@@ -150,24 +170,28 @@ def _allow_many_connections() -> None:
 
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event, asyncio.Event]:
-    """Events of the first and of the second signal to stop, and of the signal to restart all processes."""
+    """Return events for the first and the second signal to stop, and for the signal to restart all processes."""
     stop, hurry, again = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    # In the foreground of a terminal SIGHUP says that the terminal is gone, else it is the operator's word.
+    # In the foreground of a terminal SIGHUP means that the terminal is gone; elsewhere the operator asks for a restart.
     hangs_up = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
 
-    def told(number: signal.Signals) -> None:
-        (hurry if stop.is_set() else stop).set()
-        report.info("stopping at once" if hurry.is_set() else "draining", signal=number.name)
+    def on_stop(signum: signal.Signals) -> None:
+        if not stop.is_set():
+            stop.set()
+            _log.info("draining; a second signal stops immediately", signal=signum.name)
+        elif not hurry.is_set():
+            hurry.set()
+            _log.warning("stopping immediately; events that are not counted yet stay on disk", signal=signum.name)
 
-    def restart() -> None:
-        report.info("rolling restart")
+    def on_restart() -> None:
+        _log.info("rolling restart")
         again.set()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hangs_up else [])):
-        loop.add_signal_handler(number, told, number)
+    for signum in (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hangs_up else [])):
+        loop.add_signal_handler(signum, on_stop, signum)
     if not hangs_up:
-        loop.add_signal_handler(signal.SIGHUP, restart)
+        loop.add_signal_handler(signal.SIGHUP, on_restart)
     return stop, hurry, again
 
 

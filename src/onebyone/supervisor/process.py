@@ -1,4 +1,4 @@
-"""Child processes as the event loop sees them: started in sessions of their own, awaited without threads."""
+"""Child processes on the event loop: started in sessions of their own and awaited without threads."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Process:
         code = self._popen.returncode
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
-    def signal(self, number: signal.Signals) -> None:
-        """Sends a signal; nothing happens when it has ended."""
-        self._popen.send_signal(number)
+    def signal(self, signum: signal.Signals) -> None:
+        """Send a signal; do nothing when the process has ended."""
+        self._popen.send_signal(signum)
 
     def collect(self) -> bool:
-        """Whether it has ended; sets `ended`."""
+        """Return whether it has ended, and set `ended` then."""
         if self._popen.poll() is None:
             return False
         self.ended.set()
@@ -42,7 +42,7 @@ class Process:
 
 
 class ProcessTable:
-    """Starts child processes and notices their end by SIGCHLD; one for a running loop."""
+    """Starts child processes and learns of their end by SIGCHLD; create one for a running loop."""
 
     def __init__(self) -> None:
         self._running: set[Process] = set()
@@ -57,7 +57,7 @@ class ProcessTable:
         output: int | None = None,
         in_child: Callable[[], None] | None = None,
     ) -> Process:
-        """A new child; in a session of its own, so that Ctrl-C reaches the supervisor only. Raises OSError."""
+        """Start a child in a session of its own, so that Ctrl-C reaches the supervisor only. Raise OSError."""
         process = Process(
             subprocess.Popen(  # noqa: S603
                 command,
@@ -78,6 +78,6 @@ class ProcessTable:
 
 
 def environment(**settings: object) -> dict[str, str]:
-    """This process's environment with `ONEBYONE_<NAME>` for each of the settings, named in lower case."""
+    """Return this process's environment with `ONEBYONE_<NAME>` for each of the settings, named in lower case."""
     own = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}
     return own | {f"ONEBYONE_{name.upper()}": str(value) for name, value in settings.items()}

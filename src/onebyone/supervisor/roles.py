@@ -1,4 +1,4 @@
-"""The roles as data: what to run, how often, on which socket, and what to print when it is ready."""
+"""The roles as data: which command to run, how many times, on which socket, and what to print once it is ready."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onebyone.runtime.role import LIFELINE, LISTENER
-from onebyone.supervisor.keeper import Keeper
-from onebyone.supervisor.lifeline import Line
+from onebyone.supervisor.child import Child
+from onebyone.supervisor.lifeline import ChildLifeline
 from onebyone.supervisor.process import Process, ProcessTable
 
 
@@ -20,84 +20,84 @@ class Role:
 
     name: str
     announcement: str
-    """The line to print once every copy is ready; empty prints none."""
+    """The line to print once all its processes are ready; empty prints none."""
     command: tuple[str, ...]
-    copies: int = 1
+    processes: int = 1
     listener: socket.socket | None = None
-    once: bool = False
-    """True: it may end by itself and is then not started again."""
+    one_shot: bool = False
+    """Whether it may end by itself, and is not restarted then. It starts after all other roles are ready."""
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all copies of one role share."""
+class RoleEnvironment:
+    """What all processes of one role share."""
 
     table: ProcessTable
-    environment: Mapping[str, str]
+    variables: Mapping[str, str]
     metrics: Path | None
-    """Folder of their metric files; None: there is no room for one."""
-    lock: int | None
+    """Folder of their metric files; None: no place has room for one."""
+    lock_fd: int | None
 
 
-def module(name: str, *arguments: str) -> tuple[str, ...]:
-    """The command that runs a role's package."""
+def role_command(name: str, *arguments: str) -> tuple[str, ...]:
+    """Return the command that runs a role's package."""
     return (sys.executable, "-m", f"onebyone.{name}", *arguments)
 
 
-class Copy(Keeper):
+class RoleProcess(Child):
     """One process of a role."""
 
-    def __init__(self, role: Role, number: int, around: Surroundings) -> None:
-        super().__init__(f"{role.name}[{number}]" if role.copies > 1 else role.name)
-        self.once = role.once
+    def __init__(self, role: Role, index: int, shared: RoleEnvironment) -> None:
+        super().__init__(f"{role.name}[{index}]" if role.processes > 1 else role.name)
+        self.one_shot = role.one_shot
         self._role = role
-        self._number = number
-        self._around = around
-        self._line: Line | None = None
+        self._index = index
+        self._shared = shared
+        self._lifeline: ChildLifeline | None = None
 
     @property
     def serves(self) -> bool:
         """Whether it has a port, which a successor can take over before it ends."""
         return self._role.listener is not None
 
-    def successor(self) -> Copy:
-        """Another process for the same place, not started yet."""
-        return Copy(self._role, self._number, self._around)
+    def successor(self) -> RoleProcess:
+        """Return another process for the same place, not started yet."""
+        return RoleProcess(self._role, self._index, self._shared)
 
     async def launch(self) -> Process:
-        """Starts it; `ready` is set when it says so on its lifeline."""
-        line = Line(self.ready.set)
-        handed_down = [line.descriptor]
-        if self._around.lock is not None:
-            handed_down.append(self._around.lock)
-        environment = {**self._around.environment, LIFELINE: str(line.descriptor)}
-        if self._around.metrics is not None:
-            environment["PROMETHEUS_MULTIPROC_DIR"] = str(self._around.metrics)
+        """Start it; `ready` is set when it says so on its lifeline."""
+        lifeline = ChildLifeline(self.ready.set)
+        pass_fds = [lifeline.child_fd]
+        if self._shared.lock_fd is not None:
+            pass_fds.append(self._shared.lock_fd)
+        variables = {**self._shared.variables, LIFELINE: str(lifeline.child_fd)}
+        if self._shared.metrics is not None:
+            variables["PROMETHEUS_MULTIPROC_DIR"] = str(self._shared.metrics)
         if self._role.listener is not None:
-            handed_down.append(self._role.listener.fileno())
-            environment[LISTENER] = str(self._role.listener.fileno())
+            pass_fds.append(self._role.listener.fileno())
+            variables[LISTENER] = str(self._role.listener.fileno())
         try:
-            process = self._around.table.start(self._role.command, environment=environment, pass_fds=handed_down)
+            process = self._shared.table.start(self._role.command, environment=variables, pass_fds=pass_fds)
         except OSError:
-            line.close()
+            lifeline.close()
             raise
-        line.listen()
-        self._line = line
+        lifeline.listen()
+        self._lifeline = lifeline
         return process
 
-    def buried(self, process: Process) -> None:
-        """Closes its lifeline and drops the gauges that said how it was, as a dead process has none."""
-        if self._line is not None:
-            self._line.close()
-            self._line = None
-        if self._around.metrics is not None:
-            for gauge in self._around.metrics.glob(f"gauge_live*_{process.pid}.db"):
+    def on_exit(self, process: Process) -> None:
+        """Close its lifeline and delete its live gauges: they describe a running process."""
+        if self._lifeline is not None:
+            self._lifeline.close()
+            self._lifeline = None
+        if self._shared.metrics is not None:
+            for gauge in self._shared.metrics.glob(f"gauge_live*_{process.pid}.db"):
                 gauge.unlink(missing_ok=True)
 
 
-def copies(
-    role: Role, table: ProcessTable, environment: Mapping[str, str], metrics: Path | None, lock: int | None
-) -> list[Copy]:
-    """The processes of a role, not started yet."""
-    around = Surroundings(table, environment, metrics, lock)
-    return [Copy(role, number, around) for number in range(1, role.copies + 1)]
+def role_processes(
+    role: Role, table: ProcessTable, variables: Mapping[str, str], metrics: Path | None, lock_fd: int | None
+) -> list[RoleProcess]:
+    """Return the processes of a role, not started yet."""
+    shared = RoleEnvironment(table, variables, metrics, lock_fd)
+    return [RoleProcess(role, index, shared) for index in range(1, role.processes + 1)]

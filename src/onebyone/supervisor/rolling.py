@@ -1,4 +1,4 @@
-"""The rolling restart: one process after the other gets a successor, and no request notices."""
+"""The rolling restart: each process is replaced by a successor, one after the other, without a failed request."""
 
 from __future__ import annotations
 
@@ -6,37 +6,40 @@ import asyncio
 import signal
 from collections.abc import Sequence
 
-from onebyone.supervisor import report
+import structlog
+
 from onebyone.supervisor.fault import StartFault
-from onebyone.supervisor.roles import Copy
+from onebyone.supervisor.roles import RoleProcess
 
 READY_SECONDS = 60.0
-"""A successor that is not ready by then is given up, and what runs goes on."""
+"""A successor that is not ready by then is stopped, and the old process stays; a start takes seconds."""
+
+_log = structlog.get_logger()
 
 
-async def restart(groups: Sequence[list[Copy]], drain_seconds: float, hurry: asyncio.Event) -> None:
-    """Restarts the processes of `groups` in order, and keeps `groups` true at every moment.
+async def restart_all(groups: Sequence[list[RoleProcess]], drain_seconds: float, hurry: asyncio.Event) -> None:
+    """Replace the processes of `groups` in order, keeping `groups` up to date at every moment.
 
     Where a port is served the successor is ready before the old process leaves; they share the listening socket.
-    Elsewhere (the counter) the old one ends first, because two would only undo each other's work. Stops at the first
-    successor that does not come up.
+    Elsewhere (the counter) the old process ends first, because two would only undo each other's work. Stop at the
+    first successor that does not become ready.
     """
     for group in groups:
-        for old in [copy for copy in group if not copy.once]:
+        for old in [process for process in group if not process.one_shot]:
             if not await _replace(group, old, drain_seconds, hurry):
-                report.error("rolling restart given up", process=old.name)
+                _log.error("rolling restart given up", process=old.name)
                 return
-    report.info("rolling restart done")
+    _log.info("rolling restart done")
 
 
-async def _replace(group: list[Copy], old: Copy, drain_seconds: float, hurry: asyncio.Event) -> bool:
+async def _replace(group: list[RoleProcess], old: RoleProcess, drain_seconds: float, hurry: asyncio.Event) -> bool:
     new = old.successor()
     if not old.serves:
         await old.stop(drain_seconds, hurry, gently=signal.SIGHUP)
         group[group.index(old)] = new
-        return await _comes_up(new)
+        return await _becomes_ready(new)
     group.append(new)
-    if not await _comes_up(new):
+    if not await _becomes_ready(new):
         await new.stop(0, hurry)
         group.remove(new)
         return False
@@ -45,16 +48,11 @@ async def _replace(group: list[Copy], old: Copy, drain_seconds: float, hurry: as
     return True
 
 
-async def _comes_up(new: Copy) -> bool:
+async def _becomes_ready(new: RoleProcess) -> bool:
     try:
         await new.begin()
     except StartFault as fault:
-        report.error("process cannot start", process=new.name, reason=str(fault))
+        _log.error("process cannot start", process=new.name, reason=str(fault))
         return False
-    waits = [asyncio.create_task(event.wait()) for event in (new.ready, new.refused)]
-    try:
-        await asyncio.wait(waits, timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
+    await new.settled(READY_SECONDS)
     return new.ready.is_set()

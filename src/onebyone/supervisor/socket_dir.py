@@ -15,8 +15,8 @@ _PREFIX = "onebyone-"
 _SOCKET = "valkey.sock"
 
 
-def make() -> Path:
-    """A new folder of mode 0700 under the first suitable place; raises `StartFault` when there is none."""
+def create_socket_dir() -> Path:
+    """Create a folder of mode 0700 in the first suitable place; raise `StartFault` when there is none."""
     for place in _places():
         if len(os.fsencode(place / f"{_PREFIX}12345678" / _SOCKET)) > LONGEST_SOCKET_PATH:
             continue
@@ -30,17 +30,17 @@ def make() -> Path:
     )
 
 
-def socket_in(folder: Path) -> Path:
-    """Path of the socket in a folder that `make` made."""
+def socket_path(folder: Path) -> Path:
+    """Return the path of the socket in a folder that `create_socket_dir` created."""
     return folder / _SOCKET
 
 
-def remove(folder: Path) -> None:
-    """Removes a folder that `make` made; leaves any other alone."""
+def remove_socket_dir(folder: Path) -> None:
+    """Remove a folder that `create_socket_dir` created; leave any other alone."""
     if folder.name.startswith(_PREFIX):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _places() -> list[Path]:
-    named = [os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp", "/var/tmp"]  # noqa: S108
-    return [Path(place) for place in dict.fromkeys(named) if place]
+    candidates = [os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp", "/var/tmp"]  # noqa: S108
+    return [Path(place) for place in dict.fromkeys(candidates) if place]

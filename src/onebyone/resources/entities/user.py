@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -11,22 +10,14 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.auth import passwords
+from onebyone.auth.password_rules import check_password
 from onebyone.config_store import tables
 from onebyone.errors import Fault, NotFound
 from onebyone.resources.entity import Entity, Values
 from onebyone.resources.fields import Body, Boolean, Name, ObjectId, State, Text255, TimeZone
 from onebyone.resources.unit_of_work import UnitOfWork
 
-_CLASSES = tuple(re.compile(pattern) for pattern in ("[A-Z]", "[a-z]", "[0-9]", "[^A-Za-z0-9]"))
-
-
-def _strong(value: str) -> str:
-    if not (10 <= len(value) <= 64 and all(found.search(value) for found in _CLASSES)):
-        raise ValueError("must have 10 to 64 characters, with upper and lower case, a digit and a special one")
-    return value
-
-
-Password = Annotated[str, AfterValidator(_strong)]
+Password = Annotated[str, AfterValidator(check_password)]
 """The documented policy (xandr-api-facts, section 1.1)."""
 
 

@@ -1,4 +1,4 @@
-"""Keeps one process running: starts it again when it dies, ever slower when it dies young, and stops it in bounds."""
+"""Keeps one child process running: restarts it when it dies, with growing delays when it dies young, and stops it."""
 
 from __future__ import annotations
 
@@ -8,40 +8,47 @@ import signal
 import time
 from abc import ABC, abstractmethod
 
-from onebyone.runtime.role import REFUSED
-from onebyone.supervisor import report
+import structlog
+
+from onebyone.runtime.exit_codes import BAD_SETTINGS, REFUSED
 from onebyone.supervisor.fault import StartFault
 from onebyone.supervisor.process import Process
 
 YOUNG_SECONDS = 5.0
-"""A process that dies within this long of its start is started again with a delay."""
+"""A process that dies within this time of its start is restarted with a delay: it would most likely die again."""
 FIRST_DELAY = 0.1
+"""Seconds; short enough that one crash at the start is hardly noticed. Each further early death doubles it."""
 LONGEST_DELAY = 10.0
+"""Seconds; a cause that an operator has removed is followed by a restart within this time."""
+
+_log = structlog.get_logger()
 
 
-class Keeper(ABC):
-    """A process that must run. `refused` is set when it cannot start as configured and has said why."""
+class Child(ABC):
+    """A process that must run. `refused` is set when it cannot run as configured and has said why."""
 
-    once = False
-    """True: it may end by itself and is then not started again."""
+    one_shot = False
+    """Whether it may end by itself, and is not restarted then."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.ready = asyncio.Event()
         self.refused = asyncio.Event()
+        self.refusal_code = 1
+        """Exit code for the command once `refused` is set."""
         self._process: Process | None = None
         self._keeping: asyncio.Task[None] | None = None
 
     @abstractmethod
     async def launch(self) -> Process:
-        """Starts the process, sets `ready` once it is. Raises `StartFault` or OSError and leaves none behind."""
+        """Start the process and set `ready` once it is. Raise `StartFault` or OSError and leave no process behind."""
 
     @abstractmethod
-    def buried(self, process: Process) -> None:
-        """Called after each end of the process."""
+    def on_exit(self, process: Process) -> None:
+        """Clean up after an ended process; called once for each."""
 
     async def begin(self) -> None:
-        """The first start, whose faults are raised; from then on it is kept running."""
+        """Start the process and keep it running from then on. Raise `StartFault` when this first start fails."""
         started = time.monotonic()
         try:
             self._process = await self.launch()
@@ -49,17 +56,26 @@ class Keeper(ABC):
             raise StartFault(f"{self.name} cannot start: {error}") from None
         self._keeping = asyncio.create_task(self._keep(started))
 
+    async def settled(self, seconds: float | None = None) -> None:
+        """Return when the process is ready or has refused, or after `seconds`."""
+        waits = [asyncio.create_task(event.wait()) for event in (self.ready, self.refused)]
+        try:
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
     async def _keep(self, started: float) -> None:
         delay = 0.0
         while True:
             if self._process is not None:
                 await self._process.ended.wait()
-                self.buried(self._process)
+                self.on_exit(self._process)
                 if self._is_final(self._process):
                     return
             delay = next_delay(delay, time.monotonic() - started)
             if self._process is not None:
-                report.error(
+                _log.error(
                     "process died", process=self.name, pid=self._process.pid, how=self._process.end, restart_in=delay
                 )
             await asyncio.sleep(delay)
@@ -69,17 +85,18 @@ class Keeper(ABC):
                 self._process = await self.launch()
             except (StartFault, OSError) as fault:
                 self._process = None
-                report.error("process cannot start", process=self.name, reason=str(fault))
+                _log.error("process cannot start", process=self.name, reason=str(fault))
             else:
-                report.warning("process restarted", process=self.name, pid=self._process.pid)
+                _log.warning("process restarted", process=self.name, pid=self._process.pid)
 
     def _is_final(self, process: Process) -> bool:
-        if process.exit_code == REFUSED and not self.ready.is_set():
+        if process.exit_code in (BAD_SETTINGS, REFUSED) and not self.ready.is_set():
+            self.refusal_code = BAD_SETTINGS if process.exit_code == BAD_SETTINGS else 1
             self.refused.set()
             return True
-        if self.once and process.exit_code != 0:
-            report.error("process died", process=self.name, pid=process.pid, how=process.end)
-        return self.once
+        if self.one_shot and process.exit_code != 0:
+            _log.error("process died", process=self.name, pid=process.pid, how=process.end)
+        return self.one_shot
 
     async def stop(
         self,
@@ -88,7 +105,11 @@ class Keeper(ABC):
         hurry_seconds: float = 0.0,
         gently: signal.Signals = signal.SIGTERM,
     ) -> bool:
-        """`gently`, then SIGKILL after `seconds`, or `hurry_seconds` after `hurry`. True: it ended by itself."""
+        """Stop the process and return whether it ended cleanly.
+
+        Send `gently`, then SIGKILL after `seconds`, or `hurry_seconds` after `hurry` is set. A process
+        that is killed because of `hurry` is no error in the log: somebody asked for it.
+        """
         if self._keeping is not None:
             self._keeping.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -108,15 +129,15 @@ class Keeper(ABC):
             process.signal(signal.SIGKILL)
             await process.ended.wait()
         ended.cancel()
-        self.buried(process)
+        self.on_exit(process)
         clean = in_time and process.exit_code in (0, -gently)
-        if not clean:
-            report.error("process did not stop cleanly", process=self.name, pid=process.pid, how=process.end)
+        if not clean and not hurry.is_set():
+            _log.error("process did not stop cleanly", process=self.name, pid=process.pid, how=process.end)
         return clean
 
 
 def next_delay(last: float, lived: float) -> float:
-    """Seconds to wait before the next start, after the last wait and how long the process then lived."""
+    """Return the seconds before the next start, given the last delay and how long the process lived after it."""
     if lived >= YOUNG_SECONDS:
         return 0.0
     return min(LONGEST_DELAY, max(FIRST_DELAY, last * 2))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from onebyone.supervisor.keeper import next_delay
+from onebyone.supervisor.child import next_delay
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,123 @@
+"""Options that several commands share, and the settings that they and the environment make."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from urllib.parse import urlsplit
+
+import typer
+
+from onebyone.runtime.exit_codes import BAD_SETTINGS
+from onebyone.runtime.terminal import printable
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+    from onebyone.settings import Settings
+
+URL_SCHEMES = {
+    "database_url": ("sqlite+aiosqlite:///", "postgresql+asyncpg://"),
+    "report_database_url": ("sqlite+aiosqlite:///", "postgresql+asyncpg://"),
+    "cache_url": ("redis://", "rediss://", "unix://"),
+    "stream_url": ("redis://", "rediss://", "unix://"),
+    "public_url": ("http://", "https://"),
+}
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder of everything kept on disk.", show_default="./onebyone-data", metavar="DIRECTORY"),
+]
+Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1", metavar="ADDRESS")]
+EdgePort = Annotated[
+    int | None,
+    typer.Option(
+        help="Port of the tag endpoints; 0 picks a free one.", show_default="8080", min=0, max=65535, metavar="INTEGER"
+    ),
+]
+ApiPort = Annotated[
+    int | None,
+    typer.Option(
+        help="Port of the config API and reports; 0 picks a free one.",
+        show_default="8081",
+        min=0,
+        max=65535,
+        metavar="INTEGER",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        help="Number of edge processes.", show_default="number of cores, at most 4", min=1, max=64, metavar="INTEGER"
+    ),
+]
+
+
+def load_settings(**options: Any) -> Settings:
+    """Return the settings; options that were typed (not None) win over their variables.
+
+    Print one line for each fault, which names the option or variable that is at fault, and exit.
+    """
+    # Imported here: `--help` and `--version` need no settings.
+    from pydantic import ValidationError
+
+    from onebyone.settings import Settings
+
+    typed = {name: value for name, value in options.items() if value is not None}
+    try:
+        settings = Settings.with_options(**typed)
+    except ValidationError as error:
+        refuse(*_validation_faults(error, typed))
+    faults = [fault for name in URL_SCHEMES if (fault := _url_fault(settings, name))]
+    if faults:
+        refuse(*faults)
+    return settings
+
+
+def require(settings: Settings, *fields: str) -> None:
+    """Exit with a line for each of the settings that is not set."""
+    missing = [
+        name for name, field in zip(settings.names(*fields), fields, strict=True) if not getattr(settings, field)
+    ]
+    if missing:
+        refuse(*(f"{name} is not set; only `onebyone serve` runs without it" for name in missing))
+
+
+def refuse(*faults: str) -> NoReturn:
+    """Print a line for each fault and exit with the code for bad settings."""
+    fail(*faults, exit_code=BAD_SETTINGS)
+
+
+def fail(*faults: str, exit_code: int = 1) -> NoReturn:
+    """Print a line for each fault and exit."""
+    for fault in faults:
+        write_error(fault)
+    raise typer.Exit(exit_code)
+
+
+def write_error(fault: str) -> None:
+    """Print one line on standard error; text from outside in it is escaped."""
+    print(f"onebyone: {printable(fault)}", file=sys.stderr, flush=True)
+
+
+def _validation_faults(error: ValidationError, typed: dict[str, Any]) -> list[str]:
+    from onebyone.settings import setting_name
+
+    faults = []
+    for fault in error.errors(include_url=False):
+        field = str(fault["loc"][0])
+        faults.append(f"{setting_name(field, typed=field in typed)}: {fault['msg']}")
+    return faults
+
+
+def _url_fault(settings: Settings, field: str) -> str | None:
+    url = getattr(settings, field)
+    (name,) = settings.names(field)
+    if url and not url.startswith(URL_SCHEMES[field]):
+        return f"{name}: must start with {' or '.join(URL_SCHEMES[field])}"
+    try:
+        _ = urlsplit(url).port
+    except ValueError as error:
+        return f"{name}: {error}"
+    return None
