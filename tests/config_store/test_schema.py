@@ -1,4 +1,4 @@
-"""The schema and the first start."""
+"""The schema of the configuration store, its constraints, and the first start."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.api_harness import Harness
 pytestmark = pytest.mark.anyio
 
 
-async def test_migrated_schema_is_the_metadata(sql_url: str) -> None:
+async def test_migrations_create_the_metadata(sql_url: str) -> None:
     await schema.upgrade(sql_url)
     await schema.upgrade(sql_url)
     engine = sql.create_engine(sql_url)
@@ -43,7 +43,7 @@ def _is_not_a_trigram_index(name: str | None, kind: str, parents: object) -> boo
     return "_pieces" not in (name or "")
 
 
-async def test_first_start_happens_once_however_many_start(sql_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_concurrent_first_starts_bootstrap_once(sql_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     await schema.upgrade(sql_url)
     engines = [sql.create_engine(sql_url) for _ in range(3)]
     settings = Settings(database_url=sql_url, admin_username="root", admin_password=SecretStr(""))
@@ -61,7 +61,7 @@ async def test_first_start_happens_once_however_many_start(sql_url: str, capsys:
 
 
 @pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)
-async def test_the_store_itself_refuses_a_link_to_another_member(api: Harness) -> None:
+async def test_store_refuses_reference_to_another_member(api: Harness) -> None:
     other = await api.second_member()
     theirs, own = await other.world(), await api.world()
     row = {

@@ -1,4 +1,4 @@
-"""From a committed change to the record in a real cache server, and the repair of that server."""
+"""The publisher on a real cache server: from a committed change to its record, and the repair of the cache."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from tests.support.valkey import ValkeyProcess
 
 pytestmark = pytest.mark.anyio
 LIVE_SECONDS = 10.0
-"""How long a test waits before it calls a record missing; the record is live much sooner."""
+"""Time until a test calls a record missing; usually it is there within a fraction of a second."""
 
 
-async def eventually(found: Callable[[], Awaitable[bool]]) -> float:
-    """Seconds until `found` holds."""
+async def eventually(holds: Callable[[], Awaitable[bool]]) -> float:
+    """Wait until `holds()` is true and return the seconds that it took."""
     started = time.monotonic()
-    while not await found():
+    while not await holds():
         assert time.monotonic() - started < LIVE_SECONDS, "did not happen"
         await asyncio.sleep(0.01)
     return time.monotonic() - started
 
 
 class Cache:
-    """What an edge would read."""
+    """Reads the cache as an edge does."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
@@ -61,7 +61,7 @@ async def cache(valkey: ValkeyProcess) -> AsyncIterator[Cache]:
 
 @pytest.fixture
 async def published(api: Harness, valkey: ValkeyProcess) -> AsyncIterator[Harness]:
-    """The API with a publisher at work."""
+    """Return the API with a running publisher."""
     client = redis_client.connect(valkey.url)
     publisher = ConfigPublisher(api.store, client)
     api.http._transport.app = Api(replace(api.context, publisher=publisher), api.http._transport.app._operator)  # type: ignore[attr-defined]
@@ -72,7 +72,7 @@ async def published(api: Harness, valkey: ValkeyProcess) -> AsyncIterator[Harnes
     await client.aclose()
 
 
-async def test_life_of_a_tracker(published: Harness, cache: Cache) -> None:
+async def test_tracker_is_published_changed_and_deleted(published: Harness, cache: Cache) -> None:
     api = published
     world = await api.world()
     tracker = await api.tracker("clicktracker", world, click_url="https://a.example/x", tag={"id": world["placement"]})
@@ -127,7 +127,7 @@ async def test_life_of_a_tracker(published: Harness, cache: Cache) -> None:
     assert keys.tracker("clk", row_id) in entries[-1][1][b"keys"].decode().split()
 
 
-async def test_terms_follow_line_item_payment_rule_and_publisher(published: Harness, cache: Cache) -> None:
+async def test_terms_from_line_item_payment_rule_and_publisher(published: Harness, cache: Cache) -> None:
     api = published
     world = await api.world()
     row_id = (await api.tracker("imptracker", world))["id"]
@@ -163,7 +163,7 @@ async def test_terms_follow_line_item_payment_rule_and_publisher(published: Harn
     await shows(site_id=site["id"])
 
 
-async def test_member_rules_are_published(published: Harness, cache: Cache) -> None:
+async def test_redirect_rules_of_member(published: Harness, cache: Cache) -> None:
     await published.put("member", 1, {"redirect_policy": "any", "redirect_domains": ["example.com"]})
 
     async def live() -> bool:
@@ -172,8 +172,8 @@ async def test_member_rules_are_published(published: Harness, cache: Cache) -> N
     await eventually(live)
 
 
-@pytest.mark.parametrize("harm", ["everything", "head", "store", "ahead", "garbage"])
-async def test_a_harmed_cache_is_repaired(published: Harness, cache: Cache, harm: str) -> None:
+@pytest.mark.parametrize("damage", ["everything", "head", "store", "ahead", "garbage"])
+async def test_damaged_cache_is_repaired(published: Harness, cache: Cache, damage: str) -> None:
     world: Json = await published.world()
     row_id = (await published.tracker("imptracker", world))["id"]
 
@@ -185,7 +185,7 @@ async def test_a_harmed_cache_is_repaired(published: Harness, cache: Cache, harm
     assert head is not None
     stray = keys.tracker("imp", 987_654)
     await cache.client.set(stray, b"{}")
-    match harm:
+    match damage:
         case "everything":
             await cache.client.flushall()
         case "head":
@@ -204,30 +204,30 @@ async def test_a_harmed_cache_is_repaired(published: Harness, cache: Cache, harm
     await eventually(repaired)
 
 
-async def test_a_lost_tail_is_published_again(published: Harness, cache: Cache) -> None:
+async def test_lost_changes_are_published_again(published: Harness, cache: Cache) -> None:
     world = await published.world()
     first = await published.tracker("imptracker", world)
-    await eventually(lambda: _at_rest(published, cache))
+    await eventually(lambda: _all_published(published, cache))
     before = await cache.head()
     second = await published.tracker("imptracker", world)
-    await eventually(lambda: _at_rest(published, cache))
+    await eventually(lambda: _all_published(published, cache))
     assert before is not None
     async with cache.client.pipeline() as pipe:
         pipe.delete(keys.tracker("imp", second["id"])).set(keys.HEAD, before.encode())
         await pipe.execute()
-    await eventually(lambda: _at_rest(published, cache))
+    await eventually(lambda: _all_published(published, cache))
     assert await cache.tracker("imp", second["id"]) is not None
     assert await cache.tracker("imp", first["id"]) is not None
 
 
-async def _at_rest(api: Harness, cache: Cache) -> bool:
+async def _all_published(api: Harness, cache: Cache) -> bool:
     async with api.store.connect() as connection:
         version = (await connection.exec_driver_sql("SELECT version FROM store_state")).scalar_one()
     head = await cache.head()
     return head is not None and head.version == version
 
 
-async def test_changes_while_the_server_is_down_arrive_later(
+async def test_changes_during_outage_are_published_later(
     published: Harness, cache: Cache, valkey: ValkeyProcess
 ) -> None:
     world = await published.world()
@@ -244,7 +244,7 @@ async def test_changes_while_the_server_is_down_arrive_later(
     await eventually(live)
 
 
-async def test_two_publishers_agree(published: Harness, cache: Cache, valkey: ValkeyProcess) -> None:
+async def test_concurrent_publishers(published: Harness, cache: Cache, valkey: ValkeyProcess) -> None:
     client = redis_client.connect(valkey.url)
     second = ConfigPublisher(published.store, client)
     running = asyncio.create_task(second.run())
@@ -252,7 +252,7 @@ async def test_two_publishers_agree(published: Harness, cache: Cache, valkey: Va
     made = await asyncio.gather(*(published.tracker("imptracker", world, name=f"T{n}") for n in range(30)))
     for tracker in made:
         await published.put("imptracker", tracker["id"], {"state": "inactive"})
-    await eventually(lambda: _at_rest(published, cache))
+    await eventually(lambda: _all_published(published, cache))
     for tracker in made:
         record = await cache.tracker("imp", tracker["id"])
         assert record is not None

@@ -1,4 +1,4 @@
-"""The migrated schema is the one that the code works with."""
+"""The schema of the report store: migrations create the tables that the code uses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _differences(connection: Connection) -> Any:
 
 
 @pytest.mark.anyio
-async def test_migrations_make_the_tables_of_the_metadata(sql_url: str) -> None:
+async def test_migrations_create_the_metadata(sql_url: str) -> None:
     await schema.upgrade(sql_url)
     await schema.upgrade(sql_url)
     engine = sql.create_engine(sql_url)

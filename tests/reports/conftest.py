@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.reports.desk import Desk
+from tests.reports.report_harness import ReportHarness
 from tests.support.api_harness import Harness
 
 
 @pytest.fixture
-async def desk(api: Harness, store_url: str) -> Desk:
-    """A desk of member 1 with an empty report store."""
-    made = Desk(api)
-    await made.open(store_url)
-    return made
+async def reports(api: Harness, store_url: str) -> ReportHarness:
+    """Return the reports of member 1, on an empty report store."""
+    harness = ReportHarness(api)
+    await harness.create_report_store(store_url)
+    return harness

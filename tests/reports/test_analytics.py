@@ -1,4 +1,4 @@
-"""network_analytics: every column, time zones, filters, conditions, order, pages and the rules of the file."""
+"""The report type network_analytics: columns, time zones, filters, order, pages and the format of the file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from onebyone.reports.columns import ANALYTICS
-from tests.reports.desk import Desk, moment
+from tests.reports.report_harness import ReportHarness, epoch_ms
 from tests.support.api_harness import Json
 
 pytestmark = pytest.mark.anyio
@@ -16,10 +16,10 @@ BOTH = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=T
 CPM = {"pricing_type": "cpm", "revenue_value": 5_000_000, "cost_cpm": 2_000_000}
 
 
-async def world(desk: Desk) -> Json:
-    """One of each object; the fields that an event of theirs carries."""
-    ids = await desk.api.world()
-    await desk.api.put("advertiser", ids["advertiser"], {"code": "adv"})
+async def world(reports: ReportHarness) -> Json:
+    """Create one object of each kind and return the fields of an event that refers to them."""
+    ids = await reports.api.world()
+    await reports.api.put("advertiser", ids["advertiser"], {"code": "adv"})
     return {
         "member_id": 1,
         "advertiser_id": ids["advertiser"],
@@ -29,19 +29,19 @@ async def world(desk: Desk) -> Json:
         "site_id": ids["site"],
         "tag_id": ids["placement"],
         "payment_rule_id": ids["payment-rule"],
-        "ts": moment("2026-03-01 10:59:59"),
+        "ts": epoch_ms("2026-03-01 10:59:59"),
     }
 
 
 @BOTH
-async def test_every_column(desk: Desk) -> None:
-    at = await world(desk)
-    await desk.record(*[{**at, "terms": CPM}] * 4, {**at, "kind": "clk", "ancost": 250_000})
+async def test_every_column(reports: ReportHarness) -> None:
+    at = await world(reports)
+    await reports.record(*[{**at, "terms": CPM}] * 4, {**at, "kind": "clk", "ancost": 250_000})
     columns = list(ANALYTICS["network_analytics"])
-    rows = await desk.rows(" ".join(columns))
-    rule = (await desk.api.get("payment-rule", at["payment_rule_id"]))["name"]
-    site = (await desk.api.get("site", at["site_id"]))["name"]
-    placement = (await desk.api.get("placement", at["tag_id"]))["name"]
+    rows = await reports.rows(" ".join(columns))
+    rule = (await reports.api.get("payment-rule", at["payment_rule_id"]))["name"]
+    site = (await reports.api.get("site", at["site_id"]))["name"]
+    placement = (await reports.api.get("placement", at["tag_id"]))["name"]
     same: dict[str, object] = {
         "hour": "2026-03-01 10:00:00",
         "day": "2026-03-01",
@@ -114,19 +114,19 @@ async def test_every_column(desk: Desk) -> None:
 
 
 @BOTH
-async def test_metrics_without_dimensions_are_one_row(desk: Desk) -> None:
-    await desk.record(*[{}] * 3, {"kind": "clk", "ancost": 1_000_001})
-    assert await desk.rows("imps clicks cost ctr cpm") == [["3", "1", "1.000001", "0.333333", "333.333667"]]
+async def test_metrics_without_dimensions_give_one_row(reports: ReportHarness) -> None:
+    await reports.record(*[{}] * 3, {"kind": "clk", "ancost": 1_000_001})
+    assert await reports.rows("imps clicks cost ctr cpm") == [["3", "1", "1.000001", "0.333333", "333.333667"]]
 
 
 @pytest.mark.parametrize("columns", ["imps", "hour imps", "advertiser_name cost"])
-async def test_an_empty_report_is_its_header(desk: Desk, columns: str) -> None:
-    assert await desk.rows(columns) == []
+async def test_report_without_events_is_header_only(reports: ReportHarness, columns: str) -> None:
+    assert await reports.rows(columns) == []
 
 
-async def test_a_filter_that_matches_nothing_gives_an_empty_report(desk: Desk) -> None:
-    await desk.record({})
-    assert await desk.rows("imps", filters=[{"advertiser_id": 99}]) == []
+async def test_filter_without_match_gives_header_only(reports: ReportHarness) -> None:
+    await reports.record({})
+    assert await reports.rows("imps", filters=[{"advertiser_id": 99}]) == []
 
 
 TIMES = (
@@ -160,28 +160,30 @@ TIMES = (
     ],
     ids=lambda value: str(value)[:20],
 )
-async def test_a_zone_decides_what_a_day_is(desk: Desk, zone: str, column: str, expected: dict[str, int]) -> None:
-    await desk.record(*({"ts": moment(time)} for time in TIMES))
-    assert {name: int(count) for name, count in await desk.rows(f"{column} imps", timezone=zone)} == expected
+async def test_grouping_by_time_follows_time_zone(
+    reports: ReportHarness, zone: str, column: str, expected: dict[str, int]
+) -> None:
+    await reports.record(*({"ts": epoch_ms(time)} for time in TIMES))
+    assert {name: int(count) for name, count in await reports.rows(f"{column} imps", timezone=zone)} == expected
 
 
 @BOTH
-async def test_the_day_on_which_clocks_go_forward_has_23_hours(desk: Desk) -> None:
-    await desk.record(*({"ts": moment(f"2026-03-08 {hour:02}:00:00")} for hour in range(24)))
-    await desk.record({"ts": moment("2026-03-09 03:59:59")}, {"ts": moment("2026-03-09 04:00:00")})
-    window: Json = {"start_date": "2026-03-08", "end_date": "2026-03-09", "timezone": "America/New_York"}
-    hours = [row[0] for row in await desk.rows("hour imps", **window)]
+async def test_spring_forward_day_has_23_hours(reports: ReportHarness) -> None:
+    await reports.record(*({"ts": epoch_ms(f"2026-03-08 {hour:02}:00:00")} for hour in range(24)))
+    await reports.record({"ts": epoch_ms("2026-03-09 03:59:59")}, {"ts": epoch_ms("2026-03-09 04:00:00")})
+    time_range: Json = {"start_date": "2026-03-08", "end_date": "2026-03-09", "timezone": "America/New_York"}
+    hours = [row[0] for row in await reports.rows("hour imps", **time_range)]
     assert "2026-03-08 02:00:00" not in hours
     assert len(hours) == 20
-    assert await desk.rows("day imps", **window) == [["2026-03-08", "20"]]
+    assert await reports.rows("day imps", **time_range) == [["2026-03-08", "20"]]
 
 
-async def test_the_default_zone_is_eastern_and_the_end_is_exclusive(desk: Desk) -> None:
-    await desk.record(
-        *({"ts": moment(time)} for time in ("2026-01-02 04:59:59", "2026-01-02 05:00:00", "2026-01-03 05:00:00"))
+async def test_default_zone_is_eastern_and_end_is_exclusive(reports: ReportHarness) -> None:
+    await reports.record(
+        *({"ts": epoch_ms(time)} for time in ("2026-01-02 04:59:59", "2026-01-02 05:00:00", "2026-01-03 05:00:00"))
     )
-    window: Json = {"start_date": "2026-01-02", "end_date": "2026-01-03", "timezone": None}
-    assert await desk.rows("day imps", **window) == [["2026-01-02", "1"]]
+    time_range: Json = {"start_date": "2026-01-02", "end_date": "2026-01-03", "timezone": None}
+    assert await reports.rows("day imps", **time_range) == [["2026-01-02", "1"]]
 
 
 @pytest.mark.parametrize(
@@ -201,23 +203,23 @@ async def test_the_default_zone_is_eastern_and_the_end_is_exclusive(desk: Desk) 
     ],
     ids=str,
 )
-async def test_filters(desk: Desk, filters: list[Any], expected: list[str] | None) -> None:
-    await desk.record(
+async def test_filters(reports: ReportHarness, filters: list[Any], expected: list[str] | None) -> None:
+    await reports.record(
         {"advertiser_id": 2, "publisher_id": 4, "line_item_id": 1},
         {"advertiser_id": 2, "publisher_id": 5, "line_item_id": 2},
         {"advertiser_id": 3, "publisher_id": 4, "line_item_id": 4, "kind": "clk", "tag_id": 0},
     )
     if expected is None:
-        response = await desk.order({"report_type": "network_analytics", "columns": ["imps"], "filters": filters})
+        response = await reports.order({"report_type": "network_analytics", "columns": ["imps"], "filters": filters})
         assert "filters[0].tracker_id" in response["error"]
         return
-    assert [row[0] for row in await desk.rows("line_item_id", filters=filters)] == expected
+    assert [row[0] for row in await reports.rows("line_item_id", filters=filters)] == expected
 
 
-async def test_owners_in_the_query_string_are_filters(desk: Desk) -> None:
-    await desk.record({"advertiser_id": 2}, {"advertiser_id": 3})
+async def test_owners_in_query_string_filter(reports: ReportHarness) -> None:
+    await reports.record({"advertiser_id": 2}, {"advertiser_id": 3})
     report = {"report_type": "network_analytics", "columns": ["advertiser_id"], "report_interval": "lifetime"}
-    answer = await desk.download(report, advertiser_id=3)
+    answer = await reports.download(report, advertiser_id=3)
     assert answer.text == "advertiser_id\r\n3\r\n"
 
 
@@ -233,10 +235,12 @@ async def test_owners_in_the_query_string_are_filters(desk: Desk) -> None:
         ("cost", "<=", 0.000002, ["1", "2"]),
     ],
 )
-async def test_group_filters(desk: Desk, metric: str, operator: str, value: object, expected: list[str]) -> None:
-    await desk.record(*({"line_item_id": number, "ancost": 1} for number in (1, 2, 2, 3, 3, 3)))
+async def test_group_filters(
+    reports: ReportHarness, metric: str, operator: str, value: object, expected: list[str]
+) -> None:
+    await reports.record(*({"line_item_id": number, "ancost": 1} for number in (1, 2, 2, 3, 3, 3)))
     conditions = [{metric: {"value": value, "operator": operator}}]
-    assert [row[0] for row in await desk.rows("line_item_id imps", group_filters=conditions)] == expected
+    assert [row[0] for row in await reports.rows("line_item_id imps", group_filters=conditions)] == expected
 
 
 @pytest.mark.parametrize(
@@ -252,33 +256,33 @@ async def test_group_filters(desk: Desk, metric: str, operator: str, value: obje
     ],
     ids=str,
 )
-async def test_order_and_pages(desk: Desk, fields: Json, expected: list[str]) -> None:
-    await desk.record(*({"line_item_id": number} for number in (10, 2, 2, 1)))
-    assert [row[0] for row in await desk.rows("line_item_id imps", **fields)] == expected
+async def test_order_and_pages(reports: ReportHarness, fields: Json, expected: list[str]) -> None:
+    await reports.record(*({"line_item_id": number} for number in (10, 2, 2, 1)))
+    assert [row[0] for row in await reports.rows("line_item_id imps", **fields)] == expected
 
 
-async def test_order_by_a_name(desk: Desk) -> None:
-    ids = {name: (await desk.api.create("advertiser", {"name": name}))["id"] for name in ("b", "a", "c")}
-    await desk.record(*({"advertiser_id": advertiser_id} for advertiser_id in ids.values()))
-    assert [row[0] for row in await desk.rows("advertiser_name", orders=["advertiser_name"])] == ["a", "b", "c"]
+async def test_order_by_a_name(reports: ReportHarness) -> None:
+    ids = {name: (await reports.api.create("advertiser", {"name": name}))["id"] for name in ("b", "a", "c")}
+    await reports.record(*({"advertiser_id": advertiser_id} for advertiser_id in ids.values()))
+    assert [row[0] for row in await reports.rows("advertiser_name", orders=["advertiser_name"])] == ["a", "b", "c"]
 
 
-async def test_deleted_objects_have_no_name_and_names_are_those_of_now(desk: Desk) -> None:
-    advertiser = await desk.api.create("advertiser", {"name": "before"})
-    await desk.record({"advertiser_id": advertiser["id"]}, {"advertiser_id": 999_999})
-    await desk.api.put("advertiser", advertiser["id"], {"name": "after"})
-    rows = await desk.rows("advertiser_id advertiser_name imps")
+async def test_current_names_and_none_for_deleted_objects(reports: ReportHarness) -> None:
+    advertiser = await reports.api.create("advertiser", {"name": "before"})
+    await reports.record({"advertiser_id": advertiser["id"]}, {"advertiser_id": 999_999})
+    await reports.api.put("advertiser", advertiser["id"], {"name": "after"})
+    rows = await reports.rows("advertiser_id advertiser_name imps")
     assert rows == [[str(advertiser["id"]), "after", "1"], ["999999", "", "1"]]
 
 
-async def test_objects_of_one_name_are_one_row_of_it(desk: Desk) -> None:
+async def test_objects_of_same_name_share_one_row(reports: ReportHarness) -> None:
     for code in ("x", "y"):
-        advertiser = await desk.api.create("advertiser", {"name": "Twin", "code": code})
-        await desk.record({"advertiser_id": advertiser["id"], "ancost": 1_000_000})
-    assert await desk.rows("advertiser_name imps cost") == [["Twin", "2", "2.00"]]
+        advertiser = await reports.api.create("advertiser", {"name": "Twin", "code": code})
+        await reports.record({"advertiser_id": advertiser["id"], "ancost": 1_000_000})
+    assert await reports.rows("advertiser_name imps cost") == [["Twin", "2", "2.00"]]
 
 
-HOSTILE = {
+NAMES_AS_WRITTEN = {
     "=cmd|' /C calc'!A0": "'=cmd|' /C calc'!A0",
     "+1": "'+1",
     "-1": "'-1",
@@ -289,11 +293,11 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-async def test_names_are_never_formulas(desk: Desk, name: str) -> None:
-    advertiser = await desk.api.create("advertiser", {"name": name})
-    await desk.record({"advertiser_id": advertiser["id"], "ancost": 2_000_000})
-    assert await desk.rows("advertiser_name profit") == [[HOSTILE[name], "-2.00"]]
+@pytest.mark.parametrize("name", NAMES_AS_WRITTEN)
+async def test_formulas_in_names_are_escaped(reports: ReportHarness, name: str) -> None:
+    advertiser = await reports.api.create("advertiser", {"name": name})
+    await reports.record({"advertiser_id": advertiser["id"], "ancost": 2_000_000})
+    assert await reports.rows("advertiser_name profit") == [[NAMES_AS_WRITTEN[name], "-2.00"]]
 
 
 @pytest.mark.parametrize(
@@ -306,11 +310,11 @@ async def test_names_are_never_formulas(desk: Desk, name: str) -> None:
     ],
     ids=str,
 )
-async def test_the_file(desk: Desk, fields: Json, expected: str) -> None:
-    advertiser = await desk.api.create("advertiser", {"name": 'a, "b"'})
-    await desk.record({"advertiser_id": advertiser["id"], "ancost": 500_000})
+async def test_file_format_options(reports: ReportHarness, fields: Json, expected: str) -> None:
+    advertiser = await reports.api.create("advertiser", {"name": 'a, "b"'})
+    await reports.record({"advertiser_id": advertiser["id"], "ancost": 500_000})
     report = {"report_type": "network_analytics", "columns": ["advertiser_name", "imps", "cost"], **fields}
-    answer = await desk.download({**report, "report_interval": "lifetime"})
+    answer = await reports.download({**report, "report_interval": "lifetime"})
     assert answer.text == expected
     assert answer.headers["content-type"].startswith("text/")
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -318,17 +322,17 @@ async def test_the_file(desk: Desk, fields: Json, expected: str) -> None:
 
 
 @BOTH
-async def test_huge_sums_are_exact(desk: Desk) -> None:
-    await desk.record(*[{"kind": "clk", "ancost": 999_999_999_999}] * 1000)
-    await desk.record(*[{"kind": "clk", "ancost": 999_999_999_999, "line_item_id": 9}] * 1000)
-    assert await desk.rows("clicks cost profit") == [["2000", "1999999999.998", "-1999999999.998"]]
+async def test_large_sums_are_exact(reports: ReportHarness) -> None:
+    await reports.record(*[{"kind": "clk", "ancost": 999_999_999_999}] * 1000)
+    await reports.record(*[{"kind": "clk", "ancost": 999_999_999_999, "line_item_id": 9}] * 1000)
+    assert await reports.rows("clicks cost profit") == [["2000", "1999999999.998", "-1999999999.998"]]
 
 
 @BOTH
-async def test_members_see_only_their_own(desk: Desk) -> None:
-    other = await desk.api.second_member()
-    await desk.record({"member_id": 1}, {"member_id": 2}, {"member_id": 2})
-    assert await desk.rows("seller_member_id imps") == [["1", "1"]]
-    assert await desk.rows("seller_member_id imps", client=other) == [["2", "2"]]
-    assert await desk.rows("seller_member_name", client=other) == [["Other Member"]]
-    assert await desk.rows("imps", client=other, filters=[{"seller_member_id": 1}]) == []
+async def test_members_see_only_their_own_events(reports: ReportHarness) -> None:
+    other = await reports.api.second_member()
+    await reports.record({"member_id": 1}, {"member_id": 2}, {"member_id": 2})
+    assert await reports.rows("seller_member_id imps") == [["1", "1"]]
+    assert await reports.rows("seller_member_id imps", client=other) == [["2", "2"]]
+    assert await reports.rows("seller_member_name", client=other) == [["Other Member"]]
+    assert await reports.rows("imps", client=other, filters=[{"seller_member_id": 1}]) == []

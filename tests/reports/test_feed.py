@@ -1,4 +1,4 @@
-"""The clicktrackers feed: one row a click, all columns, a day at most."""
+"""The clicktrackers feed: one row for each click, every column, at most a day."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from onebyone.clock import now_ms
 from onebyone.reports import feed
 from onebyone.reports.columns import FEEDS
-from tests.reports.desk import Desk
+from tests.reports.report_harness import ReportHarness
 from tests.support.api_harness import Json
 
 pytestmark = pytest.mark.anyio
@@ -27,12 +27,12 @@ TERMS = {
 
 
 def at(hours: float) -> int:
-    """Milliseconds, hours after yesterday's start."""
+    """Return epoch milliseconds, `hours` after the start of yesterday."""
     return int((YESTERDAY + timedelta(hours=hours)).timestamp() * 1000)
 
 
 def day(columns: list[str], **fields: Any) -> Json:
-    """The feed of yesterday."""
+    """Return a request for the feed of yesterday."""
     end = YESTERDAY + timedelta(days=1)
     return {
         "report_type": "clicktrackers",
@@ -44,12 +44,12 @@ def day(columns: list[str], **fields: Any) -> Json:
 
 
 @BOTH
-async def test_every_column(desk: Desk) -> None:
-    (click,) = await desk.record(
+async def test_every_column(reports: ReportHarness) -> None:
+    (click,) = await reports.record(
         {"kind": "clk", "ts": at(12.5), "ancost": 250_000, "ref": "https://test-domain.com/x", "terms": TERMS}
     )
     columns = list(FEEDS["clicktrackers"])
-    answer = await desk.download(day(columns))
+    answer = await reports.download(day(columns))
     date = YESTERDAY.strftime("%Y-%m-%d")
     expected = {
         "hour": f"{date} 12:00",
@@ -80,34 +80,34 @@ async def test_every_column(desk: Desk) -> None:
 
 
 @BOTH
-async def test_rows_are_those_of_the_window_oldest_first(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_rows_of_time_range_oldest_first(reports: ReportHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "PAGE_ROWS", 2)
     times = [23.99, 0, 1, 1, 1, 1, 1, 7]
-    inside = await desk.record(*({"kind": "clk", "ts": at(hour)} for hour in times))
-    await desk.record({"kind": "clk", "ts": at(0) - 1}, {"kind": "clk", "ts": at(24)}, {"kind": "imp", "ts": at(3)})
-    await desk.record({"kind": "clk", "ts": at(3), "member_id": 2})
+    inside = await reports.record(*({"kind": "clk", "ts": at(hour)} for hour in times))
+    await reports.record({"kind": "clk", "ts": at(0) - 1}, {"kind": "clk", "ts": at(24)}, {"kind": "imp", "ts": at(3)})
+    await reports.record({"kind": "clk", "ts": at(3), "member_id": 2})
     expected = [str(one["id"]) for one in sorted(inside, key=lambda one: (one["ts"], one["id"]))]
-    assert (await desk.download(day(["auction_id"]))).text.split() == ["auction_id", *expected]
-    paged = await desk.download(day(["auction_id"], offset=3, num_elements=2))
+    assert (await reports.download(day(["auction_id"]))).text.split() == ["auction_id", *expected]
+    paged = await reports.download(day(["auction_id"], offset=3, num_elements=2))
     assert paged.text.split() == ["auction_id", *expected[3:5]]
 
 
-async def test_one_click_is_never_aggregated(desk: Desk) -> None:
-    await desk.record(*[{"kind": "clk", "ts": at(1)}] * 3)
-    assert (await desk.download(day(["tracker_id"]))).text == "tracker_id\r\n7\r\n7\r\n7\r\n"
+async def test_equal_clicks_are_separate_rows(reports: ReportHarness) -> None:
+    await reports.record(*[{"kind": "clk", "ts": at(1)}] * 3)
+    assert (await reports.download(day(["tracker_id"]))).text == "tracker_id\r\n7\r\n7\r\n7\r\n"
 
 
-async def test_the_zone_moves_the_hours(desk: Desk) -> None:
-    await desk.record({"kind": "clk", "ts": at(0.5)})
+async def test_time_zone_of_hours(reports: ReportHarness) -> None:
+    await reports.record({"kind": "clk", "ts": at(0.5)})
     start = (YESTERDAY + timedelta(hours=9)).strftime("%Y-%m-%d %H:00:00")
     end = (YESTERDAY + timedelta(hours=10)).strftime("%Y-%m-%d %H:00:00")
-    answer = await desk.download(day(["hour"], timezone="Asia/Tokyo", start_date=start, end_date=end))
+    answer = await reports.download(day(["hour"], timezone="Asia/Tokyo", start_date=start, end_date=end))
     assert answer.text == f"hour\r\n{start[:-3]}\r\n"
 
 
-async def test_an_opted_out_user_and_an_absent_referrer(desk: Desk) -> None:
-    await desk.record({"kind": "clk", "ts": at(1), "user_id": -1})
-    answer = await desk.download(day(["user_id", "site_domain", "pricing_type"]))
+async def test_opted_out_user_and_missing_referrer(reports: ReportHarness) -> None:
+    await reports.record({"kind": "clk", "ts": at(1), "user_id": -1})
+    answer = await reports.download(day(["user_id", "site_domain", "pricing_type"]))
     assert answer.text == "user_id,site_domain,pricing_type\r\n-1,,none\r\n"
 
 
@@ -129,18 +129,18 @@ async def test_an_opted_out_user_and_an_absent_referrer(desk: Desk) -> None:
     ],
     ids=lambda value: str(value)[:40],
 )
-async def test_what_a_feed_refuses(desk: Desk, fields: Json, field: str) -> None:
-    response = await desk.order({**day(["tracker_id"]), **fields})
+async def test_refused_fields_of_a_feed(reports: ReportHarness, fields: Json, field: str) -> None:
+    response = await reports.order({**day(["tracker_id"]), **fields})
     assert response["error_id"] == "SYNTAX"
     assert field in response["error"]
 
 
-async def test_a_click_shows_at_once(desk: Desk) -> None:
+async def test_current_hour_includes_newest_click(reports: ReportHarness) -> None:
     ts = now_ms()
-    await desk.record({"kind": "clk", "ts": ts})
+    await reports.record({"kind": "clk", "ts": ts})
     clicked = datetime.fromtimestamp(ts / 1000, UTC)
-    window = {
+    time_range = {
         "start_date": clicked.strftime("%Y-%m-%d %H:00:00"),
         "end_date": (clicked + timedelta(hours=1)).strftime("%Y-%m-%d %H:00:00"),
     }
-    assert (await desk.download(day(["tracker_id"], **window))).text == "tracker_id\r\n7\r\n"
+    assert (await reports.download(day(["tracker_id"], **time_range))).text == "tracker_id\r\n7\r\n"

@@ -1,4 +1,4 @@
-"""The report service around the report: envelopes, errors that name their field, limits, and whose report it is."""
+"""The report service over HTTP: envelopes, faults by field, limits, waiting and ownership."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from onebyone.reports import analytics, run_store, runs, service
 from onebyone.reports.columns import ANALYTICS, FEEDS
 from onebyone.reports.failure import ReportFailure
 from onebyone.runtime import sql
-from tests.reports.desk import Desk
+from tests.reports.report_harness import ReportHarness
 from tests.support.api_harness import Json
 
 pytestmark = pytest.mark.anyio
 
 REPORT: Json = {"report_type": "network_analytics", "columns": ["day", "imps"], "report_interval": "last_2_days"}
-"""Of two days, so that an event of now is in it after midnight too."""
+"""Two days, so that it includes an event of now just after midnight as well."""
 
 
-async def ready(desk: Desk, report_id: str) -> Json:
-    """The answer to GET /report once the run has ended."""
+async def finished(reports: ReportHarness, report_id: str) -> Json:
+    """Return the response to GET /report once the run has ended."""
     while True:
-        response = await desk.api.call("GET", "report", id=report_id)
+        response = await reports.api.call("GET", "report", id=report_id)
         if response["execution_status"] != "pending":
             return response
         await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)
-async def test_order_look_and_fetch(desk: Desk) -> None:
-    await desk.record({})
-    ordered = await desk.order({**REPORT, "name": "mine", "emails": ["x"], "unknown": "\0"})
+async def test_order_status_and_download(reports: ReportHarness) -> None:
+    await reports.record({})
+    ordered = await reports.order({**REPORT, "name": "mine", "emails": ["x"], "unknown": "\0"})
     report_id = ordered["report_id"]
     assert len(report_id) == 32
-    response = await ready(desk, report_id)
+    response = await finished(reports, report_id)
     assert response["execution_status"] == "ready"
     report = response["report"]
     assert {**report, "created_on": "", "header_info": "", "json_request": ""} == {
@@ -64,7 +64,7 @@ async def test_order_look_and_fetch(desk: Desk) -> None:
         "User:",
         "",
     ]
-    assert (await desk.api.send("GET", f"/{report['url']}")).text.startswith("day,imps\r\n")
+    assert (await reports.api.send("GET", f"/{report['url']}")).text.startswith("day,imps\r\n")
 
 
 @pytest.mark.parametrize(
@@ -74,16 +74,16 @@ async def test_order_look_and_fetch(desk: Desk) -> None:
         ({"report_interval": "today"}, "today"),
         ({"start_date": "2026-01-01", "end_date": "2026-01-02"}, None),
     ],
-    ids=["where there is none", "not instead of the report's own", "not beside dates"],
+    ids=["used without another", "ignored beside an interval", "ignored beside dates"],
 )
-async def test_an_interval_beside_the_report_counts(desk: Desk, inside: Json, interval: str | None) -> None:
+async def test_interval_beside_report_fields(reports: ReportHarness, inside: Json, interval: str | None) -> None:
     report = {"report_type": "network_analytics", "columns": ["imps"], **inside}
-    ordered = await desk.api.call("POST", "report", {"report": report, "report_interval": "lifetime"})
-    shown = (await ready(desk, ordered["report_id"]))["report"]
+    ordered = await reports.api.call("POST", "report", {"report": report, "report_interval": "lifetime"})
+    shown = (await finished(reports, ordered["report_id"]))["report"]
     assert orjson.loads(shown["json_request"])["report"].get("report_interval") == interval
 
 
-async def test_a_download_waits_for_its_report(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_download_waits_for_pending_report(reports: ReportHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     write = analytics.write_analytics
 
     async def slow(*values: Any) -> None:
@@ -91,75 +91,77 @@ async def test_a_download_waits_for_its_report(desk: Desk, monkeypatch: pytest.M
         await write(*values)
 
     monkeypatch.setattr(analytics, "write_analytics", slow)
-    assert (await desk.download(REPORT)).text == "day,imps\r\n"
+    assert (await reports.download(REPORT)).text == "day,imps\r\n"
 
 
-async def test_a_download_does_not_wait_for_ever(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_download_of_pending_report_times_out(reports: ReportHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analytics, "write_analytics", lambda *_: asyncio.sleep(3600))
     monkeypatch.setattr(service, "WAIT_SECONDS", 0.1)
-    answer = await desk.download(REPORT)
+    answer = await reports.download(REPORT)
     assert answer.status_code == 503
     assert answer.json()["response"]["error_code"] == "SERVICE_UNAVAILABLE"
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "reason"),
     [
         (ReportFailure("too large"), "too large"),
         (OSError("secret"), "a store is not available"),
         (KeyError("secret"), "internal error"),
     ],
-    ids=["refused", "store away", "defect"],
+    ids=["refused", "store unreachable", "defect"],
 )
-async def test_a_failed_report_says_so(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+async def test_failed_report_tells_reason(
+    reports: ReportHarness, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
 ) -> None:
     async def fail(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(analytics, "write_analytics", fail)
-    response = await ready(desk, (await desk.order(REPORT))["report_id"])
+    response = await finished(reports, (await reports.order(REPORT))["report_id"])
     assert response["execution_status"] == "error"
-    assert told in response["report"]["error"]
+    assert reason in response["report"]["error"]
     assert "secret" not in str(response)
-    assert (await desk.download(REPORT)).status_code == 500
+    assert (await reports.download(REPORT)).status_code == 500
 
 
-async def test_five_reports_may_be_pending(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_limit_of_pending_reports(reports: ReportHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analytics, "write_analytics", lambda *_: asyncio.sleep(3600))
-    first = await desk.order(REPORT)
+    first = await reports.order(REPORT)
     for _ in range(run_store.PENDING_MAX - 1):
-        assert (await desk.order(REPORT))["status"] == "OK"
-    assert (await desk.order(REPORT))["error_id"] == "LIMIT"
-    other = await desk.api.second_member()
-    assert (await desk.order(REPORT, other))["status"] == "OK"
-    # Nobody says any more that these are being made: their process has died.
-    desk.api.clock.ahead_ms = run_store.LEASE_MS + 1
-    response = await desk.api.call("GET", "report", id=first["report_id"])
+        assert (await reports.order(REPORT))["status"] == "OK"
+    assert (await reports.order(REPORT))["error_id"] == "LIMIT"
+    other = await reports.api.second_member()
+    assert (await reports.order(REPORT, other))["status"] == "OK"
+    # Their leases have expired, as if their process had died.
+    reports.api.clock.ahead_ms = run_store.LEASE_MS + 1
+    response = await reports.api.call("GET", "report", id=first["report_id"])
     assert response["execution_status"] == "error"
     assert "has ended" in response["report"]["error"]
-    assert (await desk.order(REPORT))["status"] == "OK"
+    assert (await reports.order(REPORT))["status"] == "OK"
 
 
-async def test_a_report_that_takes_long_stays_pending(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lease_of_long_report_is_renewed(reports: ReportHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analytics, "write_analytics", lambda *_: asyncio.sleep(3600))
     monkeypatch.setattr(runs, "RENEW_SECONDS", 0.02)
-    report_id = (await desk.order(REPORT))["report_id"]
-    desk.api.clock.ahead_ms = run_store.LEASE_MS - 1000
+    report_id = (await reports.order(REPORT))["report_id"]
+    reports.api.clock.ahead_ms = run_store.LEASE_MS - 1000
     await asyncio.sleep(0.2)
-    desk.api.clock.ahead_ms = 2 * run_store.LEASE_MS - 2000
-    assert (await desk.api.call("GET", "report", id=report_id))["execution_status"] == "pending"
+    reports.api.clock.ahead_ms = 2 * run_store.LEASE_MS - 2000
+    assert (await reports.api.call("GET", "report", id=report_id))["execution_status"] == "pending"
 
 
-async def test_a_report_that_takes_too_long_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_report_times_out(reports: ReportHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analytics, "write_analytics", lambda *_: asyncio.sleep(3600))
     monkeypatch.setattr(runs, "RUN_SECONDS", 0.05)
-    response = await ready(desk, (await desk.order(REPORT))["report_id"])
+    response = await finished(reports, (await reports.order(REPORT))["report_id"])
     assert "too long" in response["report"]["error"]
 
 
 @pytest.mark.parametrize("long", [False, True], ids=["nearly done", "not done"])
-async def test_what_runs_when_the_process_stops(desk: Desk, monkeypatch: pytest.MonkeyPatch, long: bool) -> None:
+async def test_stop_waits_for_reports_that_are_nearly_done(
+    reports: ReportHarness, monkeypatch: pytest.MonkeyPatch, long: bool
+) -> None:
     write = analytics.write_analytics
 
     async def slow(*values: Any) -> None:
@@ -168,29 +170,29 @@ async def test_what_runs_when_the_process_stops(desk: Desk, monkeypatch: pytest.
 
     monkeypatch.setattr(analytics, "write_analytics", slow)
     monkeypatch.setattr(runs, "STOP_SECONDS", 0.6)
-    report_id = (await desk.order(REPORT))["report_id"]
-    await desk.api.reports.stop()
-    response = await desk.api.call("GET", "report", id=report_id)
+    report_id = (await reports.order(REPORT))["report_id"]
+    await reports.api.reports.stop()
+    response = await reports.api.call("GET", "report", id=report_id)
     assert response["execution_status"] == ("error" if long else "ready")
 
 
-async def test_old_reports_are_removed(desk: Desk) -> None:
-    report_id = (await desk.order(REPORT))["report_id"]
-    await ready(desk, report_id)
-    async with sql.writing(desk.api.store) as connection:
+async def test_old_reports_are_deleted(reports: ReportHarness) -> None:
+    report_id = (await reports.order(REPORT))["report_id"]
+    await finished(reports, report_id)
+    async with sql.writing(reports.api.store) as connection:
         await connection.execute(text("UPDATE report SET created_on = '2000-01-01 00:00:00'"))
-    await desk.order(REPORT)
-    assert (await desk.api.call("GET", "report", id=report_id))["error_code"] == "NOTFOUND_REPORT"
+    await reports.order(REPORT)
+    assert (await reports.api.call("GET", "report", id=report_id))["error_code"] == "NOTFOUND_REPORT"
 
 
 @pytest.mark.parametrize("report_id", ["of another member", "0" * 32, "x", "", "' OR 1=1 --", "é" * 32])
-async def test_a_report_that_is_not_mine_is_unknown(desk: Desk, report_id: str) -> None:
+async def test_unknown_and_foreign_reports_are_not_found(reports: ReportHarness, report_id: str) -> None:
     if report_id == "of another member":
-        other = await desk.api.second_member()
-        report_id = (await desk.order(REPORT, other))["report_id"]
-    response = await desk.api.call("GET", "report", id=report_id)
+        other = await reports.api.second_member()
+        report_id = (await reports.order(REPORT, other))["report_id"]
+    response = await reports.api.call("GET", "report", id=report_id)
     assert (response["error_id"], response["error_code"]) == ("SYNTAX", "NOTFOUND_REPORT")
-    answer = await desk.api.send("GET", "/report-download", params={"id": report_id})
+    answer = await reports.api.send("GET", "/report-download", params={"id": report_id})
     assert answer.status_code == 404
     assert answer.json()["response"]["error_code"] == "NOTFOUND_REPORT"
 
@@ -257,41 +259,41 @@ FAULTS: dict[str, tuple[Json, str]] = {
 }
 
 
-async def test_faults_are_named(desk: Desk) -> None:
-    for name, (fields, told) in FAULTS.items():
-        response = await desk.order({**REPORT, **fields})
+async def test_every_fault_names_its_field(reports: ReportHarness) -> None:
+    for name, (fields, fault) in FAULTS.items():
+        response = await reports.order({**REPORT, **fields})
         assert response["error_id"] == "SYNTAX", name
-        assert told in response["error"], name
-    both = await desk.order({**REPORT, "columns": ["x"], "format": "pdf", "offset": "x"})
+        assert fault in response["error"], name
+    both = await reports.order({**REPORT, "columns": ["x"], "format": "pdf", "offset": "x"})
     assert all(part in both["error"] for part in ("columns[0]", "format", "offset")), "all faults at once"
 
 
 @pytest.mark.parametrize("body", [None, [], {}, {"report": []}, {"report": None}, "x"], ids=str)
-async def test_a_body_without_a_report(desk: Desk, body: object) -> None:
-    response = await desk.api.call("POST", "report", body)
+async def test_body_without_report(reports: ReportHarness, body: object) -> None:
+    response = await reports.api.call("POST", "report", body)
     assert response["error_id"] == "SYNTAX"
     assert response["error"].startswith("report: ")
 
 
-async def test_a_report_interval_beside_the_report_is_no_fault(desk: Desk) -> None:
+async def test_interval_in_and_beside_report_is_accepted(reports: ReportHarness) -> None:
     body = {"report": REPORT, "report_interval": "yesterday"}
-    assert (await desk.api.call("POST", "report", body))["status"] == "OK"
+    assert (await reports.api.call("POST", "report", body))["status"] == "OK"
 
 
 @pytest.mark.parametrize("path", ["report", "report-download"])
-async def test_other_methods(desk: Desk, path: str) -> None:
-    assert (await desk.api.call("DELETE", path))["error_id"] == "SYNTAX"
+async def test_unsupported_methods(reports: ReportHarness, path: str) -> None:
+    assert (await reports.api.call("DELETE", path))["error_id"] == "SYNTAX"
 
 
-async def test_meta(desk: Desk) -> None:
-    response = await desk.api.call("GET", "report", meta="network_analytics")
-    told = response["meta"]
+async def test_meta(reports: ReportHarness) -> None:
+    response = await reports.api.call("GET", "report", meta="network_analytics")
+    meta = response["meta"]
     assert response["dbg_info"]["output_term"] == "meta"
-    assert [column["column"] for column in told["columns"]] == list(ANALYTICS["network_analytics"])
-    assert {"column": "month", "type": "date"} in told["columns"]
-    assert {"column": "imp_type_id", "type": "int"} in told["filters"]
-    assert {"column": "imps"} in told["havings"]
-    assert {"current_hour", "lifetime", "mtd"} <= set(told["time_intervals"])
-    every = await desk.api.call("GET", "report", meta="")
+    assert [column["column"] for column in meta["columns"]] == list(ANALYTICS["network_analytics"])
+    assert {"column": "month", "type": "date"} in meta["columns"]
+    assert {"column": "imp_type_id", "type": "int"} in meta["filters"]
+    assert {"column": "imps"} in meta["havings"]
+    assert {"current_hour", "lifetime", "mtd"} <= set(meta["time_intervals"])
+    every = await reports.api.call("GET", "report", meta="")
     assert set(every["meta"]) == {*ANALYTICS, *FEEDS}
-    assert (await desk.api.call("GET", "report", meta="x"))["error_id"] == "SYNTAX"
+    assert (await reports.api.call("GET", "report", meta="x"))["error_id"] == "SYNTAX"

@@ -1,4 +1,4 @@
-"""Named intervals and wall times, in the zone of the report."""
+"""Named intervals and wall times in the time zone of a report."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from onebyone.reports import time_ranges
-from tests.reports.desk import moment
+from tests.reports.report_harness import epoch_ms
 
 NOW = "2026-11-01 03:20:10"
-"""In New York still October 31, 23:20, hours before the clocks go back."""
+"""In New York still 23:20 on October 31, hours before the clocks go back."""
 INTERVALS = {
     "current_hour": ("2026-10-31 23:00:00", "2026-11-01 00:00:00"),
     "last_hour": ("2026-10-31 22:00:00", "2026-10-31 23:00:00"),
@@ -32,29 +32,29 @@ INTERVALS = {
 }
 
 
-def test_every_interval_is_tested() -> None:
+def test_all_intervals_are_tested() -> None:
     assert set(INTERVALS) == set(time_ranges.INTERVALS)
 
 
 @pytest.mark.parametrize("interval", INTERVALS)
 def test_intervals(interval: str) -> None:
-    found = time_ranges.range_of_interval(interval, moment(NOW), ZoneInfo("America/New_York"))
-    assert (found.format_local(found.start), found.format_local(found.end)) == INTERVALS[interval]
+    result = time_ranges.range_of_interval(interval, epoch_ms(NOW), ZoneInfo("America/New_York"))
+    assert (result.format_local(result.start), result.format_local(result.end)) == INTERVALS[interval]
 
 
-def test_the_first_of_a_month_has_no_yesterday_in_it() -> None:
-    found = time_ranges.range_of_interval("month_to_yesterday", moment("2026-11-01 12:00:00"), ZoneInfo("UTC"))
-    assert found.start == found.end
+def test_month_to_yesterday_is_empty_on_the_first() -> None:
+    result = time_ranges.range_of_interval("month_to_yesterday", epoch_ms("2026-11-01 12:00:00"), ZoneInfo("UTC"))
+    assert result.start == result.end
 
 
 @pytest.mark.parametrize(
     ("start", "end", "hours"),
     [("2026-11-01", "2026-11-02", 25), ("2026-03-08", "2026-03-09", 23), ("2026-03-09", "2026-03-10", 24)],
 )
-def test_a_day_has_the_hours_that_it_has(start: str, end: str, hours: int) -> None:
+def test_day_length_across_clock_changes(start: str, end: str, hours: int) -> None:
     zone = ZoneInfo("America/New_York")
-    found = time_ranges.range_between(time_ranges.parse_wall_time(start), time_ranges.parse_wall_time(end), zone)
-    assert found.end - found.start == hours * time_ranges.HOUR
+    result = time_ranges.range_between(time_ranges.parse_wall_time(start), time_ranges.parse_wall_time(end), zone)
+    assert result.end - result.start == hours * time_ranges.HOUR
 
 
 @pytest.mark.parametrize(
@@ -63,15 +63,15 @@ def test_a_day_has_the_hours_that_it_has(start: str, end: str, hours: int) -> No
 )
 def test_wall_times(text: object) -> None:
     try:
-        found = time_ranges.parse_wall_time(text)
+        result = time_ranges.parse_wall_time(text)
     except ValueError:
         assert text not in ("2026-01-01", "2026-01-01 05:00", "2026-01-01 05:00:00")
     else:
-        assert found.replace(tzinfo=UTC) >= datetime(2026, 1, 1, tzinfo=UTC)
+        assert result.replace(tzinfo=UTC) >= datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("zone", ["Asia/Kolkata", "Australia/Adelaide", "Asia/Katmandu", "America/St_Johns"])
 @pytest.mark.parametrize("interval", ["today", "current_hour", "last_hour", "last_48_hours", "lifetime"])
-def test_zones_without_whole_hours_are_refused(zone: str, interval: str) -> None:
+def test_zones_off_whole_hours_are_refused(zone: str, interval: str) -> None:
     with pytest.raises(ValueError, match="whole number of hours"):
-        time_ranges.range_of_interval(interval, moment(NOW), ZoneInfo(zone))
+        time_ranges.range_of_interval(interval, epoch_ms(NOW), ZoneInfo(zone))

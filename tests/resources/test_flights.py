@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.dialects import sqlite
 
 from onebyone.reports.delivery_stats import _run_hours_query
-from tests.reports.desk import Desk, moment
+from tests.reports.report_harness import ReportHarness, epoch_ms
 from tests.resources.test_guaranteed_delivery import create, order  # noqa: F401
 from tests.support.api_harness import Harness, Json
 
@@ -24,11 +24,11 @@ async def lines(api: Harness) -> list[int]:
     runs = [(0, "imp", "2026-01-05 10:20:00"), (0, "imp", "2026-01-01 00:00:05"), (0, "imp", "2026-01-09 23:59:59")]
     runs += [(1, "imp", "2026-03-01 12:00:00"), (2, "clk", "2026-02-01 00:00:00"), (0, "clk", "2026-06-01 00:00:00")]
     common = {"member_id": 1, "advertiser_id": advertiser}
-    desk = Desk(api)
-    await desk.record(
-        *({**common, "kind": kind, "line_item_id": ids[place], "ts": moment(text)} for place, kind, text in runs)
+    reports = ReportHarness(api)
+    await reports.record(
+        *({**common, "kind": kind, "line_item_id": ids[place], "ts": epoch_ms(text)} for place, kind, text in runs)
     )
-    await desk.record({**common, "member_id": 2, "line_item_id": ids[3], "ts": moment("2026-01-01 00:00:00")})
+    await reports.record({**common, "member_id": 2, "line_item_id": ids[3], "ts": epoch_ms("2026-01-01 00:00:00")})
     return ids
 
 
@@ -91,11 +91,11 @@ async def test_dates_of_runs_that_are_none(api: Harness) -> None:
 
 @ENGINES
 async def test_all_stats(api: Harness, lines: list[int]) -> None:
-    today = moment("2026-07-01 00:00:00")
+    today = epoch_ms("2026-07-01 00:00:00")
     await api.go_to(today + DAY_MS // 2)
     event = {"member_id": 1, "line_item_id": lines[3]}
     times = [("imp", 0), ("imp", 0), ("clk", 0), ("imp", 1), ("imp", 6), ("imp", 7)]
-    await Desk(api).record(*({**event, "kind": kind, "ts": today - days * DAY_MS} for kind, days in times))
+    await ReportHarness(api).record(*({**event, "kind": kind, "ts": today - days * DAY_MS} for kind, days in times))
     line = (await api.call("GET", "line-item", id=lines[3], all_status="true"))["line-item"]
     assert [(part["interval"], part["imps"], part["clicks"]) for part in line["all_stats"]] == [
         ("today", 2, 1),
@@ -115,7 +115,7 @@ async def test_an_allocated_fee_locks_its_line_item(api: Harness, order: Json, k
     more = {"revenue_type": "flat_fee", "flat_fee_type": kind, "flat_fee": fee}
 
     async def at(text: str) -> str:
-        await api.go_to(moment(text))
+        await api.go_to(epoch_ms(text))
         found = (await api.get("line-item", line["id"]))["flat_fee"]["flat_fee_status"]
         assert found == (await api.call("GET", "line-item"))["line-items"][0]["flat_fee"]["flat_fee_status"]
         return str(found)
@@ -124,7 +124,7 @@ async def test_an_allocated_fee_locks_its_line_item(api: Harness, order: Json, k
     assert await at("2021-01-01 00:00:00") == "pending", "nothing is allocated without an impression"
     assert (await api.put("line-item", line["id"], {"comments": "still open"}))["comments"] == "still open"
     event = {"member_id": 1, "line_item_id": line["id"]}
-    await Desk(api).record({**event, "ts": moment("2020-10-05 00:00:00")})
+    await ReportHarness(api).record({**event, "ts": epoch_ms("2020-10-05 00:00:00")})
     assert await at("2020-10-20 00:00:00") == ("pending" if kind == "one_time" else "processing")
     assert (await api.put("line-item", line["id"], {"comments": "open"}))["comments"] == "open"
     assert await at("2020-11-01 00:00:00") == "allocated"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.reports.desk import moment
+from tests.reports.report_harness import epoch_ms
 from tests.support.api_harness import Harness, Json
 
 pytestmark = pytest.mark.anyio
@@ -125,7 +125,7 @@ async def test_labels_and_broker_fees_of_an_insertion_order(api: Harness, advert
 )
 async def test_days_of_a_flight(api: Harness, advertiser: int, now: str, remaining: int | None) -> None:
     flight = {"start_date": "2026-01-01 00:00:00", "end_date": "2026-01-11 00:00:00"}
-    await api.go_to(moment(now))
+    await api.go_to(epoch_ms(now))
     for service in ("insertion-order", "line-item"):
         made = await api.create(service, {"name": "O", **flight}, advertiser_id=advertiser)
         assert (made["total_days"], made["remaining_days"]) == (10, remaining)

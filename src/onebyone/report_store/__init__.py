@@ -1,1 +1,1 @@
-"""The report store: what the counter writes in one transaction a read, and what reports are made of."""
+"""The report store: the counter writes it, reports are made from it."""

@@ -13,7 +13,7 @@ EASTERN = "EST5EDT"
 """Time zone of an aggregated report that names none, as documented."""
 FEED_HOURS = 24
 FEED_DAYS = 30
-"""A feed covers at most so many hours, of the last so many days, as documented."""
+"""The most hours that a feed may cover, and how many days back it may reach, as documented."""
 
 
 def read_time_range(fields: RequestFields, now_ms: int, *, feed: bool) -> TimeRange | None:

@@ -1,4 +1,4 @@
-"""Events put into the report store as the counter does it, and reports about them as callers order them."""
+"""Puts events into the report store as the counter does, and orders reports as callers do."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from tests.counter.harness import batch, event
 from tests.support.api_harness import Client, Harness, Json
 
 
-def moment(text: str) -> int:
-    """Milliseconds of a UTC time `YYYY-MM-DD HH:MM:SS`."""
+def epoch_ms(text: str) -> int:
+    """Return the epoch milliseconds of a UTC time `YYYY-MM-DD HH:MM:SS`."""
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
 
 
 @dataclass
-class Desk:
+class ReportHarness:
     """Reports of one member."""
 
     api: Harness
 
-    async def open(self, url: str) -> None:
-        """Makes the report store beside the configuration."""
+    async def create_report_store(self, url: str) -> None:
+        """Create the tables of the report store in the database at `url`."""
         await schema.upgrade(url)
 
     async def record(self, *changes: Json) -> list[Json]:
-        """Counts one event for each set of fields; the events."""
+        """Count one event for each set of fields and return the events."""
         records = [event(**change) for change in changes]
         sent = batch(batches.new_producer(), 1, *records)
         fields = {
@@ -50,17 +50,17 @@ class Desk:
         return records
 
     async def order(self, report: Json, client: Client | None = None, **query: object) -> Json:
-        """The answer to POST /report."""
+        """Return the response to POST /report."""
         return await (client or self.api).call("POST", "report", {"report": report}, **query)
 
     async def download(self, report: Json, client: Client | None = None, **query: object) -> httpx.Response:
-        """The file of a new report."""
+        """Order a report and return the response with its file."""
         response = await self.order(report, client, **query)
         assert response["status"] == "OK", response
         return await (client or self.api).send("GET", f"/report-download?id={response['report_id']}")
 
     async def rows(self, columns: str, client: Client | None = None, **fields: Any) -> list[list[str]]:
-        """The rows of a network_analytics report in UTC over all time, without the header."""
+        """Return the rows of a network_analytics report, by default over all time in UTC, without the header."""
         report = {
             "report_type": "network_analytics",
             "columns": columns.split(),
