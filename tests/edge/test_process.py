@@ -1,4 +1,4 @@
-"""One edge process, apart from what it answers."""
+"""One edge process, apart from its responses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Supervisor:
-    """Hears that the process may get traffic, and what the collector looks through from then on."""
+    """Notes how many objects the garbage collector no longer walks through when the process reports ready."""
 
     frozen = -1
 
@@ -23,12 +23,12 @@ class Supervisor:
         self.frozen = gc.get_freeze_count()
 
 
-async def test_what_is_there_when_it_is_ready_is_not_looked_through_again() -> None:
+async def test_objects_of_a_ready_process_are_frozen() -> None:
     gc.unfreeze()
     supervisor, needed = Supervisor(), asyncio.Event()
-    announcing = asyncio.create_task(process._announce(cast(Lifeline, supervisor), needed))
+    announcing = asyncio.create_task(process._announce_ready(cast(Lifeline, supervisor), needed))
     await asyncio.sleep(0.01)
-    assert supervisor.frozen == -1, "something is still missing"
+    assert supervisor.frozen == -1, "an event is not set yet"
     needed.set()
     await announcing
     assert supervisor.frozen > 1000

@@ -1,4 +1,4 @@
-"""The web server on a real socket: connections that never say what they want."""
+"""The web server on a real socket: connections without a complete request."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
+    """Answer every request with 204."""
     await send({"type": "http.response.start", "status": 204, "headers": []})
     await send({"type": "http.response.body", "body": b""})
 
 
 @contextlib.asynccontextmanager
 async def served() -> AsyncIterator[int]:
+    """Serve `app` on a free port, and yield the port."""
     listener = socket.create_server(("127.0.0.1", 0))
     port: int = listener.getsockname()[1]
     stopping, started = asyncio.Event(), asyncio.Event()
@@ -35,9 +37,11 @@ async def served() -> AsyncIterator[int]:
 
 
 @pytest.mark.parametrize(
-    "sent", [b"", b"GET / HTTP/1.1\r\nHo", REQUEST + b"GET / HT"], ids=["nothing", "half", "then half"]
+    "sent",
+    [b"", b"GET / HTTP/1.1\r\nHo", REQUEST + b"GET / HT"],
+    ids=["nothing", "half a request", "a request and a half"],
 )
-async def test_a_connection_without_a_whole_request_is_closed(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_connection_without_a_complete_request_is_closed(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web_server, "HEAD_SECONDS", 0.2)
     async with served() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -48,7 +52,7 @@ async def test_a_connection_without_a_whole_request_is_closed(sent: bytes, monke
         await writer.wait_closed()
 
 
-async def test_a_connection_between_requests_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_idle_connection_outlives_the_head_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web_server, "HEAD_SECONDS", 0.1)
     async with served() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -60,7 +64,7 @@ async def test_a_connection_between_requests_is_kept(monkeypatch: pytest.MonkeyP
         await writer.wait_closed()
 
 
-async def test_idle_connections_do_not_hinder_others() -> None:
+async def test_idle_connections_do_not_delay_others() -> None:
     async with served() as port:
         idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(400)]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -24,20 +24,22 @@ from onebyone.runtime import logs, role, web_server
 from onebyone.settings import Settings
 
 START_SECONDS = 3.5
-"""How long a new process waits for journal and configuration before it takes connections; its siblings take them
-meanwhile."""
+"""How long a new process waits for journal and configuration before it accepts connections, while its siblings do: a
+little longer than `ConfigView` waits for the cache server before it reads its snapshot."""
 SWITCH_SECONDS = 0.0005
-"""How long the loop may wait for the interpreter when another thread computes; Python's own 5 ms are seen in p99."""
+"""How long the loop waits for the interpreter while another thread computes; Python's default of 5 ms shows in p99."""
 SHIP_SECONDS = 5.0
-"""At the end, how long to go on shipping; what is left waits in the journal for a successor."""
+"""How long a stopping process keeps shipping, within the twelve seconds that the supervisor gives it; the next process
+ships the rest from the journal."""
+METRICS_SECONDS = 1.0
+"""How often the gauges are set: more often than any monitoring reads them."""
 
 
 async def main(settings: Settings) -> int:
-    """Runs one edge process until it is told to stop; the exit code."""
+    """Run one edge process until it is told to stop; return its exit code."""
     lifeline = role.Lifeline()
     shipper = Shipper(settings.stream_url, settings.journal_dir, settings.journal_overlap_seconds)
-    begun, failed, serving = asyncio.Event(), asyncio.Event(), asyncio.Event()
-
+    journal_open, journal_failed, serving = asyncio.Event(), asyncio.Event(), asyncio.Event()
     metric_buffer = metrics.MetricBuffer(asyncio.get_running_loop())
 
     def on_batch(events: int) -> None:
@@ -49,13 +51,13 @@ async def main(settings: Settings) -> int:
         if settings.receipt == "memory":
             metrics.LOST_UNANSWERED.inc(events)
         if fatal:
-            failed.set()
+            journal_failed.set()
             lifeline.stopping.set()
 
-    def begin(own: JournalWriter) -> None:
-        commits.open(own)
-        shipper.set_own_journal(own)
-        begun.set()
+    def on_journal(journal: JournalWriter) -> None:
+        commits.open(journal)
+        shipper.set_own_journal(journal)
+        journal_open.set()
 
     commits = GroupCommit(None, settings.pending_events, on_batch, on_failure)
     view = ConfigView(settings)
@@ -63,46 +65,46 @@ async def main(settings: Settings) -> int:
     def health() -> Health:
         checks = {
             "configuration": view.usable.is_set(),
-            "journal": begun.is_set() and not failed.is_set(),
+            "journal": journal_open.is_set() and not journal_failed.is_set(),
             "running": lifeline.retiring or not lifeline.stopping.is_set(),
         }
         return Health(checks, commits.recording, view.age_seconds())
 
     recorder = Recorder(settings, view.cache, commits, draining=lifeline.stopping)
     app = EdgeApp(recorder, ops_endpoints.create_ops_app(settings, health, lambda: shipper.backlog))
-    beginning = asyncio.create_task(opening.open_journal(settings, begin, lifeline.stopping))
+    opening_journal = asyncio.create_task(opening.open_journal(settings, on_journal, lifeline.stopping))
     shipper.start()
     view.start()
     tasks = [
-        asyncio.create_task(_announce(lifeline, serving, begun, view.usable)),
-        asyncio.create_task(_measure(shipper, view)),
+        asyncio.create_task(_announce_ready(lifeline, serving, journal_open, view.usable)),
+        asyncio.create_task(_set_gauges(shipper, view)),
     ]
     deadline = asyncio.get_running_loop().time() + START_SECONDS
-    for event in (begun, view.usable):
+    for event in (journal_open, view.usable):
         await lifeline.until(event, max(0.0, deadline - asyncio.get_running_loop().time()))
     fast = settings.edge_http == "fast" and hasattr(select, "epoll")
-    accept = partial(Acceptor, recorder, settings.tracker_cache) if fast else None
+    make_server = partial(Acceptor, recorder, settings.tracker_cache) if fast else None
     notice = partial(lifeline.notice, settings.drain_seconds)
-    await web_server.serve(app, role.listener(), lifeline.stopping, notice, serving.set, accept)
-    await beginning
+    await web_server.serve(app, role.listener(), lifeline.stopping, notice, serving.set, make_server)
+    await opening_journal
     await commits.close()
     metric_buffer.flush()
     await asyncio.gather(asyncio.to_thread(shipper.stop, SHIP_SECONDS), view.stop())
     for task in tasks:
         task.cancel()
-    return 1 if failed.is_set() else 0
+    return 1 if journal_failed.is_set() else 0
 
 
-async def _announce(lifeline: role.Lifeline, *needed: asyncio.Event) -> None:
+async def _announce_ready(lifeline: role.Lifeline, *needed: asyncio.Event) -> None:
     for event in needed:
         await event.wait()
-    # What is there now stays: a whole collection that looks through it again stops all answers for 30 to 40 ms.
+    # What exists now stays: a full collection that walks through it stops all responses for 30 to 40 ms.
     gc.collect()
     gc.freeze()
     lifeline.ready()
 
 
-async def _measure(shipper: Shipper, view: ConfigView) -> None:
+async def _set_gauges(shipper: Shipper, view: ConfigView) -> None:
     while True:
         backlog = shipper.backlog
         metrics.UNSHIPPED.set(backlog.batches)
@@ -111,7 +113,7 @@ async def _measure(shipper: Shipper, view: ConfigView) -> None:
         metrics.TRACKERS.set(len(view.cache.impressions) + len(view.cache.clicks))
         metrics.CONFIGURATION_AGE.set(view.age_seconds() or 0)
         metrics.SNAPSHOT_RECORDS.set(view.records_on_disk)
-        await asyncio.sleep(1)
+        await asyncio.sleep(METRICS_SECONDS)
 
 
 if __name__ == "__main__":

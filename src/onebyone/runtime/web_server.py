@@ -1,4 +1,4 @@
-"""uvicorn as edge and API run it: on an inherited socket, with our own signals and drain."""
+"""uvicorn as the edge and the config API run it: on an inherited socket, with the role's own signals and draining."""
 
 from __future__ import annotations
 
@@ -14,44 +14,53 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 HEAD_MAX = 65_536
-"""Bytes of request line and headers after which a connection is closed."""
-GRACE_SECONDS = 10
-"""Requests that still run this long after the listener closed are cut off."""
-LINGER_SECONDS = 1.0
-"""After the listener closed, how long a connection without a request is kept: one that was accepted may have its
-request on the way, and a client that keeps one open may use it just now."""
+"""Bytes of request line and headers after which a connection is closed; common proxies pass on half as many at most."""
 HEAD_SECONDS = 20.0
 """A connection whose first request, or whose begun request, has no complete head by then is closed: uvicorn itself
-would keep such a connection for ever."""
-_STEP_SECONDS = 0.02
+would keep it for ever. A slow mobile network needs seconds."""
+KEEP_ALIVE_SECONDS = 75
+"""How long a connection may be idle between requests: longer than the minute after which common proxies close their
+side, so that they never send a request on a connection that is being closed here."""
+LINGER_SECONDS = 1.0
+"""How long an idle connection is kept after the listener has closed: its next request may be on its way."""
+GRACE_SECONDS = 10
+"""Requests that still run this long after the listener has closed are cancelled: the supervisor ends the process two
+seconds later."""
+_LINGER_CHECK_SECONDS = 0.02
+"""How often the lingering connections are counted; a stop takes this much longer at most."""
+
+DRAINING = "draining"
+"""The key of the draining event in the application state, where the protocols find it."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with an end to what a stranger may send, and how long, before a request begins.
+    """uvicorn's protocol with limits on what a client may send, and how long it may take, before a request is complete.
 
-    A client that does not read its answers for as long as it may be silent is cut off: what is closed is flushed first,
-    and what nobody reads would be flushed for ever.
+    A client that does not read its responses is cut off after the keep-alive timeout: closing flushes first, and
+    without a reader that would never end.
 
-    Once the server drains every answer says `Connection: close`, so that clients go elsewhere by themselves.
+    While the server drains, every response says `Connection: close`, so that clients reconnect elsewhere.
     """
 
     _head_timer: asyncio.TimerHandle | None = None
-    _full_timer: asyncio.TimerHandle | None = None
+    """Runs while a request head is expected or incomplete."""
+    _flush_timer: asyncio.TimerHandle | None = None
+    """Runs while the client does not read what was written."""
     _head_bytes = 0
     _in_head = False
-    _answered: RequestResponseCycle | None = None
-    """The request that the application has now; uvicorn's `cycle` is the last one of those that wait behind it."""
+    _current_cycle: RequestResponseCycle | None = None
+    """The request that the application is answering; uvicorn's `cycle` is the last of those that are pipelined."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._await_head()
+        self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._forget_head()
-        self._forget_full()
-        if self._answered is not None:
-            # Else it writes to a transport that is gone, and uvicorn logs that with a traceback.
-            self._answered.disconnected = True
+        self._stop_head_timer()
+        self._stop_flush_timer()
+        if self._current_cycle is not None:
+            # Otherwise it writes to a closed transport, and uvicorn logs that with a traceback.
+            self._current_cycle.disconnected = True
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -59,8 +68,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self._in_head:
             return
         if self._head_timer is None:
-            self._await_head()
-        # Of a read with several requests only the last is still in its head.
+            self._start_head_timer()
+        # In a read with several requests, only the last one can have an incomplete head.
         self._head_bytes += len(data.rpartition(b"\r\n\r\n")[2])
         if self._head_bytes > HEAD_MAX and not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n")
@@ -74,18 +83,18 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         if self._head_timer is not None:
-            self._forget_head()
+            self._stop_head_timer()
         super().on_headers_complete()
-        if (draining := self.app_state.get("draining")) is not None and draining.is_set() and self.cycle is not None:
+        if (draining := self.app_state.get(DRAINING)) is not None and draining.is_set() and self.cycle is not None:
             self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._await_flush()
+        self._bound_flush()
 
     def shutdown(self) -> None:
         super().shutdown()
-        self._await_flush()
+        self._bound_flush()
 
     def timeout_keep_alive_handler(self) -> None:
         if self.transport.get_write_buffer_size():
@@ -95,83 +104,89 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._await_reader()
+        self._start_flush_timer()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         if not self.transport.is_closing():
-            self._forget_full()
+            self._stop_flush_timer()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._answered = cycle
+        self._current_cycle = cycle
         super()._start_asgi_task(cycle, app)
 
-    def _await_head(self) -> None:
+    def _start_head_timer(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self.timeout_keep_alive_handler)
 
-    def _await_flush(self) -> None:
+    def _bound_flush(self) -> None:
         if self.transport.is_closing() and self.transport.get_write_buffer_size():
-            self._await_reader()
+            self._start_flush_timer()
 
-    def _await_reader(self) -> None:
-        if self._full_timer is None:
-            self._full_timer = self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
+    def _start_flush_timer(self) -> None:
+        if self._flush_timer is None:
+            self._flush_timer = self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
 
-    def _forget_head(self) -> None:
+    def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _forget_full(self) -> None:
-        if self._full_timer is not None:
-            self._full_timer.cancel()
-            self._full_timer = None
+    def _stop_flush_timer(self) -> None:
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+            self._flush_timer = None
 
 
-class Accepting(Protocol):
-    """What accepts connections of a listener, from when it was made."""
+class SocketServer(Protocol):
+    """The part of an asyncio server that uvicorn uses; it accepts from the moment in which it is made."""
 
     def close(self) -> None:
-        """No more; those that are left become uvicorn's `connections`."""
+        """Accept no more connections, and add the open ones to `ServerState.connections`."""
 
     async def wait_closed(self) -> None:
-        """As of asyncio's servers."""
+        """Return once the listener is closed."""
 
 
-Accept = Callable[[socket.socket, uvicorn.Config, ServerState, dict[str, Any]], Accepting]
-"""Makes what accepts; config, server state and application state are what uvicorn's protocols are made with."""
+SocketServerFactory = Callable[[socket.socket, uvicorn.Config, ServerState, dict[str, Any]], SocketServer]
+"""Makes the server of a listening socket; the other arguments are those of uvicorn's protocols."""
 
 
 class _Server(uvicorn.Server):
     def __init__(
-        self, config: uvicorn.Config, started: Callable[[], None], draining: asyncio.Event, accept: Accept | None
+        self,
+        config: uvicorn.Config,
+        on_started: Callable[[], None],
+        draining: asyncio.Event,
+        make_server: SocketServerFactory | None,
     ) -> None:
         super().__init__(config)
-        self._announce = started
+        self._on_started = on_started
         self._draining = draining
-        self._accept = accept
+        self._make_server = make_server
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self.lifespan.state["draining"] = self._draining
-        accept = self._accept
-        await super().startup(sockets if accept is None else [])
-        if accept is not None:
-            made = (accept(one, self.config, self.server_state, self.lifespan.state) for one in sockets or ())
-            self.servers = cast("list[asyncio.base_events.Server]", list(made))
-        self._announce()
+        self.lifespan.state[DRAINING] = self._draining
+        make_server = self._make_server
+        await super().startup(sockets if make_server is None else [])
+        if make_server is not None:
+            servers = [
+                make_server(listener, self.config, self.server_state, self.lifespan.state) for listener in sockets or ()
+            ]
+            self.servers = cast("list[asyncio.base_events.Server]", servers)
+        self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # uvicorn closes every connection without a request at once, also one whose request is in the socket's buffer.
+        # uvicorn closes an idle connection immediately, even if its next request is in the socket's buffer.
         for server in self.servers:
             server.close()
         deadline = time.monotonic() + LINGER_SECONDS
         while self.server_state.connections and time.monotonic() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(_STEP_SECONDS)
+            await asyncio.sleep(_LINGER_CHECK_SECONDS)
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        # The role's Lifeline owns the signals: uvicorn would close the listener at once, with no time to be not ready.
+        # The role's Lifeline handles signals: uvicorn would close the listener before load balancers see "not ready".
         yield
 
 
@@ -180,13 +195,13 @@ async def serve(
     listener: socket.socket,
     stopping: asyncio.Event,
     drain_seconds: Callable[[], float],
-    started: Callable[[], None],
-    accept: Accept | None = None,
+    on_started: Callable[[], None],
+    make_server: SocketServerFactory | None = None,
 ) -> None:
-    """Serves `app` until `stopping` is set and `drain_seconds()` have passed; then finishes what runs and returns.
+    """Serve `app` until `stopping` is set and `drain_seconds()` have passed; then finish running requests and return.
 
-    `started` is called once the loop accepts connections. `accept` does so; default: the loop, and uvicorn's own
-    protocol, bounded, has them.
+    `on_started` is called when connections are accepted. `make_server` makes the server of the listening socket; by
+    default the event loop does, and each connection gets a `BoundedProtocol`.
     """
     server = _Server(
         uvicorn.Config(
@@ -198,12 +213,12 @@ async def serve(
             ws="none",
             proxy_headers=False,
             server_header=False,
-            timeout_keep_alive=75,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,
         ),
-        started,
+        on_started,
         stopping,
-        accept,
+        make_server,
     )
     running = asyncio.create_task(server.serve(sockets=[listener]))
     stop = asyncio.create_task(stopping.wait())
