@@ -1,4 +1,4 @@
-"""`/sinkz` on the edge: does the stream take events, and how much waits."""
+"""`/sinkz` of the edge: whether the stream accepts events, and how much waits."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ from tests.support.waiting import wait_until
 
 
 def sink(edge: EdgeProcess) -> tuple[int, dict[str, Any]]:
-    answer = httpx.get(f"{edge.url}/sinkz", timeout=20)
-    return answer.status_code, answer.json()
+    response = httpx.get(f"{edge.url}/sinkz", timeout=20)
+    return response.status_code, response.json()
 
 
-def test_the_sink_turns_red_without_the_stream_and_green_with_it(
+def test_the_sink_is_unhealthy_while_the_stream_server_is_away(
     edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess
 ) -> None:
     publisher.publish(tracker("imp", 1))
-    wait_until(lambda: sink(edge)[0] == 200, "the sink is green")
+    wait_until(lambda: sink(edge)[0] == 200, "the sink is healthy")
     assert edge.get("/imptr?id=1").headers["x-onebyone"] == "recorded"
     wait_until(lambda: shipped(valkey.client()), "shipped")
     wait_until(lambda: sink(edge)[1]["uncounted_batches"] == 1, "one batch is not counted")
-    assert sink(edge)[1]["unshipped_batches"] == 0
+    wait_until(lambda: sink(edge)[1]["unshipped_batches"] == 0, "nothing is unshipped")
     valkey.kill()
     assert edge.get("/imptr?id=1").headers["x-onebyone"] == "recorded"
-    wait_until(lambda: sink(edge)[1]["oldest_unshipped_seconds"] > 0, "an unshipped batch is told")
-    wait_until(lambda: not sink(edge)[1]["stream_takes_events"], "the failure is told")
-    status, about = sink(edge)
-    assert (status, about["stream_takes_events"], about["unshipped_batches"]) == (503, False, 1)
+    wait_until(lambda: sink(edge)[1]["oldest_unshipped_seconds"] > 0, "an unshipped batch is reported")
+    wait_until(lambda: not sink(edge)[1]["stream_takes_events"], "the failure is reported")
+    status, body = sink(edge)
+    assert (status, body["stream_takes_events"], body["unshipped_batches"]) == (503, False, 1)
     assert httpx.get(f"{edge.url}/readyz").status_code == 200
     valkey.start()
-    wait_until(lambda: sink(edge)[0] == 200 and sink(edge)[1]["unshipped_batches"] == 0, "the sink is green again")
+    wait_until(lambda: sink(edge)[0] == 200 and sink(edge)[1]["unshipped_batches"] == 0, "the sink is healthy again")
 
 
-def test_the_sink_says_how_far_the_counter_is(edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess) -> None:
+def test_the_sink_reports_uncounted_batches(edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess) -> None:
     publisher.publish(tracker("imp", 1))
     edge.get("/imptr?id=1")
     (path,) = (edge.data_dir / "journal").glob("*.sqlite3")
     client = valkey.client()
-    wait_until(lambda: sink(edge)[1]["oldest_uncounted_seconds"] > 0, "an uncounted batch is told")
+    wait_until(lambda: sink(edge)[1]["oldest_uncounted_seconds"] > 0, "an uncounted batch is reported")
     client.hset(keys.progress(int(path.stem, 16) % 4), path.stem, "1")
     wait_until(lambda: sink(edge)[1]["uncounted_batches"] == 0, "it is counted")
     assert sink(edge)[1]["oldest_uncounted_seconds"] == 0
     assert sink(edge)[1]["journal_bytes"] > 0
 
 
-def test_strangers_do_not_see_the_sink(valkey: ValkeyProcess, publisher: Publisher, tmp_path: Path) -> None:
+def test_the_sink_is_hidden_from_other_addresses(valkey: ValkeyProcess, publisher: Publisher, tmp_path: Path) -> None:
     publisher.publish()
     edge = EdgeProcess(tmp_path / "data", valkey.url, metrics_from="10.0.0.0/8")
     edge.start()

@@ -49,7 +49,7 @@ async def main(settings: Settings) -> int:
     def on_failure(events: int, fatal: bool) -> None:
         metrics.REFUSED_BATCHES.inc()
         if settings.receipt == "memory":
-            metrics.LOST_UNANSWERED.inc(events)
+            metrics.MEMORY_RECEIPT_LOST.inc(events)
         if fatal:
             journal_failed.set()
             lifeline.stopping.set()
@@ -107,10 +107,10 @@ async def _announce_ready(lifeline: role.Lifeline, *needed: asyncio.Event) -> No
 async def _set_gauges(shipper: Shipper, view: ConfigView) -> None:
     while True:
         backlog = shipper.backlog
-        metrics.UNSHIPPED.set(backlog.batches)
-        metrics.OLDEST.set(backlog.oldest_ms / 1000)
+        metrics.UNSHIPPED_BATCHES.set(backlog.batches)
+        metrics.UNSHIPPED_OLDEST.set(backlog.oldest_ms / 1000)
         metrics.JOURNAL_BYTES.set(backlog.journal_bytes)
-        metrics.TRACKERS.set(len(view.cache.impressions) + len(view.cache.clicks))
+        metrics.TRACKERS_CACHED.set(len(view.cache.impressions) + len(view.cache.clicks))
         metrics.CONFIGURATION_AGE.set(view.age_seconds() or 0)
         metrics.SNAPSHOT_RECORDS.set(view.records_on_disk)
         await asyncio.sleep(METRICS_SECONDS)

@@ -1,4 +1,4 @@
-"""What the operator asks the edge: may it get traffic, is it alive, does the stream take events; else 404."""
+"""Endpoints for operators: readiness, liveness, delivery to the stream, and metrics; every other path is a 404."""
 
 from __future__ import annotations
 
@@ -18,32 +18,36 @@ from onebyone.runtime import metrics_page
 from onebyone.settings import Settings
 
 SINK_SECONDS = 10.0
-"""`/sinkz` is red when an unshipped batch is older."""
+"""`/sinkz` reports unhealthy while an unshipped batch is older: longer than a restart of the stream server takes."""
 
 _NO_STORE = {"cache-control": "no-store"}
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How one process is."""
+    """The health of one edge process."""
 
     checks: dict[str, bool]
-    """What must hold before it may get traffic."""
+    """What must hold before the process may get traffic, by name."""
     recording: bool
-    """Whether its journal takes events."""
+    """Whether the journal accepts events."""
     configuration_seconds: float | None
-    """Since the cache server last said that what it answers by is current; None: it has nothing to answer by."""
+    """Seconds since the cache server last confirmed the configuration as current; None if there is none yet."""
 
 
 def create_ops_app(settings: Settings, health: Callable[[], Health], backlog: Callable[[], Backlog]) -> Starlette:
-    """`/readyz`, `/livez`, `/sinkz` and `/metrics`; `backlog` is what this process still has to ship."""
+    """Return the application for `/readyz`, `/livez`, `/sinkz` and `/metrics`.
+
+    `health` and `backlog` return the present state of this process. `/sinkz` and `/metrics` answer only addresses in
+    `settings.metrics_networks`.
+    """
 
     async def readyz(_: Request) -> Response:
         state = health()
         ready = all(state.checks.values())
-        about = {"ready": ready, "checks": state.checks, "configuration_seconds": state.configuration_seconds}
+        body = {"ready": ready, "checks": state.checks, "configuration_seconds": state.configuration_seconds}
         return Response(
-            orjson.dumps(about),
+            orjson.dumps(body),
             status_code=200 if ready else 503,
             media_type="application/json",
             headers=_NO_STORE,
@@ -71,7 +75,7 @@ def create_ops_app(settings: Settings, health: Callable[[], Health], backlog: Ca
 
 def _sink_response(backlog: Backlog, recording: bool) -> Response:
     healthy = recording and backlog.stream_accepting and backlog.oldest_ms <= SINK_SECONDS * 1000
-    about = {
+    body = {
         "healthy": healthy,
         "process": os.getpid(),
         "journal_takes_events": recording,
@@ -84,4 +88,4 @@ def _sink_response(backlog: Backlog, recording: bool) -> Response:
         "journal_bytes": backlog.journal_bytes,
     }
     status = 200 if healthy else 503
-    return Response(orjson.dumps(about), status, _NO_STORE, media_type="application/json")
+    return Response(orjson.dumps(body), status, _NO_STORE, media_type="application/json")

@@ -1,4 +1,4 @@
-"""Addresses, consent and prefetch."""
+"""The client of a request: address behind proxies, truncation, prefetches, and text that is cut."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HOPS: list[tuple[str, str, list[bytes], str]] = [
     ("only proxies", "10.0.0.1", [b"10.0.0.3, 10.0.0.2"], "10.0.0.3"),
     ("nothing forwarded", "10.0.0.1", [], "10.0.0.1"),
     ("garbage stops the walk", "10.0.0.1", [b"203.0.113.9, nonsense"], "10.0.0.1"),
-    ("garbage behind a good hop", "10.0.0.1", [b"nonsense, 203.0.113.9"], "203.0.113.9"),
+    ("garbage left of a good hop", "10.0.0.1", [b"nonsense, 203.0.113.9"], "203.0.113.9"),
     ("version 6", "fd00::1", [b"2001:db8::9"], "2001:db8::9"),
     ("mapped peer", "::ffff:10.0.0.1", [b"203.0.113.9"], "203.0.113.9"),
 ]
@@ -41,12 +41,12 @@ def test_client_address(peer: str, forwarded: list[bytes], expected: str) -> Non
         ("", None),
     ],
 )
-def test_addresses_are_truncated(address: str, kept: str | None) -> None:
+def test_truncate_address(address: str, kept: str | None) -> None:
     assert client.truncate_address(address) == kept
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "skipped"),
+    ("name", "value", "expected"),
     [
         (b"sec-purpose", b"prefetch", True),
         (b"sec-purpose", b"prefetch;prerender", True),
@@ -57,8 +57,8 @@ def test_addresses_are_truncated(address: str, kept: str | None) -> None:
         (b"x-other", b"prefetch", False),
     ],
 )
-def test_prefetch(name: bytes, value: bytes, skipped: bool) -> None:
-    assert client.parse({name: value}).prefetch is skipped
+def test_prefetch(name: bytes, value: bytes, expected: bool) -> None:
+    assert client.parse({name: value}).prefetch is expected
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_decode_text(value: bytes, limit: int, kept: str) -> None:
     assert query.decode_text(value, limit) == kept
 
 
-def test_a_header_is_not_cut_through_a_character() -> None:
+def test_no_header_is_cut_inside_a_character() -> None:
     agent, page = (b"a" * (limit - 1) + "é".encode() for limit in (512, 1024))
     assert client.parse({b"user-agent": agent}).agent == b',"ua":"%b"' % (b"a" * 511)
     assert client.referrer_member(page) == b',"ref":"%b"' % (b"a" * 1023)

@@ -1,4 +1,4 @@
-"""The query string of a tag, row by row."""
+"""Parsing the query string of a tag, case by case."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ ROWS: list[tuple[str, bytes, dict[bytes, bytes], bytes | None, bool]] = [
     ("nested", b"redir=https://a.ex/?redir=https://b.ex", {}, b"https://a.ex/?redir=https://b.ex", False),
     ("encoded", b"redir=http%3A%2F%2Fa.example%2F%3Fx%3D1&id=1", {b"id": b"1"}, b"http://a.example/?x=1", False),
     ("encoded twice stays once", b"redir=http%253A%252F%252Fa.example", {}, b"http%3A%2F%2Fa.example", False),
-    ("not a parameter's end", b"xredir=http://a.example", {b"xredir": b"http://a.example"}, None, False),
+    ("redir as the end of another name", b"xredir=http://a.example", {b"xredir": b"http://a.example"}, None, False),
     ("empty redir", b"id=1&redir=", {b"id": b"1"}, None, False),
     ("redir macro", b"id=1&redir=[REDIRECT_URL]", {b"id": b"1"}, None, True),
     ("encoded redir macro", b"redir=%24%7BCLICK%7D&id=1", {b"id": b"1"}, None, True),
     ("macro inside a target", b"redir=https://a.example/?c=[X]", {}, b"https://a.example/?c=[X]", False),
-    ("macro gives way to a later value", b"t=[T]&t=1", {b"t": b"1"}, None, True),
-    ("semicolon is text", b"id=1;t=2", {b"id": b"1;t=2"}, None, False),
+    ("a later value replaces a macro", b"t=[T]&t=1", {b"t": b"1"}, None, True),
+    ("semicolon is no separator", b"id=1;t=2", {b"id": b"1;t=2"}, None, False),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("raw", "values", "redir", "macro"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
-def test_parse(raw: bytes, values: dict[bytes, bytes], redir: bytes | None, macro: bool) -> None:
+def test_parse_parameters(raw: bytes, values: dict[bytes, bytes], redir: bytes | None, macro: bool) -> None:
     assert query.parse_parameters(raw) == query.Parameters(values, redir, macro)
 
 
 @given(st.binary(max_size=300))
-def test_no_query_string_is_an_error(raw: bytes) -> None:
-    number = query.parse(raw).tracker_id
-    assert number is None or 0 < number < 2**63
+def test_any_bytes_are_accepted(raw: bytes) -> None:
+    tracker_id = query.parse(raw).tracker_id
+    assert tracker_id is None or 0 < tracker_id < 2**63
 
 
 PAIRS = st.sampled_from(
@@ -52,5 +52,5 @@ PAIRS = st.sampled_from(
 
 
 @given(st.lists(PAIRS, min_size=1, max_size=5).map(b"&".join) | st.from_regex(query.USUAL, fullmatch=True))
-def test_the_usual_query_string_is_read_as_any_other(raw: bytes) -> None:
+def test_the_usual_query_string_is_parsed_like_any_other(raw: bytes) -> None:
     assert query.parse(raw) == query._parse_any(raw)

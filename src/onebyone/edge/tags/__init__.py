@@ -1,1 +1,1 @@
-"""What a tag request asks for and what it is answered: decisions, redirects, responses and reasons."""
+"""Tag requests: parsing the query and the client, deciding the response, and the reasons for not counting."""

@@ -1,4 +1,4 @@
-"""Who asked, as little of it as may be kept: truncated address, agent, referrer, consent signals."""
+"""The client of a request, reduced to what may be stored: truncated address, user agent, referrer, privacy signals."""
 
 from __future__ import annotations
 
@@ -13,40 +13,46 @@ from onebyone.edge.tags.query import decode_text
 from onebyone.settings import Network
 
 AGENT_MAX = 512
+"""Bytes of a user agent that are kept; no common browser sends more."""
 REFERRER_MAX = 1024
+"""Bytes of a referrer that are kept: enough for the page; long query strings are cut."""
+_NETWORKS_CACHED = 16_384
+"""Client addresses whose network member is remembered, in a few megabytes: a client sends several requests in a row."""
+_AGENTS_CACHED = 8192
+"""User agents whose JSON member is remembered, in a few megabytes: most traffic comes from far fewer."""
 
 PURPOSES = frozenset((b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"))
 HEADERS = frozenset((b"user-agent", b"sec-gpc", b"sec-fetch-dest", *PURPOSES))
-"""Headers that `parse` looks at."""
-_SKIPPED_PURPOSE = (b"prefetch", b"prerender", b"preview")
+"""The headers that `parse` reads."""
+_PREFETCHES = (b"prefetch", b"prerender", b"preview")
 
 
 class Client(NamedTuple):
-    """What a request's headers say, but for where it comes from: the same for many requests of one browser."""
+    """What a request's headers say about the browser. Without address and referrer, so that many requests share one."""
 
     agent: bytes
-    """As a JSON member of an event line with a comma in front; nothing when it is absent."""
+    """The user agent as a JSON member of an event line, preceded by a comma; empty if it is absent."""
     script: bool
-    """The page runs what it gets as a script."""
+    """The page will run the response as a script (`Sec-Fetch-Dest`)."""
     prefetch: bool
-    """Nobody looks at this yet, says the browser."""
+    """The browser fetches in advance: nobody may ever see this."""
     gpc: bool
-    """Global Privacy Control."""
+    """Global Privacy Control is on."""
 
 
 def parse(headers: Mapping[bytes, bytes]) -> Client:
-    """The visitor of `HEADERS`, by lower-case name."""
+    """Return the client that these headers describe. `headers`: by lower-case name; only `HEADERS` are read."""
     agent = headers.get(b"user-agent")
     return Client(
         b"" if agent is None else _agent_member(agent[: AGENT_MAX + 1]),
         headers.get(b"sec-fetch-dest") == b"script",
-        any(headers[name].lower().startswith(_SKIPPED_PURPOSE) for name in PURPOSES if name in headers),
+        any(headers[name].lower().startswith(_PREFETCHES) for name in PURPOSES if name in headers),
         headers.get(b"sec-gpc") == b"1",
     )
 
 
 def truncate_address(address: str) -> str | None:
-    """The network of an address, /24 or /48, as text; None when it is no address."""
+    """Return the network of an address (/24 of IPv4, /48 of IPv6) as text; None if it is not an address."""
     parsed = _parse_address(address)
     if parsed is None:
         return None
@@ -65,13 +71,13 @@ def _parse_address(address: str) -> IPv4Address | IPv6Address | None:
 
 
 def in_networks(address: str, networks: Iterable[Network]) -> bool:
-    """Whether the address lies in one of the networks."""
+    """Return whether the address lies in one of the networks."""
     parsed = _parse_address(address)
     return parsed is not None and any(parsed in network for network in networks)
 
 
 def client_address(peer: str, headers: Iterable[tuple[bytes, bytes]], trusted: tuple[Network, ...]) -> str:
-    """The peer, or the right-most hop of `X-Forwarded-For` that is not one of the trusted proxies."""
+    """Return the peer, or, if the peer is a trusted proxy, the right-most hop of `X-Forwarded-For` that is not one."""
     if not trusted or not in_networks(peer, trusted):
         return peer
     forwarded = b",".join(value for name, value in headers if name == b"x-forwarded-for")
@@ -86,38 +92,38 @@ def client_address(peer: str, headers: Iterable[tuple[bytes, bytes]], trusted: t
     return address
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=_NETWORKS_CACHED)
 def network_member(address: str) -> bytes:
-    """The truncated address as a JSON member of an event line with a comma in front; nothing when it is none."""
+    """Return the truncated address as a JSON member of an event line, preceded by a comma; empty if it is not one."""
     kept = truncate_address(address)
     return b"" if kept is None else b',"ip":"%b"' % kept.encode()
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=_AGENTS_CACHED)
 def _agent_member(value: bytes) -> bytes:
-    # One byte more than is kept shows that something was cut.
+    # The caller passes one byte more than is kept, which shows whether the value was cut.
     return b',"ua":' + orjson.dumps(decode_text(value, AGENT_MAX))
 
 
 def referrer_member(value: bytes) -> bytes:
-    """The page as a JSON member of an event line with a comma in front."""
+    """Return the referrer as a JSON member of an event line, preceded by a comma."""
     return b',"ref":' + orjson.dumps(decode_text(value, REFERRER_MAX))
 
 
 def privacy_members(signals: Mapping[str, str], gpc: bool) -> bytes:
-    """The signals, and what follows from them, as JSON members of an event line, each with a comma in front."""
-    found: dict[str, Any] = dict(signals)
+    """Return the privacy signals, and an opt-out that follows from them, as JSON members, each preceded by a comma."""
+    members: dict[str, Any] = dict(signals)
     if gpc:
-        found["gpc"] = 1
-    if _opted_out(found):
-        found["user_id"] = -1
-    return b"," + orjson.dumps(found)[1:-1] if found else b""
+        members["gpc"] = 1
+    if _opted_out(members):
+        members["user_id"] = -1
+    return b"," + orjson.dumps(members)[1:-1] if members else b""
 
 
-def _opted_out(found: Mapping[str, Any]) -> bool:
+def _opted_out(signals: Mapping[str, Any]) -> bool:
     return (
-        "gpc" in found
-        or found.get("consent") == "0"
-        or found.get("us_privacy", "")[2:3] in ("Y", "y")
-        or (found.get("gdpr") == "1" and not found.get("gdpr_consent"))
+        "gpc" in signals
+        or signals.get("consent") == "0"
+        or signals.get("us_privacy", "")[2:3] in ("Y", "y")
+        or (signals.get("gdpr") == "1" and not signals.get("gdpr_consent"))
     )

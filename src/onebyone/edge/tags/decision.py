@@ -1,8 +1,8 @@
-"""The hot path's decision: what one request to `/imptr`, `/clktr` or `/clktrb` gets, from the tag to the event.
+"""Deciding one request to `/imptr`, `/clktr` or `/clktrb`: its response, and the event to record. The hot path.
 
-Read `Decisions.decide` from top to bottom: each line is a row of the edge contract. It never waits: both ways into the
-edge (`app.py` over ASGI, `turns.py` without, which remembers what was decided of a tag) call it, and when it needs a
-record that is not in memory it raises `CacheMiss`, which only the ASGI way can wait for.
+Read `Decisions.decide` from top to bottom: each line is one row of the edge contract. It never blocks. The ASGI path
+(`asgi.py`) and the fast path (`fastpath/batcher.py`, which remembers decisions by tag) both call it. If it needs a
+record that is not in memory, it raises `CacheMiss`; only the ASGI path can then wait for the record.
 """
 
 from __future__ import annotations
@@ -25,31 +25,44 @@ from onebyone.edge.tags.responses import Response
 
 Record = TypeVar("Record")
 FetchedRecords = dict[tuple[RecordCache[Any], int], Any]
-"""Records that were waited for, by where and under which id; None: there is none."""
+"""Records that the caller has fetched after a `CacheMiss`, by cache and id; None: the record does not exist."""
 EventLine = bytes
-"""One event's line within its group (`batches.py`): the tracker's fragment (`event_ids.tracker_fragment`), then the
-facts of the request as JSON members, each preceded by a comma."""
+"""One event's line within its group (`contracts/batches.py`): the fragment of its tracker (`tracker_fragment` in
+`journal/event_ids.py`), then the facts of the request as JSON members, each preceded by a comma."""
 
 PATHS: dict[str, Kind] = {"/imptr": "imp", "/clktr": "clk", "/clktrb": "clk"}
+"""The tag endpoints, with the kind of event that each records."""
 
 HEADERS = frozenset((b"referer", b"x-forwarded-for", *client.HEADERS))
-"""The request headers that an answer or an event may depend on; neither sees another."""
+"""The request headers that a response or an event may depend on; every other header is ignored."""
 
 NOTHING_FETCHED: FetchedRecords = {}
+
+_ANY_HOSTS_MAX = 1000
+"""Hosts that are logged for the policy `any`: the client chooses them, so their number must be limited."""
+_ANCOST_LENGTH = 14
+"""One more than the longest valid `ancost`, so that a value that is too long stays invalid after the cut."""
+_CACHED_VALUES = 4096
+"""Click URLs, and `ancost` values, whose result is remembered, in a few megabytes: campaigns use far fewer."""
+
 _log = structlog.get_logger()
 
 
 class CacheMiss(Exception):
-    """A record must be asked for before the decision can be made."""
+    """The decision needs a record that is not in memory."""
 
     def __init__(self, records: RecordCache[Any], record_id: int) -> None:
+        """The caller fetches `record_id` with `records.fetch`, and decides again with the result."""
         super().__init__(record_id)
         self.records = records
         self.record_id = record_id
 
 
 class Decision:
-    """What to answer, and as what it counts. Compared by identity: the usual ones are made once and rendered once."""
+    """The response to a request, and whether its event counts.
+
+    Compared by identity: each common decision is one object, whose response is rendered once.
+    """
 
     __slots__ = ("kind", "on_loss", "reason", "response")
 
@@ -57,13 +70,12 @@ class Decision:
         self.kind = kind
         self.response = response
         self.reason = reason
-        """Why nothing is counted; None: the event is recorded once its line is on disk."""
+        """Why the event is not counted; None: it is recorded once its line is on disk."""
         self.on_loss = on_loss or response
-        """The answer if the line could not be written: an impression says so by its status, a person who clicked
-        lands."""
+        """The response if the line could not be written: 503 for an impression, while a click still lands."""
 
     def unrecorded(self, reason: Reason) -> Decision:
-        """The decision after all, when the line could not be written."""
+        """Return the decision that replaces this one if its line could not be written."""
         return Decision(self.kind, self.on_loss, reason)
 
 
@@ -73,11 +85,11 @@ _NO_DESTINATION = Decision("clk", responses.NO_DESTINATION, None)
 
 
 class Decisions:
-    """Makes the decisions of one process."""
+    """Decide the tag requests of one process."""
 
     def __init__(self, cache: ConfigCache) -> None:
         self.cache = cache
-        self._any_seen: set[tuple[int, str | None]] = set()
+        self._any_logged: set[tuple[int, str | None]] = set()
 
     def decide(
         self,
@@ -89,8 +101,8 @@ class Decisions:
         method: str = "GET",
         fetched: FetchedRecords = NOTHING_FETCHED,
     ) -> tuple[Decision, EventLine | None]:
-        """The decision by what is in memory and what was `fetched`, and the event that must be on disk before it holds.
-        `referrer` and `network` are JSON members of its line. Raises `CacheMiss`."""
+        """Return the decision, and the event line that must be on disk before it is sent, or None if none is recorded.
+        `referrer` and `network` are members of the line. Raise `CacheMiss` if a record is not cached or fetched."""
         if method != "GET" and method != "HEAD":
             return Decision(kind, responses.METHOD, Reason.METHOD), None
         tracker_id, script, cachebuster, ancost, signals, redir, macro_left = tag
@@ -128,11 +140,11 @@ class Decisions:
         return decision, tracker.fragment + facts
 
     def trackers(self, kind: Kind) -> RecordCache[Tracker]:
-        """Where the trackers of that kind are."""
+        """Return the cache of the trackers of this kind."""
         return self.cache.impressions if kind == "imp" else self.cache.clicks
 
     def without_configuration(self, kind: Kind, tag: Tag, sender: Client) -> Decision:
-        """The decision when the cache server cannot be asked for what `decide` needs."""
+        """Return the decision for a request whose tracker is unknown because the cache server is unreachable."""
         if kind == "imp":
             pixel = _SCRIPT if (sender.script if tag.script is None else tag.script) else _GIF
             return pixel.unrecorded(Reason.CONFIG)
@@ -141,45 +153,45 @@ class Decisions:
         return Decision(kind, response, Reason.CONFIG)
 
     def _approved(self, location: bytes, tracker: Tracker, fetched: FetchedRecords) -> bool:
-        number = tracker.member_id
-        member = self.cache.members.get(number) or _fetched_record(self.cache.members, number, fetched)
+        member_id = tracker.member_id
+        member = self.cache.members.get(member_id) or _fetched_record(self.cache.members, member_id, fetched)
         if member is None or not redirects.is_approved(location, member):
             return False
         if member.redirect_policy == "any":
-            self._watch_any(number, redirects.browser_host(location))
+            self._report_any(member_id, redirects.browser_host(location))
         return True
 
-    def _watch_any(self, member_id: int, host: str | None) -> None:
-        # The original's open redirect, by the member's own choice: counted always, logged once a host.
+    def _report_any(self, member_id: int, host: str | None) -> None:
+        # An open redirect, as the original has it, by the member's own choice: count each, log each host once.
         metrics.REDIRECTS_ANY.inc()
-        if (member_id, host) not in self._any_seen and len(self._any_seen) < 1000:
-            self._any_seen.add((member_id, host))
+        if (member_id, host) not in self._any_logged and len(self._any_logged) < _ANY_HOSTS_MAX:
+            self._any_logged.add((member_id, host))
             _log.warning("redirect by policy any", member_id=member_id, host=host)
 
 
 def _fetched_record(records: RecordCache[Record], record_id: int, fetched: FetchedRecords) -> Record | None:
     try:
-        waited: Record | None = fetched[records, record_id]
+        record: Record | None = fetched[records, record_id]
     except KeyError:
         raise CacheMiss(records, record_id) from None
-    return waited
+    return record
 
 
 def _landing_decision(tracker: Tracker, refused: bytes | None) -> Decision:
-    """Where a click leads without an approved `redir`: the tracker's page, else a notice of the refused target, else a
-    page that says that there is none."""
+    """Return the decision for a click without an approved `redir`: redirect to the tracker's click URL; if it has none,
+    show a notice with the `refused` target, or a page that says that there is no destination."""
     if tracker.click_url is not None:
         return _redirect_to(tracker.click_url)
     return _NO_DESTINATION if refused is None else Decision("clk", responses.redirect_notice(refused), None)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_CACHED_VALUES)
 def _redirect_to(url: str) -> Decision:
     return Decision("clk", responses.redirect(url.encode()), None)
 
 
 def _cost_and_flags(ancost: bytes | None, macro_left: bool, refused: bool) -> bytes:
-    """The part of an event line with the cost given in the tag, and with the flags."""
+    """Return the members of an event line for the cost given in the tag and for the flags."""
     members = b""
     flags = ['"macro_unreplaced"'] if macro_left else []
     if ancost is not None:
@@ -193,12 +205,8 @@ def _cost_and_flags(ancost: bytes | None, macro_left: bool, refused: bool) -> by
     return members
 
 
-_ANCOST_LENGTH = 14
-"""One more than the longest that is valid, so that what is too long stays so when it is cut."""
-
-
-@lru_cache(maxsize=4096)
-def ancost_member(text: bytes) -> bytes:
-    """`ancost` as a JSON member of an event line with a comma in front; nothing when it is not valid."""
-    micros = parse_ancost(text)
+@lru_cache(maxsize=_CACHED_VALUES)
+def ancost_member(ancost: bytes) -> bytes:
+    """Return `ancost` as a JSON member of an event line, preceded by a comma; empty if it is invalid."""
+    micros = parse_ancost(ancost)
     return b"" if micros is None or micros > ANCOST_MAX_MICROS else b',"ancost":%d' % micros

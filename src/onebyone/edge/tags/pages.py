@@ -1,4 +1,4 @@
-"""The few pages that a person may see who followed a link that cannot redirect."""
+"""The few pages that a person sees after a click that cannot redirect."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def _page(title: str, body: str) -> bytes:
     ).encode()
 
 
-NO_DESTINATION = _page("This link has no destination", "<p>Nobody has set a page for it to lead to.</p>")
+NO_DESTINATION = _page("This link has no destination", "<p>No landing page has been set for it.</p>")
 NOT_FOUND = _page("This link is not known", "<p>It may have been removed, or was copied in part.</p>")
 TRY_AGAIN = _page("Please try again in a moment", "<p>This link cannot be followed right now.</p>")
 
 
 def redirect_notice(location: bytes) -> bytes:
-    """The redirect notice: the target as an escaped link, no automatic jump. `location` is ASCII, http or https."""
+    """Return a page with the target as an escaped link, without an automatic jump. `location` is ASCII, http(s)."""
     target = escape(location.decode("ascii"), quote=True)
     return _page(
         "You are leaving this site",

@@ -1,10 +1,10 @@
-"""The query string of a tag, read by the original's rules (click-tracker-service, "Query String Parameters").
+"""Parsing the query string of a tag by the original's rules (click-tracker-service, "Query String Parameters").
 
-Names are lower case, the first of repeated parameters wins. `redir` swallows the raw rest of the query when that
-begins like a URL; else it is one percent-encoded value like any other.
+Names are lower case; of a repeated parameter the first one wins. If the value of `redir` begins like a URL, it takes
+the raw rest of the query string; otherwise it is one percent-encoded value like any other.
 
-Nearly all requests carry the parameters that the tag generator writes, in its order and with nothing to decode; one
-regular expression, `USUAL`, reads those in a fraction of the time.
+Nearly all requests carry the parameters that the tag generator writes, in its order and with nothing to decode. One
+regular expression, `USUAL`, parses those in a fraction of the time.
 """
 
 from __future__ import annotations
@@ -24,27 +24,34 @@ USUAL = re.compile(
     rb"id=([1-9][0-9]{0,17})(?:&t=([0-9]))?"
     rb"(?:%b([0-9A-Za-z]{1,64}))?(?:%b([0-9.]{1,15}))?" % (CACHEBUSTER_SEPARATOR, ANCOST_SEPARATOR)
 )
-"""The usual query string: the groups are the values of `Tag` of the same names."""
+"""The usual query string; its groups are the values of `Tag` of the same names."""
 CACHEBUSTER_MAX = 64
+"""Bytes of a cachebuster that are kept: twice a UUID."""
 CONSENT_MAX = 2048
+"""Bytes of a privacy signal that are kept: more than a TCF consent string needs."""
+_ID_DIGITS_MAX = 19
+"""Digits of 2**63 - 1, checked before `int`, whose time grows with the square of the length."""
 
 _ABSOLUTE = re.compile(rb"https?://", re.IGNORECASE)
 _MACRO = re.compile(rb"\[.*\]|\$\{.*\}|%%.*%%|\{.*\}", re.DOTALL)
 _PLAIN = bytes(set(range(0x21, 0x7F)) - set(b"%[{"))
-"""Without these three there is nothing to decode and no placeholder, which is the usual tag."""
+"""Printable ASCII without the three bytes that begin an escape or a placeholder: a query string of only these, as the
+usual tag has, needs no decoding."""
 
 
 class Parameters(NamedTuple):
-    """Parameters by name, decoded once; `redir` is the target as it will be sent."""
+    """The parameters of a query string."""
 
     values: dict[bytes, bytes]
+    """By name, percent-decoded once, without `redir`."""
     redir: bytes | None
+    """The redirect target."""
     macro_left: bool
-    """Some value was a placeholder that the ad server did not replace; such values are left out."""
+    """A value was a placeholder that the ad server had not replaced; such values are omitted."""
 
 
 def parse_parameters(raw: bytes) -> Parameters:
-    """Reads the raw query string; never fails."""
+    """Split and decode a raw query string. Accepts any bytes."""
     if not raw.translate(None, _PLAIN):
         plain: dict[bytes, bytes] = {}
         for pair in raw.split(b"&"):
@@ -57,12 +64,11 @@ def parse_parameters(raw: bytes) -> Parameters:
     macro_left = False
     redir: bytes | None = None
     if raw.startswith(b"redir="):
-        head, found, tail = b"", True, raw[6:]
+        head, separator, tail = b"", b"redir=", raw[6:]
     else:
         head, separator, tail = raw.partition(b"&redir=")
-        found = bool(separator)
     pairs = head.split(b"&")
-    if found:
+    if separator:
         if _ABSOLUTE.match(tail):
             redir = tail
         else:
@@ -89,19 +95,22 @@ def parse_parameters(raw: bytes) -> Parameters:
 
 
 class Tag(NamedTuple):
-    """What the edge reads of a query string."""
+    """What the edge needs of a tag's query string."""
 
     tracker_id: int | None
-    """1 to 2**63 - 1; None when it is absent or anything but ASCII digits."""
+    """1 to 2**63 - 1; None if `id` is missing or anything but ASCII digits."""
     script: bool | None
-    """Whether `t` asks for a script; None: it says nothing."""
+    """Whether `t` asks for a script; None if it is missing."""
     cachebuster: bytes
-    """As a JSON member of an event line with a comma in front; nothing when it is absent."""
+    """As a JSON member of an event line, preceded by a comma; empty if it is missing."""
     ancost: bytes | None
+    """The media cost as it was given, unchecked."""
     signals: Mapping[str, str]
     """Privacy signals, by the names of `events.CONSENT`."""
     redir: bytes | None
+    """The redirect target, unchecked."""
     macro_left: bool
+    """A value was a placeholder that the ad server had not replaced."""
 
 
 NO_SIGNALS: Mapping[str, str] = {}
@@ -110,7 +119,7 @@ _SIGNAL_NAMES = frozenset(raw for raw, _ in _SIGNALS)
 
 
 def parse(raw: bytes) -> Tag:
-    """Return the tag of any query string; never raise."""
+    """Return the tag of a raw query string. Accepts any bytes."""
     usual = parse_usual(raw)
     return _parse_any(raw) if usual is None else usual
 
@@ -143,19 +152,19 @@ def _parse_any(raw: bytes) -> Tag:
 
 
 def decode_text(value: bytes, limit: int) -> str:
-    """At most `limit` bytes of a header or parameter as text; bytes that are not UTF-8 read as Latin-1."""
+    """Decode at most `limit` bytes of a header or parameter as UTF-8, or as Latin-1 if they are not UTF-8."""
     kept = value[:limit]
     try:
         return kept.decode("utf-8")
     except UnicodeDecodeError as error:
         if len(value) > limit and error.reason == "unexpected end of data":
-            # The cut went through a character.
+            # The limit cuts a character in two.
             return kept[: error.start].decode("utf-8")
         return kept.decode("latin-1")
 
 
 def _tracker_id(digits: bytes) -> int | None:
-    if len(digits) > 19 or not digits.isdigit():
+    if len(digits) > _ID_DIGITS_MAX or not digits.isdigit():
         return None
-    number = int(digits)
-    return number if 0 < number < 2**63 else None
+    tracker_id = int(digits)
+    return tracker_id if 0 < tracker_id < 2**63 else None

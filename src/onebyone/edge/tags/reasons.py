@@ -1,4 +1,4 @@
-"""Why an answer's event is not counted: the codes of `X-OneByOne: ignored; reason=<code>` (docs/reasons.md)."""
+"""Why a request is not counted: the codes of `X-OneByOne: ignored; reason=<code>` (docs/reasons.md)."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """One code a case; the order is the order in which the cases are looked at."""
+    """One code per case, in the order in which the cases are checked."""
 
     METHOD = "method"
-    """Neither GET nor HEAD."""
+    """The method is neither GET nor HEAD."""
     BAD_ID = "bad_id"
-    """No `id`, or not a positive decimal number."""
+    """`id` is missing or not a positive decimal number."""
     CONFIG = "config"
-    """The tracker is not in memory and the cache cannot say whether it exists; answered 503."""
+    """The tracker is neither in memory nor on disk, and the cache server cannot say whether it exists. A loss path: the
+    response is a 503."""
     UNKNOWN_ID = "unknown_id"
-    """No such tracker, or it was deleted."""
+    """The tracker does not exist, or was deleted."""
     INACTIVE = "inactive"
     """The tracker's state is inactive."""
     HEAD = "head"
-    """A HEAD request."""
+    """The method is HEAD."""
     PREFETCH = "prefetch"
-    """The browser fetches ahead of the person (Sec-Purpose, Purpose, X-Moz)."""
+    """The browser fetches in advance, before anybody looks (Sec-Purpose, Purpose, X-Purpose, X-Moz)."""
     OVERLOAD = "overload"
-    """Too many events wait for the disk; a loss path: an impression is answered 503, a click still lands."""
+    """Too many events wait for the disk. A loss path: an impression gets a 503, a click still lands."""
     JOURNAL = "journal"
-    """The disk refused the event; a loss path: an impression is answered 503, a click still lands."""
+    """The disk refused the event. A loss path: an impression gets a 503, a click still lands."""

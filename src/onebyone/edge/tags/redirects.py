@@ -1,7 +1,7 @@
-"""Redirect targets: what may stand in `Location`, and which `redir` is approved (docs/reasons.md, "Redirects").
+"""Redirect targets: which may appear in `Location`, and which `redir` is approved (docs/reasons.md, "Redirects").
 
-A browser's own parser decides where a link leads, so a WHATWG parser decides here too. A target that it reads in a
-surprising way (userinfo, backslash, control bytes, no `//` after the scheme) is refused, whoever asks for it.
+The browser's own parser decides where a link leads, so a WHATWG parser decides here too. A target that this parser
+reads in a surprising way (userinfo, backslash, control bytes, no `//` after the scheme) is refused for every member.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import ada_url
 from onebyone.contracts.configuration import MemberRecord
 
 MAX_BYTES = 8192
+"""Longest target: the usual limit of servers and proxies for one line."""
 
 _PLAIN = re.compile(rb"https?://[^/\\?#@\x00-\x20\x7f]+(?:[/?#][^\\\x00-\x1f\x7f]*)?", re.IGNORECASE)
 _UNSAFE = re.compile(rb"[^\x21-\x7e]")
 
 
 def to_location(redir: bytes) -> bytes | None:
-    """The target for `Location`, spaces and non-ASCII percent-encoded; None when it must be refused."""
+    """Return the target for `Location`, with spaces and non-ASCII bytes percent-encoded; None if it must be refused."""
     if len(redir) > MAX_BYTES or _PLAIN.fullmatch(redir) is None:
         return None
     location = _UNSAFE.sub(lambda byte: b"%%%02X" % byte[0][0], redir)
@@ -27,7 +28,7 @@ def to_location(redir: bytes) -> bytes | None:
 
 
 def browser_host(location: bytes) -> str | None:
-    """Host of an absolute http(s) URL as a browser would reach it (ASCII, lower case); None when there is none."""
+    """Return the host that a browser would contact for an absolute http(s) URL, in lower-case ASCII, None if none."""
     try:
         url = ada_url.URL(location.decode("ascii"))
     except ValueError:
@@ -38,8 +39,8 @@ def browser_host(location: bytes) -> str | None:
 
 
 def is_approved(location: bytes, member: MemberRecord) -> bool:
-    """Whether the member lets its trackers send people to `location`: a host of its own click URLs, one of its
-    redirect domains or below it, or the policy `any`."""
+    """Return whether the member allows redirects to `location`: to a host of its own click URLs, to one of its redirect
+    domains or a subdomain, or, by the policy `any`, to every host."""
     host = browser_host(location)
     if host is None:
         return False

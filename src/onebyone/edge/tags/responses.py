@@ -1,4 +1,4 @@
-"""What the edge says: every status, header and body of the tag endpoints, built once."""
+"""The HTTP responses of the tag endpoints: every status, header and body, built once."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from onebyone.edge.tags.reasons import Reason
 Header = tuple[bytes, bytes]
 
 GIF_BODY = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
-"""A transparent image of one pixel, 43 bytes (GIF89a, two colours, index 0 transparent)."""
+"""A transparent image of one pixel in 43 bytes (GIF89a, two colours, index 0 transparent)."""
 
 SCRIPT_BODY = b"/* OneByOne */\n"
-"""A script that does nothing; third-party pixels will be rendered in its place."""
+"""A script that does nothing; third-party pixels are to take its place."""
 
 COMMON: tuple[Header, ...] = (
     (b"cache-control", b"no-store, no-cache, must-revalidate, private, max-age=0"),
@@ -37,12 +37,12 @@ def verdict(reason: Reason | None) -> Header:
 
 
 class Response(NamedTuple):
-    """One HTTP answer without its `X-OneByOne`."""
+    """An HTTP response without its `X-OneByOne` header."""
 
     status: int
     headers: tuple[Header, ...]
     block: bytes
-    """The headers as they are written."""
+    """The headers as they are sent, each line ended by CRLF."""
     body: bytes
 
 
@@ -75,11 +75,11 @@ SCRIPT_UNAVAILABLE = SCRIPT._replace(status=503)
 
 
 def redirect(location: bytes) -> Response:
-    """302 to a target that `redirects.to_location` made."""
+    """Return a 302 to a target that `redirects.to_location` has returned."""
     headers = (*COMMON, (b"location", location), (b"content-length", b"0"))
     return Response(302, headers, b"%blocation: %b\r\ncontent-length: 0\r\n" % (_COMMON_BLOCK, location), b"")
 
 
 def redirect_notice(location: bytes, status: int = 200) -> Response:
-    """A page that shows where the link would lead and leaves the step to the person."""
+    """Return a page that shows where the link leads and lets the person decide whether to follow it."""
     return _page(status, pages.redirect_notice(location))
