@@ -16,5 +16,5 @@ function of its key and the settings, so it is evicted and never invalidated.
 | `decision._redirect_to` | click URL | decision | bytes only |
 | `ResponseCache` | decision | response | a new `Date`, once a second |
 | `response_cache.with_close` | response | the same with `Connection: close` | bytes only |
-| `RecordCache` (`configuration/cache.py`) | id | tracker or member | a published change; a gap in the changes |
+| `RecordCache` (`configuration/record_cache.py`) | id | tracker or member | a published change; a gap in the changes |
 """
