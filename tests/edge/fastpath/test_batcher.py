@@ -1,4 +1,4 @@
-"""RequestBatcher: what is remembered of requests says the same as reading them, and is forgotten when it is wrong."""
+"""The request batcher: remembered parts of requests mean what parsing them means, until that changes."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from tests.edge.requests import impression
 
 pytestmark = pytest.mark.anyio
 
-Said = tuple[str, str | None, dict[str, Any] | None]
-"""What became of a request: declined, closed or kept; why it is not counted; its event without id and time."""
+Outcome = tuple[str, str | None, dict[str, Any] | None]
+"""Declined, closed or kept; the reason, or the content type of the response; the event without id and time."""
 
 
 class Client(Connection):
@@ -55,7 +55,7 @@ class Client(Connection):
         self.state = AWAITING_DISK
 
     def watch(self) -> None:
-        assert self.state is IDLE, "it was never left"
+        assert self.state is IDLE, "it was never held"
 
     def decline(self, data: bytes) -> None:
         self.declined.append(data)
@@ -63,8 +63,8 @@ class Client(Connection):
     def close(self) -> None:
         self.closed = True
 
-    def goes(self) -> None:
-        """What it has got is in `text`, as often as it was answered."""
+    def receive(self) -> None:
+        """Close the socket, and put all that was written to it in `text`."""
         os.close(self.fd)
         while chunk := os.read(self._end, 65_536):
             self.text += chunk
@@ -75,8 +75,8 @@ class Client(Connection):
         return None if self.declined else self.text.partition(b"location: ")[2].partition(b"\r\n")[0]
 
 
-class Site:
-    """The turns of an edge whose disk is a list."""
+class BatcherHarness:
+    """A request batcher whose group commit is a list."""
 
     def __init__(self, **settings: Any) -> None:
         self.lines: list[bytes] = []
@@ -103,13 +103,13 @@ class Site:
         return True
 
     def poll(self) -> None:
-        """It was on disk before."""
+        """Do nothing: `submit` has reported the events durable."""
 
     def flush(self) -> None:
-        """It was on disk at once."""
+        """Do nothing: `submit` has reported the events durable."""
 
     def ask(self, *requests: bytes, clients: list[Client] | None = None, new: bool = False) -> list[Client]:
-        """One batch, each request on a connection of its own."""
+        """Handle one batch, each request on a connection of its own; return the connections."""
         clients = clients or [Client() for _ in requests]
         self.connections.update((client.fd, client) for client in clients)
         batch = self.batcher.new_batch()
@@ -119,11 +119,11 @@ class Site:
         self.batcher.submit(batch)
         self.batcher.complete(batch)
         for client in clients:
-            client.goes()
+            client.receive()
         self.connections.clear()
         return clients
 
-    def said(self, data: bytes) -> Said:
+    def outcome(self, data: bytes) -> Outcome:
         self.lines.clear()
         (client,) = self.ask(data)
         if client.declined:
@@ -136,8 +136,8 @@ class Site:
         assert (b"\r\nconnection: close\r\n" in client.text) == client.closed == client.close_after_response
         return kept, client.text.partition(b"content-type: ")[2][:10].decode(), orjson.loads(line)
 
-    def read(self, data: bytes) -> Said:
-        """The same by the long way, and nothing remembered."""
+    def parsed_outcome(self, data: bytes) -> Outcome:
+        """Return the outcome of parsing and deciding the request, without what is remembered."""
         request = request_parser.parse(data)
         if request is None:
             return "declined", None, None
@@ -186,7 +186,7 @@ VALUES = st.sampled_from(
 )
 
 
-BEHIND = st.sampled_from([b""] * 8 + [b"x", b"\r\n", b"X-Forwarded-For: 8.8.8.8\r\n", b"Referer: e\r\n"])
+TRAILERS = st.sampled_from([b""] * 8 + [b"x", b"\r\n", b"X-Forwarded-For: 8.8.8.8\r\n", b"Referer: e\r\n"])
 
 
 @st.composite
@@ -196,63 +196,63 @@ def requests(draw: st.DrawFn) -> bytes:
         lines.insert(draw(st.integers(0, len(lines))), b"Referer: " + draw(PAGES))
     version = draw(st.sampled_from([b" HTTP/1.1"] * 8 + [b" HTTP/1.0", b""]))
     head = b"GET " + draw(TAGS) + draw(VALUES) + version
-    return b"\r\n".join([head, *lines, b"", b""]) + draw(BEHIND)
+    return b"\r\n".join([head, *lines, b"", b""]) + draw(TRAILERS)
 
 
 def usual(number: int, page: bytes = b"https://news.example/1") -> bytes:
-    """A request all of which is remembered once it has come."""
+    """A request whose parts are all remembered afterwards."""
     line = b"GET /imptr?id=531&t=2&cachebuster=%d HTTP/1.1\r\n" % number
     return line + b"Host: t\r\nReferer: " + page + b"\r\nUser-Agent: a\r\n\r\n"
 
 
 def forwarded(line: bytes) -> bytes:
-    """The same without a page, and with one line more."""
+    """A request without a page, and with one more header line."""
     return b"GET /imptr?id=531&cachebuster=1 HTTP/1.1\r\nHost: t\r\n" + line + b"User-Agent: a\r\n\r\n"
 
 
-SITE = Site()
-BEHIND_A_PROXY = Site(trusted_proxies="203.0.113.0/24")
+DIRECT = BatcherHarness()
+PROXIED = BatcherHarness(trusted_proxies="203.0.113.0/24")
 
 
-@pytest.mark.parametrize("site", [SITE, BEHIND_A_PROXY], ids=["direct", "behind a proxy"])
+@pytest.mark.parametrize("harness", [DIRECT, PROXIED], ids=["direct", "proxied"])
 @given(st.lists(requests(), min_size=1, max_size=12))
 @example([usual(1, b"https://a.example/x") + usual(2), usual(1), usual(1) + usual(2)])
 @example([forwarded(b""), forwarded(b"X-Forwarded-For: 8.8.8.8\r\n"), forwarded(b"") + b"X-Forwarded-For: 8.8.8.8\r\n"])
 @example([usual(1)[:-2], usual(1), usual(1)[:-2], usual(1)[:-4], usual(1) + b"\r\n"])
-def test_what_is_remembered_says_what_reading_says(site: Site, several: list[bytes]) -> None:
+def test_remembered_parts_mean_what_parsing_means(harness: BatcherHarness, several: list[bytes]) -> None:
     for data in several + several:
-        assert site.said(data) == site.read(data)
+        assert harness.outcome(data) == harness.parsed_outcome(data)
 
 
-def test_what_comes_again_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    site = Site()
-    site.ask(usual(1))
+def test_known_parts_are_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = BatcherHarness()
+    harness.ask(usual(1))
     monkeypatch.setattr(batcher.RequestBatcher, "_parse_and_decide", None)
-    clients = site.ask(usual(2, b"https://other.example/"), usual(3), usual(4))
-    assert [orjson.loads(line)["cb"] for line in site.lines] == ["1", "2", "3", "4"]
+    clients = harness.ask(usual(2, b"https://other.example/"), usual(3), usual(4))
+    assert [orjson.loads(line)["cb"] for line in harness.lines] == ["1", "2", "3", "4"]
     assert all(client.idle_deadline == 1075.0 for client in clients)
 
 
 @pytest.mark.parametrize(
     "more", [b"Sec-GPC: 1\r\n", b"X-Forwarded-For: 198.51.100.1\r\n", b"Sec-Fetch-Dest: script\r\n"]
 )
-def test_what_else_is_not_read_again(more: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    site = Site(trusted_proxies="203.0.113.0/24")
+def test_known_headers_are_not_parsed_again(more: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = BatcherHarness(trusted_proxies="203.0.113.0/24")
     data = usual(1).replace(b"User-Agent", more + b"User-Agent").replace(b"&t=2", b"")
-    before = site.said(data)
+    before = harness.outcome(data)
     monkeypatch.setattr(batcher.RequestBatcher, "_parse_and_decide", None)
-    assert site.said(data) == before
+    assert harness.outcome(data) == before
 
 
-def test_a_fault_in_one_request_disturbs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    site = Site()
-    site.ask(usual(1))
+def test_fault_in_one_request_spares_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = BatcherHarness()
+    harness.ask(usual(1))
     monkeypatch.setattr(request_parser, "parse", None)
-    clients = site.ask(usual(2), b"POST / HTTP/1.1\r\n\r\n", usual(3))
+    clients = harness.ask(usual(2), b"POST / HTTP/1.1\r\n\r\n", usual(3))
     assert [(client.text.count(b"GIF89a"), len(client.declined)) for client in clients] == [(1, 0), (0, 1), (1, 0)]
 
 
-def test_what_is_remembered_is_bounded_and_the_oldest_goes() -> None:
+def test_bounded_memo_evicts_the_oldest() -> None:
     memo: request_parser.BoundedMemo[bytes, int] = request_parser.BoundedMemo(16)
     for number in range(100):
         memo.remember(b"%d" % number, number)
@@ -261,91 +261,91 @@ def test_what_is_remembered_is_bounded_and_the_oldest_goes() -> None:
     assert all(memo[b"%d" % number] == number for number in range(87, 100))
 
 
-def test_each_of_a_turn_gets_its_own_answer() -> None:
-    site = Site()
+def test_each_request_of_a_batch_gets_its_own_response() -> None:
+    harness = BatcherHarness()
     script, click = usual(2).replace(b"t=2", b"t=1"), usual(3).replace(b"/imptr?id=531&t=2", b"/clktr?id=531")
     unknown = usual(4).replace(b"id=531", b"id=9")
     for _ in range(2):
-        clients = site.ask(usual(1), script, click, unknown, b"POST / HTTP/1.1\r\n\r\n", usual(5))
+        clients = harness.ask(usual(1), script, click, unknown, b"POST / HTTP/1.1\r\n\r\n", usual(5))
         texts = [client.text for client in clients]
         assert [b"GIF89a" in text for text in texts] == [True, False, False, False, False, True]
         assert b"content-type: application/javascript" in texts[1]
         assert b"location: https://landing.example/" in texts[2]
         assert [len(client.declined) for client in clients] == [0, 0, 0, 1, 1, 0]
-    assert site.groups == [4, 4]
+    assert harness.groups == [4, 4]
 
 
-async def test_a_change_is_not_answered_by_what_was_remembered() -> None:
-    site = Site()
+async def test_changed_record_is_not_answered_from_memory() -> None:
+    harness = BatcherHarness()
     data = usual(1).replace(b"/imptr?id=531&t=2", b"/clktr?id=531")
 
     def location() -> bytes | None:
-        return site.ask(data)[0].location
+        return harness.ask(data)[0].location
 
     changes: list[Callable[[], None]] = [
-        lambda: site.lookups.clicks.invalidate(531),
-        site.lookups.invalidate_all,
-        # So many others have come that this one had to go.
-        lambda: site.publish(*(tracker("clk", number) for number in range(1000, 1004))),
+        lambda: harness.lookups.clicks.invalidate(531),
+        harness.lookups.invalidate_all,
+        # Four other records evict this one.
+        lambda: harness.publish(*(tracker("clk", number) for number in range(1000, 1004))),
     ]
     for changed in changes:
-        site.publish(tracker("clk", 531, click_url="https://landing.example/old"))
+        harness.publish(tracker("clk", 531, click_url="https://landing.example/old"))
         assert [location(), location()] == [b"https://landing.example/old"] * 2
         changed()
-        assert location() is None, "the ASGI way asks for the record"
-        site.publish(tracker("clk", 531, click_url="https://landing.example/new"))
+        assert location() is None, "the ASGI application looks the record up"
+        harness.publish(tracker("clk", 531, click_url="https://landing.example/new"))
         assert [location(), location()] == [b"https://landing.example/new"] * 2
 
 
-@pytest.mark.parametrize("last", [b"", b"Connection: close\r\n"], ids=["stay", "leave"])
-def test_a_connection_that_fails_disturbs_nobody(last: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    site = Site()
+@pytest.mark.parametrize("last", [b"", b"Connection: close\r\n"], ids=["keep-alive", "close"])
+def test_fault_in_one_connection_spares_the_others(last: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = BatcherHarness()
     data = usual(1).replace(b"User-Agent", last + b"User-Agent")
-    site.ask(data)
+    harness.ask(data)
     clients = [Client(), Client(), Client()]
     monkeypatch.setattr(clients[1], "on_written", None)
     os.close(clients[1]._end)
     clients[1]._end = os.open(os.devnull, os.O_RDONLY)
-    site.ask(*[data] * 3, clients=clients)
+    harness.ask(*[data] * 3, clients=clients)
     assert [client.text.count(b"GIF89a") for client in clients] == [1, 0, 1]
     assert clients[1].closed
 
 
-def test_who_would_wait_for_ever_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    site = Site()
-    site.ask(usual(1))
-    monkeypatch.setattr(site.responses, "render_all", None)
-    assert [client.closed for client in site.ask(usual(2), usual(3))] == [True, True]
+def test_failing_render_closes_the_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = BatcherHarness()
+    harness.ask(usual(1))
+    monkeypatch.setattr(harness.responses, "render_all", None)
+    assert [client.closed for client in harness.ask(usual(2), usual(3))] == [True, True]
 
 
-def test_who_has_gone_is_closed() -> None:
-    site = Site()
-    clients = site.ask(usual(1), b"", usual(2))
+def test_empty_read_closes_the_connection() -> None:
+    harness = BatcherHarness()
+    clients = harness.ask(usual(1), b"", usual(2))
     assert [client.closed for client in clients] == [False, True, False]
-    assert site.groups == [2]
+    assert harness.groups == [2]
 
 
-def test_a_process_that_drains_declines() -> None:
-    site = Site()
-    site.recorder.draining.set()
-    (client,) = site.ask(usual(1))
+def test_draining_process_declines() -> None:
+    harness = BatcherHarness()
+    harness.recorder.draining.set()
+    (client,) = harness.ask(usual(1))
     assert client.declined == [usual(1)]
 
 
-def test_the_loop_rests_while_others_come_and_not_for_one_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    rests: list[float] = []
+def test_loop_pauses_for_several_clients_and_not_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
     monkeypatch.setattr(batcher, "PAUSE_WITHIN_SECONDS", 5.0)
-    monkeypatch.setattr(time, "sleep", rests.append)
-    site = Site()
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    harness = BatcherHarness()
 
     def batch(several: int, new: bool = False) -> int:
-        rests.clear()
-        rested = site.batcher.pause_for_more(several)
-        site.ask(*[impression(1)] * several, new=new)
-        assert rests == [batcher.PAUSE_SECONDS] * rested
-        return len(rests)
+        pauses.clear()
+        paused = harness.batcher.pause_for_more(several)
+        harness.ask(*[impression(1)] * several, new=new)
+        assert pauses == [batcher.PAUSE_SECONDS] * paused
+        return len(pauses)
 
-    assert [batch(1), batch(1), batch(1)] == [0, 0, 0], "one client that asks again and again is answered at once"
+    assert [batch(1), batch(1), batch(1)] == [0, 0, 0], "a single client is answered immediately"
     assert [batch(2), batch(2), batch(1), batch(1)] == [0, 1, 1, 0]
-    assert [batch(1, new=True), batch(1)] == [0, 1], "others make connections"
-    assert [batch(batcher.ENOUGH_READY), batch(batcher.ENOUGH_READY)] == [0, 0], "enough have come"
+    assert [batch(1, new=True), batch(1)] == [0, 1], "other clients connect"
+    assert [batch(batcher.ENOUGH_READY), batch(batcher.ENOUGH_READY)] == [0, 0], "enough requests are ready"

@@ -1,4 +1,4 @@
-"""Which requests are plain, and what is read of them."""
+"""Which requests the fast path accepts, and what it parses from them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ DECLINED = [
     ("blank before the colon", HEAD + b"X-A : b\r\n\r\n"),
     ("no blank after the colon", HEAD + b"X-A:b\r\n\r\n"),
     ("padded value", HEAD + b"X-A:  b\r\n\r\n"),
-    ("value with a blank behind", HEAD + b"X-A: b \r\n\r\n"),
+    ("value with a trailing blank", HEAD + b"X-A: b \r\n\r\n"),
     ("empty value", HEAD + b"X-A: \r\n\r\n"),
     ("odd name", HEAD + b"X_A!: b\r\n\r\n"),
     ("body", HEAD + b"Content-Length: 4\r\n\r\nabcd"),
@@ -67,24 +67,24 @@ DECLINED = [
 
 
 @pytest.mark.parametrize("data", [row[1] for row in PLAIN], ids=[row[0] for row in PLAIN])
-def test_plain(data: bytes) -> None:
+def test_plain_request_is_parsed(data: bytes) -> None:
     assert request_parser.parse(data) is not None
 
 
 @pytest.mark.parametrize("data", [row[1] for row in DECLINED], ids=[row[0] for row in DECLINED])
-def test_declined(data: bytes) -> None:
+def test_other_request_is_declined(data: bytes) -> None:
     assert request_parser.parse(data) is None
-    assert request_parser.parse(data) is None, "also when its lines are known"
+    assert request_parser.parse(data) is None, "also when its header lines are remembered"
 
 
-def test_what_is_read_of_a_plain_request() -> None:
-    found = request_parser.parse(impression(7))
-    assert found is not None
-    assert (found.kind, found.forwarded_for, found.close) == ("imp", None, False)
-    assert found.tag == query.Tag(531, False, b',"cb":"7"', b"0.25", {}, None, False)
-    assert found.client.agent.startswith(b',"ua":"Mozilla/5.0 ')
-    assert found.client[1:] == (False, False, False)
-    assert found.referrer == b',"ref":"https://news.example/7"'
+def test_parts_of_a_plain_request() -> None:
+    request = request_parser.parse(impression(7))
+    assert request is not None
+    assert (request.kind, request.forwarded_for, request.close) == ("imp", None, False)
+    assert request.tag == query.Tag(531, False, b',"cb":"7"', b"0.25", {}, None, False)
+    assert request.client.agent.startswith(b',"ua":"Mozilla/5.0 ')
+    assert request.client[1:] == (False, False, False)
+    assert request.referrer == b',"ref":"https://news.example/7"'
 
 
 REFERRERS = [
@@ -98,23 +98,23 @@ REFERRERS = [
 
 
 @pytest.mark.parametrize(("headers", "page"), [row[1:] for row in REFERRERS], ids=[row[0] for row in REFERRERS])
-def test_the_page_is_found_wherever_it_stands(headers: bytes, page: bytes) -> None:
-    found = request_parser.parse(b"GET /imptr?id=531 HTTP/1.1\r\n" + headers + b"\r\n")
-    assert found is not None
-    assert found.referrer == (b',"ref":"%b"' % page if page else b"")
+def test_referrer_is_found_in_any_position(headers: bytes, page: bytes) -> None:
+    request = request_parser.parse(b"GET /imptr?id=531 HTTP/1.1\r\n" + headers + b"\r\n")
+    assert request is not None
+    assert request.referrer == (b',"ref":"%b"' % page if page else b"")
 
 
 ODD_REFERRERS = [
     ("twice", b"Referer: a\r\nReferer: b\r\n"),
     ("twice, other case", b"Host: t\r\nReferer: a\r\nreferer: b\r\n"),
     ("empty", b"Host: t\r\nReferer: \r\n"),
-    ("blank behind", b"Host: t\r\nReferer: a \r\n"),
+    ("trailing blank", b"Host: t\r\nReferer: a \r\n"),
     ("bare LF", b"Host: t\r\nReferer: a\nX-A: b\r\n"),
     ("control byte", b"Host: t\r\nReferer: a\x00b\r\n"),
 ]
 
 
 @pytest.mark.parametrize("headers", [row[1] for row in ODD_REFERRERS], ids=[row[0] for row in ODD_REFERRERS])
-def test_an_odd_page_is_declined(headers: bytes) -> None:
+def test_odd_referrer_is_declined(headers: bytes) -> None:
     data = b"GET /imptr?id=531 HTTP/1.1\r\n" + headers + b"\r\n"
     assert [request_parser.parse(data) for _ in range(2)] == [None, None]
