@@ -1,4 +1,4 @@
-"""Fixtures of the edge's tests."""
+"""Fixtures for the tests of the edge."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.valkey import ValkeyProcess, start_valkey
 @pytest.fixture(scope="module")
 @starts_processes
 def module_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyProcess]:
-    """One server for the read-only tables of a module."""
+    """A server that the tests of a module share; they only read from it."""
     server = start_valkey(tmp_path_factory.mktemp("valkey"))
     yield server
     server.remove()
@@ -24,14 +24,14 @@ def module_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyPr
 
 @pytest.fixture
 def publisher(valkey: ValkeyProcess) -> Publisher:
-    """Publishes to this test's own server."""
+    """A publisher to the server of this test alone."""
     return Publisher(valkey)
 
 
 @pytest.fixture
 @starts_processes
 def edge(valkey: ValkeyProcess, publisher: Publisher, tmp_path: Path) -> Iterator[EdgeProcess]:
-    """An edge process of this test's own, ready, with an empty configuration."""
+    """A ready edge process of this test alone, with an empty configuration."""
     publisher.publish()
     process = EdgeProcess(tmp_path / "data", valkey.url)
     process.start()
@@ -43,7 +43,7 @@ def edge(valkey: ValkeyProcess, publisher: Publisher, tmp_path: Path) -> Iterato
 @pytest.fixture
 @starts_processes
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of four megabytes; skips where it cannot be mounted."""
+    """A file system of four megabytes; skip the test where it cannot be mounted."""
     folder = tmp_path / "small"
     folder.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True)

@@ -1,4 +1,4 @@
-"""A real edge process on a real socket, its configuration written to a real Valkey as the API would."""
+"""A real edge process on a real socket; its configuration is written to a real Valkey as the API would."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ AS_OF = {
 
 
 class Publisher:
-    """Writes records and announces them, version by version."""
+    """Write records and announce them, version by version."""
 
     def __init__(self, valkey: ValkeyProcess) -> None:
         self.client: redis.Redis = valkey.client()
         self.version = 0
 
     def publish(self, *records: TrackerRecord | MemberRecord, deleted: tuple[str, ...] = ()) -> None:
-        """Writes the records, deletes the keys, moves the head."""
+        """Write the records, delete the keys, announce both and move HEAD."""
         self.version += 1
         names = [*deleted]
         pipe = self.client.pipeline()
@@ -55,13 +55,15 @@ class Publisher:
         pipe.execute()
 
 
-def tracker(kind: Any, number: int, *, active: bool = True, click_url: str | None = None, **more: Any) -> TrackerRecord:
-    """A record of member 7."""
-    return TrackerRecord(id=number, kind=kind, active=active, click_url=click_url, **{**AS_OF, **more})
+def tracker(
+    kind: Any, tracker_id: int, *, active: bool = True, click_url: str | None = None, **more: Any
+) -> TrackerRecord:
+    """Return a tracker record of member 7."""
+    return TrackerRecord(id=tracker_id, kind=kind, active=active, click_url=click_url, **{**AS_OF, **more})
 
 
 class EdgeProcess:
-    """`python -m onebyone.edge`; the listening socket is the test's and survives the process."""
+    """`python -m onebyone.edge`; the listening socket belongs to the test and survives the process."""
 
     def __init__(self, data_dir: Path, valkey_url: str, **settings: str) -> None:
         self.data_dir = data_dir
@@ -79,7 +81,7 @@ class EdgeProcess:
         self._lifeline: socket.socket | None = None
 
     def start(self, wait: bool = True) -> None:
-        """Starts the process; with `wait`, until it says ready."""
+        """Start the process; with `wait`, return once it reports ready."""
         ours, theirs = socket.socketpair()
         environment = {
             **self.environment,
@@ -98,17 +100,17 @@ class EdgeProcess:
             assert ours.recv(16) == b"ready\n"
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Kill the process with SIGKILL."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> int:
-        """SIGTERM; the exit code."""
+        """Stop the process with SIGTERM; return its exit code."""
         return self._end(signal.SIGTERM)
 
-    def _end(self, number: signal.Signals) -> int:
+    def _end(self, signal_number: signal.Signals) -> int:
         if self.process is None:
             return 0
-        self.process.send_signal(number)
+        self.process.send_signal(signal_number)
         code = self.process.wait(30)
         self.process = None
         if self._lifeline is not None:
@@ -116,33 +118,35 @@ class EdgeProcess:
         return code
 
     def get(self, path: str, method: str = "GET", **headers: str) -> httpx.Response:
-        """One request on a connection of its own; redirects are not followed."""
+        """Send one request on a new connection; do not follow redirects."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return httpx.request(method, self.url + path, headers=named, timeout=20)
 
     def raw(self, request: bytes) -> bytes:
-        """Bytes for bytes on one connection, until the edge closes it."""
+        """Send these bytes on a new connection; return all that comes until the edge closes it."""
         with socket.create_connection(self.listener.getsockname(), timeout=20) as connection:
             connection.sendall(request)
-            answer = b""
+            response = b""
             while chunk := connection.recv(65536):
-                answer += chunk
-        return answer
+                response += chunk
+        return response
 
 
 def shipped(client: redis.Redis, shards: int = 4) -> list[dict[str, Any]]:
-    """All events in the streams, each batch once, in the order of their receipt."""
-    found: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    """Return all events in the streams, each batch once, in the order of receipt."""
+    batches_by_name: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for shard in range(shards):
         for _, fields in cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrange(keys.events(shard))):
             batch = batches.from_entry(fields)
             lines = batches.unpack(batch.payload)
             assert len(lines) == batch.events
-            found[batch.producer, batch.seq] = [orjson.loads(line) for line in lines]
-    return sorted((event for events in found.values() for event in events), key=lambda event: int(event["ts"]))
+            batches_by_name[batch.producer, batch.seq] = [orjson.loads(line) for line in lines]
+    return sorted(
+        (event for events in batches_by_name.values() for event in events), key=lambda event: int(event["ts"])
+    )
 
 
 def wait_for_events(client: redis.Redis, count: int) -> list[dict[str, Any]]:
-    """The events once `count` of them are in the streams."""
+    """Wait until `count` events are in the streams; return all."""
     wait_until(lambda: len(shipped(client)) >= count, f"{count} events in the stream", seconds=20)
     return shipped(client)

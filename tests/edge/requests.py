@@ -20,7 +20,7 @@ BROWSER = (
 
 
 def impression(number: int) -> bytes:
-    """What Chrome sends to a tag."""
+    """Return the request for an impression that Chrome sends, with this cachebuster."""
     tag = b"id=531&t=2&cachebuster=%d&ancost=0.25" % number
     return b"GET /imptr?" + tag + b" HTTP/1.1\r\n" + BROWSER % number
 

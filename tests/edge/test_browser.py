@@ -1,4 +1,4 @@
-"""Tags in a page of another site, in a real Chromium: image, script and click are loaded, run, followed and counted."""
+"""Tags in a page of another site, in a real Chromium: it loads the image, runs the script and follows the click."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=needs("chromium"))
 
 
 class Site:
-    """The publisher's page and the advertiser's landing page, on an origin that is not the edge's."""
+    """The publisher's page and the advertiser's landing page, on another origin than the edge."""
 
     def __init__(self) -> None:
         self.page = b""
@@ -57,16 +57,16 @@ class Site:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
-        """Ends the server."""
+        """Stop the server."""
         self.server.shutdown()
         self.server.server_close()
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    made = Site()
-    yield made
-    made.close()
+    site = Site()
+    yield site
+    site.close()
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_tags_in_a_page(
     assert all("Chrome" in event["ua"] for event in events.values())
 
 
-def test_the_same_tag_twice_is_two_events_although_nothing_busts_the_cache(
+def test_a_repeated_tag_with_the_same_cachebuster_is_two_events(
     edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess, site: Site, page: Page
 ) -> None:
     publisher.publish(tracker("imp", 531))
@@ -127,7 +127,7 @@ def test_the_same_tag_twice_is_two_events_although_nothing_busts_the_cache(
     assert [event["cb"] for event in events] == ["same", "same"]
 
 
-def test_the_notice_page_asks_before_it_leads_away(
+def test_the_notice_page_waits_for_a_click(
     edge: EdgeProcess, publisher: Publisher, site: Site, page: Page, tmp_path: Path
 ) -> None:
     publisher.publish(MemberRecord(7), tracker("clk", 2))

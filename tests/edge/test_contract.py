@@ -1,4 +1,4 @@
-"""Each row of the edge contract over a real socket, on both ways into the edge: the answer and what was recorded."""
+"""Each row of the edge contract over a real socket, on both paths into the edge: the response and the event."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ ROWS: list[tuple[str, str, dict[str, str], int, str | None, str | None, str]] = 
     [row[1:] for row in ROWS],
     ids=[row[0] for row in ROWS],
 )
-def test_row(
+def test_contract_row(
     served: Served,
     path: str,
     headers: dict[str, str],
@@ -133,18 +133,18 @@ def test_row(
     location: str | None,
     verdict: str,
 ) -> None:
-    answer = served.process.get(path, **headers)
-    assert answer.status_code == status
-    assert answer.headers.get("content-type") == content_type
-    assert answer.headers.get("location") == location
-    assert answer.headers["x-onebyone"] == verdict
-    assert {name: answer.headers.get(name) for name in NO_STORE} == NO_STORE
+    response = served.process.get(path, **headers)
+    assert response.status_code == status
+    assert response.headers.get("content-type") == content_type
+    assert response.headers.get("location") == location
+    assert response.headers["x-onebyone"] == verdict
+    assert {name: response.headers.get(name) for name in NO_STORE} == NO_STORE
     if content_type == GIF:
-        assert answer.content == GIF_BODY
+        assert response.content == GIF_BODY
 
 
 @pytest.mark.parametrize("path", ["/imptr?id=531", "/clktr?id=1", "/clktr?id=3"])
-def test_head_is_answered_like_get_without_a_body_and_not_counted(served: Served, path: str) -> None:
+def test_head_gets_the_headers_of_get_and_is_not_counted(served: Served, path: str) -> None:
     get, head = served.process.get(path), served.process.get(path, "HEAD")
     assert head.status_code == get.status_code
     assert head.content == b""
@@ -155,44 +155,44 @@ def test_head_is_answered_like_get_without_a_body_and_not_counted(served: Served
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"])
 def test_other_methods_are_refused(served: Served, method: str) -> None:
-    answer = served.process.get("/imptr?id=531", method)
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
-    assert answer.headers["x-onebyone"] == "ignored; reason=method"
+    response = served.process.get("/imptr?id=531", method)
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")
+    assert response.headers["x-onebyone"] == "ignored; reason=method"
 
 
 def test_the_notice_page_escapes_its_link_and_does_not_jump(served: Served) -> None:
     hostile = b"https://stranger.example/?'\"><script>alert(1)</script>"
-    answer = served.process.raw(
+    response = served.process.raw(
         b"GET /clktr?id=3&redir=" + hostile + b" HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n"
     )
-    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert b"<script" not in answer
-    assert b"http-equiv" not in answer
-    assert b"&#x27;&quot;&gt;&lt;script&gt;alert(1)" in answer
-    assert b"content-security-policy: default-src 'none'" in answer
+    assert response.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"<script" not in response
+    assert b"http-equiv" not in response
+    assert b"&#x27;&quot;&gt;&lt;script&gt;alert(1)" in response
+    assert b"content-security-policy: default-src 'none'" in response
 
 
-def test_a_refused_scheme_is_not_even_a_link(served: Served) -> None:
+def test_the_notice_page_never_links_to_a_refused_scheme(served: Served) -> None:
     assert "javascript:" not in served.process.get("/clktr?id=3&redir=javascript:alert(1)").text
 
 
-def test_location_is_the_raw_tail_byte_for_byte(served: Served) -> None:
+def test_location_is_the_raw_rest_of_the_query_string(served: Served) -> None:
     target = (
         b"https://landing.example/ddm/clk/1;dc_lat=;dc_rdid=?u=https://x.example/?a&redir=https://y.example&&=%7B%zz"
     )
-    answer = served.process.raw(
+    response = served.process.raw(
         b"GET /clktr?id=1&redir=" + target + b" HTTP/1.1\r\nHost: tags\r\nConnection: close\r\n\r\n"
     )
-    assert b"\r\nlocation: " + target + b"\r\n" in answer
+    assert b"\r\nlocation: " + target + b"\r\n" in response
 
 
 @pytest.mark.parametrize("path", ["/", "/favicon.ico", "/imptr/", "/seg?id=1"])
-def test_other_paths_do_not_exist(served: Served, path: str) -> None:
+def test_other_paths_are_not_found(served: Served, path: str) -> None:
     assert served.process.get(path).status_code == 404
 
 
 def recorded(served: Served, path: str, **headers: str) -> dict[str, Any]:
-    """The event of one request; those of earlier tests may be shipped only now, but were received before."""
+    """Send a request and return its event. Events of earlier tests may arrive now too, but were received before."""
     client = served.valkey.client()
     time.sleep(0.002)
     since = now_ms()
@@ -201,7 +201,7 @@ def recorded(served: Served, path: str, **headers: str) -> dict[str, Any]:
     return event
 
 
-def test_an_event_carries_the_request_and_the_ids_as_of_now(served: Served) -> None:
+def test_an_event_carries_the_request_and_the_as_of_ids(served: Served) -> None:
     event = recorded(
         served,
         "/imptr?id=533&cachebuster=c%2F1&ancost=0.25&gdpr=1&gdpr_consent=CPx&gpp=DBA&gpp_sid=2&us_privacy=1YNN&consent=1",
@@ -250,7 +250,7 @@ FLAGS: list[tuple[str, str, list[str] | None, int | None]] = [
 
 
 @pytest.mark.parametrize(("path", "flags", "ancost"), [row[1:] for row in FLAGS], ids=[row[0] for row in FLAGS])
-def test_what_was_odd_is_flagged(served: Served, path: str, flags: list[str] | None, ancost: int | None) -> None:
+def test_oddities_are_flagged(served: Served, path: str, flags: list[str] | None, ancost: int | None) -> None:
     event = recorded(served, path)
     assert event.get("flags") == flags
     assert event.get("ancost") == ancost
@@ -258,7 +258,7 @@ def test_what_was_odd_is_flagged(served: Served, path: str, flags: list[str] | N
 
 
 OPT_OUT: list[tuple[str, str, dict[str, str], int | None]] = [
-    ("nothing said", "", {}, None),
+    ("no signal", "", {}, None),
     ("global privacy control", "", {"sec_gpc": "1"}, -1),
     ("consent denied", "&consent=0", {}, -1),
     ("us opt-out", "&us_privacy=1YYN", {}, -1),
@@ -269,28 +269,28 @@ OPT_OUT: list[tuple[str, str, dict[str, str], int | None]] = [
 
 
 @pytest.mark.parametrize(("query", "headers", "user_id"), [row[1:] for row in OPT_OUT], ids=[row[0] for row in OPT_OUT])
-def test_a_person_who_opted_out_is_user_minus_one(
+def test_an_opt_out_sets_the_user_id_to_minus_one(
     served: Served, query: str, headers: dict[str, str], user_id: int | None
 ) -> None:
     assert recorded(served, f"/imptr?id=531{query}", **headers).get("user_id") == user_id
 
 
-def test_hostile_text_arrives_as_text(served: Served) -> None:
+def test_hostile_text_is_escaped_in_the_event(served: Served) -> None:
     event = recorded(served, "/imptr?id=531&cachebuster=%ff%00%22%0A", user_agent='","id":1,"x":"')
     assert event["cb"] == 'ÿ\x00"\n'
     assert event["ua"] == '","id":1,"x":"'
 
 
-def test_long_headers_are_cut(served: Served) -> None:
+def test_long_headers_are_truncated(served: Served) -> None:
     event = recorded(served, "/imptr?id=531", user_agent="u" * 5000, referer="r" * 5000)
     assert (len(event["ua"]), len(event["ref"])) == (512, 1024)
 
 
-def test_x_forwarded_for_of_a_stranger_is_not_believed(served: Served) -> None:
+def test_x_forwarded_for_of_an_untrusted_peer_is_ignored(served: Served) -> None:
     assert recorded(served, "/imptr?id=531", x_forwarded_for="203.0.113.9")["ip"] == "127.0.0.0"
 
 
-def test_operator_endpoints(served: Served) -> None:
+def test_ops_endpoints(served: Served) -> None:
     ready = served.process.get("/readyz")
     assert (ready.status_code, ready.json()["ready"]) == (200, True)
     assert served.process.get("/livez").status_code == 200

@@ -1,4 +1,4 @@
-"""What is recorded reaches the stream, whatever dies: the edge, the stream server, or what it held."""
+"""Recorded events reach the stream even if the edge or the stream server dies, or the stream is emptied."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def impressions(edge: EdgeProcess) -> Traffic:
 
 
 def fill(folder: Path) -> Path:
-    """A file that takes all the room of a file system, to the last byte."""
+    """Fill a file system to the last byte; return the file that does."""
     ballast = folder / "ballast"
     with ballast.open("wb", buffering=0) as file:
         for size in (65536, 4096, 1):
@@ -35,7 +35,7 @@ def fill(folder: Path) -> Path:
 
 
 def assert_conserved(client: redis.Redis, answers: Answers) -> None:
-    """Each recorded answer is there once; what was not answered is there once at most; nothing else is there."""
+    """Assert that the stream has each recorded event once, each unanswered one at most once, and nothing else."""
     wait_until(
         lambda: answers.recorded <= {event["cb"] for event in shipped(client)}, "every recorded event is shipped", 30
     )
@@ -46,7 +46,7 @@ def assert_conserved(client: redis.Redis, answers: Answers) -> None:
     assert len(set(ids)) == len(ids)
 
 
-def test_the_edge_is_killed_at_random_in_traffic(
+def test_the_edge_is_killed_at_random_under_traffic(
     edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess
 ) -> None:
     publisher.publish(tracker("imp", 1))
@@ -62,7 +62,9 @@ def test_the_edge_is_killed_at_random_in_traffic(
     assert_conserved(valkey.client(), answers)
 
 
-def test_the_stream_server_is_killed_in_traffic(edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess) -> None:
+def test_the_stream_server_is_killed_under_traffic(
+    edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess
+) -> None:
     publisher.publish(tracker("imp", 1))
     traffic = impressions(edge)
     traffic.start(pause=0.002)
@@ -90,7 +92,7 @@ def test_an_emptied_stream_is_filled_again(edge: EdgeProcess, publisher: Publish
     assert_conserved(client, answers)
 
 
-def test_what_a_dead_process_left_is_shipped_by_the_next(
+def test_a_successor_ships_the_journal_of_a_dead_process(
     edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess
 ) -> None:
     publisher.publish(tracker("imp", 1))
@@ -108,7 +110,7 @@ def test_what_a_dead_process_left_is_shipped_by_the_next(
     assert_conserved(valkey.client(), answers)
 
 
-def test_a_committed_journal_of_a_dead_process_is_deleted(
+def test_the_journal_of_a_dead_process_is_deleted_once_counted(
     valkey: ValkeyProcess, publisher: Publisher, tmp_path: Path
 ) -> None:
     publisher.publish(tracker("imp", 1))
@@ -124,12 +126,12 @@ def test_a_committed_journal_of_a_dead_process_is_deleted(
     wait_until(lambda: len(shipped(client)) == 1 and path.exists(), "adopted")
     client.hset(keys.progress(shard), path.stem, "1")
     wait_until(lambda: not path.exists(), "the journal is deleted")
-    wait_until(lambda: not client.hexists(keys.progress(shard), path.stem), "its progress is forgotten")
+    wait_until(lambda: not client.hexists(keys.progress(shard), path.stem), "its progress is deleted")
     edge.stop()
     edge.listener.close()
 
 
-def test_a_resend_request_ships_again_from_what_is_committed(
+def test_a_resend_request_ships_again_after_the_committed_seq(
     edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess
 ) -> None:
     publisher.publish(tracker("imp", 1))
@@ -150,10 +152,10 @@ def test_a_resend_request_ships_again_from_what_is_committed(
     wait_until(lambda: seqs() == [1, 2, 3, 2, 3], "batches 2 and 3 are sent again")
 
 
-def test_a_report_store_that_goes_back_in_time_is_filled_again(
+def test_a_restored_report_store_gets_the_missing_batches_again(
     edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess
 ) -> None:
-    """What the counter tells is lower than it was: the batches in between are shipped again, by a successor too."""
+    """The reported progress is lower than before: a successor ships the batches in between again."""
     publisher.publish(tracker("imp", 1))
     client = valkey.client()
     for number in range(3):
@@ -164,15 +166,17 @@ def test_a_report_store_that_goes_back_in_time_is_filled_again(
     client.hset(keys.progress(shard), path.stem, "3")
     edge.kill()
     edge.start()
-    # Until the successor has adopted the journal and believes what is told of it.
+    # Until the successor has adopted the journal and read its progress.
     time.sleep(3)
     client.delete(keys.events(shard))
     client.hset(keys.progress(shard), path.stem, "1")
-    wait_until(lambda: {event["cb"] for event in shipped(client)} == {"1", "2"}, "what is missing is shipped again")
+    wait_until(
+        lambda: {event["cb"] for event in shipped(client)} == {"1", "2"}, "the missing batches are shipped again"
+    )
 
 
 @pytest.mark.parametrize("drained", [True, False], ids=["drained", "killed"])
-def test_a_stopped_edge_leaves_nothing_behind(
+def test_a_stopped_edge_leaves_nothing_unshipped(
     edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess, drained: bool
 ) -> None:
     publisher.publish(tracker("imp", 1))
@@ -187,7 +191,7 @@ def test_a_stopped_edge_leaves_nothing_behind(
     assert_conserved(valkey.client(), answers)
 
 
-def test_requests_under_way_at_sigterm_are_answered(
+def test_requests_in_progress_at_sigterm_are_answered(
     edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess
 ) -> None:
     publisher.publish(tracker("imp", 1))
@@ -203,7 +207,7 @@ def test_requests_under_way_at_sigterm_are_answered(
 
 
 @pytest.mark.parametrize("http", ["fast", "asgi"])
-def test_answers_of_a_drain_tell_clients_to_go_elsewhere(
+def test_responses_during_a_drain_close_the_connection(
     valkey: ValkeyProcess, publisher: Publisher, tmp_path: Path, http: str
 ) -> None:
     publisher.publish(tracker("imp", 1))
@@ -213,7 +217,7 @@ def test_answers_of_a_drain_tell_clients_to_go_elsewhere(
     assert edge.get("/imptr?id=1").headers.get("connection") is None
     assert edge.process is not None
     edge.process.send_signal(signal.SIGTERM)
-    wait_until(lambda: edge.get("/readyz").status_code == 503, "it drains")
+    wait_until(lambda: edge.get("/readyz").status_code == 503, "the edge is draining")
     for method in (b"GET ", b"HEAD "):
         # Read until the edge closes the connection.
         assert edge.raw(method + path).lower().count(b"\r\nconnection: close\r\n") == 1
@@ -242,11 +246,11 @@ def test_an_edge_that_starts_on_a_full_disk_refuses_until_there_is_room(
     assert impression.headers["x-onebyone"] == click.headers["x-onebyone"] == "ignored; reason=journal"
     assert edge.process is not None
     pid = edge.process.pid
-    # Nothing is left of the names that were tried, so that trying again and again never fills the disk by itself.
+    # Failed attempts leave no file, so that retrying never fills the disk.
     assert len(list((small_disk / "data" / "journal").glob("*.lock"))) <= 2
     ballast.unlink()
     wait_until(lambda: edge.get("/imptr?id=1&cachebuster=after").headers["x-onebyone"] == "recorded", "recording")
-    wait_until(lambda: edge.get("/sinkz").status_code == edge.get("/readyz").status_code == 200, "all is well")
+    wait_until(lambda: edge.get("/sinkz").status_code == edge.get("/readyz").status_code == 200, "the edge is healthy")
     assert edge.process.pid == pid
     wait_until(lambda: {"before", "after"} <= {event["cb"] for event in shipped(valkey.client())}, "both are shipped")
     assert "refused" not in {event["cb"] for event in shipped(valkey.client())}
@@ -254,7 +258,7 @@ def test_an_edge_that_starts_on_a_full_disk_refuses_until_there_is_room(
     edge.listener.close()
 
 
-def test_a_full_disk_is_said_and_ends_with_the_fullness(
+def test_a_full_disk_is_reported_until_there_is_room(
     valkey: ValkeyProcess, publisher: Publisher, tmp_path: Path, small_disk: Path
 ) -> None:
     publisher.publish(tracker("imp", 1), tracker("clk", 1, click_url="https://landing.example/"))
@@ -268,6 +272,6 @@ def test_a_full_disk_is_said_and_ends_with_the_fullness(
     assert (click.status_code, click.headers["location"]) == (302, "https://landing.example/")
     assert click.headers["x-onebyone"] == "ignored; reason=journal"
     ballast.unlink()
-    wait_until(lambda: edge.get("/imptr?id=1").headers["x-onebyone"] == "recorded", "recording goes on")
+    wait_until(lambda: edge.get("/imptr?id=1").headers["x-onebyone"] == "recorded", "recording again")
     edge.stop()
     edge.listener.close()

@@ -1,6 +1,6 @@
-"""Random and hostile requests, byte for byte, to two edges: one with the fast way and one without.
+"""Random and hostile requests, byte for byte, to two edges: one with the fast path and one without.
 
-Their answers are equal but for the date, and so are the events that they record but for id and time.
+Their responses are equal except for the date, and their events are equal except for id and time.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from tests.support.waiting import wait_until
 
 CASES = 400
 QUIET_SECONDS = 0.08
-"""An edge that says nothing for so long waits for more of the request."""
+"""An edge that sends nothing for this long is waiting for the rest of the request."""
 GAP_SECONDS = 0.003
-"""Between the two halves of a request, so that they are two reads."""
+"""Pause between the two halves of a request, so that the edge reads them separately."""
 LAST = b"GET /livez HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n"
 
 Message = list[bytes]
-"""One write after the other."""
+"""A sequence of writes."""
 
 
 class Pair(NamedTuple):
-    """The two edges, each with a stream server of its own."""
+    """The two edges, each with its own stream server."""
 
     fast: EdgeProcess
     asgi: EdgeProcess
@@ -45,8 +45,8 @@ class Pair(NamedTuple):
 @starts_processes
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     servers, edges = [], []
-    for way in ("fast", "asgi"):
-        folder: Path = tmp_path_factory.mktemp(way)
+    for edge_http in ("fast", "asgi"):
+        folder: Path = tmp_path_factory.mktemp(edge_http)
         server = start_valkey(folder / "valkey")
         servers.append(server)
         Publisher(server).publish(
@@ -56,7 +56,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
             tracker("clk", 1, click_url="https://landing.example/offer"),
             tracker("clk", 3),
         )
-        edge = EdgeProcess(folder / "data", server.url, edge_http=way, trusted_proxies="127.0.0.0/8")
+        edge = EdgeProcess(folder / "data", server.url, edge_http=edge_http, trusted_proxies="127.0.0.0/8")
         edge.start()
         edges.append(edge)
         for path in ("/imptr?id=531", "/imptr?id=532", "/clktr?id=1&redir=https://landing.example/", "/clktr?id=3"):
@@ -70,7 +70,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 
 
 def weighted(usual: Any, *odd: Any) -> st.SearchStrategy[Any]:
-    """Mostly the usual: what is odd in every part is refused by both in the same way, and proves little."""
+    """Draw mostly the usual value: a request that is odd in every part is refused by both edges and proves little."""
     return st.sampled_from([usual] * (12 * len(odd)) + [*odd])
 
 
@@ -156,7 +156,7 @@ BODIES = st.sampled_from([b"", b"", b"", b"hello", b"5\r\nhello\r\n0\r\n\r\n", b
 
 @st.composite
 def requests(draw: Any) -> bytes:
-    """One request, more or less."""
+    """Draw one request, well-formed or nearly so."""
     path = draw(
         weighted(b"/imptr", b"/clktr", b"/clktrb", b"/imptr/", b"/IMPTR", b"/%69mptr", b"http://t/imptr", b"/x")
     )
@@ -182,7 +182,7 @@ def requests(draw: Any) -> bytes:
 
 @st.composite
 def messages(draw: Any) -> Message:
-    """A request in one write or two, or a few requests in one write."""
+    """Draw a request in one write or two, or a few requests in one write."""
     form = draw(weighted("whole", "split", "pipelined"))
     if form == "pipelined":
         return [b"".join(draw(st.lists(requests(), min_size=2, max_size=3)))]
@@ -194,8 +194,8 @@ def messages(draw: Any) -> Message:
 
 
 def talk(edge: EdgeProcess, case: list[Message]) -> list[bytes]:
-    """The edge's answers, message by message, on one connection; dates left out."""
-    answers = []
+    """Return the responses of an edge, message by message, on one connection, without dates."""
+    responses = []
     with socket.create_connection(edge.listener.getsockname(), timeout=20) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for message in [*case, [LAST]]:
@@ -204,49 +204,49 @@ def talk(edge: EdgeProcess, case: list[Message]) -> list[bytes]:
                     if number:
                         time.sleep(GAP_SECONDS)
                     connection.sendall(part)
-                answer = listen(connection, message[-1] is LAST)
+                response = listen(connection, message[-1] is LAST)
             except OSError as error:
-                answer = type(error).__name__.encode()
-            answers.append(re.sub(rb"\r\ndate: [^\r]+", b"", answer))
-    return answers
+                response = type(error).__name__.encode()
+            responses.append(re.sub(rb"\r\ndate: [^\r]+", b"", response))
+    return responses
 
 
 def listen(connection: socket.socket, to_the_end: bool) -> bytes:
-    """What comes until one answer is complete, the connection ends, or nothing comes any more."""
-    answer = b""
+    """Return what arrives until a response is complete, the connection ends, or nothing more arrives."""
+    response = b""
     connection.settimeout(QUIET_SECONDS)
     try:
         while chunk := connection.recv(65536):
-            answer += chunk
-            head, found, body = answer.partition(b"\r\n\r\n")
+            response += chunk
+            head, blank_line, body = response.partition(b"\r\n\r\n")
             length = re.search(rb"\r\ncontent-length: ([0-9]+)", head)
-            if found and not to_the_end and length and len(body) >= int(length[1]) and b"HEAD" not in answer:
-                # Another answer of the same write may follow at once.
+            if blank_line and not to_the_end and length and len(body) >= int(length[1]) and b"HEAD" not in response:
+                # Another response to the same write may follow immediately.
                 connection.settimeout(GAP_SECONDS)
     except TimeoutError:
         pass
-    return answer
+    return response
 
 
-seen = {"cases": 0, "answers": 0, "recorded": 0}
+seen = {"cases": 0, "responses": 0, "recorded": 0}
 
 
 @settings(max_examples=CASES, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(case=st.lists(messages(), min_size=1, max_size=3))
-def test_the_same_bytes_are_answered(pair: Pair, case: list[Message]) -> None:
-    # Which of two answers comes first may hang on the scheduler, where uvicorn refuses a second request before it has
-    # answered the first; then a case is tried again. A difference of the two ways is there each time.
+def test_both_paths_answer_with_the_same_bytes(pair: Pair, case: list[Message]) -> None:
+    # Where uvicorn refuses a second request before it has answered the first, the scheduler decides which response
+    # comes first; then the case is tried again. A real difference between the paths shows every time.
     for _ in range(12):
-        answers = talk(pair.fast, case), talk(pair.asgi, case)
-        if answers[0] == answers[1]:
+        responses = talk(pair.fast, case), talk(pair.asgi, case)
+        if responses[0] == responses[1]:
             break
     seen["cases"] += 1
-    seen["answers"] += sum(map(len, case))
-    seen["recorded"] += sum(answer.count(b"x-onebyone: recorded") for answer in answers[0])
-    assert answers[0] == answers[1]
+    seen["responses"] += sum(map(len, case))
+    seen["recorded"] += sum(response.count(b"x-onebyone: recorded") for response in responses[0])
+    assert responses[0] == responses[1]
 
 
-def test_the_same_events_were_recorded(pair: Pair) -> None:
+def test_both_paths_recorded_the_same_events(pair: Pair) -> None:
     counts = [0, -1]
 
     def settled() -> bool:
@@ -255,12 +255,12 @@ def test_the_same_events_were_recorded(pair: Pair) -> None:
         return counts[-1] == counts[-2]
 
     wait_until(settled, "all events are shipped", seconds=20)
-    fast, asgi = ([bare(event) for event in shipped(client)] for client in pair.events)
-    print(f"{seen['cases']} cases, {seen['answers']} writes, {seen['recorded']} recorded, {len(fast)} events")
+    fast, asgi = ([without_id_and_time(event) for event in shipped(client)] for client in pair.events)
+    print(f"{seen['cases']} cases, {seen['responses']} writes, {seen['recorded']} recorded, {len(fast)} events")
     assert len(fast) >= seen["recorded"]
     assert fast == asgi
 
 
-def bare(event: dict[str, Any]) -> dict[str, Any]:
-    """An event without what is its own."""
+def without_id_and_time(event: dict[str, Any]) -> dict[str, Any]:
+    """Return an event without id and time."""
     return {name: value for name, value in event.items() if name not in ("id", "ts")}
