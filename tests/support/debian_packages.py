@@ -17,14 +17,14 @@ def needs(*packages: str) -> str:
 
 
 def skipped_by_package(skipped: Iterable[pytest.TestReport]) -> Counter[str]:
-    """Return how many of the skipped tests each package would bring, by its name."""
+    """Return how many of the skipped tests each package, or each few packages together, would bring."""
     tests: Counter[str] = Counter()
     for report in skipped:
         if isinstance(report.longrepr, tuple) and (named := _NEEDED.search(report.longrepr[2])):
-            tests.update(named[1].split(" and "))
+            tests[named[1].replace(" and ", " ")] += 1
     return tests
 
 
 def summary_lines(tests: Counter[str]) -> list[str]:
-    """Return a line for each package, the one with the most tests first."""
-    return [f"apt-get install {name}: {count} more test{'s'[: count > 1]}" for name, count in tests.most_common()]
+    """Return a line for each need, the one with the most tests first."""
+    return [f"apt-get install {names}: {count} more test{'s'[: count > 1]}" for names, count in tests.most_common()]

@@ -17,6 +17,5 @@ def test_packages_with_their_number_of_tests() -> None:
     reports += [skipped(needs("nodejs", "npm")), skipped("the machine has no /dev/shm")]
     assert summary_lines(skipped_by_package(reports)) == [
         "apt-get install chromium: 3 more tests",
-        "apt-get install nodejs: 1 more test",
-        "apt-get install npm: 1 more test",
+        "apt-get install nodejs npm: 1 more test",
     ]
