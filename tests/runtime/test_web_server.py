@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from onebyone.runtime import web_server
+from onebyone.runtime import bounded_protocol, web_server
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +42,7 @@ async def served() -> AsyncIterator[int]:
     ids=["nothing", "half a request", "a request and a half"],
 )
 async def test_a_connection_without_a_complete_request_is_closed(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_server, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(bounded_protocol, "HEAD_SECONDS", 0.2)
     async with served() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sent)
@@ -53,7 +53,7 @@ async def test_a_connection_without_a_complete_request_is_closed(sent: bytes, mo
 
 
 async def test_an_idle_connection_outlives_the_head_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_server, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(bounded_protocol, "HEAD_SECONDS", 0.1)
     async with served() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for _ in range(2):

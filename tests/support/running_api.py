@@ -17,7 +17,7 @@ from onebyone.api.pipeline_lag import PipelineLagMeter
 from onebyone.report_store import schema as report_schema
 from onebyone.resources.context import ApiContext
 from onebyone.runtime import sql
-from onebyone.runtime.web_server import BoundedProtocol
+from onebyone.runtime.bounded_protocol import BoundedProtocol
 from onebyone.settings import Settings
 from tests.support import api_harness
 from tests.support.waiting import wait_until

@@ -19,7 +19,7 @@ from onebyone.edge.configuration.cache import ConfigCache, Tracker
 from onebyone.edge.fastpath.acceptor import Acceptor
 from onebyone.edge.journal.group_commit import GroupCommit, Waiter
 from onebyone.edge.recorder import Recorder
-from onebyone.runtime.web_server import BoundedProtocol
+from onebyone.runtime.bounded_protocol import BoundedProtocol
 from onebyone.settings import Settings
 from tests.edge.edge_process import tracker
 from tests.edge.requests import impression

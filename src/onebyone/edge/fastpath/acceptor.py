@@ -16,7 +16,6 @@ import os
 import select
 import socket
 import time
-from functools import partial
 from itertools import islice
 from operator import itemgetter
 from typing import Any, cast
@@ -27,13 +26,13 @@ from uvicorn.server import ServerState
 
 from onebyone.edge.fastpath.batcher import RequestBatcher
 from onebyone.edge.fastpath.connection import IDLE, Address, Connection
-from onebyone.edge.fastpath.fallback_protocol import FallbackProtocol
+from onebyone.edge.fastpath.fallback_protocol import Handovers
 from onebyone.edge.fastpath.request_batch import RequestBatch
 from onebyone.edge.fastpath.response_cache import ResponseCache
 from onebyone.edge.fastpath.socket_io import read_each
 from onebyone.edge.journal.group_commit import BATCH_EVENTS
 from onebyone.edge.recorder import Recorder
-from onebyone.runtime.web_server import HEAD_SECONDS
+from onebyone.runtime.bounded_protocol import HEAD_SECONDS
 
 MAX_ACCEPTS = 32
 """Connections accepted in one poll: the sibling processes get their share of a burst. 8 cost a third more CPU."""
@@ -78,8 +77,7 @@ class Acceptor:
         self.responses = ResponseCache(state)
         self.draining = recorder.draining
         self._batcher = RequestBatcher(recorder, self.responses, known_tags, self.next_idle_deadline, self._connections)
-        self._make_fallback = partial(FallbackProtocol, config, state, app_state, self.take_back)
-        self._handovers: set[asyncio.Task[None]] = set()
+        self._handovers = Handovers(config, state, app_state, self.take_back)
         self._listener = listener
         self._listener_fd = listener.fileno()
         self._closed = False
@@ -197,27 +195,7 @@ class Acceptor:
     def hand_over(self, connection: Connection, data: bytes, unsent: bytes) -> None:
         """Detach the connection and give it to uvicorn's protocol, which writes `unsent` and takes `data` as read."""
         self.unwatch(connection)
-        sock = socket.socket(fileno=self.detach(connection))
-        # Until the protocol exists, a shutdown must still reach the connection.
-        self._state.connections.add(cast(Any, connection))
-        handover = self._loop.create_task(self._start_fallback(connection, sock, data, unsent))
-        self._handovers.add(handover)
-        handover.add_done_callback(self._handovers.discard)
-
-    async def _start_fallback(self, connection: Connection, sock: socket.socket, data: bytes, unsent: bytes) -> None:
-        try:
-            _, protocol = await self._loop.connect_accepted_socket(
-                lambda: self._make_fallback(connection.address, data, unsent, connection.close_after_response), sock
-            )
-        except OSError:
-            # The client has gone.
-            sock.close()
-            return
-        finally:
-            self._state.connections.discard(cast(Any, connection))
-        if connection.close_after_response:
-            # The shutdown may have come after the protocol was made.
-            protocol.shutdown()
+        self._handovers.start(connection, self.detach(connection), data, unsent)
 
     def take_back(self, transport: asyncio.Transport, address: Address, data: bytes) -> bool:
         """Take a connection back from uvicorn's protocol, starting with the request `data`.

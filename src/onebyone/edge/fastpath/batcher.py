@@ -5,9 +5,10 @@ its own. So all ready connections are read first and decided as one batch. While
 few at a time, the loop pauses for a moment before it reads: then one poll, and one sync of the disk, serves more of
 them.
 
-In nearly every request only the cachebuster and the page are new. The other parts are looked up by their bytes: what
-was decided for this tag, which members these headers add to the event, what this `ancost` is. A request with an unknown
-part is parsed and decided in full (`request_parser.parse`, `Decisions.decide`), and its parts are remembered.
+In nearly every request only the cachebuster and the page are new. The other parts are looked up by their bytes
+(`request_memo.py`): what was decided for this tag, which members these headers add to the event, what this `ancost` is.
+A request with an unknown part is parsed and decided in full (`request_parser.parse`, `Decisions.decide`), and then its
+parts are remembered.
 
 Read `RequestBatcher._decide` from top to bottom. While the disk is quick, a batch is decided, recorded and answered
 within one call of `Acceptor.poll`, so nothing else runs in between. While it is slow, the connections of the batch are
@@ -21,18 +22,17 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from onebyone.edge.configuration.cache import Tracker
-from onebyone.edge.configuration.record_cache import Entry
 from onebyone.edge.fastpath import request_parser
 from onebyone.edge.fastpath.connection import Connection
 from onebyone.edge.fastpath.request_batch import RequestBatch
-from onebyone.edge.fastpath.request_parser import BoundedMemo, ParsedTagRequest
+from onebyone.edge.fastpath.request_memo import REFERRER, VERSION, RequestMemo, cut_forwarded_for
+from onebyone.edge.fastpath.request_parser import ParsedTagRequest
 from onebyone.edge.fastpath.response_cache import ResponseCache
 from onebyone.edge.recorder import Recorder
-from onebyone.edge.tags import client, decision, query
-from onebyone.edge.tags.client import REFERRER_MAX, Client
+from onebyone.edge.tags import client
+from onebyone.edge.tags.client import REFERRER_MAX
 from onebyone.edge.tags.decision import Decision, EventLine
-from onebyone.edge.tags.query import ANCOST_SEPARATOR, CACHEBUSTER_MAX, CACHEBUSTER_SEPARATOR, NO_SIGNALS
+from onebyone.edge.tags.query import ANCOST_SEPARATOR, CACHEBUSTER_MAX, CACHEBUSTER_SEPARATOR
 from onebyone.edge.tags.reasons import Reason
 
 PAUSE_SECONDS = 0.0003
@@ -42,31 +42,16 @@ PAUSE_WITHIN_SECONDS = 0.001
 would wait for nobody."""
 ENOUGH_READY = 16
 """With so many requests the loop does not pause: a pause costs as much as two of them, and their clients wait."""
-_MAX_HEADERS_BYTES = 2048
-"""Longer headers are not remembered; a browser sends less, and a full memo stays below ten megabytes."""
-_MAX_FORWARDED_BYTES = 256
-"""A longer `X-Forwarded-For` is not remembered: a client may invent any number of them."""
-_KNOWN_NETWORKS = 16_384
-"""As many addresses as `client.network_member` caches."""
-_VERSION, _REFERRER, _FORWARDED = b" HTTP/1.1", b"\r\nReferer: ", b"\r\nX-Forwarded-For: "
 _UNESCAPED = set(range(0x21, 0x7F)) - set(b'"\\')
 """The characters that stand for themselves in a JSON string; nearly every page consists of them."""
 _ESCAPED_TO_OTHER = bytes(code if code in _UNESCAPED else ord("!") for code in range(256))
 """Changes every other character; with a deletion instead, `translate` would build a table for each page."""
 
-_KnownTag = tuple[Entry[Tracker], bytes, Decision, Decision]
-"""The entry of its tracker, the fragment while that entry is current, the decision for an image and for a script."""
-_KnownClient = tuple[bytes, bool, bool]
-"""The members that the headers add to an event (agent, privacy signals); whether they ask for a script; whether they
-ask to close the connection."""
-_Headers = bytes | tuple[bytes, bytes]
-"""All header lines; or those before and those after the referrer."""
-
 _log = structlog.get_logger()
 
 
 class RequestBatcher:
-    """Fills, submits and completes the request batches of one process, and remembers the usual parts of requests."""
+    """Fills, submits and completes the request batches of one process."""
 
     def __init__(
         self,
@@ -84,12 +69,7 @@ class RequestBatcher:
         self._responses = responses
         self._next_idle_deadline = next_idle_deadline
         self._connections = connections
-        self._config_cache = recorder.decisions.cache
-        self._config_epoch = 0
-        self._tags: BoundedMemo[bytes, _KnownTag] = BoundedMemo(known_tags)
-        self._clients: BoundedMemo[_Headers, _KnownClient] = BoundedMemo()
-        self._costs: BoundedMemo[bytes, bytes] = BoundedMemo()
-        self._networks: BoundedMemo[tuple[str, bytes], bytes] = BoundedMemo(_KNOWN_NETWORKS)
+        self._memo = RequestMemo(recorder, known_tags)
         self._pause_until = 0.0
 
     def pause_for_more(self, ready: int) -> bool:
@@ -109,9 +89,7 @@ class RequestBatcher:
             for fd, data in zip(fds, reads, strict=True):
                 self._decline(self._connections[fd], data)
             return
-        if self._config_epoch != self._config_cache.epoch:
-            self._config_epoch = self._config_cache.epoch
-            self._tags.clear()
+        self._memo.forget_stale_tags()
         try:
             self._decide(batch, fds, reads)
         except Exception:
@@ -149,7 +127,8 @@ class RequestBatcher:
         batch.suspend()
 
     def _decide(self, batch: RequestBatch, fds: list[int], reads: list[bytes]) -> None:
-        connections, tags, clients, costs = self._connections, self._tags, self._clients, self._costs
+        connections, memo = self._connections, self._memo
+        tags, clients, costs = memo.tags, memo.clients, memo.costs
         trusted_proxies, idle_deadline, join = self._recorder.trusted_proxies, self._next_idle_deadline(), b"".join
         events, closing_fds = batch.events, batch.closing_fds
         kept_fds, kept_decisions = batch.kept_fds, batch.kept_decisions
@@ -158,10 +137,10 @@ class RequestBatcher:
             try:
                 request, network = data, connection.network
                 if trusted_proxies:
-                    forwarded, request = _cut_forwarded_for(data)
+                    forwarded, request = cut_forwarded_for(data)
                     if forwarded is not None:
-                        network = self._networks[connection.peer, forwarded]
-                line, _, headers = request.partition(_VERSION)
+                        network = memo.networks[connection.peer, forwarded]
+                line, _, headers = request.partition(VERSION)
                 tag, _, values = line.partition(CACHEBUSTER_SEPARATOR)
                 if values.isalnum():
                     cachebuster, cost = values, b""
@@ -171,7 +150,7 @@ class RequestBatcher:
                     if not cachebuster.isalnum():
                         raise KeyError(values)
                 entry, fragment, image, script = tags[tag]
-                before, referred, after = headers.rpartition(_REFERRER)
+                before, referred, after = headers.rpartition(REFERRER)
                 if referred:
                     page, _, after = after.partition(b"\r\n")
                     members, wants_script, close = clients[before, after]
@@ -205,7 +184,7 @@ class RequestBatcher:
             if request is not None:
                 decided = self._decide_parsed(connection, request)
                 if decided[1] is not None:
-                    self._remember(data, request)
+                    self._memo.remember(data, request)
         except Exception:
             # `CacheMiss`, or a fault: the ASGI application meets it again, logs it and answers 500.
             decided = None
@@ -227,8 +206,7 @@ class RequestBatcher:
         if trusted_proxies and forwarded is not None:
             headers = [(b"x-forwarded-for", forwarded)]
             network = client.network_member(client.client_address(connection.peer, headers, trusted_proxies))
-            if len(forwarded) <= _MAX_FORWARDED_BYTES:
-                self._networks.remember((connection.peer, forwarded), network)
+            self._memo.remember_network(connection.peer, forwarded, network)
         return self._recorder.decide(request.kind, request.tag, request.client, request.referrer, network)
 
     def _decline(self, connection: Connection, data: bytes) -> None:
@@ -236,54 +214,3 @@ class RequestBatcher:
             connection.decline(data)
         else:
             connection.close()
-
-    def _remember(self, data: bytes, request: ParsedTagRequest) -> None:
-        """Remember the parts of a recorded request, each unless there is something unusual about it."""
-        forwarded, rest = _cut_forwarded_for(data) if self._recorder.trusted_proxies else (None, data)
-        line, _, headers = rest.partition(_VERSION)
-        tag, _, values = line.partition(CACHEBUSTER_SEPARATOR)
-        self._remember_cost(values.partition(ANCOST_SEPARATOR)[2], request)
-        before, referred, after = headers.rpartition(_REFERRER)
-        key: _Headers = (before, after.partition(b"\r\n")[2]) if referred else headers
-        # A header with its name in another case was not cut out; with it, the rest is new for each page or client.
-        cut = bool(referred) == bool(request.referrer) and forwarded == request.forwarded_for
-        if cut and not request.client.prefetch and len(headers) <= _MAX_HEADERS_BYTES and key not in self._clients:
-            members = request.client.agent + client.privacy_members(NO_SIGNALS, request.client.gpc)
-            self._clients.remember(key, (members, request.client.script, request.close))
-        known = self._tags.get(tag)
-        if known is None or known[0].generation < 0:
-            self._remember_tag(tag, request)
-
-    def _remember_cost(self, ancost: bytes, request: ParsedTagRequest) -> None:
-        if ancost not in self._costs and (request.tag.ancost or b"") == ancost:
-            cost = decision.ancost_member(ancost)
-            if cost or not ancost:
-                self._costs.remember(ancost, cost)
-
-    def _remember_tag(self, tag: bytes, request: ParsedTagRequest) -> None:
-        """Remember what is decided for `tag`, the request line up to the cachebuster."""
-        bare = query.parse_usual(tag.partition(b"?")[2])
-        if bare is None or bare.tracker_id is None or bare.ancost is not None:
-            return
-        decisions = self._recorder.decisions
-        image, script = (
-            decisions.decide(request.kind, bare, Client(b"", wants_script, False, False), b"", b"")[0]
-            for wants_script in (False, True)
-        )
-        if (entry := decisions.trackers(request.kind).entry(bare.tracker_id)) is not None:
-            self._tags.remember(tag, (entry, entry.record.fragment, image, script))
-
-
-def _cut_forwarded_for(data: bytes) -> tuple[bytes | None, bytes]:
-    """Return the value of the last `X-Forwarded-For`, or None, and the request without that line.
-
-    Raise `ValueError` when the line stands after the end of the headers.
-    """
-    start = data.rfind(_FORWARDED)
-    if start < 0:
-        return None, data
-    value_start = start + len(_FORWARDED)
-    end = data.index(b"\r\n", value_start)
-    if data[start - 2 : start] == b"\r\n":
-        raise ValueError("X-Forwarded-For after the headers")
-    return data[value_start:end], data[:start] + data[end:]

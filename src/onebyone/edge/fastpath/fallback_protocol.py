@@ -1,18 +1,27 @@
-"""uvicorn's protocol for the requests that the fast path declines: it continues where the fast path has stopped."""
+"""uvicorn's protocol for the requests that the fast path declines, and how connections get to it and back.
+
+The protocol continues where the fast path has stopped. Once it has answered all that it has read, the next plain
+request brings the connection back.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import structlog
 import uvicorn
 from uvicorn.server import ServerState
 
 from onebyone.edge.fastpath import request_parser
-from onebyone.edge.fastpath.connection import Address
-from onebyone.runtime.web_server import BoundedProtocol
+from onebyone.edge.fastpath.connection import Address, Connection
+from onebyone.runtime.bounded_protocol import BoundedProtocol
+
+TakeBack = Callable[[asyncio.Transport, Address, bytes], bool]
+"""Offers a connection and its next request to the fast path; returns whether the fast path has taken both."""
 
 _log = structlog.get_logger()
 
@@ -28,7 +37,7 @@ class FallbackProtocol(BoundedProtocol):
         config: uvicorn.Config,
         state: ServerState,
         app_state: dict[str, Any],
-        take_back: Callable[[asyncio.Transport, Address, bytes], bool],
+        take_back: TakeBack,
         address: Address,
         already_read: bytes,
         unsent: bytes,
@@ -36,8 +45,7 @@ class FallbackProtocol(BoundedProtocol):
     ) -> None:
         """Write `unsent` first, then continue with `already_read`, or close if `close_after_response` says so.
 
-        `take_back(transport, address, data)` is offered a plain request that arrives between two others; it returns
-        whether the fast path has taken the connection.
+        `take_back` is offered each plain request that arrives while no other is unanswered.
         """
         super().__init__(config, state, app_state)
         self._take_back = take_back
@@ -88,3 +96,38 @@ class FallbackProtocol(BoundedProtocol):
         # After an upgrade or a close the HTTP parser treats what follows in its own way.
         self._between_messages = self.parser.should_keep_alive() and not self.parser.should_upgrade()
         super().on_message_complete()
+
+
+class Handovers:
+    """Connections on their way from the fast path to uvicorn's protocol."""
+
+    def __init__(
+        self, config: uvicorn.Config, state: ServerState, app_state: dict[str, Any], take_back: TakeBack
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._state = state
+        self._make_protocol = partial(FallbackProtocol, config, state, app_state, take_back)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, connection: Connection, fd: int, data: bytes, unsent: bytes) -> None:
+        """Make uvicorn's protocol for the socket `fd`, which writes `unsent` first and takes `data` as read."""
+        # Until the protocol exists, a shutdown must still reach the connection.
+        self._state.connections.add(cast(Any, connection))
+        task = self._loop.create_task(self._hand_over(connection, socket.socket(fileno=fd), data, unsent))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _hand_over(self, connection: Connection, sock: socket.socket, data: bytes, unsent: bytes) -> None:
+        try:
+            _, protocol = await self._loop.connect_accepted_socket(
+                lambda: self._make_protocol(connection.address, data, unsent, connection.close_after_response), sock
+            )
+        except OSError:
+            # The client has gone.
+            sock.close()
+            return
+        finally:
+            self._state.connections.discard(cast(Any, connection))
+        if connection.close_after_response:
+            # The shutdown may have come after the protocol was made.
+            protocol.shutdown()

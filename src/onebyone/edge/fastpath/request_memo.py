@@ -1,0 +1,117 @@
+"""Remembers the usual parts of tag requests by their bytes, so that they are not parsed and decided again.
+
+`RequestBatcher._decide` cuts a request into the same parts as `RequestMemo.remember` does; a test holds the two equal:
+
+| part | looked up in |
+|---|---|
+| the request line up to the cachebuster | `tags` |
+| the value of `ancost` | `costs` |
+| the header lines, except the values of `Referer` and `X-Forwarded-For` | `clients` |
+| the address of the peer and the value of `X-Forwarded-For`, if proxies are trusted | `networks` |
+
+The cachebuster and the page, which are new in nearly every request, go into the event as they are.
+"""
+
+from __future__ import annotations
+
+from onebyone.edge.configuration.cache import Tracker
+from onebyone.edge.configuration.record_cache import Entry
+from onebyone.edge.fastpath.request_parser import BoundedMemo, ParsedTagRequest
+from onebyone.edge.recorder import Recorder
+from onebyone.edge.tags import client, decision, query
+from onebyone.edge.tags.client import Client
+from onebyone.edge.tags.decision import Decision
+from onebyone.edge.tags.query import ANCOST_SEPARATOR, CACHEBUSTER_SEPARATOR, NO_SIGNALS
+
+VERSION, REFERRER = b" HTTP/1.1", b"\r\nReferer: "
+_FORWARDED = b"\r\nX-Forwarded-For: "
+_MAX_HEADERS_BYTES = 2048
+"""Longer headers are not remembered; a browser sends less, and a full memo stays below ten megabytes."""
+_MAX_FORWARDED_BYTES = 256
+"""A longer `X-Forwarded-For` is not remembered: it is no chain of proxies but something made up."""
+_MAX_NETWORKS = 16_384
+"""As many addresses as `client.network_member` caches."""
+
+_KnownTag = tuple[Entry[Tracker], bytes, Decision, Decision]
+"""The entry of its tracker, the fragment while that entry is current, the decision for an image and for a script."""
+_KnownClient = tuple[bytes, bool, bool]
+"""The members that the headers add to an event (agent, privacy signals); whether they ask for a script; whether they
+ask to close the connection."""
+_Headers = bytes | tuple[bytes, bytes]
+"""All header lines; or those before and those after the referrer."""
+
+
+class RequestMemo:
+    """What one process remembers of requests; each part that is looked up and missing is a `KeyError`."""
+
+    def __init__(self, recorder: Recorder, known_tags: int) -> None:
+        """Remember up to `known_tags` tags."""
+        self._recorder = recorder
+        self._config_cache = recorder.decisions.cache
+        self._config_epoch = 0
+        self.tags: BoundedMemo[bytes, _KnownTag] = BoundedMemo(known_tags)
+        self.clients: BoundedMemo[_Headers, _KnownClient] = BoundedMemo()
+        self.costs: BoundedMemo[bytes, bytes] = BoundedMemo()
+        self.networks: BoundedMemo[tuple[str, bytes], bytes] = BoundedMemo(_MAX_NETWORKS)
+
+    def forget_stale_tags(self) -> None:
+        """Forget all tags if every record has to be looked up again (`ConfigCache.invalidate_all`)."""
+        if self._config_epoch != self._config_cache.epoch:
+            self._config_epoch = self._config_cache.epoch
+            self.tags.clear()
+
+    def remember_network(self, peer: str, forwarded: bytes, network: bytes) -> None:
+        """Remember the network of a client behind trusted proxies."""
+        if len(forwarded) <= _MAX_FORWARDED_BYTES:
+            self.networks.remember((peer, forwarded), network)
+
+    def remember(self, data: bytes, request: ParsedTagRequest) -> None:
+        """Remember the parts of a recorded request, each unless there is something unusual about it."""
+        forwarded, rest = cut_forwarded_for(data) if self._recorder.trusted_proxies else (None, data)
+        line, _, headers = rest.partition(VERSION)
+        tag, _, values = line.partition(CACHEBUSTER_SEPARATOR)
+        self._remember_cost(values.partition(ANCOST_SEPARATOR)[2], request)
+        before, referred, after = headers.rpartition(REFERRER)
+        key: _Headers = (before, after.partition(b"\r\n")[2]) if referred else headers
+        # A header with its name in another case was not cut out; with it, the rest is new for each page or client.
+        cut = bool(referred) == bool(request.referrer) and forwarded == request.forwarded_for
+        if cut and not request.client.prefetch and len(headers) <= _MAX_HEADERS_BYTES and key not in self.clients:
+            members = request.client.agent + client.privacy_members(NO_SIGNALS, request.client.gpc)
+            self.clients.remember(key, (members, request.client.script, request.close))
+        known = self.tags.get(tag)
+        if known is None or known[0].generation < 0:
+            self._remember_tag(tag, request)
+
+    def _remember_cost(self, ancost: bytes, request: ParsedTagRequest) -> None:
+        if ancost not in self.costs and (request.tag.ancost or b"") == ancost:
+            cost = decision.ancost_member(ancost)
+            if cost or not ancost:
+                self.costs.remember(ancost, cost)
+
+    def _remember_tag(self, tag: bytes, request: ParsedTagRequest) -> None:
+        """Remember what is decided for `tag`, the request line up to the cachebuster."""
+        bare = query.parse_usual(tag.partition(b"?")[2])
+        if bare is None or bare.tracker_id is None or bare.ancost is not None:
+            return
+        decisions = self._recorder.decisions
+        image, script = (
+            decisions.decide(request.kind, bare, Client(b"", wants_script, False, False), b"", b"")[0]
+            for wants_script in (False, True)
+        )
+        if (entry := decisions.trackers(request.kind).entry(bare.tracker_id)) is not None:
+            self.tags.remember(tag, (entry, entry.record.fragment, image, script))
+
+
+def cut_forwarded_for(data: bytes) -> tuple[bytes | None, bytes]:
+    """Return the value of the last `X-Forwarded-For`, or None, and the request without that line.
+
+    Raise `ValueError` when the line stands after the end of the headers.
+    """
+    start = data.rfind(_FORWARDED)
+    if start < 0:
+        return None, data
+    value_start = start + len(_FORWARDED)
+    end = data.index(b"\r\n", value_start)
+    if data[start - 2 : start] == b"\r\n":
+        raise ValueError("X-Forwarded-For after the headers")
+    return data[value_start:end], data[:start] + data[end:]
