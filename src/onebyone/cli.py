@@ -29,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
 
 DEMO_DIR = Path("onebyone-demo")
@@ -118,7 +118,7 @@ def demo(
     api_port: ApiPort = None,
     workers: Workers = None,
     password: Annotated[
-        str | None, typer.Option(help="Password of the demo's user.", show_default="a generated one", metavar="TEXT")
+        str | None, typer.Option(help="Password of the demo's user. Default: a generated one.", metavar="TEXT")
     ] = None,
     events: Annotated[int, typer.Option(min=0, help="Requests to send in all.", metavar="INTEGER")] = 2000,
     rate: Annotated[float, typer.Option(min=0.1, max=100, help="Requests per second, about.", metavar="NUMBER")] = 5.0,
@@ -144,7 +144,7 @@ def demo(
 
     arguments = ("--events", str(events), "--rate", str(rate))
     traffic = Role("demo", "", role_command("demo", *arguments), one_shot=True)
-    plan = partial(plans.everything, more=(traffic,))
+    plan = partial(plans.demo, traffic=traffic)
     raise typer.Exit(main.run(settings, ("edge", "api", "counter"), plan, embed=True))
 
 

@@ -26,21 +26,19 @@ URL_SCHEMES = {
 }
 
 DataDir = Annotated[
-    Path | None,
-    typer.Option(help="Folder of everything kept on disk.", show_default="./onebyone-data", metavar="DIRECTORY"),
+    Path | None, typer.Option(help="Folder of everything kept on disk. Default: onebyone-data.", metavar="DIRECTORY")
 ]
-Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1", metavar="ADDRESS")]
+Host = Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1.", metavar="ADDRESS")]
 EdgePort = Annotated[
     int | None,
     typer.Option(
-        help="Port of the tag endpoints; 0 picks a free one.", show_default="8080", min=0, max=65535, metavar="INTEGER"
+        help="Port of the tag endpoints; 0 picks a free one. Default: 8080.", min=0, max=65535, metavar="INTEGER"
     ),
 ]
 ApiPort = Annotated[
     int | None,
     typer.Option(
-        help="Port of the config API and reports; 0 picks a free one.",
-        show_default="8081",
+        help="Port of the config API and reports; 0 picks a free one. Default: 8081.",
         min=0,
         max=65535,
         metavar="INTEGER",
@@ -49,7 +47,7 @@ ApiPort = Annotated[
 Workers = Annotated[
     int | None,
     typer.Option(
-        help="Number of edge processes.", show_default="number of cores, at most 4", min=1, max=64, metavar="INTEGER"
+        help="Number of edge processes. Default: the number of cores, at most 4.", min=1, max=64, metavar="INTEGER"
     ),
 ]
 

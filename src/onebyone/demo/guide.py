@@ -31,12 +31,12 @@ def render_guide(trackers: Sequence[Tracker], edge_url: str, api_url: str, usern
     pick = 'python3 -c \'import json, sys; print(json.load(sys.stdin)["response"]["{}"])\''
     session = '-H "Authorization: $TOKEN"'
     tags = "\n".join(f"\n# {printable(tracker.name)}\n{render_tag(tracker, edge_url)}" for tracker in trackers)
-    return f"""
-The demo sends traffic to six sample trackers. Their tags:
+    return f"""The demo sends traffic to six sample trackers. Their tags:
 {tags}
 
-The API at {api_url} takes the user {username} with the password {password}.
-A report, to paste into a second terminal:
+Log in to {api_url} as {username} with the password {password}
+
+A report, to paste into a shell:
 
 TOKEN=$(curl -s {api_url}/auth -d '{login}' | {pick.format("token")})
 REPORT=$(curl -s {session} {api_url}/report -d '{json.dumps({"report": REPORT})}' | {pick.format("report_id")})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from onebyone.runtime.addresses import base_url
 from onebyone.settings import Settings
@@ -12,34 +12,43 @@ from onebyone.supervisor.main import Plan
 from onebyone.supervisor.roles import Role, role_command
 
 
-def everything(settings: Settings, more: Sequence[Role] = ()) -> Plan:
-    """Return all roles, and `more` that stop first. The counter stops last, to count what the edges ship."""
-    (edge, edge_port), (api, api_port) = _edge(settings), _api(settings)
-    ports = {"edge_port": edge_port, "api_port": api_port}
-    return Plan([[*more, edge, api], [_counter(settings)]], ports, summary.of_everything(settings, **ports))
+def everything(settings: Settings) -> Plan:
+    """Return all roles. The counter stops last, to count what the edges ship."""
+    return _everything(settings, summary.serve_summary)
+
+
+def demo(settings: Settings, traffic: Role) -> Plan:
+    """Return all roles and the demo's traffic."""
+    return _everything(settings, summary.demo_summary, traffic)
 
 
 def edge_only(settings: Settings) -> Plan:
     """Return the edge workers."""
     role, port = _edge(settings)
-    return Plan([[role]], {"edge_port": port}, summary.of_edge(settings, port))
+    return Plan([[role]], {"edge_port": port}, summary.edge_summary(settings, port))
 
 
 def api_only(settings: Settings) -> Plan:
     """Return the config API."""
     role, port = _api(settings)
-    return Plan([[role]], {"api_port": port}, summary.of_api(settings, port))
+    return Plan([[role]], {"api_port": port}, summary.api_summary(settings, port))
 
 
 def counter_only(settings: Settings) -> Plan:
     """Return the counter."""
-    return Plan([[_counter(settings)]], {}, summary.of_counter(settings))
+    return Plan([[_counter(settings)]], {}, summary.counter_summary(settings))
+
+
+def _everything(settings: Settings, summarise: Callable[[Settings, int, int], str], *more: Role) -> Plan:
+    (edge, edge_port), (api, api_port) = _edge(settings), _api(settings)
+    ports = {"edge_port": edge_port, "api_port": api_port}
+    return Plan([[*more, edge, api], [_counter(settings)]], ports, summarise(settings, edge_port, api_port))
 
 
 def _edge(settings: Settings) -> tuple[Role, int]:
     listener = bind_listener(settings.host, settings.edge_port, *settings.names("host", "edge_port"))
     port = port_of(listener)
-    line = f"edge ready on {base_url(settings.host, port)} ({summary.counted(settings.workers, 'worker')})"
+    line = f"edge ready on {base_url(settings.host, port)} ({summary.count_text(settings.workers, 'worker')})"
     return Role("edge", line, role_command("edge"), processes=settings.workers, listener=listener), port
 
 
@@ -50,4 +59,4 @@ def _api(settings: Settings) -> tuple[Role, int]:
 
 
 def _counter(settings: Settings) -> Role:
-    return Role("counter", f"counter ready ({summary.counted(settings.shards, 'shard')})", role_command("counter"))
+    return Role("counter", f"counter ready ({summary.count_text(settings.shards, 'shard')})", role_command("counter"))

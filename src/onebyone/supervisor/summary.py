@@ -17,56 +17,81 @@ LABEL_WIDTH = 10
 """Columns of the longest label and a space."""
 
 
-def of_everything(settings: Settings, *, edge_port: int, api_port: int) -> str:
-    """Return the block for `serve` and `demo`."""
-    check = f"{_program()} check{_options(settings, edge_port=edge_port, api_port=api_port)}"
+def serve_summary(settings: Settings, edge_port: int, api_port: int) -> str:
+    """Return the block for `serve`."""
     return _block(
         "OneByOne",
         settings,
         [
             *_edge_rows(settings, edge_port),
             *_api_rows(settings, api_port),
-            ("Counter", counted(settings.shards, "shard")),
+            _login_row(settings),
+            _counter_row(settings),
             *_tag_rows(settings, edge_port),
-            ("Next", 'create a tracker and read its report: README.md, "Your first count"'),
-            ("", f"{check}  (in a second terminal: looks for faults)"),
+            ("Next", 'README.md, "Your first count": create a tracker, fire its tag, read the report'),
+            _check_row(settings, edge_port=edge_port, api_port=api_port),
         ],
     )
 
 
-def of_edge(settings: Settings, port: int) -> str:
-    """Return the block for `edge`."""
-    next_row = (
-        "Next",
-        "trackers come from the API's cache server, events go to the stream server; `onebyone tail` prints them",
+def demo_summary(settings: Settings, edge_port: int, api_port: int) -> str:
+    """Return the block for `demo`, which prints tags and the password itself once its sample exists."""
+    return _block(
+        "OneByOne",
+        settings,
+        [
+            *_edge_rows(settings, edge_port),
+            *_api_rows(settings, api_port),
+            _counter_row(settings),
+            ("Next", "the sample below: its tags, how to log in, and a report to fetch"),
+            _check_row(settings, edge_port=edge_port, api_port=api_port),
+        ],
     )
+
+
+def edge_summary(settings: Settings, port: int) -> str:
+    """Return the block for `edge`."""
+    next_row = ("Next", "run `onebyone api` and `onebyone counter` with the same servers")
     return _block("The edge", settings, [*_edge_rows(settings, port), *_tag_rows(settings, port), next_row])
 
 
-def of_api(settings: Settings, port: int) -> str:
+def api_summary(settings: Settings, port: int) -> str:
     """Return the block for `api`."""
     next_row = ("Next", "run `onebyone edge` and `onebyone counter` with the same servers")
-    return _block("The API", settings, [*_api_rows(settings, port), next_row])
+    return _block("The API", settings, [*_api_rows(settings, port), _login_row(settings), next_row])
 
 
-def of_counter(settings: Settings) -> str:
+def counter_summary(settings: Settings) -> str:
     """Return the block for `counter`."""
-    next_row = ("Next", f"`onebyone check{_options(settings)}` compares the report with the archived events")
-    return _block("The counter", settings, [("Counter", counted(settings.shards, "shard")), next_row])
+    return _block("The counter", settings, [_counter_row(settings), ("Next", _check_row(settings)[1])])
 
 
-def counted(number: int, noun: str) -> str:
+def count_text(number: int, noun: str) -> str:
     """Return a number with its noun, such as `1 shard` or `4 shards`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _edge_rows(settings: Settings, port: int) -> Rows:
-    return [("Edge", f"{local_url(settings.host, port)}  ({counted(settings.workers, 'worker')}, serves the tags)")]
+    return [("Edge", f"{local_url(settings.host, port)}  ({count_text(settings.workers, 'worker')}, answers the tags)")]
 
 
 def _api_rows(settings: Settings, port: int) -> Rows:
     url = local_url(settings.host, port)
-    return [("API", f"{url}  (log in as {settings.admin_username})"), ("API docs", f"{url}/docs")]
+    return [("API", f"{url}  (configuration and reports)"), ("API docs", f"{url}/docs")]
+
+
+def _login_row(settings: Settings) -> tuple[str, str]:
+    configured = settings.admin_password.get_secret_value()
+    password = "from ONEBYONE_ADMIN_PASSWORD" if configured else "as printed by the first start"
+    return ("Log in", f"user {settings.admin_username}, password {password}")
+
+
+def _counter_row(settings: Settings) -> tuple[str, str]:
+    return ("Counter", count_text(settings.shards, "shard"))
+
+
+def _check_row(settings: Settings, **ports: int) -> tuple[str, str]:
+    return ("", f"{_program()} check{_options(settings, **ports)}: look for faults, from a second terminal")
 
 
 def _tag_rows(settings: Settings, port: int) -> Rows:
@@ -75,7 +100,7 @@ def _tag_rows(settings: Settings, port: int) -> Rows:
     return [
         ("A tag", tag),
         ("Try it", f"curl -i '{base}/imptr?id=1&t=2'"),
-        ("", "X-OneByOne in the answer says `recorded`, or why not: here until tracker 1 exists"),
+        ("", "(the header X-OneByOne says `recorded`, or why not: there may be no tracker 1 yet)"),
     ]
 
 

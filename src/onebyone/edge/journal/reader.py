@@ -97,6 +97,10 @@ class JournalReader:
         """Return the highest seq that is on disk; 0 if none is."""
         return self._reader.execute("SELECT max(seq) FROM batches").fetchone()[0] or 0
 
+    def is_empty(self) -> bool:
+        """Return whether the file has no batch, not even one that is not on disk yet."""
+        return not self._reader.execute("SELECT EXISTS (SELECT 1 FROM batches)").fetchone()[0]
+
     def rows_after(self, seq: int, limit: int) -> list[Row]:
         """Return up to `limit` batches after `seq` that are on disk, in order."""
         cursor = self._reader.execute(

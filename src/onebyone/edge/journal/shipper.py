@@ -40,6 +40,8 @@ class Shipper:
         self._own_journal: JournalWriter | None = None
         self._own_shipment: Shipment | None = None
         self._shipments: list[Shipment] = []
+        self._adopted: list[Shipment] = []
+        self._recovering: set[str] = set()
         self._unopened: set[str] = set()
         self._connections = 0
         self._verified_connection = 0
@@ -97,8 +99,15 @@ class Shipper:
                 self._stream_accepting = True
                 self._pause(PACE_SECONDS)
         for shipment in self._shipments:
-            shipment.journal.close()
+            self._close_journal(shipment.journal)
         self._client.close()
+
+    def _close_journal(self, journal: JournalReader) -> None:
+        if journal is self._own_journal and journal.is_empty():
+            # Nothing was ever written: leave no file for a successor to adopt.
+            journal.delete()
+        else:
+            journal.close()
 
     def _finished(self) -> bool:
         if not self._stopping.is_set():
@@ -143,8 +152,19 @@ class Shipper:
 
     def _adopt(self) -> None:
         for journal in JournalReader.adopt_abandoned(self._directory, self._unopened):
-            _log.info("adopted the journal of a dead process", producer=journal.producer)
             self._shipments.append(Shipment(journal))
+            self._adopted.append(self._shipments[-1])
+
+    def _log_adopted(self) -> None:
+        """Log the adopted journals with uncounted batches, once their progress is known. A clean stop leaves none."""
+        for shipment in self._adopted:
+            uncounted = shipment.journal.newest_seq() - shipment.committed
+            if uncounted > 0:
+                _log.info(
+                    "shipping what an earlier process left", producer=shipment.journal.producer, batches=uncounted
+                )
+                self._recovering.add(shipment.journal.producer)
+        self._adopted.clear()
 
     def _poll_progress(self) -> None:
         shards = sorted({shipment.shard for shipment in self._shipments})
@@ -163,6 +183,7 @@ class Shipper:
         progress = replies[2 * len(shards) :]
         for index, shipment in enumerate(self._shipments):
             shipment.apply_progress(progress[2 * index], progress[2 * index + 1])
+        self._log_adopted()
         if self._connections != self._verified_connection:
             connections = self._connections
             for shipment in self._shipments:
@@ -187,4 +208,6 @@ class Shipper:
             journal.delete()
             self._client.hdel(keys.progress(shipment.shard), journal.producer)
             self._client.hdel(keys.resend(shipment.shard), journal.producer)
-            _log.info("deleted the journal of a dead process, all counted", producer=journal.producer)
+            if journal.producer in self._recovering:
+                self._recovering.discard(journal.producer)
+                _log.info("all that an earlier process left is counted", producer=journal.producer)
