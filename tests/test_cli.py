@@ -5,11 +5,15 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
 
 from onebyone import __version__
+from onebyone.cli import app
 from onebyone.contracts import batches, keys
 from tests.supervisor.running import Running
 from tests.support.payloads import payload
@@ -55,10 +59,92 @@ def onebyone(tmp_path: Path) -> Iterator[Run]:
         each.end()
 
 
-def test_version(onebyone: Run) -> None:
-    run = onebyone("version")
-    assert run.wait() == 0
-    assert run.stdout == [__version__]
+def all_commands(group: Any, words: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every command and group of commands, each after the words that call it."""
+    yield words, group
+    for name, command in getattr(group, "commands", {}).items():
+        yield from all_commands(command, f"{words} {name}".strip())
+
+
+COMMANDS: dict[str, Any] = dict(all_commands(get_command(app)))
+
+
+@pytest.mark.parametrize("arguments", [("version",), ("--version",), ("--version", "serve")])
+def test_version(arguments: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(app, list(arguments))
+    assert (result.exit_code, result.output) == (0, f"{__version__}\n")
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_help_is_not_cut_off_on_80_columns(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = CliRunner().invoke(app, [*words.split(), "--help"]).output
+    assert "..." not in text.replace("[ARGS]...", "").replace("{PRODUCER}...", "")
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert COMMANDS[words].help, "every command says what it does"
+    assert all(option.help for option in COMMANDS[words].params), "and every option"
+
+
+@pytest.mark.parametrize("words", [words for words, command in COMMANDS.items() if not hasattr(command, "commands")])
+def test_every_command_that_uses_a_data_folder_takes_it_as_an_option(words: str) -> None:
+    assert "--data-dir" in {name for option in COMMANDS[words].params for name in option.opts} or words == "version"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (("serve", "--edge-port", "many"), "Invalid value for '--edge-port'"),
+        (("serve", "--edge-port", "70000"), "Invalid value for '--edge-port': Input should be less than"),
+        (("serve", "--workers", "0"), "Invalid value for '--workers'"),
+        (("check", "--api-port", "-1"), "Invalid value for '--api-port'"),
+        (("serve", "--datadir", "x"), "No such option: --datadir"),
+    ],
+)
+def test_an_error_names_the_option_that_was_typed(arguments: tuple[str, ...], fault: str) -> None:
+    result = CliRunner().invoke(app, list(arguments), env={"ONEBYONE_EDGE_PORT": "nonsense"})
+    assert result.exit_code == 2
+    assert fault in result.stderr
+    assert "ONEBYONE" not in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--data-dir", "--host"])
+def test_an_empty_option_is_an_absent_one(onebyone: Run, option: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        run = onebyone("serve", option, "", edge_port=taken.getsockname()[1], api_port=0)
+        assert run.wait() == 1
+    assert run.stderr[0].startswith("onebyone: cannot listen on 127.0.0.1 ")
+    assert (tmp_path / "data" / "run").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "line"),
+    [
+        (
+            ("serve",),
+            {"admin_password": "weak"},
+            "onebyone: ONEBYONE_ADMIN_PASSWORD: must have 10 to 64 characters, with upper and lower case, a digit",
+        ),
+        (
+            ("demo", "--password", "weak"),
+            {},
+            "onebyone: --password: must have 10 to 64 characters, with upper and lower",
+        ),
+    ],
+)
+def test_a_weak_password_is_refused_at_the_first_start(
+    onebyone: Run, arguments: tuple[str, ...], settings: dict[str, object], line: str
+) -> None:
+    run = onebyone(*arguments, edge_port=0, api_port=0, workers=1, drain_seconds=0, **settings)
+    assert run.wait() == 2
+    assert any(each.startswith(line) for each in run.stderr), run.stderr
+
+
+def test_a_check_of_nothing_says_so_and_fails(onebyone: Run, tmp_path: Path) -> None:
+    run = onebyone("check", "--data-dir", str(tmp_path / "none"), edge_port=1, api_port=1)
+    assert run.wait() == 2
+    assert run.stdout[-1].startswith("nothing could be checked: nothing runs here, and ")
+    assert all(line.startswith("skipped ") for line in run.stdout[:-1])
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize(
@@ -106,7 +192,7 @@ def test_version(onebyone: Run) -> None:
         ),
     ],
 )
-def test_faults_of_settings_are_lines_and_exit_code_2(
+def test_each_faulty_variable_is_one_line_and_exit_code_2(
     onebyone: Run, name: str, arguments: tuple[str, ...], settings: dict[str, object], lines: list[str]
 ) -> None:
     run = onebyone(*arguments, **settings)

@@ -250,7 +250,7 @@ def list_missing(data_dir: DataDir = None) -> None:
 
 @missing.command("give-up")
 def give_up_missing(
-    producers: Annotated[list[str], typer.Argument(help="As `missing list` names them.", metavar="PRODUCER...")],
+    producers: Annotated[list[str], typer.Argument(help="As `missing list` names them.", metavar="PRODUCER")],
     data_dir: DataDir = None,
 ) -> None:
     """Declare the missing batches of producers lost.

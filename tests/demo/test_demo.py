@@ -44,6 +44,12 @@ def test_the_printed_lines_work_when_pasted(demo: Product) -> None:
     assert "Acorn Shoes" in answer.stdout
 
 
+def test_progress_names_what_the_report_has(demo: Product) -> None:
+    lines = [line for line in demo.stdout.read_text().splitlines() if " recorded" in line]
+    assert lines[-1] == f"demo: {EVENTS} sent, {EVENTS} recorded, {EVENTS} in the report"
+    assert all(line.endswith(" in the report") for line in lines)
+
+
 def test_the_sample_is_counted_and_the_same_at_the_second_start(demo: Product) -> None:
     assert f"{EVENTS} sent, {EVENTS} recorded" in demo.stdout.read_text()
     client = demo.client()

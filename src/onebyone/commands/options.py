@@ -25,8 +25,16 @@ URL_SCHEMES = {
     "public_url": ("http://", "https://"),
 }
 
+
+def _parse_folder(value: str) -> Path | None:
+    return Path(value) if value else None
+
+
 DataDir = Annotated[
-    Path | None, typer.Option(help="Folder of everything kept on disk. Default: onebyone-data.", metavar="DIRECTORY")
+    Path | None,
+    typer.Option(
+        help="Folder of everything kept on disk. Default: onebyone-data.", metavar="DIRECTORY", parser=_parse_folder
+    ),
 ]
 Host = Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1.", metavar="ADDRESS")]
 EdgePort = Annotated[
@@ -53,7 +61,7 @@ Workers = Annotated[
 
 
 def load_settings(**options: Any) -> Settings:
-    """Return the settings; options that were typed (not None) win over their variables.
+    """Return the settings; options that were typed, unless they are empty, win over their variables.
 
     Print one line for each fault, which names the option or variable that is at fault, and exit.
     """
@@ -62,7 +70,7 @@ def load_settings(**options: Any) -> Settings:
 
     from onebyone.settings import Settings
 
-    typed = {name: value for name, value in options.items() if value is not None}
+    typed = {name: value for name, value in options.items() if value not in (None, "")}
     try:
         settings = Settings.with_options(**typed)
     except ValidationError as error:
