@@ -1,4 +1,4 @@
-"""The API's table: every entity that it serves."""
+"""All entities, in the order in which documents list their services."""
 
 from __future__ import annotations
 

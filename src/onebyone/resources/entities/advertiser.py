@@ -1,4 +1,4 @@
-"""`advertiser`: owner of line items and trackers."""
+"""`advertiser`: the owner of line items and trackers."""
 
 from __future__ import annotations
 
@@ -111,29 +111,29 @@ class Advertiser(Entity):
     async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
         if queries.flag(work.query, "set_child_timezone"):
             for table in (tables.insertion_order, tables.line_item):
-                found = select(table.c.id, table.c.doc).where(
+                children = select(table.c.id, table.c.doc).where(
                     table.c.member_id == work.member_id, table.c.advertiser_id == before["id"]
                 )
-                for row in (await work.connection.execute(found)).all():
+                for row in (await work.connection.execute(children)).all():
                     zone = after["doc"]["timezone"]
                     if row.doc["timezone"] != zone:
                         await work.update(table, row.id, {"doc": {**row.doc, "timezone": zone}})
 
     async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
-        found = select(tables.line_item.c.id).where(
+        line_items = select(tables.line_item.c.id).where(
             tables.line_item.c.member_id == work.member_id, tables.line_item.c.advertiser_id.in_(ids)
         )
-        await LineItem().delete(work, list(await work.connection.scalars(found)))
+        await LineItem().delete(work, list(await work.connection.scalars(line_items)))
         await work.delete(tables.insertion_order, tables.insertion_order.c.advertiser_id.in_(ids))
         await work.delete(tables.thirdparty_pixel, tables.thirdparty_pixel.c.advertiser_id.in_(ids))
         await super().delete(work, ids)
 
     async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
         ids = [row["id"] for row in rows]
-        found = await thirdparty_pixel.pixels_of_advertisers(connection, rows[0]["member_id"], ids)
+        pixels = await thirdparty_pixel.pixels_of_advertisers(connection, rows[0]["member_id"], ids)
         return {
             row["id"]: {
-                "thirdparty_pixels": found.get(row["id"]),
+                "thirdparty_pixels": pixels.get(row["id"]),
                 "labels": labels.with_label_names(row["doc"].get("labels")),
                 "is_malicious": False,
             }
@@ -144,10 +144,10 @@ class Advertiser(Entity):
         stats: dict[int, Values] = {row["id"]: {} for row in rows}
         for table in (tables.insertion_order, tables.line_item):
             owner, state = table.c.advertiser_id, table.c.state
-            counted = select(owner, state, func.count()).where(owner.in_(list(stats))).group_by(owner, state)
+            count_query = select(owner, state, func.count()).where(owner.in_(list(stats))).group_by(owner, state)
             by_state: dict[int, dict[str, int]] = {}
-            for row_id, name, number in await connection.execute(counted):
-                by_state.setdefault(row_id, {})[name] = number
-            for row_id, of_row in stats.items():
-                of_row[f"{table.name}s"] = count_by_state(by_state.get(row_id, {}))
-        return {row_id: {"object_stats": found} for row_id, found in stats.items()}
+            for row_id, name, count in await connection.execute(count_query):
+                by_state.setdefault(row_id, {})[name] = count
+            for row_id, row_stats in stats.items():
+                row_stats[f"{table.name}s"] = count_by_state(by_state.get(row_id, {}))
+        return {row_id: {"object_stats": row_stats} for row_id, row_stats in stats.items()}

@@ -1,4 +1,4 @@
-"""Budget intervals of insertion orders and line items: when something runs and what it may deliver."""
+"""Budget intervals of insertion orders and line items: when an object runs and how much it may deliver."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOUR = timedelta(hours=1)
 
 
 class BudgetInterval(Body):
-    """One flight. Times are wall clock in the time zone of the object; a `timezone` sent here is ignored."""
+    """One flight, in wall clock times of the object's time zone; a `timezone` sent here is ignored."""
 
     shown: ClassVar[tuple[str, ...]] = ("object_id", "object_type")
     id: ObjectId | None = None
@@ -45,12 +45,15 @@ Intervals = Annotated[list[BudgetInterval], Field(max_length=52), BeforeValidato
 
 
 def utc_of_wall_clock(text: str, zone: str) -> datetime:
-    """UTC of a wall clock time."""
+    """Return the UTC time of a wall clock time `YYYY-MM-DD HH:MM:SS` in a zone."""
     return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
 
 
 def remaining_days(line: Values, now_ms: int) -> Values:
-    """`remaining_days` and `total_days` between own dates; null without both, and what remains before the start."""
+    """Return `remaining_days` and `total_days` between the object's own dates.
+
+    Both are null unless it has a start and an end; `remaining_days` is null before the start.
+    """
     if line.get("start_date") is None or line.get("end_date") is None:
         return {"remaining_days": None, "total_days": None}
     start, end = (date.fromisoformat(line[name][:10]) for name in ("start_date", "end_date"))
@@ -59,21 +62,21 @@ def remaining_days(line: Values, now_ms: int) -> Values:
     return {"remaining_days": max(0, (end - now.date()).days) if begun else None, "total_days": (end - start).days}
 
 
-def whole_hours(interval: Values) -> list[tuple[str, str]]:
-    """Field and text of what is no `hh:00:00` start or `hh:59:59` end, or ends before it starts."""
-    found = []
+def interval_time_faults(interval: Values) -> list[tuple[str, str]]:
+    """Return (field, text) for a start that is not `hh:00:00`, an end that is not `hh:59:59` or not after the start."""
+    faults = []
     if not interval["start_date"].endswith(":00:00"):
-        found.append(("start_date", "must be hh:00:00"))
+        faults.append(("start_date", "must be hh:00:00"))
     end = interval["end_date"]
     if end is not None and not end.endswith(":59:59"):
-        found.append(("end_date", "must be hh:59:59"))
+        faults.append(("end_date", "must be hh:59:59"))
     if end is not None and end <= interval["start_date"]:
-        found.append(("end_date", "must be behind start_date"))
-    return found
+        faults.append(("end_date", "must be behind start_date"))
+    return faults
 
 
 def lies_within(interval: Values, zone: str, outer: Values, outer_zone: str) -> bool:
-    """Whether an interval lies within another; an outer one without an end is open."""
+    """Return whether an interval lies within another, which may have no end."""
     if utc_of_wall_clock(interval["start_date"], zone) < utc_of_wall_clock(outer["start_date"], outer_zone):
         return False
     if outer["end_date"] is None:
@@ -84,16 +87,16 @@ def lies_within(interval: Values, zone: str, outer: Values, outer_zone: str) -> 
 
 
 async def check_intervals(work: UnitOfWork, values: Values, stored: Values | None) -> None:
-    """Rules of all intervals, and their ids; an id is taken only from an interval that the object has."""
+    """Check the intervals and fill in their ids and defaults; an id that is sent must be one of the object's own."""
     intervals: Sequence[Values] = values["budget_intervals"] or []
-    old = (stored or {"doc": {}})["doc"].get("budget_intervals") or []
-    ids = {interval["id"] for interval in old}
+    stored_intervals = (stored or {"doc": {}})["doc"].get("budget_intervals") or []
+    ids = {interval["id"] for interval in stored_intervals}
     for place, interval in enumerate(intervals):
         path = f"budget_intervals.{place}"
         zone = interval.pop("timezone")
         if zone not in (None, values["timezone"]):
             warn(f"{path}.timezone: not used, the times are in timezone {values['timezone']} of the object")
-        for field, text in whole_hours(interval):
+        for field, text in interval_time_faults(interval):
             work.bad(f"{path}.{field}", text)
         if interval["lifetime_pacing"] and interval["lifetime_budget"] is None and not interval["lifetime_budget_imps"]:
             text = "needs lifetime_budget or lifetime_budget_imps"
@@ -116,16 +119,16 @@ async def check_intervals(work: UnitOfWork, values: Values, stored: Values | Non
 
 
 def refuse_beside_intervals(work: UnitOfWork, values: Values, fields: Sequence[str]) -> None:
-    """With intervals, the object's own dates and budgets stay null."""
+    """Add a fault for each of these fields that is set although the object has intervals."""
     for field in fields:
         if values["budget_intervals"] and values[field] is not None:
             work.bad(field, "must be null beside budget_intervals")
 
 
 def show_intervals(intervals: Sequence[Values] | None, owner_id: int, owner_type: str, zone: str) -> list[Any] | None:
-    """Intervals as the samples show them."""
+    """Return intervals as they are shown, with their keys in the order of the documents' samples."""
     if not intervals:
         return None
-    more = {"creatives": None, "parent_interval_id": None} if owner_type == "campaign_group" else {}
+    defaults = {"creatives": None, "parent_interval_id": None} if owner_type == "campaign_group" else {}
     head = {"object_id": owner_id, "object_type": owner_type, "timezone": zone}
-    return [{"id": interval["id"], **head, **more, **interval} for interval in intervals]
+    return [{"id": interval["id"], **head, **defaults, **interval} for interval in intervals]

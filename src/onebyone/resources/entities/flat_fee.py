@@ -1,7 +1,7 @@
-"""Flat fees of line items: when they are allocated, and that nothing changes a line item after that.
+"""Flat fees of line items: when they are allocated, after which the line item can no longer be edited.
 
 A fee is allocated on its date, a daily one day by day until its flight ends; neither before the line item has served an
-impression. Nothing has to run for that: dates, the clock and the counted events say it at any moment.
+impression. No job allocates it: the status follows at any moment from dates, the clock and the counted events.
 """
 
 from __future__ import annotations
@@ -18,38 +18,38 @@ Status = Literal["pending", "processing", "allocated"]
 
 
 def show_flat_fee(fee: Values, status: Status) -> Values:
-    """`flat_fee` of a line item."""
+    """Return the `flat_fee` of a line item as it is shown."""
     return {"flat_fee_status": status, **fee, "flat_fee_adjustment_id": None}
 
 
 async def flat_fee_statuses(delivery_stats: DeliveryStats, rows: Sequence[Values]) -> dict[int, Status]:
-    """The `flat_fee_status` of those line items that have a fee."""
+    """Return the `flat_fee_status` of the line items that have a fee, by id."""
     with_fee = [row for row in rows if row["doc"].get("flat_fee")]
-    begun = [row["id"] for row in with_fee if _begun(row["doc"], delivery_stats.now_ms)]
-    runs = await delivery_stats.run_hours(begun) if begun else {}
-    return {row["id"]: _status(row["doc"], runs.get(row["id"]), delivery_stats.now_ms) for row in with_fee}
+    due = [row["id"] for row in with_fee if _allocation_has_begun(row["doc"], delivery_stats.now_ms)]
+    runs = await delivery_stats.run_hours(due) if due else {}
+    return {row["id"]: _status_of(row["doc"], runs.get(row["id"]), delivery_stats.now_ms) for row in with_fee}
 
 
 async def is_fully_allocated(delivery_stats: DeliveryStats, row: Values) -> bool:
-    """Whether the whole fee of a line item was allocated."""
+    """Return whether the whole fee of a line item is allocated."""
     return (await flat_fee_statuses(delivery_stats, [row])).get(row["id"]) == "allocated"
 
 
-def _status(line: Values, run: RunHours | None, now_ms: int) -> Status:
+def _status_of(line: Values, run: RunHours | None, now_ms: int) -> Status:
     if run is None:
         return "pending"
-    end = _end(line)
-    return "allocated" if end is not None and _now(now_ms) >= end else "processing"
+    end = _allocation_end(line)
+    return "allocated" if end is not None and _utc(now_ms) >= end else "processing"
 
 
-def _begun(line: Values, now_ms: int) -> bool:
-    """Whether an impression would have any of the fee allocated by now."""
-    end = _end(line)
-    return line["flat_fee_type"] == "daily" or (end is not None and _now(now_ms) >= end)
+def _allocation_has_begun(line: Values, now_ms: int) -> bool:
+    """Return whether any of the fee would be allocated by now if the line item had an impression."""
+    end = _allocation_end(line)
+    return line["flat_fee_type"] == "daily" or (end is not None and _utc(now_ms) >= end)
 
 
-def _end(line: Values) -> datetime | None:
-    """When the last of the fee is allocated; None for a daily one without an end."""
+def _allocation_end(line: Values) -> datetime | None:
+    """Return when the last of the fee is allocated; None for a daily fee without an end."""
     if line["flat_fee_type"] == "one_time":
         date = line["flat_fee"]["flat_fee_allocation_date"]
     else:
@@ -58,5 +58,5 @@ def _end(line: Values) -> datetime | None:
     return None if date is None else utc_of_wall_clock(date, line["timezone"])
 
 
-def _now(now_ms: int) -> datetime:
+def _utc(now_ms: int) -> datetime:
     return datetime.fromtimestamp(now_ms / 1000, UTC)

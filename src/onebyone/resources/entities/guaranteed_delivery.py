@@ -17,7 +17,7 @@ from onebyone.resources.unit_of_work import UnitOfWork
 
 EXCLUSIVE = "gd_buying_exclusive"
 _GOALS = {"gd_buying_imp": "impressions", EXCLUSIVE: "percentage"}
-_UNUSED = (
+_NULL_FIELDS = (
     "start_date",
     "end_date",
     *budget.BUDGETS,
@@ -25,13 +25,15 @@ _UNUSED = (
     "lifetime_pacing",
     "lifetime_pacing_pct",
 )
-"""Fields of other line items; here `budget_intervals` says it all."""
+"""Fields that only other line items use; here `budget_intervals` replaces them."""
 _MONTH = timedelta(days=31)
+"""The longest month: a one-time flat fee may span any calendar month."""
 _SMALL_DAILY_GOAL = 1000
+"""Impressions a day up to which the documents warn that a goal may be reached early."""
 
 
 def apply_subtype(values: Values) -> None:
-    """What the subtype decides; whatever else was sent is not looked at."""
+    """Set the fields that the subtype determines, overriding what was sent."""
     values["line_item_type"] = "standard_v2"
     values["supply_strategies"] = {"managed": True, "rtb": False, "deals": False, "programmatic_guaranteed": False}
     if values["delivery_goal"] is not None and values["delivery_goal"]["type"] is None:
@@ -39,14 +41,14 @@ def apply_subtype(values: Values) -> None:
 
 
 def check_guaranteed_delivery(work: UnitOfWork, values: Values, orders: Sequence[Values]) -> None:
-    """Every rule that plain line items do not have; `orders` are rows of its insertion orders."""
+    """Check the rules that only guaranteed delivery has; `orders` are rows of the line item's insertion orders."""
     fault = work.bad
     for field in ("revenue_type", "revenue_value"):
         if values[field] is None:
             fault(field, "required for guaranteed delivery")
     if values["revenue_type"] not in (None, "cpm", "flat_fee"):
         fault("revenue_type", "must be cpm or flat_fee for guaranteed delivery")
-    for field in _UNUSED:
+    for field in _NULL_FIELDS:
         if values[field] is not None:
             fault(field, "must be null for guaranteed delivery, use budget_intervals")
     if not values["manage_creative"]:
@@ -114,34 +116,34 @@ def _check_interval(values: Values, interval: Values, fault: FaultAt) -> None:
 
 
 def order_faults(order: Values) -> list[str]:
-    """Why an insertion order cannot have guaranteed delivery line items."""
+    """Return the reasons why an insertion order cannot have guaranteed delivery line items."""
     intervals = order["doc"].get("budget_intervals") or []
-    found = []
+    faults = []
     if order["doc"].get("budget_type") == "revenue":
-        found.append("budget_type of the insertion order must be impression or flexible")
+        faults.append("budget_type of the insertion order must be impression or flexible")
     if len(intervals) != 1:
-        found.append("the insertion order must be seamless, with exactly one budget interval")
+        faults.append("the insertion order must be seamless, with exactly one budget interval")
     elif any(intervals[0][field] is not None for field in budget.BUDGETS):
-        found.append("the budget of the insertion order must be unlimited")
-    return found
+        faults.append("the budget of the insertion order must be unlimited")
+    return faults
 
 
 async def check_order_of_lines(work: UnitOfWork, order: Values, orders: OrderedLinks) -> None:
-    """After a change an order must still suit the line items that it has; `order` has its new fields on top."""
+    """Check that a changed order still suits its line items; `order` is its row with the new fields on top."""
     line_item = tables.line_item
     lines = select(orders.owner).where(orders.target == order["id"])
-    found = select(line_item.c.id, line_item.c.doc).where(line_item.c.id.in_(lines)).order_by(line_item.c.id)
-    new = {"doc": {name: order[name] for name in ("budget_type", "budget_intervals", "timezone")}}
-    for line in await work.connection.execute(found):
+    query = select(line_item.c.id, line_item.c.doc).where(line_item.c.id.in_(lines)).order_by(line_item.c.id)
+    changed = {"doc": {name: order[name] for name in ("budget_type", "budget_intervals", "timezone")}}
+    for line in await work.connection.execute(query):
         if line.doc.get("line_item_subtype"):
-            for text in order_faults(new):
+            for text in order_faults(changed):
                 work.fault("budget_intervals", f"{text} (line-item {line.id})")
-        if not intervals_covered(line.doc, [new]):
+        if not intervals_covered(line.doc, [changed]):
             work.fault("budget_intervals", f"must contain the intervals of line-item {line.id}")
 
 
 def intervals_covered(line: Values, orders: Sequence[Values]) -> bool:
-    """Whether each interval of a line item lies within one of its seamless insertion orders."""
+    """Return whether each interval of a line item lies within one of its insertion orders; without any, return true."""
     outer = [
         (interval, order["doc"]["timezone"])
         for order in orders

@@ -1,4 +1,4 @@
-"""`insertion-order`: an agreement with an advertiser, over the dates and budgets of its line items."""
+"""`insertion-order`: an agreement with an advertiser that bounds the dates and budgets of its line items."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from onebyone.resources.ordered_links import OrderedLinks
 from onebyone.resources.unit_of_work import UnitOfWork
 
 ORDERS = OrderedLinks(tables.line_item_insertion_order, "line_item_id", "insertion_order_id")
-_OWN = ("start_date", "end_date", *budget.BUDGETS)
+_OWN_DATES_AND_BUDGETS = ("start_date", "end_date", *budget.BUDGETS)
 _OTHER_BUDGETS = {"revenue": budget.IMPRESSIONS, "impression": budget.REVENUE, "flexible": ()}
 
 
@@ -74,7 +74,7 @@ class _InsertionOrderBody(Body):
 
 
 class InsertionOrder(Entity):
-    """An insertion order; seamless when it has budget intervals, which then hold its dates and budgets."""
+    """An insertion order. It is seamless when budget intervals hold its dates and budgets."""
 
     service = "insertion-order"
     table = tables.insertion_order
@@ -117,7 +117,7 @@ class InsertionOrder(Entity):
             work.fault("advertiser_id", "use_insertion_orders of the advertiser must be true")
         values["timezone"] = values["timezone"] or advertiser["doc"]["timezone"]
         values["currency"] = values["currency"] or advertiser["doc"]["default_currency"]
-        budget.refuse_beside_intervals(work, values, _OWN)
+        budget.refuse_beside_intervals(work, values, _OWN_DATES_AND_BUDGETS)
         await budget.check_intervals(work, values, stored)
         places = enumerate(values["budget_intervals"] or ())
         for path, holder in [("", values), *((f"budget_intervals.{place}.", interval) for place, interval in places)]:
@@ -133,8 +133,8 @@ class InsertionOrder(Entity):
 
     async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
         lines = select(ORDERS.owner).where(ORDERS.target.in_(ids))
-        found = select(tables.line_item.c.doc).where(tables.line_item.c.id.in_(lines))
-        if any(doc.get("line_item_subtype") for doc in await work.connection.scalars(found)):
+        docs = select(tables.line_item.c.doc).where(tables.line_item.c.id.in_(lines))
+        if any(doc.get("line_item_subtype") for doc in await work.connection.scalars(docs)):
             work.fault("id", "a guaranteed delivery line item still uses the insertion order")
             return
         await work.trackers_changed("line_item_id", lines)
@@ -142,11 +142,11 @@ class InsertionOrder(Entity):
 
     async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
         of_order = await ORDERS.owners_of(connection, [row["id"] for row in rows])
-        lines = {line for found in of_order.values() for line in found}
+        lines = {line for order_lines in of_order.values() for line in order_lines}
         columns = tables.line_item.c
         query = select(columns.id, columns.name, columns.code, columns.state).where(columns.id.in_(lines))
-        found = await connection.execute(query) if lines else ()
-        named = {row.id: {"id": row.id, "name": row.name, "code": row.code, "state": row.state} for row in found}
+        line_rows = await connection.execute(query) if lines else ()
+        named = {row.id: {"id": row.id, "name": row.name, "code": row.code, "state": row.state} for row in line_rows}
         return {
             row["id"]: {
                 "line_items": [named[line] for line in of_order.get(row["id"], ())] or None,
@@ -164,19 +164,19 @@ class InsertionOrder(Entity):
 
 
 def count_by_state(counted: Mapping[str, int]) -> Values:
-    """Of `object_stats`: how many objects there are, and how many of each state."""
+    """Return an element of `object_stats`: the number of objects in total and by state."""
     return {"total": sum(counted.values()), **{state: counted.get(state, 0) for state in ("active", "inactive")}}
 
 
 def show_order_intervals(row: Values) -> list[Values] | None:
-    """Intervals of an order's row as they are shown."""
+    """Return the budget intervals of an order's row as they are shown."""
     return budget.show_intervals(
         row["doc"].get("budget_intervals"), row["id"], "insertion_order", row["doc"]["timezone"]
     )
 
 
 def show_order_in_line_item(row: Values) -> Values:
-    """An order inside a line item."""
+    """Return an order as it is shown inside a line item."""
     doc = row["doc"]
     return {
         **{name: row[name] for name in ("id", "state", "code", "name", "advertiser_id")},

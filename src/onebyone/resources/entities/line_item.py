@@ -1,4 +1,4 @@
-"""`line-item`: what an advertiser pays for; trackers count for it. Plain ones and guaranteed delivery."""
+"""`line-item`: what an advertiser pays for and trackers count for, with or without guaranteed delivery."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from onebyone.resources.entities.line_item_body import FIXED, OUTPUT, LineItemBo
 from onebyone.resources.entities.line_item_parts import (
     ConversionPixel,
     Creative,
-    auction_event,
     check_parts,
-    with_unknown,
+    show_auction_event,
+    with_null_keys,
 )
 from onebyone.resources.entities.tracker import Clicktracker, Imptracker
 from onebyone.resources.entity import Entity, Reference, Values
 from onebyone.resources.unit_of_work import UnitOfWork
 
 MARGIN_MAX = 100
-"""Greatest `revenue_value` of `cost_plus_margin`, where 0.2 is a fifth of the cost: revenue stays far below 64 bits."""
+"""Greatest `revenue_value` of `cost_plus_margin`, a multiple of the cost: it keeps revenue far below 64 bits."""
 TRACKERS = (Imptracker(), Clicktracker())
 _PRICE = ("revenue_type", "revenue_value")
 _LOCKED = "inventory_type cannot be updated once supply_strategies has been set"
@@ -36,7 +36,7 @@ _FULL_BUDGET = ("start_date", "end_date", *budget.BUDGETS, "enable_pacing", "lif
 
 
 class LineItem(Entity):
-    """A line item; `line_item_subtype` makes it one of guaranteed delivery, for ever."""
+    """A line item; one with a `line_item_subtype` has guaranteed delivery, which cannot be changed later."""
 
     service = "line-item"
     table = tables.line_item
@@ -75,8 +75,8 @@ class LineItem(Entity):
     output = OUTPUT
 
     async def load(self, work: UnitOfWork, stored: Values) -> Values:
-        found = await ORDERS.targets_of(work.connection, [stored["id"]])
-        return {"insertion_orders": [{"id": order} for order in found.get(stored["id"], ())] or None}
+        orders = await ORDERS.targets_of(work.connection, [stored["id"]])
+        return {"insertion_orders": [{"id": order} for order in orders.get(stored["id"], ())] or None}
 
     async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
         advertiser = await work.row(tables.advertiser, owners["advertiser_id"]) if owners else None
@@ -95,8 +95,8 @@ class LineItem(Entity):
         values["ad_types"] = list(dict.fromkeys(values["ad_types"])) if values["ad_types"] else ["banner"]
         if values["manage_creative"] is None:
             values["manage_creative"] = guaranteed
-        _check_supply(work, values, old)
-        orders = await self._orders(work, values, owners["advertiser_id"])
+        _check_inventory_type(work, values, old)
+        orders = await self._load_orders(work, values, owners["advertiser_id"])
         await budget.check_intervals(work, values, stored)
         if guaranteed:
             guaranteed_delivery.apply_subtype(values)
@@ -111,11 +111,11 @@ class LineItem(Entity):
         if not work.faults and not guaranteed_delivery.intervals_covered(values, orders):
             work.fault("budget_intervals", "must lie within a budget interval of the insertion order")
 
-    async def _orders(self, work: UnitOfWork, values: Values, advertiser_id: int) -> list[Values]:
-        """Rows of the insertion orders, which must be the advertiser's; their ids are held for `created`."""
+    async def _load_orders(self, work: UnitOfWork, values: Values, advertiser_id: int) -> list[Values]:
+        """Return the rows of the insertion orders, which must be the advertiser's; carry their ids on to `created`."""
         wanted = [order["id"] for order in values.pop("insertion_orders") or ()]
         work.carried["insertion_orders"] = wanted
-        found = []
+        rows = []
         for place, order_id in enumerate(wanted):
             row = await work.row(tables.insertion_order, order_id)
             path = f"insertion_orders.{place}.id"
@@ -124,8 +124,8 @@ class LineItem(Entity):
             elif row["advertiser_id"] != advertiser_id:
                 work.fault(path, f"insertion-order {order_id} does not belong to advertiser {advertiser_id}")
             else:
-                found.append(row)
-        return found
+                rows.append(row)
+        return rows
 
     async def created(self, work: UnitOfWork, row: Values, query: Any) -> None:
         await ORDERS.replace(work, row["id"], work.carried["insertion_orders"])
@@ -140,10 +140,10 @@ class LineItem(Entity):
 
     async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
         for tracker in TRACKERS:
-            found = select(tracker.table.c.id).where(
+            tracker_ids = select(tracker.table.c.id).where(
                 tracker.table.c.member_id == work.member_id, tracker.table.c.line_item_id.in_(ids)
             )
-            await tracker.delete(work, list(await work.connection.scalars(found)))
+            await tracker.delete(work, list(await work.connection.scalars(tracker_ids)))
         await super().delete(work, ids)
 
     async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
@@ -154,44 +154,44 @@ class LineItem(Entity):
         )
         named = {row.id: row.name for row in await connection.execute(owners)}
         of_line = await ORDERS.targets_of(connection, [row["id"] for row in rows])
-        wanted = {order_id for found in of_line.values() for order_id in found}
+        wanted = {order_id for order_ids in of_line.values() for order_id in order_ids}
         query = select(order).where(order.c.member_id == member_id, order.c.id.in_(wanted))
         orders = {row["id"]: dict(row) for row in (await connection.execute(query)).mappings()} if wanted else {}
         shown = {
-            row["id"]: _derived(
+            row["id"]: _derived_fields(
                 row, named.get(row["advertiser_id"]), [orders[key] for key in of_line.get(row["id"], ())]
             )
             for row in rows
         }
         for tracker in TRACKERS:
             columns = tracker.table.c
-            found = select(columns.line_item_id, columns.id, columns.name, columns.code, columns.state)
-            found = found.where(columns.member_id == member_id, columns.line_item_id.in_(list(shown)))
-            for row in (await connection.execute(found.order_by(columns.id))).mappings():
+            query = select(columns.line_item_id, columns.id, columns.name, columns.code, columns.state)
+            query = query.where(columns.member_id == member_id, columns.line_item_id.in_(list(shown)))
+            for row in (await connection.execute(query.order_by(columns.id))).mappings():
                 element = {name: row[name] for name in ("id", "name", "code", "state")}
-                of_row = shown[row["line_item_id"]]
-                of_row[tracker.plural] = [*(of_row.get(tracker.plural) or ()), element]
+                line_item = shown[row["line_item_id"]]
+                line_item[tracker.plural] = [*(line_item.get(tracker.plural) or ()), element]
         return shown
 
     async def delivery_fields(
         self, delivery_stats: DeliveryStats, rows: Sequence[Values], keys: Sequence[str]
     ) -> Mapping[int, Values]:
         ids = [row["id"] for row in rows]
-        found: dict[int, Values] = {row_id: {} for row_id in ids}
+        fields: dict[int, Values] = {row_id: {} for row_id in ids}
         if any(name in keys for name in flight.RUNS):
             runs = await delivery_stats.run_hours(ids)
-            found = {row_id: flight.show_run(runs.get(row_id)) for row_id in ids}
+            fields = {row_id: flight.show_run(runs.get(row_id)) for row_id in ids}
         if "all_stats" in keys:
             for row_id, stats in (await delivery_stats.interval_stats(ids)).items():
-                found[row_id]["all_stats"] = stats
+                fields[row_id]["all_stats"] = stats
         for row in rows:
             if not row["doc"].get("line_item_subtype"):
-                found[row["id"]] |= budget.remaining_days(row["doc"], delivery_stats.now_ms)
+                fields[row["id"]] |= budget.remaining_days(row["doc"], delivery_stats.now_ms)
         if "flat_fee" in keys:
             fees = {row["id"]: row["doc"].get("flat_fee") for row in rows}
             for row_id, status in (await flat_fee.flat_fee_statuses(delivery_stats, rows)).items():
-                found[row_id]["flat_fee"] = flat_fee.show_flat_fee(fees[row_id], status)
-        return found
+                fields[row_id]["flat_fee"] = flat_fee.show_flat_fee(fees[row_id], status)
+        return fields
 
     async def delivery_conditions(
         self,
@@ -206,14 +206,14 @@ class LineItem(Entity):
         return [await flight.run_condition(delivery_stats, query, list(await connection.scalars(candidates)))]
 
 
-def _check_supply(work: UnitOfWork, values: Values, old: Values) -> None:
+def _check_inventory_type(work: UnitOfWork, values: Values, old: Values) -> None:
     locked = any((old.get("supply_strategies") or {}).values())
     if locked and values["inventory_type"] != old.get("inventory_type"):
         work.fault("", _LOCKED)
 
 
 def _complete_plain(work: UnitOfWork, values: Values, old: Values) -> None:
-    """Defaults and rules of a line item without guaranteed delivery."""
+    """Fill in the defaults and check the rules of a line item without guaranteed delivery."""
     values["line_item_type"] = values["line_item_type"] or "standard_v1"
     if old and values["line_item_type"] != old.get("line_item_type", "standard_v1"):
         work.fault("line_item_type", "cannot be changed")
@@ -227,7 +227,7 @@ def _complete_plain(work: UnitOfWork, values: Values, old: Values) -> None:
     budget.refuse_beside_intervals(work, values, _FULL_BUDGET)
 
 
-def _derived(row: Values, advertiser: str | None, orders: Sequence[Values]) -> Values:
+def _derived_fields(row: Values, advertiser: str | None, orders: Sequence[Values]) -> Values:
     doc = row["doc"]
     subtype = doc.get("line_item_subtype")
     goal, fee = doc.get("delivery_goal"), doc.get("flat_fee")
@@ -239,12 +239,12 @@ def _derived(row: Values, advertiser: str | None, orders: Sequence[Values]) -> V
         "bid_object_type": "creative" if subtype else None,
         "delivery_model_type": models.get(subtype or ""),
         "advertiser": {"id": row["advertiser_id"], "name": advertiser},
-        "auction_event": auction_event(doc.get("auction_event")),
+        "auction_event": show_auction_event(doc.get("auction_event")),
         "delivery_goal": goal and {**goal, "guaranteed_delivery_version": None},
         "flat_fee": fee and flat_fee.show_flat_fee(fee, "pending"),
         "labels": labels.with_label_names(doc.get("labels")),
-        "pixels": with_unknown(doc.get("pixels"), ConversionPixel),
-        "creatives": with_unknown(doc.get("creatives"), Creative),
+        "pixels": with_null_keys(doc.get("pixels"), ConversionPixel),
+        "creatives": with_null_keys(doc.get("creatives"), Creative),
         "insertion_orders": [show_order_in_line_item(order) for order in orders] or None,
         "insertion_order_id": active[0] if active else None,
         "budget_intervals": budget.show_intervals(

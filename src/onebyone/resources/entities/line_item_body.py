@@ -1,4 +1,4 @@
-"""The fields of a line item: those that callers write, those that never change, and their order on the wire."""
+"""The fields of a line item: those that callers write, those that are fixed, and their order on the wire."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RevenueType = Literal["none", "cpm", "cpc", "cpa", "cost_plus_cpm", "cost_plus_m
 
 
 class LineItemBody(Body):
-    """Writable fields; what is None here may have a default that depends on the subtype."""
+    """Writable fields; one that is None here may have a default that depends on the subtype."""
 
     code: StrictCode = None
     name: Name
@@ -108,7 +108,7 @@ FIXED: dict[str, tuple[str, Any]] = {
     "product": ("object", None),
     "in_demo_measurement": ("object", None),
 }
-"""Type and value of documented fields that callers cannot change and that nothing here does."""
+"""Documented fields that have no effect here and cannot be written: name -> (type, value shown)."""
 
 # fmt: off
 OUTPUT = (
@@ -127,4 +127,4 @@ OUTPUT = (
     "lifetime_pacing_pct", "inventory_type", "insertion_order_id", "all_stats", "first_run", "last_run",
 )
 # fmt: on
-"""In the order of the documents' samples."""
+"""Keys of a line item in the order of the documents' samples."""

@@ -1,4 +1,4 @@
-"""The objects inside a line item: goal, fee, roadblock, auction event, creatives and the like."""
+"""The objects inside a line item: delivery goal, flat fee, roadblock, auction event, creatives and so on."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from onebyone.resources.fields import Amount, Body, Boolean, Code, Integer, Obje
 from onebyone.resources.unit_of_work import UnitOfWork
 
 LAST_MOMENT = "2038-01-19 00:00:00"
+"""Latest end of a date range, as documented."""
 FaultAt = Callable[[str, str], None]
-"""Adds a fault at a path."""
+"""Adds a fault: (path, text)."""
 EVENT_KEYS = (
     *("revenue_auction_event_type", "revenue_auction_event_type_code", "revenue_auction_type_id"),
     *("kpi_auction_event_type", "kpi_auction_event_type_code", "kpi_auction_type_id", "kpi_value"),
@@ -40,7 +41,7 @@ class InsertionOrderLink(ObjectLink):
 
 
 class ConversionPixel(Body):
-    """A conversion pixel. Its name and trigger are null: no service here knows them."""
+    """A conversion pixel. Its name and trigger are null, because no service here has them."""
 
     shown = ("name", "trigger_type")
     id: ObjectId
@@ -50,14 +51,14 @@ class ConversionPixel(Body):
 
 
 class DateRange(Body):
-    """Dates between which a creative runs."""
+    """The dates between which a creative runs."""
 
     start_date: Timestamp
     end_date: Timestamp
 
 
 class Creative(Body):
-    """A creative of a line item. Its read-only keys are null: no service here knows them."""
+    """A creative of a line item. Its read-only keys are null, because no service here has them."""
 
     shown = (
         *("is_expired", "is_prohibited", "width", "audit_status", "name", "pop_window_maximize", "height"),
@@ -86,7 +87,7 @@ class LineItemInterval(BudgetInterval):
 
 
 class DeliveryGoal(Body):
-    """What a guaranteed line item is to deliver."""
+    """What a guaranteed delivery line item has to deliver."""
 
     shown = ("guaranteed_delivery_version",)
     id: ObjectId | None = None
@@ -123,20 +124,20 @@ class Roadblock(Body):
 
 
 class AuctionEvent(Body):
-    """The event that is paid for. Codes and ids follow from the type; those sent are ignored, as documented."""
+    """The event that is paid for. Its type determines codes and ids; those sent are ignored, as documented."""
 
     shown = EVENT_KEYS[1:]
     revenue_auction_event_type: Literal["impression", "view"] = "impression"
 
 
 class BudgetScheduling(Body):
-    """How a budget that was not spent is caught up with."""
+    """How to catch up with a budget that was not spent."""
 
     underspend_catchup_type: Literal["evenly", "ASAP"] = "ASAP"
 
 
-def auction_event(stored: Values | None) -> Values | None:
-    """The event as it is shown."""
+def show_auction_event(stored: Values | None) -> Values | None:
+    """Return the auction event as it is shown."""
     if stored is None:
         return None
     view = stored["revenue_auction_event_type"] == "view"
@@ -149,13 +150,13 @@ def auction_event(stored: Values | None) -> Values | None:
     }
 
 
-def with_unknown(parts: Sequence[Values] | None, model: type[Body]) -> list[Values] | None:
-    """Parts with all their documented keys; null where only a service knows that is not here."""
+def with_null_keys(parts: Sequence[Values] | None, model: type[Body]) -> list[Values] | None:
+    """Return parts with all their documented keys; those that no service here has are null."""
     return [{**dict.fromkeys(model.shown), **part} for part in parts] if parts else None
 
 
 def check_parts(work: UnitOfWork, values: Values) -> None:
-    """Rules inside and between the parts, for every line item."""
+    """Check the rules within and between the parts of any line item."""
     fault = work.bad
     strategies = values["supply_strategies"]
     if (
@@ -222,19 +223,19 @@ def _check_creative(values: Values, creative: Values, path: str, fault: FaultAt)
         return
     if ranges is not None and not listed_there:
         fault(f"{path}.custom_date_ranges", "the creative must be one of a budget interval")
-    for place, found in enumerate(ranges or ()):
-        _check_range(values, found, f"{path}.custom_date_ranges.{place}", fault)
+    for place, date_range in enumerate(ranges or ()):
+        _check_date_range(values, date_range, f"{path}.custom_date_ranges.{place}", fault)
 
 
-def _check_range(values: Values, found: Values, path: str, fault: FaultAt) -> None:
-    start, end = found["start_date"], found["end_date"]
+def _check_date_range(values: Values, date_range: Values, path: str, fault: FaultAt) -> None:
+    start, end = date_range["start_date"], date_range["end_date"]
     if not start.endswith(":00:00"):
         fault(f"{path}.start_date", "must be hh:00:00")
     if not end.endswith(":59:59"):
         fault(f"{path}.end_date", "must be hh:59:59")
     if end > LAST_MOMENT:
         fault(f"{path}.end_date", f"must not be later than {LAST_MOMENT}")
-    # hh:59:59 is the last second of the hour: 10:00:00 to 10:59:59 is one hour.
+    # An end is the last second of its hour: 10:00:00 to 10:59:59 is one hour.
     if (utc_of_wall_clock(end, "UTC") - utc_of_wall_clock(start, "UTC")).total_seconds() + 1 < HOUR.total_seconds():
         fault(f"{path}.end_date", "a date range must be at least an hour long")
     intervals = values["budget_intervals"] or []

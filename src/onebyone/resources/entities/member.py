@@ -1,4 +1,4 @@
-"""`member`: the tenant, its time zone and its rules for redirects."""
+"""`member`: the tenant, with its time zone and redirect rules."""
 
 from __future__ import annotations
 

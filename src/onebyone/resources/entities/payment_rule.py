@@ -1,4 +1,4 @@
-"""`payment-rule`: what a publisher is paid."""
+"""`payment-rule`: how much a publisher is paid."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class _PaymentRuleBody(Body):
 
 
 class PaymentRule(Entity):
-    """A payment rule; the base rule of a publisher applies where a tracker names none."""
+    """A payment rule. The base rule of a publisher applies to trackers that name none."""
 
     service = "payment-rule"
     table = tables.payment_rule
@@ -102,7 +102,7 @@ class PaymentRule(Entity):
             await super().delete(work, ids)
 
 
-def base_rule() -> Values:
-    """Columns of the rule that every new publisher gets: it costs nothing until somebody says what it costs."""
+def base_payment_rule() -> Values:
+    """Return the columns of the rule that a new publisher starts with: it pays nothing until somebody edits it."""
     doc = {"pricing_type": "revshare", "revshare": 0, "priority": 1}
     return {"name": "Base Payment Rule", "state": "active", "doc": doc}

@@ -1,4 +1,4 @@
-"""`placement`: a slot on a publisher's site, the `tag` of a tracker."""
+"""`placement`: a slot on a publisher's site; trackers call it their `tag`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PlacementCode = Annotated[
     Annotated[str, StringConstraints(max_length=100, pattern=r"^[A-Za-z0-9._%-]+$")] | None,
     BeforeValidator(lambda value: None if value == "" else value),
 ]
-"""Letters, digits and `._-%` (placement-service)."""
+"""Letters, digits and `._-%`, as documented; an empty code is null."""
 
 
 class _PlacementBody(Body):
@@ -41,7 +41,7 @@ class _PlacementBody(Body):
 
 
 class Placement(Entity):
-    """A placement; POST names its publisher or its site in the query string."""
+    """A placement; the query string of a POST names its publisher or its site."""
 
     service = "placement"
     table = tables.placement

@@ -1,4 +1,4 @@
-"""`publisher`: owner of sites, placements and payment rules."""
+"""`publisher`: the owner of sites, placements and payment rules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from onebyone.api.http.request_context import warn
 from onebyone.config_store import tables
 from onebyone.resources import labels
-from onebyone.resources.entities.payment_rule import base_rule
+from onebyone.resources.entities.payment_rule import base_payment_rule
 from onebyone.resources.entities.site import placements_of
 from onebyone.resources.entity import Entity, Values
 from onebyone.resources.fields import (
@@ -31,8 +31,8 @@ from onebyone.resources.fields import (
 )
 from onebyone.resources.unit_of_work import UnitOfWork
 
-NEVER = "1970-01-01 00:00:01"
-"""`reselling_exposed_on` of a publisher that never was public."""
+NEVER_EXPOSED = "1970-01-01 00:00:01"
+"""`reselling_exposed_on` of a publisher that was never public, as in the documents."""
 
 
 class PublisherLabel(labels.Labelled):
@@ -107,7 +107,7 @@ class _PublisherBody(Body):
     use_anx_auction_logic: Boolean = False
 
 
-_OF_ITS_OWN = ("default_site_id", "base_payment_rule_id")
+_DEFAULT_CHILDREN = ("default_site_id", "base_payment_rule_id")
 _FIELDS = tuple(_PublisherBody.model_fields)
 _READ_ONLY = {
     "is_rtb": False,
@@ -120,7 +120,7 @@ _READ_ONLY = {
 
 
 class Publisher(Entity):
-    """A managed publisher; made with a base payment rule and, unless told not to, a default site and placement."""
+    """A managed publisher. It starts with a base payment rule and, by default, a default site and placement."""
 
     service = "publisher"
     table = tables.publisher
@@ -189,14 +189,14 @@ class Publisher(Entity):
         old = {} if stored is None else stored["doc"]
         if values["contact"] is not None:
             values["contact"]["id"] = (old.get("contact") or {}).get("id") or await work.part_id()
-        exposed = old.get("reselling_exposed_on", NEVER)
+        exposed = old.get("reselling_exposed_on", NEVER_EXPOSED)
         if values["reselling_exposure"] == "public" and old.get("reselling_exposure") != "public":
             exposed = work.now
         values["reselling_exposed_on"] = exposed
         if stored is None:
-            for field in (name for name in _OF_ITS_OWN if values[name] is not None):
+            for field in (name for name in _DEFAULT_CHILDREN if values[name] is not None):
                 warn(f"{field}: not used, a new publisher gets its own")
-            values |= dict.fromkeys(_OF_ITS_OWN)
+            values |= dict.fromkeys(_DEFAULT_CHILDREN)
             return
         if values["base_payment_rule_id"] is None:
             values["base_payment_rule_id"] = stored["base_payment_rule_id"]
@@ -208,7 +208,7 @@ class Publisher(Entity):
 
     async def created(self, work: UnitOfWork, row: Values, query: Mapping[str, str]) -> None:
         owner = {"publisher_id": row["id"], "state": "active", "doc": {}}
-        links = {"base_payment_rule_id": await work.insert(tables.payment_rule, {**owner, **base_rule()})}
+        links = {"base_payment_rule_id": await work.insert(tables.payment_rule, {**owner, **base_payment_rule()})}
         if query.get("create_default_placement", "").lower() not in ("false", "0"):
             name = f"[{row['name'][:230]}]"
             site_id = await work.insert(tables.site, {**owner, "name": f"{name} - ROS"})
@@ -217,7 +217,7 @@ class Publisher(Entity):
         await work.update(self.table, row["id"], links)
 
     async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
-        if any(before[field] != after[field] for field in _OF_ITS_OWN):
+        if any(before[field] != after[field] for field in _DEFAULT_CHILDREN):
             await work.trackers_changed("publisher_id", before["id"])
 
     async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
@@ -238,7 +238,7 @@ class Publisher(Entity):
 
 
 def _check_documented(work: UnitOfWork, values: Values, stored: Values | None) -> None:
-    """What the documents say and recorded answers do not (`ONEBYONE_PUBLISHER_RULES`)."""
+    """Apply the rules of the documents that recorded responses do not follow (`ONEBYONE_PUBLISHER_RULES`)."""
     if stored is None and "state" not in work.given:
         values["state"] = "inactive"
     needed = ["billing_dba", "contact"]

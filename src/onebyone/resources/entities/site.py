@@ -1,4 +1,4 @@
-"""`site`: a part of a publisher that groups placements."""
+"""`site`: a group of placements of a publisher."""
 
 from __future__ import annotations
 
@@ -91,13 +91,13 @@ class Site(Entity):
 
 
 async def placements_of(connection: AsyncConnection, owner: str, rows: Sequence[Values]) -> dict[int, Values]:
-    """`placements` of sites or publishers: `[{id, code}]`, or null when there is none."""
+    """Return `placements` of sites or publishers, by id of the owner: `[{id, code}]`, or null when there are none."""
     shown: dict[int, Values] = {row["id"]: {"placements": None} for row in rows}
     columns = tables.placement.c
-    found = select(columns[owner], columns.id, columns.code).where(
+    query = select(columns[owner], columns.id, columns.code).where(
         columns.member_id == rows[0]["member_id"], columns[owner].in_(list(shown))
     )
-    for row in (await connection.execute(found.order_by(columns.id))).mappings():
-        of_owner = shown[row[owner]]
-        of_owner["placements"] = [*(of_owner["placements"] or []), {"id": row["id"], "code": row["code"]}]
+    for row in (await connection.execute(query.order_by(columns.id))).mappings():
+        fields = shown[row[owner]]
+        fields["placements"] = [*(fields["placements"] or []), {"id": row["id"], "code": row["code"]}]
     return shown

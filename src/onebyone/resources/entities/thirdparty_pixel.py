@@ -1,4 +1,4 @@
-"""`thirdparty-pixel`: code or URLs of others that render beside the creatives of advertisers or of the whole member."""
+"""`thirdparty-pixel`: third-party code or URLs to render with the ads of advertisers or of the whole member."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class _PixelBody(Body):
 
 
 class ThirdpartyPixel(Entity):
-    """A pixel; only an admin changes its audit, and new content is audited anew."""
+    """A pixel. Only an admin changes its audit status, and new content has to be audited again."""
 
     service = "thirdparty-pixel"
     table = tables.thirdparty_pixel
@@ -82,8 +82,8 @@ class ThirdpartyPixel(Entity):
     )
 
     async def load(self, work: UnitOfWork, stored: Values) -> Values:
-        found = await ADVERTISERS.targets_of(work.connection, [stored["id"]])
-        return {"advertisers": [{"id": advertiser} for advertiser in found.get(stored["id"], ())] or None}
+        attached = await ADVERTISERS.targets_of(work.connection, [stored["id"]])
+        return {"advertisers": [{"id": advertiser} for advertiser in attached.get(stored["id"], ())] or None}
 
     async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
         if values.pop("member_id") not in (None, work.member_id):
@@ -95,15 +95,15 @@ class ThirdpartyPixel(Entity):
         if not any(values[name] for name in needed):
             work.bad(needed[0], f"{needed[0]} or {needed[1]} is required with format {values['format']}")
         old = {} if stored is None else stored["doc"]
-        moved = [name for name in (*_SCRIPT, *_ADDRESS) if values[name] != old.get(name)]
-        if stored is not None and moved and "format" not in work.given:
-            work.bad("format", f"required when {moved[0]} changes")
+        changed = [name for name in (*_SCRIPT, *_ADDRESS) if values[name] != old.get(name)]
+        if stored is not None and changed and "format" not in work.given:
+            work.bad("format", f"required when {changed[0]} changes")
         await self._check_advertisers(work, values)
         before = "pending" if stored is None else stored["audit_status"]
         if not work.admin:
             if values["audit_status"] != before:
                 values["audit_status"] = before
-            if moved and before != "exempt":
+            if changed and before != "exempt":
                 values["audit_status"] = "pending"
         if stored is None:
             values["created_on"] = work.now
@@ -125,39 +125,39 @@ class ThirdpartyPixel(Entity):
         await ADVERTISERS.replace(work, before["id"], work.carried["advertisers"])
 
     async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
-        found = await ADVERTISERS.targets_of(connection, [row["id"] for row in rows])
+        attached = await ADVERTISERS.targets_of(connection, [row["id"] for row in rows])
         return {
-            row["id"]: {"advertisers": [{"id": advertiser} for advertiser in found.get(row["id"], ())] or None}
+            row["id"]: {"advertisers": [{"id": advertiser} for advertiser in attached.get(row["id"], ())] or None}
             for row in rows
         }
 
 
 _PIXEL = tables.thirdparty_pixel.c
-_BRIEF = (_PIXEL.id, _PIXEL.name, _PIXEL.active, _PIXEL.audit_status)
+_BRIEF_COLUMNS = (_PIXEL.id, _PIXEL.name, _PIXEL.active, _PIXEL.audit_status)
 
 
-def _brief(row: Any) -> Values:
+def _show_brief(row: Any) -> Values:
     return {"id": row.id, "name": row.name, "active": row.active, "audit_status": row.audit_status}
 
 
 async def pixels_of_advertisers(
     connection: AsyncConnection, member_id: int, ids: Sequence[int]
 ) -> dict[int, list[Values]]:
-    """`thirdparty_pixels` of the advertisers that have any."""
+    """Return `thirdparty_pixels` by advertiser, for those that have any."""
     link = tables.thirdparty_pixel_advertiser
     query = (
-        select(link.c.advertiser_id, *_BRIEF)
+        select(link.c.advertiser_id, *_BRIEF_COLUMNS)
         .join(link, link.c.thirdparty_pixel_id == _PIXEL.id)
         .where(_PIXEL.member_id == member_id, link.c.advertiser_id.in_(ids))
         .order_by(_PIXEL.id)
     )
-    found: dict[int, list[Values]] = {}
+    pixels: dict[int, list[Values]] = {}
     for row in await connection.execute(query):
-        found.setdefault(row.advertiser_id, []).append(_brief(row))
-    return found
+        pixels.setdefault(row.advertiser_id, []).append(_show_brief(row))
+    return pixels
 
 
 async def pixels_of_member(connection: AsyncConnection, member_id: int) -> list[Values] | None:
-    """`thirdparty_pixels` of the member."""
-    query = select(*_BRIEF).where(_PIXEL.member_id == member_id, _PIXEL.doc["members"].as_string().is_not(None))
-    return [_brief(row) for row in await connection.execute(query.order_by(_PIXEL.id))] or None
+    """Return `thirdparty_pixels` of the member; None when there are none."""
+    query = select(*_BRIEF_COLUMNS).where(_PIXEL.member_id == member_id, _PIXEL.doc["members"].as_string().is_not(None))
+    return [_show_brief(row) for row in await connection.execute(query.order_by(_PIXEL.id))] or None

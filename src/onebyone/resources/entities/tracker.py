@@ -1,4 +1,4 @@
-"""`imptracker` and `clicktracker`: what the edge counts, and the line item and publisher that it counts for."""
+"""`imptracker` and `clicktracker`: the tags that the edge counts, each for a line item and a publisher."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class _ClicktrackerBody(_TrackerBody):
 
 
 class Clicktracker(_Tracker):
-    """A click tracker; the host of its target becomes an approved redirect host of the member."""
+    """A click tracker. The host of its target is an approved redirect host of the member."""
 
     service = "clicktracker"
     kind = "clk"
@@ -108,22 +108,22 @@ class Clicktracker(_Tracker):
 
     async def created(self, work: UnitOfWork, row: Values, query: Mapping[str, str]) -> None:
         await super().created(work, row, query)
-        await self._host_changed(work, [row["id"]], {row["click_host"]})
+        await self._publish_hosts(work, [row["id"]], {row["click_host"]})
 
     async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
         await super().modified(work, before, after)
-        await self._host_changed(work, [before["id"]], {before["click_host"]} ^ {after["click_host"]})
+        await self._publish_hosts(work, [before["id"]], {before["click_host"]} ^ {after["click_host"]})
 
     async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
-        found = select(self.table.c.click_host).where(
+        query = select(self.table.c.click_host).where(
             self.table.c.member_id == work.member_id, self.table.c.id.in_(ids)
         )
-        hosts = set(await work.connection.scalars(found.distinct()))
+        hosts = set(await work.connection.scalars(query.distinct()))
         await super().delete(work, ids)
-        await self._host_changed(work, ids, hosts)
+        await self._publish_hosts(work, ids, hosts)
 
-    async def _host_changed(self, work: UnitOfWork, ids: Sequence[int], hosts: set[str | None]) -> None:
-        """The member's record changes when no other click tracker has one of these hosts."""
+    async def _publish_hosts(self, work: UnitOfWork, ids: Sequence[int], hosts: set[str | None]) -> None:
+        """Note that the member's record changes if no other click tracker has one of these hosts."""
         for host in hosts - {None}:
             if not await work.has(self.table, self.table.c.click_host == host, self.table.c.id.not_in(ids)):
                 work.member_changed()

@@ -1,4 +1,4 @@
-"""`user`: who logs in. Passwords are written, hashed and never shown."""
+"""`user`: an account that logs in. Its password is write-only and stored as a hash."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ class User(Entity):
         )
         if taken is not None and (stored is None or taken != stored["id"]):
             work.fault("username", "already taken")
-        await self._check_limit(work, values)
+        await self._check_user_type(work, values)
         if password is not None and not work.faults and not work.refused:
             values["password_hash"] = await passwords.hash_password(password)
             values["password_ms"] = work.now_ms
 
-    async def _check_limit(self, work: UnitOfWork, values: Values) -> None:
+    async def _check_user_type(self, work: UnitOfWork, values: Values) -> None:
         for kind, table in (("advertiser", tables.advertiser), ("publisher", tables.publisher)):
             field = f"{kind}_id"
             if values["user_type"] != kind:
