@@ -6,12 +6,15 @@ from typing import Any
 
 import schemathesis
 
+from onebyone.resources.fields import zones
+
 KNOWN = 4
 """Objects of each kind have the ids 1 and 2; a drawn id becomes one of 0 to 3."""
 OWN_USER = 1
 _ACCOUNT = ("username", "password", "state", "user_type", "advertiser_id", "publisher_id", "read_only")
 
 
+_ZONES = sorted(zones())
 _reports: list[str] = []
 
 
@@ -45,10 +48,17 @@ def _is_id(name: str) -> bool:
 
 
 def _likely(part: Any) -> Any:
+    """Return a body with ids that exist and with time zones, which the document does not list."""
     if isinstance(part, list):
         return [_likely(element) for element in part]
     if not isinstance(part, dict):
         return part
-    return {
-        name: value % KNOWN if _is_id(name) and type(value) is int else _likely(value) for name, value in part.items()
-    }
+    return {name: _likely_value(name, value) for name, value in part.items()}
+
+
+def _likely_value(name: str, value: Any) -> Any:
+    if _is_id(name) and type(value) is int:
+        return value % KNOWN
+    if name == "timezone" and isinstance(value, str):
+        return _ZONES[len(value) % len(_ZONES)]
+    return _likely(value)

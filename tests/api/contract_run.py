@@ -77,7 +77,7 @@ def run(folder: Path, *, phases: str, cases: int, seconds: int) -> Outcome:
 def _populate(client: ApiClient) -> None:
     """Two of everything, so that generated ids find something."""
     for number in (1, 2):
-        for service, sample in examples.NEW.items():
+        for service, sample in examples.CREATE.items():
             fields = dict(sample)
             if "code" in fields or service == "user":
                 fields |= {"code": f"C{number}"} if "code" in fields else {"username": f"user{number}"}

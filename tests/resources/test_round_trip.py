@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from onebyone.api.openapi import examples
-from onebyone.api.openapi.objects import component
+from onebyone.api.openapi.entity_schemas import component_name
 from onebyone.config_store import tables
 from onebyone.resources.entities import ENTITIES
 from onebyone.resources.entity import Entity
@@ -52,7 +52,7 @@ class World:
         self.api: Harness = self.run(api_harness.start(url))
         self.ids: dict[str, int] = {}
         self.taken = self.refused = 0
-        for service in examples.NEW:
+        for service in examples.CREATE:
             body = self.body(service) | ({"use_insertion_orders": True} if service == "advertiser" else {})
             self.ids[service] = self.run(self.api.create(service, body, **self.owner(service)))["id"]
 
@@ -67,7 +67,7 @@ class World:
 
     def body(self, service: str) -> Json:
         """The example with this world's ids; names that must be unique are."""
-        fields = dict(examples.NEW[service])
+        fields = dict(examples.CREATE[service])
         fields.pop("code", None)
         if service == "user":
             fields["username"] = f"user {next(_numbers)}"
@@ -120,9 +120,9 @@ def world(store_url: str) -> Iterator[World]:
 
 def fields_of(entity: Entity, kind: str) -> Json:
     """Schemas of the fields that a drawn body may name."""
-    body = described()["components"]["schemas"][f"{component(entity)}{kind}"]
+    body = described()["components"]["schemas"][f"{component_name(entity)}{kind}"]
     fixed = {*KEPT.get(entity.service, ()), *(link.field for link in entity.references)}
-    fields: Json = body["properties"][entity.service]["properties"]
+    fields: Json = body["properties"]
     return {name: schema for name, schema in fields.items() if name not in fixed}
 
 
@@ -176,14 +176,14 @@ def test_what_is_taken_is_shown(world: World, entity: Entity) -> None:
     @given(st.data())
     def check(data: st.DataObject) -> None:
         if "POST" in entity.methods:
-            fields = {**world.body(service), **data.draw(some(fields_of(entity, "New")), "new")}
+            fields = {**world.body(service), **data.draw(some(fields_of(entity, "Create")), "new")}
             made = world.send("POST", service, fields, **world.owner(service))
             if made["status"] == "OK":
                 assert_shown(entity, fields, made[service])
                 assert world.get(service, made["id"]) == made[service]
         row_id = world.ids.get(service, 1)
         before = world.get(service, row_id)
-        change = data.draw(some(fields_of(entity, "Change")), "change")
+        change = data.draw(some(fields_of(entity, "Update")), "change")
         put = world.send("PUT", service, change, id=row_id)
         after = world.get(service, row_id)
         if put["status"] == "OK":
@@ -203,7 +203,7 @@ def test_what_is_wrong_is_not_written(world: World, entity: Entity) -> None:
     @FEW
     @given(st.data())
     def check(data: st.DataObject) -> None:
-        fields = fields_of(entity, "New" if "POST" in entity.methods else "Change")
+        fields = fields_of(entity, "Create" if "POST" in entity.methods else "Update")
         name = data.draw(st.sampled_from(sorted(fields)), "field")
         bad = {name: data.draw(drawn_values.wrong(fields[name]), "value")}
         if "POST" in entity.methods:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone.api import ops_endpoints
 from onebyone.api.app import Api
+from onebyone.api.openapi import examples
 from onebyone.api.pipeline_lag import PipelineLagMeter
 from onebyone.auth import passwords
 from onebyone.clock import now_ms
@@ -24,7 +25,7 @@ from onebyone.settings import Settings
 from tests.support import api_contract
 
 Json = dict[str, Any]
-PASSWORD = "Correct-horse-1"
+PASSWORD = examples.CREDENTIALS["password"]
 MINUTE_MS = 60_000
 
 

@@ -19,7 +19,23 @@ MICROS = "stored as integer millionths"
 DATE = "a moment, as text"
 """Marks a text field that holds `YYYY-MM-DD HH:MM:SS`."""
 
-_CURRENCIES = frozenset(currency.code for currency in _Iso4217)
+DAY_PATTERN = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+CLOCK_PATTERN = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?"
+TIMESTAMP: dict[str, Any] = {
+    "pattern": f"^{DAY_PATTERN} ([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$",
+    "examples": ["2026-03-01 10:00:00"],
+}
+"""JSON Schema of a moment as it is kept."""
+TIME_ZONE: dict[str, Any] = {
+    "description": "A name of the IANA time zone database. A few whose offset is no whole hour are refused.",
+    "examples": ["America/New_York"],
+}
+"""JSON Schema of a time zone.
+
+It has no enumeration: the database grows, and an older client would not read an answer that names a new zone.
+"""
+
+CURRENCY_CODES = tuple(sorted(str(currency.code) for currency in _Iso4217))
 _INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,30})?", re.ASCII)
 _MOMENT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[ T+]([0-9]{2}:[0-9]{2})(:[0-9]{2})?(?:\.0+)?Z?)?", re.ASCII)
@@ -109,7 +125,7 @@ def _zone(value: str) -> str:
 
 
 def _currency(value: str) -> str:
-    if value.upper() not in _CURRENCIES:
+    if value.upper() not in CURRENCY_CODES:
         raise ValueError("not a known currency")
     return value.upper()
 
@@ -119,24 +135,35 @@ Boolean = bool
 Integer = Annotated[int, BeforeValidator(_integer), Field(ge=-MAX_ID, le=MAX_ID)]
 Percent = Annotated[int, BeforeValidator(_integer), Field(ge=0, le=1000)]
 ObjectId = Annotated[int, BeforeValidator(_integer), Field(ge=1, le=MAX_ID)]
+# JSON Schema of what the validators demand, which pydantic cannot read from them.
+_PLAIN = Field(json_schema_extra={"pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"})
+_NOT_BLANK = Field(
+    json_schema_extra={"pattern": r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"}
+)
+_MULTILINE = Field(json_schema_extra={"pattern": r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"})
+
 Name = Annotated[
-    str, StringConstraints(min_length=1, max_length=255), AfterValidator(_plain), AfterValidator(_not_blank)
+    str, StringConstraints(min_length=1, max_length=255), AfterValidator(_plain), AfterValidator(_not_blank), _NOT_BLANK
 ]
-Text20 = Annotated[str, StringConstraints(max_length=20), AfterValidator(_plain)]
-Text25 = Annotated[str, StringConstraints(max_length=25), AfterValidator(_plain)]
-Text50 = Annotated[str, StringConstraints(max_length=50), AfterValidator(_plain)]
-Text100 = Annotated[str, StringConstraints(max_length=100), AfterValidator(_plain)]
-Text255 = Annotated[str, StringConstraints(max_length=255), AfterValidator(_plain)]
-LongText = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_multiline)]
+Text20 = Annotated[str, StringConstraints(max_length=20), AfterValidator(_plain), _PLAIN]
+Text25 = Annotated[str, StringConstraints(max_length=25), AfterValidator(_plain), _PLAIN]
+Text50 = Annotated[str, StringConstraints(max_length=50), AfterValidator(_plain), _PLAIN]
+Text100 = Annotated[str, StringConstraints(max_length=100), AfterValidator(_plain), _PLAIN]
+Text255 = Annotated[str, StringConstraints(max_length=255), AfterValidator(_plain), _PLAIN]
+LongText = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_multiline), _MULTILINE]
 Code = Annotated[Text100 | None, BeforeValidator(_empty_is_none)]
 StrictCode = Annotated[
     Annotated[str, StringConstraints(max_length=100, pattern=r"^[A-Za-z0-9._-]+$")] | None,
     BeforeValidator(_empty_is_none),
 ]
 """Letters, digits, periods, underscores and dashes (line-item-service, "code")."""
-Timestamp = Annotated[str, AfterValidator(loose_timestamp), DATE]
-TimeZone = Annotated[str, AfterValidator(_zone)]
-Currency = Annotated[str, AfterValidator(_currency)]
+Timestamp = Annotated[str, AfterValidator(loose_timestamp), DATE, Field(json_schema_extra=TIMESTAMP)]
+TimeZone = Annotated[str, AfterValidator(_zone), Field(json_schema_extra=TIME_ZONE)]
+Currency = Annotated[
+    str,
+    AfterValidator(_currency),
+    Field(description="ISO 4217; taken in either case.", json_schema_extra={"enum": list(CURRENCY_CODES)}),
+]
 Money = Annotated[Decimal, BeforeValidator(_number), Field(ge=0, lt=10**9), AfterValidator(_millionths), MICROS]
 OptionalMoney = Annotated[
     Annotated[Decimal, Field(ge=0, lt=10**9)] | None, BeforeValidator(_number), AfterValidator(_millionths), MICROS
@@ -153,7 +180,7 @@ def listed(value: Any) -> Any:
 
 Amount = Annotated[float, BeforeValidator(_number), Field(ge=0, lt=10**9, allow_inf_nan=False)]
 """An amount that is kept and shown, and that nothing is computed from."""
-Text1000 = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_plain)]
+Text1000 = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_plain), _PLAIN]
 
 
 class Body(BaseModel):

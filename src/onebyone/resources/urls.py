@@ -7,6 +7,10 @@ import re
 from ada_url import URL
 
 MAX_LENGTH = 2000
+URL_SCHEMA = {"pattern": "^[Hh][Tt][Tt][Pp][Ss]?://", "maxLength": MAX_LENGTH}
+"""JSON Schema of a redirect target: the format `uri` allows less than the WHATWG URL standard."""
+DOMAIN_SCHEMA = {"format": "idn-hostname", "minLength": 1, "maxLength": 254}
+"""JSON Schema of a host name as callers write it, maybe with a closing dot."""
 _SHAPE = re.compile(r"https?://([^/?#\\]+)[^\\]*", re.IGNORECASE)
 _BLANK_OR_CONTROL = re.compile(r"[\s\x00-\x1f\x7f-\x9f]")
 _WRITTEN_HOST = re.compile(r"[^\s\x00-\x20\x7f/?#@:\\%\[\]<>^|]{1,253}")

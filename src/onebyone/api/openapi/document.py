@@ -7,12 +7,14 @@ from functools import cache
 import orjson
 
 from onebyone import __version__
-from onebyone.api.openapi import envelopes, health, nested, objects, parameters, reference, reports, services
-from onebyone.api.openapi.fields import Schema
+from onebyone.api.openapi import entity_operations, envelopes, parameters, read_only
+from onebyone.api.openapi.components import Components, Schema
+from onebyone.api.openapi.entity_schemas import add_entity
+from onebyone.api.openapi.list_operations import list_paths
+from onebyone.api.openapi.ops_operations import ops_paths
+from onebyone.api.openapi.report_operations import report_paths
 from onebyone.auth.sessions import COOKIE
-from onebyone.resources import fields
 from onebyone.resources.entities import ENTITIES
-from onebyone.resources.lists.catalogue import CURRENCIES
 
 _ABOUT = """\
 Impression and click trackers, and what they need: advertisers, line items, publishers, placements, payment rules.
@@ -28,20 +30,6 @@ content type. Unknown fields and parameters are left out and named in `dbg_info.
 
 **Versions.** `/current/imptracker` and `/v1.16/imptracker` mean `/imptracker`.
 """
-_COMMON: dict[str, Schema] = {
-    "Currency": {
-        "type": "string",
-        "description": "ISO 4217; taken in either case.",
-        "enum": [currency["code"] for currency in CURRENCIES],
-    },
-    "TimeZone": {
-        "type": "string",
-        "description": "A name of the IANA time zone database.",
-        "enum": sorted(fields.zones()),
-        "examples": ["EST5EDT"],
-    },
-    "FieldMeta": services.FIELD_META,
-}
 _TAGS = {
     "object-limit": "How many objects the member may have.",
     "lookup": "Everything by id and name.",
@@ -55,14 +43,19 @@ _TAGS = {
 
 
 def document() -> Schema:
-    """The whole document."""
-    paths: Schema = reference.paths() | reports.paths() | health.paths()
-    schemas = {**_COMMON, **nested.COMPONENTS, **envelopes.SCHEMAS, **parameters.SCHEMAS}
+    """Return the whole document."""
+    components = Components()
+    read_only.add_shared(components)
+    envelopes.add_envelopes(components)
+    parameters.add_filter_values(components)
+    entity_operations.add_shared(components)
     tags = [{"name": "auth", "description": "Logging in."}]
+    paths = list_paths(components)
     for entity in ENTITIES:
-        paths |= services.paths(entity)
-        schemas |= objects.components(entity)
+        add_entity(components, entity)
+        paths |= entity_operations.entity_paths(components, entity)
         tags.append({"name": entity.service, "description": (entity.__doc__ or "").strip()})
+    paths |= report_paths(components) | ops_paths(components)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -76,7 +69,7 @@ def document() -> Schema:
         "tags": [*tags, *({"name": name, "description": text} for name, text in _TAGS.items())],
         "paths": paths,
         "components": {
-            "schemas": schemas,
+            "schemas": components.schemas,
             "parameters": parameters.COMPONENTS,
             "headers": envelopes.HEADERS,
             "responses": envelopes.RESPONSES,

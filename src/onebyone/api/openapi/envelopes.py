@@ -1,79 +1,85 @@
-"""What every answer has in common: the envelope, `dbg_info`, the error, and the headers."""
+"""What all answers have in common: the envelope, `dbg_info`, the error and the headers."""
 
 from __future__ import annotations
 
 from typing import get_args
 
 from onebyone.api.http.errors import ErrorId
-from onebyone.api.openapi.fields import Schema, nullable
-from onebyone.api.openapi.nested import FLAG, INTEGER, TEXT
+from onebyone.api.openapi.components import (
+    FLAG,
+    INTEGER,
+    NUMBER,
+    TEXT,
+    Components,
+    Schema,
+    array,
+    closed_object,
+    enumeration,
+    nullable,
+    reference,
+)
 
-_USE = ("reads", "read_limit", "read_limit_seconds", "writes", "write_limit", "write_limit_seconds")
-_TOLD: Schema = {
+_USAGE = ("reads", "read_limit", "read_limit_seconds", "writes", "write_limit", "write_limit_seconds")
+_DBG_INFO: Schema = {
     "instance": TEXT,
     "slave_hit": FLAG,
     "db": TEXT,
-    **{f"user::{name}": INTEGER for name in _USE},
-    **dict.fromkeys(_USE, INTEGER),
+    **{f"user::{name}": INTEGER for name in _USAGE},
+    **dict.fromkeys(_USAGE, INTEGER),
     "awesomesauce_cache_used": FLAG,
     "count_cache_used": FLAG,
     "uuid": {"type": "string", "format": "uuid"},
     "warnings": {
-        "type": "array",
-        "items": TEXT,
+        **array(TEXT),
         "description": "Fields and parameters that were not used, and what may be unwise.",
     },
-    "time": {"type": "number", "description": "Milliseconds that the answer took."},
-    "start_microtime": {"type": "number"},
+    "time": {**NUMBER, "description": "Milliseconds that the answer took."},
+    "start_microtime": NUMBER,
     "version": TEXT,
     "slave_lag": INTEGER,
     "member_last_modified_age": INTEGER,
-    "output_term": {"type": "string", "description": "The key of the payload, or `not_found`."},
+    "output_term": {**TEXT, "description": "The key of the payload, or `not_found`."},
 }
-
-
-def closed(properties: Schema) -> Schema:
-    """An object that has all of these keys and no other."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-def success(fields: Schema) -> Schema:
-    """An envelope with these keys between `status` and `dbg_info`."""
-    told = {"$ref": "#/components/schemas/DbgInfo"}
-    return closed({"response": closed({"status": {"const": "OK"}, **fields, "dbg_info": told})})
-
-
 _TEXT_OR_NULL = nullable(TEXT)
-SCHEMAS: dict[str, Schema] = {
-    "DbgInfo": closed(_TOLD),
-    "Error": {
-        **closed(
-            {
-                "response": closed(
-                    {
-                        "status": {"const": "error"},
-                        "error_id": {"type": "string", "enum": list(get_args(ErrorId))},
-                        "error": {"type": "string", "minLength": 1},
-                        "error_description": _TEXT_OR_NULL,
-                        "service": _TEXT_OR_NULL,
-                        "method": _TEXT_OR_NULL,
-                        "error_code": _TEXT_OR_NULL,
-                        "dbg_info": {"$ref": "#/components/schemas/DbgInfo"},
-                    }
-                )
-            }
-        ),
-        "description": "`error_id` is for programs, `error` for people: every fault of a body at once, with its path.",
-    },
-}
-ERROR: Schema = {"$ref": "#/components/schemas/Error"}
 
-_COUNT = {"type": "string", "pattern": "^user:[0-9]+$"}
+ERROR: Schema = reference("ErrorResponse")
+
+
+def add_envelopes(components: Components) -> None:
+    """Add the schemas of `dbg_info` and of the error."""
+    components.add("DbgInfo", closed_object(_DBG_INFO))
+    error = {
+        "status": {"const": "error"},
+        "error_id": enumeration(get_args(ErrorId)),
+        "error": {"type": "string", "minLength": 1},
+        "error_description": _TEXT_OR_NULL,
+        "service": _TEXT_OR_NULL,
+        "method": _TEXT_OR_NULL,
+        "error_code": _TEXT_OR_NULL,
+        "dbg_info": reference("DbgInfo"),
+    }
+    components.add(
+        "Error",
+        {
+            **closed_object(error),
+            "description": (
+                "`error_id` is for programs, `error` for people: it lists every fault of a body, each with its path."
+            ),
+        },
+    )
+    components.add("ErrorResponse", closed_object({"response": reference("Error")}))
+
+
+def add_success(components: Components, name: str, fields: Schema) -> Schema:
+    """Add a result with these keys between `status` and `dbg_info`, and the envelope around it.
+
+    Return a reference to the envelope, `<name>Response`.
+    """
+    result = closed_object({"status": {"const": "OK"}, **fields, "dbg_info": reference("DbgInfo")})
+    return components.add(f"{name}Response", closed_object({"response": components.add(f"{name}Result", result)}))
+
+
+_COUNT = {"type": "string", "pattern": "^user:[0-9]+$", "examples": ["user:1"]}
 HEADERS: dict[str, Schema] = {
     "X-Ratelimit-Read": {"description": "Reads that a user may make in a minute.", "schema": INTEGER},
     "X-Ratelimit-Write": {"description": "Writes that a user may make in a minute.", "schema": INTEGER},
@@ -88,7 +94,7 @@ def _headers(*names: str) -> Schema:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def _failed(description: str, *headers: str) -> Schema:
+def _failure(description: str, *headers: str) -> Schema:
     return {
         "description": description,
         "headers": _headers(*_ALWAYS, *headers),
@@ -97,17 +103,20 @@ def _failed(description: str, *headers: str) -> Schema:
 
 
 RESPONSES: dict[str, Schema] = {
-    "NotLoggedIn": _failed("No token, or one that is not valid any more: log in again (`NOAUTH`)."),
-    "RateExceeded": _failed("Too many requests or logins (`SYSTEM`, `RATE_EXCEEDED`).", "Retry-After"),
-    "NotFound": _failed("No such report."),
-    "Fault": _failed("A fault of the server (`SYSTEM`)."),
-    "Unavailable": _failed("The store does not answer (`SYSTEM`, `SERVICE_UNAVAILABLE`)."),
+    "NotLoggedIn": _failure("No token, or one that is no longer valid: log in again (`NOAUTH`)."),
+    "RateExceeded": _failure("Too many requests or logins (`SYSTEM`, `RATE_EXCEEDED`).", "Retry-After"),
+    "NotFound": _failure("No such report."),
+    "Fault": _failure("A fault of the server (`SYSTEM`)."),
+    "Unavailable": _failure("The store does not answer (`SYSTEM`, `SERVICE_UNAVAILABLE`)."),
 }
 _STATUSES = {"401": "NotLoggedIn", "429": "RateExceeded", "500": "Fault", "503": "Unavailable"}
 
 
-def responses(*successes: Schema, description: str = "Done, or the reason why not: `status` tells.") -> Schema:
-    """Responses of an operation. Most refusals have status 200 and an error in the envelope, as clients expect."""
+def responses(*successes: Schema, description: str = "Done, or the reason why not: see `status`.") -> Schema:
+    """Return the responses of an operation.
+
+    Most refusals have status 200 and an error in the envelope, as clients expect.
+    """
     return {
         "200": {
             "description": description,

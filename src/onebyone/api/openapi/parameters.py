@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from onebyone.api.openapi.fields import CLOCK, DAY, Schema
+from onebyone.api.openapi import examples
+from onebyone.api.openapi.components import FLAG, TEXT, Components, Schema, reference
 from onebyone.resources import codes, field_shapes, filters, paging
 from onebyone.resources.entity import Entity, ranges
-from onebyone.resources.fields import MAX_ID
+from onebyone.resources.fields import CLOCK_PATTERN, DAY_PATTERN, MAX_ID
 
 _NUMBER = "-?[0-9]{1,15}([.][0-9]{1,15})?"
-_ONE: dict[str, str] = {
-    "int": "-?[0-9]{1,18}",
-    "boolean": "(true|false|0|1)",
-    "date": f"{DAY}([ T]{CLOCK})?",
-    "money": _NUMBER,
-    "double": _NUMBER,
+_VALUES: dict[str, tuple[str, str]] = {
+    "int": ("-?[0-9]{1,18}", "1"),
+    "boolean": ("(true|false|0|1)", "true"),
+    "date": (f"{DAY_PATTERN}([ T]{CLOCK_PATTERN})?", "2026-03-01 10:00:00"),
+    "money": (_NUMBER, "2.5"),
+    "double": (_NUMBER, "2.5"),
 }
-_OWNER: Schema = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
-SAID: Schema = {"type": "string", "enum": ["true", "false"]}
+"""Pattern and example of a value of a filter, by type word."""
+_ID: Schema = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 
 
-def _component(word: str, ending: str) -> str:
-    return f"{word.capitalize()}{ending}"
-
-
-SCHEMAS: dict[str, Schema] = {
-    **{_component(word, "Value"): {"type": "string", "pattern": f"^{one}$"} for word, one in _ONE.items()},
-    **{_component(word, "Values"): {"type": "string", "pattern": f"^{one}(,{one})*$"} for word, one in _ONE.items()},
-    "Ids": {"type": "string", "pattern": "^[0-9]{1,18}(,[0-9]{1,18})*$", "examples": ["1", "1,2,3"]},
-}
-
-
-def parameter(name: str, description: str, schema: Schema, *, required: bool = False) -> Schema:
-    """One query parameter."""
-    return {"name": name, "in": "query", "required": required, "description": description, "schema": schema}
+def parameter(name: str, description: str, schema: Schema, **more: Any) -> Schema:
+    """Return one query parameter. A page to try the API out on begins with its `example`."""
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema, **more}
 
 
 COMPONENTS: dict[str, Schema] = {
@@ -48,115 +39,135 @@ COMPONENTS: dict[str, Schema] = {
         f"Objects in the answer; {paging.PAGE} at most and by default.",
         {"type": "integer", "minimum": 1, "maximum": MAX_ID, "default": paging.PAGE},
     ),
-    "add_mappings": parameter("add_mappings", "`false`: only fields that nest nothing.", SAID),
-    "search": parameter("search", "A part of the id or of the name, whatever its case.", {"type": "string"}),
-    "append": parameter("append", "`true`: elements of arrays change those of the same `id` or follow them.", SAID),
-    "code": parameter("code", "The object with this code instead of an id, whatever its case.", {"type": "string"}),
+    "add_mappings": parameter("add_mappings", "`false`: only fields that nest nothing.", FLAG),
+    "search": parameter("search", "A part of the id or of the name, in either case.", TEXT),
+    "append": parameter("append", "`true`: elements of arrays change those of the same `id` or follow them.", FLAG),
+    "code": parameter("code", "The object with this code instead of an id, in either case.", TEXT),
 }
 
-
 _FLAGS = {
-    "create_default_placement": "`false`: make none.",
+    "create_default_placement": "`false`: create none.",
     "set_child_timezone": "`true`: the advertiser's insertion orders and line items take its time zone too.",
     "never_run": "`true`: line items that nothing was counted for, beside those of the ranges.",
 }
 
 
-def ref(name: str) -> Schema:
-    """A parameter that services share."""
+def add_filter_values(components: Components) -> None:
+    """Add the schemas of what filters compare with, one value and several with commas."""
+    for word, (pattern, sample) in _VALUES.items():
+        one, several = _value_names(word)
+        if word in field_shapes.ORDERED:
+            components.add(one, {"type": "string", "pattern": f"^{pattern}$", "examples": [sample]})
+        components.add(several, {"type": "string", "pattern": f"^{pattern}(,{pattern})*$", "examples": [sample]})
+    components.add("Ids", {"type": "string", "pattern": "^[0-9]{1,18}(,[0-9]{1,18})*$", "examples": ["1", "1,2,3"]})
+
+
+def shared_parameter(name: str) -> Schema:
+    """Return a reference to a parameter that services share."""
     return {"$ref": f"#/components/parameters/{name}"}
 
 
-def _ids(description: str) -> Schema:
-    return parameter("id", description, {"$ref": "#/components/schemas/Ids"})
-
-
-def of_read(entity: Entity) -> list[Schema]:
-    """Parameters of GET."""
-    found = [
+def read_parameters(components: Components, entity: Entity, name: str) -> list[Schema]:
+    """Return the parameters of GET; the filter becomes the component `<name>Filter`."""
+    known = filters.entity_filters(entity)
+    listed = [
         _ids("One id is one object, several are a list; without it, all objects."),
-        *map(ref, ("start_element", "num_elements", "add_mappings", "search")),
-        _listed("sort", "Fields to sort by, the first one first.", filters.entity_filters(entity), "([.](asc|desc))?"),
-        _listed("fields", "Only these fields of each object.", entity.output, ""),
-        *_shown_on_demand(entity),
-        *(parameter(name, "UTC, `YYYY-MM-DD HH:MM:SS`.", {"type": "string"}) for name in ranges(sorted(entity.ranged))),
+        *map(shared_parameter, ("start_element", "num_elements", "add_mappings", "search")),
+        _field_list("sort", "Fields to sort by, the first one first.", known, "([.](asc|desc))?"),
+        _field_list("fields", "Only these fields of each object.", entity.output, ""),
+        *_optional_fields(entity),
+        *(parameter(name, "UTC, `YYYY-MM-DD HH:MM:SS`.", TEXT) for name in ranges(sorted(entity.ranged))),
         *_flags(entity, "GET"),
     ]
     if entity.service == "user":
-        found.append(parameter("current", "Present: the user of the session.", {"type": "string"}))
-    return [*found, *_owner_codes(entity), _filter(entity)]
+        listed.append(parameter("current", "Present: the user of the session.", TEXT))
+    return [*listed, *_owner_codes(entity), _filter(components, entity, f"{name}Filter")]
 
 
-def of_create(entity: Entity) -> list[Schema]:
-    """Parameters of POST: the owner, by id or by code, and what is the service's own."""
-    return [*_owners(entity), *_flags(entity, "POST")]
+def create_parameters(entity: Entity) -> list[Schema]:
+    """Return the parameters of POST: the owner, by id or by code, and what is the service's own."""
+    return [*_owners(entity, example=1), *_flags(entity, "POST")]
 
 
-def of_write(entity: Entity, *, several: bool) -> list[Schema]:
-    """Parameters of PUT and DELETE."""
-    found = [_ids("The object." if not several else "The objects; all of them or none.")]
-    if "code_key" in entity.table.c:
-        found.append(ref("code"))
-    found += _owners(entity)
-    return found if several else [*found, ref("append"), *_flags(entity, "PUT")]
+def update_parameters(entity: Entity) -> list[Schema]:
+    """Return the parameters of PUT."""
+    address = parameter("id", "The object.", _ID, example=examples.UPDATED_IDS.get(entity.service, 1))
+    return [address, *_code(entity), *_owners(entity), shared_parameter("append"), *_flags(entity, "PUT")]
 
 
-def _shown_on_demand(entity: Entity) -> list[Schema]:
-    """The flags of fields that a read shows only when it is asked to."""
+def delete_parameters(entity: Entity) -> list[Schema]:
+    """Return the parameters of DELETE."""
+    return [_ids("The objects; all of them are deleted, or none."), *_code(entity), *_owners(entity)]
+
+
+def _ids(description: str) -> Schema:
+    return parameter("id", description, reference("Ids"))
+
+
+def _code(entity: Entity) -> list[Schema]:
+    return [shared_parameter("code")] if "code_key" in entity.table.c else []
+
+
+def _optional_fields(entity: Entity) -> list[Schema]:
+    """Return the flags of fields that a read shows only on demand."""
     fields: dict[str, list[str]] = {}
     for name, flag in entity.optional.items():
         fields.setdefault(flag, []).append(f"`{name}`")
-    return [parameter(flag, f"`true`: show {' and '.join(names)} too.", SAID) for flag, names in fields.items()]
+    return [parameter(flag, f"`true`: show {' and '.join(names)} too.", FLAG) for flag, names in fields.items()]
 
 
 def _flags(entity: Entity, method: str) -> list[Schema]:
-    return [parameter(name, _FLAGS[name], SAID) for name, looks in entity.parameters.items() if looks == method]
+    return [parameter(name, _FLAGS[name], FLAG) for name, used_by in entity.parameters.items() if used_by == method]
 
 
-def _listed(name: str, description: str, names: Iterable[str], ending: str) -> Schema:
-    """Names of fields with commas between them."""
-    one = f"({'|'.join(names)}){ending}"
-    return parameter(name, description, {"type": "string", "pattern": f"^{one}(,{one})*$"})
+def _field_list(name: str, description: str, fields: Iterable[str], ending: str) -> Schema:
+    """Return a parameter that takes names of fields with commas between them."""
+    listed = list(fields)
+    one = f"({'|'.join(listed)}){ending}"
+    return parameter(
+        name, description, {"type": "string", "pattern": f"^{one}(,{one})*$", "examples": [",".join(listed[:2])]}
+    )
 
 
-def _owners(entity: Entity) -> list[Schema]:
-    """`advertiser_id` and `advertiser_code` of the owner, one of which POST needs; PUT and DELETE compare it."""
-    found = []
+def _owners(entity: Entity, **more: Any) -> list[Schema]:
+    """Return `advertiser_id` and `advertiser_code` of the owner.
+
+    POST needs one of them; PUT and DELETE compare it with the owner of the object.
+    """
+    listed = []
     for link in entity.links if entity.parent is not None else ():
         owner = link.target.name
         if not link.nested:
-            found.append(parameter(f"{owner}_id", f"The {owner} that owns the object.", _OWNER))
-            found.append(parameter(f"{owner}_code", f"The same {owner} by its code.", {"type": "string"}))
-    return found
+            listed.append(parameter(f"{owner}_id", f"The {owner} that owns the object.", _ID, **more))
+            listed.append(parameter(f"{owner}_code", f"The same {owner} by its code.", TEXT))
+    return listed
 
 
 def _owner_codes(entity: Entity) -> list[Schema]:
-    """The owners that `filter` has by id, by their codes."""
+    """Return parameters that name the owners, which `filter` has by id, by their codes."""
     known = filters.entity_filters(entity)
-    found = [name for name, table in codes.OWNERS.items() if f"{table.name}_id" in known]
-    return [parameter(name, "Objects of this owner, by its code.", {"type": "string"}) for name in found]
+    named = [name for name, table in codes.OWNERS.items() if f"{table.name}_id" in known]
+    return [parameter(name, "Objects of this owner, by its code.", TEXT) for name in named]
 
 
-def _filter(entity: Entity) -> Schema:
-    """Each property is a query parameter of its own (`style: form`, exploded)."""
+def _filter(components: Components, entity: Entity, name: str) -> Schema:
+    """Return the parameter of which each property is a query parameter by itself (`style: form`, exploded)."""
     properties: Schema = {}
-    for name, found in filters.entity_filters(entity).items():
-        one, several = _value(found.word)
-        if name != "id":
-            properties[name] = several
-        properties[f"not_{name}"] = several
-        properties[f"like_{name}"] = {"type": "string"}
-        if found.word in field_shapes.ORDERED:
-            properties |= {f"{prefix}_{name}": one for prefix in ("min", "max", "nmin", "nmax")}
-    schema = {"type": "object", "properties": properties, "additionalProperties": False}
-    text = (
-        "Each property is a parameter of its own; all hold together. `FIELD` and `not_FIELD` take several values "
+    for field, filtered in filters.entity_filters(entity).items():
+        one, several = (TEXT, TEXT) if filtered.word not in _VALUES else map(reference, _value_names(filtered.word))
+        if field != "id":
+            properties[field] = several
+        properties[f"not_{field}"] = several
+        properties[f"like_{field}"] = TEXT
+        if filtered.word in field_shapes.ORDERED:
+            properties |= {f"{prefix}_{field}": one for prefix in ("min", "max", "nmin", "nmax")}
+    schema = components.add(name, {"type": "object", "properties": properties, "additionalProperties": False})
+    description = (
+        "Each property is a parameter by itself; all hold together. `FIELD` and `not_FIELD` take several values "
         "with commas, `n` before `min_` or `max_` lets null through."
     )
-    return {**parameter("filter", text, schema), "style": "form", "explode": True, "example": {}}
+    return parameter("filter", description, schema, style="form", explode=True, example={})
 
 
-def _value(word: str) -> tuple[Schema, Schema]:
-    if word not in _ONE:
-        return {"type": "string"}, {"type": "string"}
-    return tuple({"$ref": f"#/components/schemas/{_component(word, end)}"} for end in ("Value", "Values"))  # type: ignore[return-value]
+def _value_names(word: str) -> tuple[str, str]:
+    return f"{word.capitalize()}Value", f"{word.capitalize()}Values"

@@ -29,7 +29,7 @@ class _MemberBody(Body):
     reporting_decimal_type: Literal["decimal", "comma"] = "decimal"
     redirect_policy: Literal["approved", "any"] = "approved"
     redirect_domains: Annotated[
-        list[Annotated[str, AfterValidator(urls.ascii_domain)]],
+        list[Annotated[str, AfterValidator(urls.ascii_domain), Field(json_schema_extra=urls.DOMAIN_SCHEMA)]],
         Field(max_length=1000, default_factory=list),
         AfterValidator(_unique),
     ]

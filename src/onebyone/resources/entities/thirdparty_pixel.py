@@ -21,16 +21,23 @@ ADVERTISERS = OrderedLinks(tables.thirdparty_pixel_advertiser, "thirdparty_pixel
 _SCRIPT, _ADDRESS = ("content", "secure_content"), ("url", "secure_url")
 
 
-def _url(value: str | None) -> str | None:
-    if value is not None:
-        urls.target_host(value)
+def _url(value: str) -> str:
+    urls.target_host(value)
     return value
 
 
-def _secure(value: str | None) -> str | None:
-    if value is not None and not value.lower().startswith("https://"):
+def _secure_url(value: str) -> str:
+    if not value.lower().startswith("https://"):
         raise ValueError("must be an https URL")
     return _url(value)
+
+
+Url = Annotated[str, AfterValidator(_url), Field(json_schema_extra=urls.URL_SCHEMA)]
+SecureUrl = Annotated[
+    str,
+    AfterValidator(_secure_url),
+    Field(json_schema_extra={**urls.URL_SCHEMA, "pattern": "^[Hh][Tt][Tt][Pp][Ss]://"}),
+]
 
 
 class SupplyException(Body):
@@ -52,8 +59,8 @@ class _PixelBody(Body):
     audit_status: Literal["pending", "rejected", "approved", "exempt"] = "pending"
     content: LongText | None = None
     secure_content: LongText | None = None
-    url: Annotated[str | None, AfterValidator(_url)] = None
-    secure_url: Annotated[str | None, AfterValidator(_secure)] = None
+    url: Url | None = None
+    secure_url: SecureUrl | None = None
     members: Ids | None = None
     advertisers: Ids | None = None
     supply_exceptions: Exceptions | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 from sqlalchemy import select
 
 from onebyone.config_store import tables
@@ -79,9 +79,8 @@ class Imptracker(_Tracker):
     )
 
 
-def _click_url(value: str | None) -> str | None:
-    if value is not None:
-        urls.target_host(value)
+def _click_url(value: str) -> str:
+    urls.target_host(value)
     return value
 
 
@@ -90,7 +89,10 @@ def _empty_is_none(value: Any) -> Any:
 
 
 class _ClicktrackerBody(_TrackerBody):
-    click_url: Annotated[str | None, BeforeValidator(_empty_is_none), AfterValidator(_click_url)] = None
+    click_url: Annotated[
+        Annotated[str, AfterValidator(_click_url), Field(json_schema_extra=urls.URL_SCHEMA)] | None,
+        BeforeValidator(_empty_is_none),
+    ] = None
 
 
 class Clicktracker(_Tracker):

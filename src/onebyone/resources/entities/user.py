@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,7 +17,11 @@ from onebyone.resources.entity import Entity, Values
 from onebyone.resources.fields import Body, Boolean, Name, ObjectId, State, Text255, TimeZone
 from onebyone.resources.unit_of_work import UnitOfWork
 
-Password = Annotated[str, AfterValidator(check_password)]
+Password = Annotated[
+    str,
+    AfterValidator(check_password),
+    Field(json_schema_extra={"format": "password", "minLength": 10, "maxLength": 64}),
+]
 """The documented policy (xandr-api-facts, section 1.1)."""
 
 

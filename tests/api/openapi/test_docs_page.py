@@ -74,11 +74,11 @@ def test_the_page_shows_the_operations_and_tries_them_out(page: Page, url: str, 
     page.locator("#operations-tag-imptracker").click()
     expect(page.locator("[id^=operations-imptracker-]")).to_have_count(5)
     page.locator("#operations-tag-auth").click()
-    page.locator("#operations-auth-log-inAuth .opblock-summary-control").click()
+    page.locator("#operations-auth-logIn .opblock-summary-control").click()
     page.locator("#operations-tag-advertiser").click()
     login = json.dumps({"auth": {"username": "admin", "password": PASSWORD}})
-    page.locator("#operations-auth-log-inAuth textarea").fill(login)
-    assert execute(page, "auth-log-inAuth")["status"] == "OK"
+    page.locator("#operations-auth-logIn textarea").fill(login)
+    assert execute(page, "auth-logIn")["status"] == "OK"
     page.locator("#operations-tag-member").click()
     assert execute(page, "member-getMember")["status"] == "OK"
     assert f"{url}/member?num_elements=100" in asked

@@ -1,0 +1,114 @@
+"""JSON Schema of the bodies that callers write and of the objects that they read, taken from the pydantic models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from enum import Enum
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import core_schema
+
+from onebyone.api.openapi.components import Components, Schema, enumeration
+from onebyone.api.openapi.read_only import PARTS
+
+_DEFINITION = "#/$defs/"
+_BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+
+
+class View(Enum):
+    """How a nested object is met; the value ends the name of its component.
+
+    What is read has no defaults, and keys that only the server writes. A change leaves alone what it does not name, so
+    no default applies in it and a part of the object may come without the rest.
+    """
+
+    READ = ""
+    WRITE = "Input"
+    UPDATE = "Update"
+
+
+class _WireSchema(GenerateJsonSchema):
+    """What pydantic says of a model, but for decimals, which are numbers on the wire, and without titles of fields."""
+
+    def generate_inner(self, schema: Any) -> Schema:
+        # A bound that follows a validator of its own is given by its Python name.
+        return {_BOUNDS.get(key, key): part for key, part in super().generate_inner(schema).items()}
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def decimal_schema(self, schema: core_schema.DecimalSchema) -> Schema:
+        number: Schema = super().decimal_schema(schema)["anyOf"][0]
+        return number
+
+    def literal_schema(self, schema: core_schema.LiteralSchema) -> Schema:
+        # One value is an enumeration too: generators take that with null, and the next value does not rename a class.
+        return enumeration(schema["expected"])
+
+    def get_default_value(self, schema: core_schema.WithDefaultSchema) -> Any:
+        # The parent class shows no defaults that a factory makes.
+        return schema["default_factory"]() if "default_factory" in schema else super().get_default_value(schema)  # type: ignore[call-arg]
+
+    def encode_default(self, dft: Any) -> Any:
+        return float(dft) if isinstance(dft, Decimal) else super().encode_default(dft)
+
+
+@cache
+def schema_of(model: type[BaseModel]) -> Schema:
+    """Return the schema of a model, with those of nested models under `$defs` by the names of their classes."""
+    return model.model_json_schema(schema_generator=_WireSchema, mode="validation")
+
+
+class BodySchemas:
+    """The fields of one body, in each view; the nested objects in them become components."""
+
+    def __init__(self, components: Components, body: type[BaseModel], partial: frozenset[str]) -> None:
+        self._components = components
+        self._schema = schema_of(body)
+        self._partial = partial
+        self.required: list[str] = self._schema.get("required", [])
+
+    def field(self, name: str, view: View) -> Schema:
+        """Return the schema of a field. Only the fields of `partial` are changed in part: others are replaced."""
+        schema: Schema = self._schema["properties"][name]
+        if view is not View.WRITE:
+            schema = _without(schema, "default")
+        nested = View.WRITE if view is View.UPDATE and name not in self._partial else view
+        return _with_references(schema, lambda part: self._part(part, nested))
+
+    def _part(self, name: str, view: View) -> Schema:
+        """Return a reference to a nested object; views in which it is the same are one component."""
+        schema = self._described(name, view)
+        for earlier in View:
+            if earlier is view or self._described(name, earlier) == schema:
+                return self._components.add(name + earlier.value, schema, owner=name)
+        raise AssertionError(view)
+
+    def _described(self, name: str, view: View) -> Schema:
+        schema: Schema = _without(self._schema["$defs"][name], "title")
+        properties = {}
+        for field, content in schema["properties"].items():
+            kept = content if view is View.WRITE else _without(content, "default")
+            properties[field] = _with_references(kept, lambda part: self._part(part, view))
+        if view is View.READ:
+            properties |= {field: {**content, "readOnly": True} for field, content in PARTS.get(name, {}).items()}
+        return {**(_without(schema, "required") if view is View.UPDATE else schema), "properties": properties}
+
+
+def _without(schema: Mapping[str, Any], key: str) -> Schema:
+    return {name: content for name, content in schema.items() if name != key}
+
+
+def _with_references(schema: Schema, refer: Callable[[str], Schema]) -> Schema:
+    """Return the schema with references to components where it has such to its own definitions."""
+    if "$ref" in schema:
+        return {**schema, **refer(schema["$ref"].removeprefix(_DEFINITION))}
+    if "items" in schema:
+        return {**schema, "items": _with_references(schema["items"], refer)}
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [_with_references(part, refer) for part in schema["anyOf"]]}
+    return schema

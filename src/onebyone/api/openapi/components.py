@@ -1,0 +1,115 @@
+"""The named schemas of the document: each is written once, under its title, and referred to everywhere else.
+
+Generators of clients name their classes by these names, so a name never changes once it is published, and an object or
+an enumeration that has none would become a numbered class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from onebyone.api.openapi import examples
+from onebyone.resources.fields import CURRENCY_CODES, TIMESTAMP
+
+Schema = dict[str, Any]
+
+INTEGER: Schema = {"type": "integer"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+NUMBER: Schema = {"type": "number"}
+TEXT: Schema = {"type": "string"}
+FLAG: Schema = {"type": "boolean"}
+NULL: Schema = {"type": "null"}
+MOMENT: Schema = {"type": "string", **TIMESTAMP}
+"""UTC, or wall clock where the object has a time zone."""
+
+ANY_OBJECT: Schema = {"$ref": "#/components/schemas/AnyObject"}
+
+SHARED_ENUMERATIONS: dict[tuple[str, ...], str] = {
+    ("active", "inactive"): "State",
+    ("decimal", "comma"): "DecimalType",
+    ("include", "exclude", "default"): "DemandFilterAction",
+    CURRENCY_CODES: "CurrencyCode",
+}
+"""Names of the enumerations that several objects use; any other is named by its object and field."""
+
+
+def pascal_case(name: str) -> str:
+    """Return `LineItem` for `line-item` or `line_item`."""
+    return "".join(word[:1].upper() + word[1:] for word in name.replace("-", "_").split("_"))
+
+
+def reference(name: str) -> Schema:
+    """Return a reference to the component of this name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def nullable(schema: Schema) -> Schema:
+    """Return a schema that also allows null, in the form that pydantic gives it."""
+    return {"anyOf": [schema, NULL]}
+
+
+def array(items: Schema) -> Schema:
+    """Return the schema of an array."""
+    return {"type": "array", "items": items}
+
+
+def enumeration(values: Iterable[str]) -> Schema:
+    """Return the schema of a text that is one of these."""
+    return {"type": "string", "enum": list(values)}
+
+
+def closed_object(properties: Schema, optional: Schema | None = None) -> Schema:
+    """Return the schema of an object that has all of `properties`, maybe some of `optional`, and no other key."""
+    return {
+        "type": "object",
+        "properties": properties | (optional or {}),
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+class Components:
+    """The named schemas, gathered while the parts of the document are described."""
+
+    def __init__(self) -> None:
+        self.schemas: dict[str, Schema] = {}
+
+    def add(self, name: str, schema: Schema, *, owner: str | None = None) -> Schema:
+        """Add a schema under a name and return a reference to it.
+
+        The enumerations among its properties become components that are named by `owner`, or else by `name`; its other
+        properties get examples. Raise ValueError when a different schema has the name already.
+        """
+        named = {"title": name, **schema}
+        if isinstance(schema.get("properties"), dict):
+            named["properties"] = {
+                field: self._property(owner or name, field, content) for field, content in schema["properties"].items()
+            }
+        if self.schemas.setdefault(name, named) != named:
+            raise ValueError(f"two different schemas are called {name}")
+        return reference(name)
+
+    def _property(self, owner: str, field: str, schema: Schema) -> Schema:
+        return examples.with_example(field, self._with_named_enumerations(owner, field, schema))
+
+    def _with_named_enumerations(self, owner: str, field: str, schema: Schema) -> Schema:
+        if "enum" in schema:
+            name = SHARED_ENUMERATIONS.get(tuple(schema["enum"]), _enumeration_name(owner, field))
+            beside = {key: schema[key] for key in schema if key in ("default", "description")}
+            return self.add(name, enumeration(schema["enum"])) | beside
+        if "items" in schema:
+            items = self._with_named_enumerations(owner, field.removesuffix("s"), schema["items"])
+            return {**schema, "items": items}
+        if "anyOf" in schema:
+            return {
+                **schema,
+                "anyOf": [self._with_named_enumerations(owner, field, part) for part in schema["anyOf"]],
+            }
+        return schema
+
+
+def _enumeration_name(owner: str, field: str) -> str:
+    """Return `PaymentRulePricingType`, but `LineItemType` for the `line_item_type` of a `LineItem`."""
+    name = pascal_case(field)
+    return name if name.startswith(owner) else owner + name
