@@ -1,1 +1,1 @@
-"""The edge: answers `/imptr`, `/clktr` and `/clktrb`, and says "recorded" only when the event is on disk."""
+"""The edge role: answers `/imptr`, `/clktr` and `/clktrb`, and says "recorded" only once the event is on disk."""

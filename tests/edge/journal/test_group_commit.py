@@ -442,15 +442,15 @@ async def test_each_kind_of_sync(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[KernelSync] | type[ThreadSync]
 ) -> None:
     monkeypatch.setattr(disk_sync, "open_disk_sync", kind)
-    own = JournalWriter.create(tmp_path, "00000000000000aa", 0)
-    recorded, commits = await on_a_quick_disk(own, monkeypatch)
+    journal = JournalWriter.create(tmp_path, "00000000000000aa", 0)
+    recorded, commits = await on_a_quick_disk(journal, monkeypatch)
     assert await answered_within_flush(commits)
     monkeypatch.setattr("onebyone.edge.journal.group_commit.SLOW_SECONDS", 0.0)
     for number in range(3):
         assert await submit(commits, b"%d" % number)
     await commits.close()
-    assert sum(recorded.batches) == own.newest_seq() == QUICK_SYNCS + 5
-    own.close()
+    assert sum(recorded.batches) == journal.newest_seq() == QUICK_SYNCS + 5
+    journal.close()
 
 
 async def test_events_are_refused_until_the_journal_is_open(journal: FaultyJournal) -> None:

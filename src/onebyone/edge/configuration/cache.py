@@ -48,14 +48,14 @@ class ConfigCache:
         """Grows with each `invalidate_all`, so that a caller can tell when to drop what it derived from records."""
 
     def invalidate(self, key: str) -> None:
-        """Look the record under this Redis key up again before its next use. Ignore keys of other kinds."""
+        """Mark the record under this Redis key for a new look-up before its next use. Ignore keys of other kinds."""
         prefix, _, record_id = key.rpartition(":")
         records = self._by_prefix.get(prefix)
         if records is not None:
             records.invalidate(int(record_id))
 
     def invalidate_all(self) -> None:
-        """Look every record up again before its next use."""
+        """Mark every record for a new look-up before its next use."""
         self.epoch += 1
         for records in (self.impressions, self.clicks, self.members):
             records.invalidate_all()

@@ -157,8 +157,8 @@ class RecordCache(Generic[Record]):
                 now = time.monotonic()
                 self._retry_at = now + HELD_RETRY_SECONDS
                 unavailable_since = self._unavailable_since = self._unavailable_since or now
-                if patient and (recalled := await self._load_from_snapshot(record_id)) is not None:
-                    return recalled.record
+                if patient and (entry := await self._load_from_snapshot(record_id)) is not None:
+                    return entry.record
                 if not patient or now - unavailable_since >= MISS_TIMEOUT_SECONDS:
                     raise
             await asyncio.sleep(MISS_RETRY_SECONDS)
@@ -194,7 +194,7 @@ class RecordCache(Generic[Record]):
         return record
 
     def invalidate(self, record_id: int) -> None:
-        """Look this record up again before its next use: a change of it was published."""
+        """Mark this record for a new look-up before its next use: a change of it was published."""
         self._invalidations += 1
         self._unknown.pop(record_id, None)
         entry = self._entries.get(record_id)
@@ -202,7 +202,7 @@ class RecordCache(Generic[Record]):
             entry.generation = -1
 
     def invalidate_all(self) -> None:
-        """Look every record up again before its next use: an announcement may have been missed."""
+        """Mark every record for a new look-up before its next use: an announcement may have been missed."""
         self._invalidations += 1
         self._generation += 1
         self._unknown.clear()

@@ -27,7 +27,7 @@ from onebyone.runtime.outage import Outage
 from onebyone.runtime.redis_client import Unavailable, connect_blocking
 
 UPDATE_SECONDS = 1.0
-"""How often the file is brought up to date: often enough that a crash loses little, and one GET if nothing changed."""
+"""How often the file is brought up to date: a crash loses little, and if nothing has changed it costs one GET."""
 PAGE_KEYS = 500
 """Records read with one MGET: a few hundred kilobytes, so that the server is not blocked for longer."""
 BUSY_SECONDS = 5.0
@@ -54,7 +54,7 @@ class SnapshotState(NamedTuple):
 
 
 class ConfigSnapshot:
-    """Keep the file up to date on a thread of its own. `remember` and `load` may be called from any thread."""
+    """Keep the file up to date on a separate thread. `remember` and `load` may be called from any thread."""
 
     def __init__(self, path: Path, cache_url: str, limit: int) -> None:
         """Keep up to `limit` records in the file at `path`, as published on the cache server at `cache_url`."""

@@ -30,6 +30,7 @@ class Watcher:
     """Read announcements from `keys.CHANGES`, compare them with `keys.HEAD`, and invalidate the cache accordingly."""
 
     def __init__(self, client: redis.asyncio.Redis, cache: ConfigCache) -> None:
+        """Follow the changes on the cache server of `client`, and invalidate the records in `cache`."""
         self._client = client
         self._cache = cache
         self._head: Head | None = None
@@ -56,8 +57,8 @@ class Watcher:
                     following = True
                 await self._follow()
             except Exception as error:
-                # Catch everything, even garbage in the cache: an edge that no longer followed changes would go on
-                # applying outdated rules.
+                # Catch everything, also what garbage in the cache raises: an edge that stopped following changes would
+                # apply outdated rules forever.
                 following = False
                 await asyncio.sleep(outage.failed(error))
             else:
@@ -72,7 +73,7 @@ class Watcher:
         newest = cast("list[tuple[bytes, object]]", await self._client.xrevrange(keys.CHANGES, count=1))
         self._position = newest[0][0].decode() if newest else "0-0"
         self._head = head
-        # Changes that were announced before this position are unknown to the cache.
+        # The cache may have missed changes that were announced before this position.
         self._cache.invalidate_all()
 
     async def _follow(self) -> None:

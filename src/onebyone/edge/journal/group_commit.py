@@ -34,7 +34,7 @@ SLOW_SECONDS = 0.02
 """A longer sync marks the disk as slow: blocking the loop any longer would delay every client, not only those whose
 events are in the batch."""
 QUICK_SYNCS = 20
-"""Consecutive syncs within `SLOW_SECONDS` after which the disk counts as quick again: one slow sync is rarely alone."""
+"""Consecutive syncs within `SLOW_SECONDS` after which the disk counts as quick: one slow sync is rarely alone."""
 
 
 class Waiter(Protocol):
@@ -122,8 +122,7 @@ class GroupCommit:
         return True
 
     def flush(self) -> None:
-        """Block until every queued event is on disk or refused and its waiter is notified; return early if the disk is
-        slow."""
+        """Block until every queued event is on disk or refused and its waiter notified. Return early on a slow disk."""
         while self._busy and self._quick_syncs >= QUICK_SYNCS:
             if self._scheduled is not None:
                 self._scheduled.cancel()

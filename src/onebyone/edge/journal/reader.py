@@ -41,6 +41,7 @@ class JournalReader:
     """Read one producer's journal. Call every method on one thread."""
 
     def __init__(self, directory: Path, producer: str, lock: FileLock) -> None:
+        """Open the journal of `producer`, whose `lock` this process holds. Raise `sqlite3.Error`."""
         self.producer = producer
         self._lock = lock
         self._directory = directory

@@ -35,6 +35,8 @@ class Shipper:
     """Ship journals until `stop`. It never gives up and never drops a batch."""
 
     def __init__(self, url: str, directory: Path, overlap_seconds: float) -> None:
+        """Ship to the stream server at `url`. Adopt abandoned journals in `directory`, and keep counted batches for
+        `overlap_seconds`."""
         self._directory = directory
         self._overlap_ms = int(overlap_seconds * 1000)
         self._own_journal: JournalWriter | None = None

@@ -4,7 +4,7 @@
 SIGKILL and, provided that the disk tells the truth, power loss. SQLite does the same in the same order with
 `synchronous=FULL`, but blocks. Here the commit is written without a sync (`synchronous=NORMAL`), and this module syncs
 the WAL (`disk_sync.py`). That is as safe, because no other commit starts before the sync has ended, and because a batch
-that is not synced is neither answered nor shipped.
+that is not synced is not shipped, nor answered unless the operator has chosen a receipt from memory.
 
 SQLite itself still syncs within `begin_batch` when it runs a checkpoint, after a thousand pages, and when it restarts
 the WAL afterwards. No other connection may run checkpoints: SQLite up to 3.51.2 can lose commits if two connections do

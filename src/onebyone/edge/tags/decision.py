@@ -105,7 +105,7 @@ class Decisions:
         `referrer` and `network` are members of the line. Raise `CacheMiss` if a record is not cached or fetched."""
         if method != "GET" and method != "HEAD":
             return Decision(kind, responses.METHOD, Reason.METHOD), None
-        tracker_id, script, cachebuster, ancost, signals, redir, macro_left = tag
+        tracker_id, script, cachebuster, ancost, signals, redir, macro_unreplaced = tag
         pixel = _SCRIPT if (sender.script if script is None else script) else _GIF
         if tracker_id is None:
             return Decision(kind, pixel.response if kind == "imp" else responses.NOT_FOUND, Reason.BAD_ID), None
@@ -135,8 +135,8 @@ class Decisions:
         facts = network + sender.agent + referrer + cachebuster
         if signals or sender.gpc:
             facts += client.privacy_members(signals, sender.gpc)
-        if ancost is not None or macro_left or refused:
-            facts += _cost_and_flags(ancost, macro_left, refused)
+        if ancost is not None or macro_unreplaced or refused:
+            facts += _cost_and_flags(ancost, macro_unreplaced, refused)
         return decision, tracker.fragment + facts
 
     def trackers(self, kind: Kind) -> RecordCache[Tracker]:
@@ -190,10 +190,10 @@ def _redirect_to(url: str) -> Decision:
     return Decision("clk", responses.redirect(url.encode()), None)
 
 
-def _cost_and_flags(ancost: bytes | None, macro_left: bool, refused: bool) -> bytes:
+def _cost_and_flags(ancost: bytes | None, macro_unreplaced: bool, refused: bool) -> bytes:
     """Return the members of an event line for the cost given in the tag and for the flags."""
     members = b""
-    flags = ['"macro_unreplaced"'] if macro_left else []
+    flags = ['"macro_unreplaced"'] if macro_unreplaced else []
     if ancost is not None:
         members = ancost_member(ancost[:_ANCOST_LENGTH])
         if not members:

@@ -46,7 +46,7 @@ class Parameters(NamedTuple):
     """By name, percent-decoded once, without `redir`."""
     redir: bytes | None
     """The redirect target."""
-    macro_left: bool
+    macro_unreplaced: bool
     """A value was a placeholder that the ad server had not replaced; such values are omitted."""
 
 
@@ -61,7 +61,7 @@ def parse_parameters(raw: bytes) -> Parameters:
         if b"redir" not in plain:
             return Parameters(plain, None, False)
     values: dict[bytes, bytes] = {}
-    macro_left = False
+    macro_unreplaced = False
     redir: bytes | None = None
     if raw.startswith(b"redir="):
         head, separator, tail = b"", b"redir=", raw[6:]
@@ -77,21 +77,21 @@ def parse_parameters(raw: bytes) -> Parameters:
             redir = unquote_to_bytes(encoded) or None
             if redir is not None and (_MACRO.fullmatch(encoded) or _MACRO.fullmatch(redir)):
                 redir = None
-                macro_left = True
+                macro_unreplaced = True
     for pair in pairs:
         name, _, value = pair.partition(b"=")
         if not value or name in values:
             continue
         if _MACRO.fullmatch(value):
-            macro_left = True
+            macro_unreplaced = True
             continue
         if b"%" in value:
             value = unquote_to_bytes(value)
             if _MACRO.fullmatch(value):
-                macro_left = True
+                macro_unreplaced = True
                 continue
         values[name] = value
-    return Parameters(values, redir, macro_left)
+    return Parameters(values, redir, macro_unreplaced)
 
 
 class Tag(NamedTuple):
@@ -109,7 +109,7 @@ class Tag(NamedTuple):
     """Privacy signals, by the names of `events.CONSENT`."""
     redir: bytes | None
     """The redirect target, unchecked."""
-    macro_left: bool
+    macro_unreplaced: bool
     """A value was a placeholder that the ad server had not replaced."""
 
 
@@ -135,7 +135,7 @@ def parse_usual(raw: bytes) -> Tag | None:
 
 
 def _parse_any(raw: bytes) -> Tag:
-    values, redir, macro_left = parse_parameters(raw)
+    values, redir, macro_unreplaced = parse_parameters(raw)
     kind, cachebuster = values.get(b"t"), values.get(b"cachebuster")
     signals = NO_SIGNALS
     if not _SIGNAL_NAMES.isdisjoint(values):
@@ -147,7 +147,7 @@ def _parse_any(raw: bytes) -> Tag:
         values.get(b"ancost"),
         signals,
         redir,
-        macro_left,
+        macro_unreplaced,
     )
 
 
