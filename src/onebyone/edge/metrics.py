@@ -21,6 +21,7 @@ REDIRECTS_ANY = Counter("onebyone_edge_redirects_any", "`redir` targets approved
 BATCH_EVENTS = Histogram(
     "onebyone_edge_batch_events", "Events per group commit.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 500)
 )
+"""The buckets double up to the most events that a batch holds (`group_commit.BATCH_EVENTS`)."""
 UNSHIPPED_BATCHES = Gauge(
     "onebyone_edge_unshipped_batches", "Batches not yet in the stream.", multiprocess_mode="livesum"
 )

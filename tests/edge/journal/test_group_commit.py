@@ -1,14 +1,10 @@
-"""Group commit: batching, and what a refusal, a hanging disk or a cancelled request does to other requests."""
+"""Group commit: which events share a batch, and when a caller waits for the disk."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import sqlite3
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
@@ -16,86 +12,22 @@ import pytest
 from onebyone.contracts import batches
 from onebyone.edge.journal import disk_sync
 from onebyone.edge.journal.disk_sync import KernelSync, ThreadSync
-from onebyone.edge.journal.group_commit import BATCH_EVENTS, QUICK_SYNCS, GroupCommit
+from onebyone.edge.journal.group_commit import BATCH_EVENTS, QUICK_SYNCS
 from onebyone.edge.journal.writer import JournalWriter
+from tests.edge.journal.group_commits import (
+    FaultyJournal,
+    Recorded,
+    Waiter,
+    answered_within_flush,
+    group,
+    on_a_quick_disk,
+    submit,
+    written,
+)
 from tests.edge.journal.held_disk import HeldDisk
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
-
-
-class FaultyJournal(JournalWriter):
-    """A journal that can refuse a batch before it is written."""
-
-    error: Exception | None = None
-
-    def begin_batch(self, events: int, payload: bytes) -> None:
-        if self.error is not None:
-            raise self.error
-        super().begin_batch(events, payload)
-
-
-@pytest.fixture
-def disk() -> HeldDisk:
-    """The disk below the journal."""
-    return HeldDisk()
-
-
-@pytest.fixture
-def journal(tmp_path: Path, disk: HeldDisk, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyJournal]:
-    monkeypatch.setattr(disk_sync, "open_disk_sync", disk.open)
-    journal = FaultyJournal.create(tmp_path, "00000000000000aa", 0)
-    assert isinstance(journal, FaultyJournal)
-    yield journal
-    journal.close()
-
-
-class Recorded:
-    """Calls of a `GroupCommit`."""
-
-    def __init__(self) -> None:
-        self.batches: list[int] = []
-        self.failures: list[tuple[int, bool]] = []
-
-    def group_commit(self, journal: JournalWriter | None, limit: int = 10_000) -> GroupCommit:
-        def on_failure(events: int, fatal: bool) -> None:
-            self.failures.append((events, fatal))
-
-        return GroupCommit(journal, limit, self.batches.append, on_failure)
-
-
-def sqlite_error(code: int, name: str) -> sqlite3.OperationalError:
-    error: Any = sqlite3.OperationalError(name)
-    error.sqlite_errorcode = code
-    error.sqlite_errorname = name
-    return error  # type: ignore[no-any-return]
-
-
-class Waiter:
-    """Take the outcome once, as a future."""
-
-    def __init__(self) -> None:
-        self.future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-
-    def on_durable(self, ok: bool) -> None:
-        self.future.set_result(ok)
-
-
-def group(*events: bytes) -> list[bytes]:
-    """Return a group of these events, received at the same time, with ids from 1 on."""
-    return [batches.head_line(1, 5), *(b'"cb":"%b"' % event for event in events)]
-
-
-def written(journal: JournalWriter) -> list[list[bytes]]:
-    """Return the events in the journal, batch by batch."""
-    payloads = [row.payload for row in journal.rows_after(0, 10)]
-    return [[orjson.loads(line)["cb"].encode() for line in batches.unpack(payload)] for payload in payloads]
-
-
-def submit(commits: GroupCommit, line: bytes) -> asyncio.Future[bool]:
-    waiter = Waiter()
-    assert commits.submit(group(line), waiter)
-    return waiter.future
 
 
 async def test_a_lone_event_is_a_batch_of_its_own(journal: FaultyJournal) -> None:
@@ -184,98 +116,6 @@ async def test_a_cancelled_request_does_not_affect_the_others(journal: FaultyJou
     assert journal.newest_seq() == 1
 
 
-async def test_a_full_disk_refuses_and_leaves_no_gap_in_the_seq(journal: FaultyJournal) -> None:
-    recorded = Recorded()
-    commits = recorded.group_commit(journal)
-    journal.error = sqlite_error(sqlite3.SQLITE_FULL, "SQLITE_FULL")
-    assert await submit(commits, b"lost") is False
-    journal.error = None
-    assert await submit(commits, b"kept") is True
-    await commits.close()
-    assert recorded.failures == [(1, False)]
-    assert journal.newest_seq() == 1
-
-
-async def test_after_a_failed_sync_every_batch_is_refused(journal: FaultyJournal) -> None:
-    recorded = Recorded()
-    commits = recorded.group_commit(journal)
-    journal.error = sqlite_error(sqlite3.SQLITE_IOERR_FSYNC, "SQLITE_IOERR_FSYNC")
-    assert await submit(commits, b"a") is False
-    journal.error = None
-    assert await submit(commits, b"b") is False
-    await commits.close()
-    assert recorded.failures == [(1, True), (1, True)]
-    assert journal.newest_seq() == 0
-    assert not commits.recording
-
-
-@pytest.mark.parametrize("quick", [False, True], ids=["notified by the loop", "waited for in flush"])
-async def test_an_error_at_the_end_of_a_sync_is_fatal(
-    journal: FaultyJournal, disk: HeldDisk, monkeypatch: pytest.MonkeyPatch, quick: bool
-) -> None:
-    recorded, commits = await on_a_quick_disk(journal, monkeypatch) if quick else on_an_unmeasured_disk(journal)
-    before = journal.newest_seq()
-    disk.sync_error = OSError(errno.EIO, "Input/output error")
-    assert await submit(commits, b"a") is False
-    disk.sync_error = None
-    assert await submit(commits, b"b") is False
-    await commits.close()
-    assert recorded.failures == [(1, True), (1, True)]
-    assert journal.newest_seq() == before
-    assert written(journal)[before:] == []
-
-
-async def test_an_error_after_a_hang_answers_every_waiter(journal: FaultyJournal, disk: HeldDisk) -> None:
-    recorded = Recorded()
-    commits = recorded.group_commit(journal)
-    disk.hang()
-    first = submit(commits, b"a")
-    await eventually(lambda: disk.in_progress, "a sync is in progress")
-    second = [submit(commits, b"b") for _ in range(3)]
-    disk.sync_error = OSError(errno.EIO, "Input/output error")
-    disk.resume()
-    assert await asyncio.gather(first, *second) == [False] * 4
-    await commits.close()
-    assert recorded.failures == [(1, True), (3, True)]
-    assert (recorded.batches, journal.newest_seq()) == ([], 0)
-
-
-async def test_a_sync_that_cannot_start_is_fatal_though_the_row_is_written(
-    journal: FaultyJournal, disk: HeldDisk
-) -> None:
-    recorded = Recorded()
-    commits = recorded.group_commit(journal)
-    assert await submit(commits, b"kept")
-    disk.start_error = OSError(errno.EIO, "Input/output error")
-    assert await submit(commits, b"in doubt") is False
-    disk.start_error = None
-    assert await submit(commits, b"refused") is False
-    await commits.close()
-    assert recorded.failures == [(1, True), (1, True)]
-    assert written(journal) == [[b"kept"]], "a batch whose sync never started is not shipped by this process"
-
-
-@pytest.mark.parametrize(
-    "error", [sqlite3.ProgrammingError("no code"), MemoryError()], ids=["no error code", "any other"]
-)
-async def test_requests_are_answered_whatever_the_journal_raises(journal: FaultyJournal, error: Exception) -> None:
-    recorded = Recorded()
-    commits = recorded.group_commit(journal)
-    journal.error = error
-    assert await submit(commits, b"a") is False
-    await commits.close()
-    assert recorded.failures == [(1, True)]
-
-
-async def answered_within_flush(commits: GroupCommit) -> bool:
-    waiter = Waiter()
-    assert commits.submit(group(b"x"), waiter, gathered=True)
-    commits.flush()
-    done_within = waiter.future.done()
-    assert await waiter.future
-    return done_within
-
-
 async def test_flush_waits_for_a_quick_disk_and_not_for_a_slow_one(
     journal: FaultyJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,32 +132,6 @@ async def test_flush_waits_for_a_quick_disk_and_not_for_a_slow_one(
     assert await answered_within_flush(commits)
     await commits.close()
     assert journal.newest_seq() == 2 * QUICK_SYNCS + 3
-
-
-def on_an_unmeasured_disk(journal: JournalWriter) -> tuple[Recorded, GroupCommit]:
-    recorded = Recorded()
-    return recorded, recorded.group_commit(journal)
-
-
-async def on_a_quick_disk(journal: JournalWriter, monkeypatch: pytest.MonkeyPatch) -> tuple[Recorded, GroupCommit]:
-    """Return a group commit that blocks for its disk, after `QUICK_SYNCS` + 1 batches."""
-    monkeypatch.setattr("onebyone.edge.journal.group_commit.SLOW_SECONDS", 10.0)
-    recorded = Recorded()
-    commits = recorded.group_commit(journal)
-    for _ in range(QUICK_SYNCS + 1):
-        assert await submit(commits, b"x")
-    return recorded, commits
-
-
-async def test_a_refusal_by_a_quick_disk_is_reported(journal: FaultyJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-    recorded, commits = await on_a_quick_disk(journal, monkeypatch)
-    journal.error = sqlite_error(sqlite3.SQLITE_FULL, "SQLITE_FULL")
-    assert await submit(commits, b"lost") is False
-    journal.error = None
-    assert await submit(commits, b"kept") is True
-    await commits.close()
-    assert recorded.failures == [(1, False)]
-    assert journal.newest_seq() == QUICK_SYNCS + 2
 
 
 async def test_consecutive_requests_gather_into_one_batch(
@@ -451,15 +265,3 @@ async def test_each_kind_of_sync(
     await commits.close()
     assert sum(recorded.batches) == journal.newest_seq() == QUICK_SYNCS + 5
     journal.close()
-
-
-async def test_events_are_refused_until_the_journal_is_open(journal: FaultyJournal) -> None:
-    recorded = Recorded()
-    commits = recorded.group_commit(None)
-    assert await submit(commits, b"too early") is False
-    assert not commits.recording
-    commits.open(journal)
-    assert await submit(commits, b"x") is True
-    await commits.close()
-    assert commits.recording
-    assert (recorded.failures, recorded.batches, written(journal)) == ([(1, False)], [1], [[b"x"]])

@@ -24,7 +24,8 @@ USUAL = re.compile(
     rb"id=([1-9][0-9]{0,17})(?:&t=([0-9]))?"
     rb"(?:%b([0-9A-Za-z]{1,64}))?(?:%b([0-9.]{1,15}))?" % (CACHEBUSTER_SEPARATOR, ANCOST_SEPARATOR)
 )
-"""The usual query string; its groups are the values of `Tag` of the same names."""
+"""The usual query string; its groups are the values of `Tag` of the same names. Its lengths are those up to which no
+value is refused or cut, except for `ancost`, which is checked later."""
 CACHEBUSTER_MAX = 64
 """Bytes of a cachebuster that are kept: twice a UUID."""
 CONSENT_MAX = 2048
