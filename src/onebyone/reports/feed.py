@@ -17,9 +17,10 @@ from onebyone.reports.report_request import ReportRequest
 from onebyone.runtime import sql
 
 PAGE_ROWS = 5000
-"""Rows of one read: a transaction of some 10 ms, and a few megabytes of memory."""
+"""Rows of one read: few enough for a short transaction and a few megabytes of memory."""
 ROWS_MAX = 2_000_000
-"""Rows of one feed: about 200 MB as text, of which the compressed file is kept in memory and then in one row."""
+"""Rows of one feed: with every column some 300 MB of text, compressed a tenth of that, which is held in memory until it
+is stored in one row."""
 
 
 async def write_feed(report_store: AsyncEngine, member_id: int, request: ReportRequest, writer: CsvWriter) -> None:

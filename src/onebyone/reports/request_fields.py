@@ -9,7 +9,7 @@ from typing import Any
 from onebyone.errors import Fault
 
 LIST_LENGTH = 100
-"""Elements of a list: three times the columns that any report type has."""
+"""Elements of a list: twice the columns of the largest report type."""
 
 
 class RequestFields:

@@ -18,9 +18,9 @@ from onebyone.runtime import sql
 RunStatus = Literal["pending", "ready", "error"]
 
 PENDING_MAX = 5
-"""Pending reports of one user: enough for a dashboard's page, too few to keep other users waiting for long."""
+"""Pending reports of one user: enough for a script that orders several, too few to block other users for long."""
 LEASE_MS = 15_000
-"""How long a pending run is believed to be in the making without a sign from its process: five missed renewals."""
+"""How long a pending run counts as alive without a renewal by its process: five renewals must have been missed."""
 KEEP_SECONDS = 24 * 3600
 """Age at which a run is deleted; a client fetches its file within minutes."""
 ABANDONED = "the process that made it has ended; order it again"

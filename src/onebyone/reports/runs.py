@@ -20,13 +20,13 @@ from onebyone.reports.report_request import ReportRequest
 from onebyone.reports.run_store import ReportRun, RunStore, format_timestamp
 
 RUN_SECONDS = 15 * 60
-"""Time for one report, after which it fails: a query that takes longer is not what anybody waits for."""
+"""Time for one report, after which it fails, so that a runaway query frees its slot."""
 RENEW_SECONDS = 3.0
 """How often to renew the leases of pending runs: a fifth of `run_store.LEASE_MS`."""
 STOP_SECONDS = 3.0
-"""How long a stopping process goes on with reports: most take less, and its other work must end in time too."""
+"""How long a stopping process goes on with its reports: most finish in time, and the drain must not overrun."""
 CONCURRENT_REPORTS = 2
-"""Reports that one process makes at the same time: the database and the process's own requests come first."""
+"""Reports that one process makes at the same time, so that they leave the database and the CPU to its requests."""
 
 _log = structlog.get_logger()
 
