@@ -45,7 +45,8 @@ def held_to_its_tier(item: pytest.Item) -> Iterator[None]:
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    if event in _EVENTS and _quick:
+    # In this order: while the interpreter ends, both are None.
+    if _quick and event in _EVENTS:
         advice = "mark the test `processes`, or its fixture `@starts_processes`"
         raise AssertionError(f"{_quick[0]} starts a process ({event} {arguments[:1]}): {advice}")
 

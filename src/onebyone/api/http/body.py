@@ -13,6 +13,8 @@ from onebyone.api.http.errors import ApiError
 from onebyone.errors import Fault, raise_faults
 
 BODY_MAX = 1024 * 1024
+NESTING_MAX = 500
+"""Levels of arrays and objects. The search for duplicates recurses, which Python 3.11 ends at 1,000 frames."""
 
 
 async def read_body(request: Request) -> Any:
@@ -31,8 +33,20 @@ def parse_body(content: bytes) -> Any:
         found = orjson.loads(content)
     except orjson.JSONDecodeError as error:
         raise ApiError("SYNTAX", f"the body is not JSON: {error}") from None
+    if content.count(b"[") + content.count(b"{") > NESTING_MAX and _nests_too_deep(found):
+        raise ApiError("SYNTAX", "the body nests too deep")
     _refuse_twice(content)
     return found
+
+
+def _nests_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(NESTING_MAX):
+        containers = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [inner for container in containers for inner in container if isinstance(inner, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def _refuse_twice(content: bytes) -> None:
@@ -43,8 +57,5 @@ def _refuse_twice(content: bytes) -> None:
         if len(dict(pairs)) < len(pairs):
             twice.update(dict.fromkeys(name for name, times in Counter(name for name, _ in pairs).items() if times > 1))
 
-    try:
-        json.loads(content, object_pairs_hook=once, parse_int=len, parse_float=len)
-    except RecursionError:
-        raise ApiError("SYNTAX", "the body nests too deep") from None
+    json.loads(content, object_pairs_hook=once, parse_int=len, parse_float=len)
     raise_faults(Fault(name[:100], "given twice in one object") for name in twice)

@@ -13,6 +13,7 @@ the WAL afterwards. No other connection may run checkpoints: SQLite up to 3.51.2
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from pathlib import Path
@@ -45,19 +46,20 @@ class JournalWriter(JournalReader):
     def __init__(self, directory: Path, producer: str, lock: FileLock, shard: int) -> None:
         """Create an empty journal and sync it with its folder entry. Raise `OSError` or `sqlite3.Error`."""
         super().__init__(directory, producer, lock)
-        self._writer = open_database(self._path)
-        self._writer.executescript(_SCHEMA)
-        self._writer.execute("INSERT INTO meta (shard) VALUES (?)", (shard,))
-        self._writer.execute("PRAGMA synchronous=NORMAL")
-        self._synced = 0
-        self._delete_to = 0
-        _sync_directory(directory)
-        self._wal = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_CLOEXEC)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._reader.close)
+            self._writer = open_database(self._path)
+            undo.callback(self._writer.close)
+            self._writer.executescript(_SCHEMA)
+            self._writer.execute("INSERT INTO meta (shard) VALUES (?)", (shard,))
+            self._writer.execute("PRAGMA synchronous=NORMAL")
+            self._synced = 0
+            self._delete_to = 0
+            _sync_directory(directory)
+            self._wal = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+            undo.callback(os.close, self._wal)
             self._sync = disk_sync.open_disk_sync(self._wal)
-        except BaseException:
-            os.close(self._wal)
-            raise
+            undo.pop_all()
         self.fd = self._sync.fd
         """A file descriptor that becomes readable when a sync has ended."""
 
