@@ -9,13 +9,11 @@ that a slow publisher can never overwrite a newer record with an older one.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from contextlib import suppress
 from itertools import takewhile
 
 import redis.asyncio
-import structlog
 from redis.exceptions import WatchError
 from sqlalchemy import delete, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -26,6 +24,7 @@ from onebyone.config_store import tables
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import Head
 from onebyone.publishing import metrics, records
+from onebyone.publishing.cache_rebuild import rebuild_cache
 from onebyone.runtime import sql
 from onebyone.runtime.outage import Outage
 from onebyone.runtime.redis_client import Unavailable
@@ -37,14 +36,10 @@ OUTBOX_ROWS_PER_PASS = 50
 """A row holds up to 1000 keys: 50 rows bound a transaction to some 20 MB of records."""
 FINISH_SECONDS = 2.0
 """How long a stopping process tries to publish what is committed; another process, or the next start, does the rest."""
-REBUILD_LOCK_MS = 30_000
-"""Each chunk renews the lock, so it expires only when its holder has died or hangs; then another process takes over."""
 OUTBOX_RETENTION_MS = 24 * 3_600_000
 """A HEAD older than a day (a restored cache server, say) costs a rebuild instead of a longer outbox for everybody."""
 PRUNE_SECONDS = 3600
 """How often to delete old outbox rows; an hour of them is little beside the day that is kept."""
-
-_log = structlog.get_logger()
 
 
 class ConfigPublisher:
@@ -108,7 +103,7 @@ class ConfigPublisher:
                 return False
             if head is not None and rows:
                 return await self._publish_rows(transaction, store_head, rows)
-        return await self._rebuild_cache()
+        return await rebuild_cache(self._store, self._cache)
 
     async def _outbox_rows_after(self, head: Head | None) -> tuple[Head, list[tuple[int, str]]]:
         """Return the store's head and the (version, keys) that follow `head` without a gap; without any: rebuild."""
@@ -151,48 +146,6 @@ class ConfigPublisher:
             return True
         self._note_published(head)
         return False
-
-    async def _rebuild_cache(self) -> bool:
-        """Write every record anew. One process does so at a time; the others wait for its HEAD."""
-        token = secrets.token_hex(8).encode()
-        if not await self._cache.set(keys.REBUILD_LOCK, token, nx=True, px=REBUILD_LOCK_MS):
-            return False
-        started = time.monotonic()
-        try:
-            await self._cache.delete(keys.HEAD)
-            async with sql.reading(self._store) as connection:
-                state = tables.store_state
-                store_id, version = (await connection.execute(select(state.c.store_id, state.c.version))).one()
-                head = Head(store_id, version)
-                await self._delete_all_records()
-                async for chunk in records.iterate_all_records(connection):
-                    await self._cache.mset({key: record for key, record in chunk.items() if record is not None})
-                    await self._cache.pexpire(keys.REBUILD_LOCK, REBUILD_LOCK_MS)
-            async with self._cache.pipeline() as transaction:
-                await transaction.watch(keys.REBUILD_LOCK)
-                if await transaction.get(keys.REBUILD_LOCK) != token:
-                    return True
-                transaction.multi()  # type: ignore[no-untyped-call]
-                transaction.set(keys.HEAD, head.encode())
-                transaction.delete(keys.REBUILD_LOCK)
-                await transaction.execute()
-        except WatchError:
-            return True
-        metrics.REBUILDS.inc()
-        _log.info("configuration cache rebuilt", version=version, seconds=round(time.monotonic() - started, 3))
-        return True
-
-    async def _delete_all_records(self) -> None:
-        """Delete all records: they may be another store's, or of rows that no longer exist."""
-        for prefix in (keys.TRACKER_PREFIX, keys.MEMBER_PREFIX):
-            chunk: list[bytes] = []
-            async for key in self._cache.scan_iter(match=f"{prefix}*", count=1000):
-                chunk.append(key)
-                if len(chunk) == records.RECORDS_PER_CHUNK:
-                    await self._cache.delete(*chunk)
-                    chunk.clear()
-            if chunk:
-                await self._cache.delete(*chunk)
 
     def _note_published(self, head: Head) -> None:
         metrics.PUBLISHED_VERSION.set(head.version)

@@ -1,6 +1,6 @@
 """Every column of every report type, one row each: how it is grouped, computed and formatted.
 
-A dimension names a group key, whose SQL is in `analytics.py`, and either how to format its values or which field of
+A dimension names a group key, whose SQL is in `rollup_groups.py`, and either how to format its values or which field of
 which object to look up. A metric is computed from the sums of its group. Money is in nanos.
 """
 
