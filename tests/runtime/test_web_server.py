@@ -24,12 +24,12 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 @contextlib.asynccontextmanager
-async def served() -> AsyncIterator[int]:
+async def served(stopping: asyncio.Event | None = None, drain_seconds: float = 0.0) -> AsyncIterator[int]:
     """Serve `app` on a free port, and yield the port."""
     listener = socket.create_server(("127.0.0.1", 0))
     port: int = listener.getsockname()[1]
-    stopping, started = asyncio.Event(), asyncio.Event()
-    serving = asyncio.create_task(web_server.serve(app, listener, stopping, lambda: 0.0, started.set))
+    stopping, started = stopping or asyncio.Event(), asyncio.Event()
+    serving = asyncio.create_task(web_server.serve(app, listener, stopping, lambda: drain_seconds, started.set))
     await started.wait()
     yield port
     stopping.set()
@@ -73,3 +73,18 @@ async def test_idle_connections_do_not_delay_others() -> None:
         for _, each in (*idle, (reader, writer)):
             each.close()
             await each.wait_closed()
+
+
+async def test_responses_close_the_connection_from_the_moment_the_stop_event_is_set() -> None:
+    stopping = asyncio.Event()
+    async with served(stopping, drain_seconds=0.3) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for draining in (False, True):
+            if draining:
+                stopping.set()
+            writer.write(REQUEST)
+            response = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+            assert (b"connection: close" in response) == draining
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+        writer.close()
+        await writer.wait_closed()

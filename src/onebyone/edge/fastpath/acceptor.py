@@ -121,6 +121,8 @@ class Acceptor:
 
     def _read_ready(self, batch: RequestBatch, ready: list[tuple[int, int]], unanswered: RequestBatch) -> None:
         """Add the ready connections to `batch`, except those that await their response in `unanswered`."""
+        if not ready:
+            return
         fds = [*map(_fd_of, ready)]
         if not (awaiting := unanswered.fds).isdisjoint(fds):
             fds = [fd for fd in fds if fd not in awaiting]

@@ -164,6 +164,7 @@ class RequestBatcher:
                 if entry.generation < 0 or len(cachebuster) > CACHEBUSTER_MAX:
                     raise KeyError(tag)
             except (KeyError, ValueError):
+                # A part is unknown, or not usual.
                 self._parse_and_decide(connection, data, batch)
                 continue
             events.append(join((fragment, network, members, referrer, page, marker, cachebuster, b'"', cost)))
@@ -191,15 +192,15 @@ class RequestBatcher:
         if request is None or decided is None:
             self._decline(connection, data)
             return
-        made, event = decided
+        decision, event = decided
         connection.close_after_response = request.close
         if event is None:
-            connection.respond(made)
+            connection.respond(decision)
             return
         batch.events.append(event)
         connection.idle_deadline = self._next_idle_deadline()
         (batch.closing_fds if request.close else batch.kept_fds).append(connection.fd)
-        (batch.closing_decisions if request.close else batch.kept_decisions).append(made)
+        (batch.closing_decisions if request.close else batch.kept_decisions).append(decision)
 
     def _decide_parsed(self, connection: Connection, request: ParsedTagRequest) -> tuple[Decision, EventLine | None]:
         network, trusted_proxies, forwarded = connection.network, self._recorder.trusted_proxies, request.forwarded_for

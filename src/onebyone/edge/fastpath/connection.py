@@ -124,6 +124,7 @@ class Connection:
             self._enter(HANDED_OVER)
             self._owner.hand_over(self, b"", response[written:])
             return
+        # Not by `_enter`, for speed: only idle connections are written to, and those may always be closed.
         self.state = CLOSED
         os.close(self._owner.detach(self))
 

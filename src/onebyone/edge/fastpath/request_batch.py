@@ -54,7 +54,7 @@ class RequestBatch:
 
     def suspend(self) -> None:
         """Prepare for the loop to serve others: hold connections without a response, watch the accepted ones."""
-        if self.unanswered:
+        if self.events and not self._responded:
             # As objects: the descriptor of one that is closed meanwhile may come again as another connection's.
             self._held = self._waiting_connections()
             for connection in self._held:
