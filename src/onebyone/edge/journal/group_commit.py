@@ -23,6 +23,7 @@ import structlog
 
 from onebyone.contracts import batches
 from onebyone.edge.journal.writer import JournalWriter
+from onebyone.runtime.outage import Outage
 
 BATCH_EVENTS = 500
 """Most events of one batch, and of one group that a caller submits: keeps a stream entry under 2 MB unpacked."""
@@ -75,7 +76,7 @@ class GroupCommit:
         self._gather_until = 0.0
         self._scheduled: asyncio.Handle | None = None
         self._busy = False
-        self._refusing = False
+        self._refusals = Outage("journal refused a batch", "journal takes batches again", level="error")
         self._idle = asyncio.Event()
         self._idle.set()
         self._sync_ended = select.poll()
@@ -92,7 +93,7 @@ class GroupCommit:
     @property
     def recording(self) -> bool:
         """Whether there is a journal and it accepted the last batch."""
-        return self._journal is not None and not self._refusing
+        return self._journal is not None and not self._refusals.lasts
 
     def submit(self, group: list[bytes], waiter: Waiter | None, gathered: bool = False) -> bool:
         """Queue a group: a head line and one line per event (`contracts/batches.py`). Notify `waiter` of the outcome.
@@ -156,17 +157,18 @@ class GroupCommit:
         else:
             self._finish_batch(events, waiters, failure)
 
-    def _begin_sync(self, events: int, lines: list[bytes]) -> str | None:
-        """Start writing a batch; return the error text, or None when its sync is in progress."""
+    def _begin_sync(self, events: int, lines: list[bytes]) -> Exception | None:
+        """Start writing a batch; return the error, or None when its sync is in progress."""
         if self._journal is None:
-            return "there is no journal yet"
+            return RuntimeError("there is no journal yet")
         if self._fatal:
-            return "journal failed before"
+            return RuntimeError("the journal has failed before")
         self._sync_began = time.monotonic()
         try:
             self._journal.begin_batch(events, batches.pack(lines))
         except Exception as error:
-            return self._note_failure(error)
+            self._fatal = _is_fatal(error)
+            return error
         return None
 
     def poll(self) -> None:
@@ -178,25 +180,21 @@ class GroupCommit:
             if not self._journal.poll_synced():
                 return
         except Exception as error:
-            failure = self._note_failure(error)
+            self._fatal = _is_fatal(error)
+            failure = error
         self._quick_syncs = self._quick_syncs + 1 if time.monotonic() - self._sync_began < SLOW_SECONDS else 0
         events, waiters = self._in_progress
         self._in_progress = None
         self._finish_batch(events, waiters, failure)
 
-    def _note_failure(self, error: Exception) -> str:
-        # A full disk may get room again. After any other error, above all a failed sync, nobody can know which pages
-        # the kernel dropped, so the process must end. Waiting requests are answered in either case.
-        self._fatal = getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL
-        return f"{getattr(error, 'sqlite_errorname', '')} {error!r}"
-
-    def _finish_batch(self, events: int, waiters: list[Waiter], failure: str | None) -> None:
+    def _finish_batch(self, events: int, waiters: list[Waiter], failure: Exception | None) -> None:
         if failure is None:
             self._on_batch(events)
+            self._refusals.over()
         else:
             self._on_failure(events, self._fatal)
-        if self._refusing or failure is not None:
-            self._log_change(events, failure)
+            name = getattr(failure, "sqlite_errorname", None)
+            self._refusals.failed(failure, events=events, fatal=self._fatal, sqlite_error=name)
         for waiter in waiters:
             try:
                 waiter.on_durable(failure is None)
@@ -213,11 +211,8 @@ class GroupCommit:
             self._idle.set()
             self._gather_until = time.monotonic() + GATHER_SECONDS
 
-    def _log_change(self, events: int, failure: str | None) -> None:
-        # Only the first refusal and the first success: a full disk refuses hundreds of batches a second, and the log
-        # may be on the same disk.
-        if failure is None:
-            _log.info("journal takes batches again")
-        elif not self._refusing:
-            _log.error("journal refused a batch", events=events, error=failure, fatal=self._fatal)
-        self._refusing = failure is not None
+
+def _is_fatal(error: Exception) -> bool:
+    # A full disk may get room again. After any other error, above all a failed sync, nobody can know which pages the
+    # kernel dropped, so the process must end. Waiting requests are answered in either case.
+    return getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL
