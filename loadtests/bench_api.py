@@ -26,7 +26,7 @@ from loadtests import bare_api, crowd
 from onebyone.api.app import Api
 from onebyone.config_store import schema
 from onebyone.resources.admin.bootstrap import bootstrap
-from onebyone.resources.context import ApiContext
+from onebyone.resources.context import EngineContext
 from onebyone.runtime import sql
 from onebyone.settings import Settings
 from tests.support import plans
@@ -81,7 +81,7 @@ class Store:
         await schema.upgrade(self.url)
         self.engine = sql.create_engine(self.url)
         await bootstrap(self.engine, settings)
-        self.app = Api(ApiContext(settings, self.engine, self.engine, Quiet()), bare_api.missing)
+        self.app = Api(EngineContext(settings, self.engine, self.engine, Quiet()), bare_api.missing)
         auth = {"auth": {"username": "admin", "password": PASSWORD}}
         self.token = (await call(self.app, "POST", "/auth", "", "", auth))["response"]["token"]
         advertiser = await self.made("advertiser", "", {"name": "A"})

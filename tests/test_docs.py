@@ -15,6 +15,7 @@ from starlette.routing import Route
 from typer.main import get_command
 
 from onebyone.api import ops_endpoints as api_operator
+from onebyone.api.lists import list_handlers
 from onebyone.api.reports import report_handlers
 from onebyone.cli import app
 from onebyone.contracts.events import Event
@@ -22,10 +23,9 @@ from onebyone.edge import ops_endpoints as edge_ops
 from onebyone.edge.tags.decision import PATHS
 from onebyone.edge.tags.reasons import Reason
 from onebyone.reports.service import ReportService
-from onebyone.resources.context import ApiContext
+from onebyone.resources.context import EngineContext
 from onebyone.resources.entities import ENTITIES
 from onebyone.resources.entity import Entity
-from onebyone.resources.lists import catalogue
 from onebyone.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -113,9 +113,7 @@ def test_api_endpoints() -> None:
     operator = api_operator.application(Settings(), dict, Mock())
     services = [
         *(entity.service for entity in ENTITIES),
-        "object-limit",
-        "lookup",
-        *catalogue.services(cast(ApiContext, None)),
+        *list_handlers(cast(EngineContext, None), {}),
         *report_handlers(cast(ReportService, None)),
     ]
     paths = ["/auth", *(f"/{name}" for name in services)]

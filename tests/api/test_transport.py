@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from onebyone.auth.sessions import HARD_MS, IDLE_MS, TOUCH_MS
+from onebyone.auth.sessions import IDLE_MS, LIFETIME_MS, TOUCH_MS
 from tests.support.api_harness import PASSWORD, Harness, response_of
 
 pytestmark = pytest.mark.anyio
@@ -71,11 +71,11 @@ async def test_session_slides_and_ends(api: Harness) -> None:
 
     step = IDLE_MS - TOUCH_MS
     used = 0
-    while used + step < HARD_MS:
+    while used + step < LIFETIME_MS:
         used += step
         api.clock.ahead_ms = used
         assert await alive()
-    api.clock.ahead_ms = HARD_MS + 1000
+    api.clock.ahead_ms = LIFETIME_MS + 1000
     assert not await alive()
 
 

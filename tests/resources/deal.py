@@ -65,4 +65,4 @@ class Deal(Entity):
 
     async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
         if values["kind"] == "open" and values["publisher"] is not None:
-            work.bad("publisher", "an open deal is of no publisher")
+            work.invalid("publisher", "an open deal is of no publisher")

@@ -19,7 +19,7 @@ from onebyone.config_store import schema
 from onebyone.report_store import schema as report_schema
 from onebyone.reports.service import ReportService
 from onebyone.resources.admin.bootstrap import add_member, add_user, bootstrap
-from onebyone.resources.context import ApiContext
+from onebyone.resources.context import EngineContext
 from onebyone.runtime import sql
 from onebyone.settings import Settings
 from tests.support import api_contract
@@ -142,7 +142,7 @@ class Harness(Client):
     """The API with its first member's user logged in."""
 
     store: AsyncEngine = field(kw_only=True)
-    context: ApiContext = field(kw_only=True)
+    context: EngineContext = field(kw_only=True)
     clock: Clock = field(kw_only=True)
     wakes: Wakes = field(kw_only=True)
     reports: ReportService = field(kw_only=True)
@@ -185,7 +185,7 @@ async def start(url: str) -> Harness:
     """The API on a prepared store."""
     store = sql.create_engine(url)
     clock, wakes = Clock(), Wakes()
-    context = ApiContext(settings(url), store, store, wakes, clock)
+    context = EngineContext(settings(url), store, store, wakes, clock)
     sink = PipelineLagMeter(context.settings, context.report_store)
     app = Api(context, ops_endpoints.application(context.settings, lambda: {"configuration": True}, sink.measure))
     http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.test")

@@ -15,7 +15,7 @@ from onebyone.api import ops_endpoints
 from onebyone.api.app import Api
 from onebyone.api.pipeline_lag import PipelineLagMeter
 from onebyone.report_store import schema as report_schema
-from onebyone.resources.context import ApiContext
+from onebyone.resources.context import EngineContext
 from onebyone.runtime import sql
 from onebyone.runtime.bounded_protocol import BoundedProtocol
 from onebyone.settings import Settings
@@ -39,7 +39,7 @@ def running_api(folder: Path, **more: int) -> Iterator[str]:
         await api_harness.prepare(store_url)
         await report_schema.upgrade(report_url)
         store, report_store = sql.create_engine(store_url), sql.create_engine(report_url)
-        context = ApiContext(settings, store, report_store, api_harness.Wakes())
+        context = EngineContext(settings, store, report_store, api_harness.Wakes())
         sink = PipelineLagMeter(settings, report_store)
         app = Api(context, ops_endpoints.application(settings, lambda: {"configuration": True}, sink.measure))
         config = uvicorn.Config(

@@ -18,7 +18,7 @@ from onebyone.config_store import schema
 from onebyone.publishing.publisher import ConfigPublisher
 from onebyone.report_store import schema as report_schema
 from onebyone.resources.admin.bootstrap import BadAdminPassword, bootstrap
-from onebyone.resources.context import ApiContext
+from onebyone.resources.context import EngineContext
 from onebyone.runtime import logs, redis_client, role, sql, web_server
 from onebyone.runtime.exit_codes import BAD_SETTINGS
 from onebyone.runtime.outage import Outage
@@ -56,8 +56,8 @@ async def main(settings: Settings) -> int:
             "running": lifeline.retiring or not lifeline.stopping.is_set(),
         }
 
-    context = ApiContext(settings, store, report_store, publisher, cache=cache)
-    app = Api(context, ops_endpoints.application(settings, checks, sink.measure))
+    context = EngineContext(settings, store, report_store, publisher)
+    app = Api(context, ops_endpoints.application(settings, checks, sink.measure), cache)
     publishing = asyncio.create_task(publisher.run())
     announcing = asyncio.create_task(_announce(lifeline, serving, publisher))
     await lifeline.until(publisher.published, START_SECONDS)

@@ -6,4 +6,3 @@ from onebyone.runtime.metrics import Counter, Histogram
 
 REQUESTS = Counter("onebyone_api_requests", "Answers of the API.", ("service", "method", "outcome"))
 REQUEST_SECONDS = Histogram("onebyone_api_request_seconds", "Time from a request to its answer.", ("service",))
-LOGINS = Counter("onebyone_api_logins", "Tries to log in.", ("outcome",))

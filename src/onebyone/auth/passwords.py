@@ -1,6 +1,6 @@
-"""argon2 in a thread, two at a time, so that a flood of logins can not take memory and both cores.
+"""Hash and verify passwords with argon2, in few threads, so that a flood of logins cannot take all memory and cores.
 
-New passwords have a place of their own: they are hashed inside a write, which must not queue behind strangers' logins.
+New passwords have a thread of their own: they are hashed inside a write, which must not queue after strangers' logins.
 """
 
 from __future__ import annotations
@@ -12,46 +12,51 @@ from anyio import CapacityLimiter
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+WAITING_LOGINS_MAX = 20
+"""Logins that may queue, about two seconds' worth of hashing; clients give up on a longer wait."""
+
+_VERIFY_THREADS = 2
+"""argon2 takes a core and 64 MiB for each login under way."""
+
 _hasher = PasswordHasher()
 
 
-WAITING = 20
-"""Logins that may wait for their turn, about two seconds' worth; more are turned away."""
-
-
-class Crowded(Exception):
-    """Too many logins wait already."""
+class TooManyLogins(Exception):
+    """The queue of logins is full."""
 
 
 @cache
-def _logins() -> CapacityLimiter:
-    return CapacityLimiter(2)
+def _verify_limiter() -> CapacityLimiter:
+    return CapacityLimiter(_VERIFY_THREADS)
 
 
 @cache
-def _changes() -> CapacityLimiter:
+def _hash_limiter() -> CapacityLimiter:
     return CapacityLimiter(1)
 
 
 async def hash_password(password: str) -> str:
-    """The encoded argon2id hash."""
-    return await anyio.to_thread.run_sync(_hasher.hash, password, limiter=_changes())
+    """Return the encoded argon2id hash."""
+    return await anyio.to_thread.run_sync(_hasher.hash, password, limiter=_hash_limiter())
 
 
-@cache
-def _dummy() -> str:
-    return _hasher.hash("nobody has this password")
+async def verify_password(encoded: str | None, password: str) -> bool:
+    """Return whether `password` matches the hash; None, an unknown user, takes as long and never matches.
+
+    Raise `TooManyLogins` when `WAITING_LOGINS_MAX` wait already.
+    """
+    if _verify_limiter().statistics().tasks_waiting >= WAITING_LOGINS_MAX:
+        raise TooManyLogins
+    return await anyio.to_thread.run_sync(_verify, encoded, password, limiter=_verify_limiter())
 
 
 def _verify(encoded: str | None, password: str) -> bool:
     try:
-        return _hasher.verify(encoded or _dummy(), password) and encoded is not None
+        return _hasher.verify(encoded or _unmatched_hash(), password) and encoded is not None
     except (VerificationError, InvalidHashError):
         return False
 
 
-async def verify(encoded: str | None, password: str) -> bool:
-    """Whether `password` is the hashed one; takes as long for a user that does not exist (None). Raises `Crowded`."""
-    if _logins().statistics().tasks_waiting >= WAITING:
-        raise Crowded
-    return await anyio.to_thread.run_sync(_verify, encoded, password, limiter=_logins())
+@cache
+def _unmatched_hash() -> str:
+    return _hasher.hash("nobody has this password")

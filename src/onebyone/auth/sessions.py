@@ -1,48 +1,38 @@
-"""Logins: a random token for a right password, and the caller behind a token.
+"""Logins and sessions: a token in exchange for a password, and the caller whom a token stands for.
 
-A token lives 2 hours after its last use and never longer than 24 hours (xandr-api-facts, section 1.2). The store
-keeps its SHA-256 only.
+A session ends `IDLE_MS` after its last use, and `LIFETIME_MS` after the login at the latest (xandr-api-facts, section
+1.2). All processes share the sessions in the configuration store.
 """
 
 from __future__ import annotations
 
-import hashlib
-import secrets
+from collections.abc import Callable
+from typing import Any
 
 import structlog
-from sqlalchemy import bindparam, delete, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import RowMapping, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from onebyone.api import metrics
-from onebyone.auth import passwords
+from onebyone.auth import metrics, passwords
 from onebyone.auth.caller import Caller
+from onebyone.auth.tokens import TOKEN_MAX, new_token, token_digest
 from onebyone.config_store import tables
 from onebyone.errors import Forbidden, NotFound, TooManyRequests, Unauthenticated
-from onebyone.resources.context import ApiContext
 from onebyone.runtime import sql
+from onebyone.settings import Settings
 
-COOKIE = "HBFAPI_SESSID"
-"""The cookie that carries a token."""
-IDLE_MS = 2 * 3_600_000
-_log = structlog.get_logger()
-
-DAY_MS = 24 * 3_600_000
-HARD_MS = 24 * 3_600_000
-LOGINS_MS = 5 * 60_000
+HOUR_MS = 3_600_000
+IDLE_MS = 2 * HOUR_MS
+LIFETIME_MS = 24 * HOUR_MS
+LOGIN_WINDOW_MS = 5 * 60_000
 """The time in which a user may log in `ONEBYONE_LOGINS` times (xandr-api-facts, section 1.1)."""
 TOUCH_MS = 60_000
-"""A use is written at most this often; the idle limit is longer by as much, so nobody loses a minute of it."""
+"""A use is written at most this often, or each read would be a write. The idle time is longer by as much, so that
+nobody loses a minute of it."""
+CROWDED_RETRY_SECONDS = 5
+"""How long a login waits that found the queue full: the queue is about two seconds long, and others return as well."""
 
-DATACENTER = "obo1"
-TOKEN_MAX = 200
-CROWDED_SECONDS = 5
-"""What a login that was turned away is told to wait."""
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
+_DAY_MS = 24 * HOUR_MS
 _CALLER = (
     select(tables.user, tables.session.c.created_ms, tables.session.c.used_ms)
     .join(tables.session, tables.session.c.user_id == tables.user.c.id)
@@ -53,111 +43,136 @@ _CALLER = (
         tables.member.c.state == "active",
     )
 )
-"""The user behind a token; made once, because every request asks."""
+"""The user of a token; built once, because every request runs it."""
+
+_log = structlog.get_logger()
 
 
 class Sessions:
-    """Sessions in the configuration store, shared by all API processes."""
+    """Sessions in the configuration store; `clock` gives milliseconds since the epoch."""
 
-    def __init__(self, context: ApiContext) -> None:
-        self._context = context
+    def __init__(self, store: AsyncEngine, settings: Settings, clock: Callable[[], int]) -> None:
+        self._store = store
+        self._settings = settings
+        self._clock = clock
 
-    async def login(self, username: str, password: str) -> str:
-        """A new token. Raises `DomainError`; takes as long for an unknown user as for a wrong password."""
-        user = tables.user.c
-        async with sql.reading(self._context.store) as connection:
-            found = await connection.execute(
-                select(user.id, user.password_hash, user.password_ms, user.state, tables.member.c.state.label("alive"))
-                .join(tables.member, tables.member.c.id == user.member_id)
-                .where(user.username_key == username.casefold())
-            )
-            row = found.first()
+    async def log_in(self, username: str, password: str) -> str:
+        """Return a new token; an unknown user takes as long as a wrong password.
+
+        Raise `Unauthenticated`, or `TooManyRequests` when this user, or everybody together, logs in too often.
+        """
+        user = await self._find_login(username)
         try:
-            right = await passwords.verify(None if row is None else row.password_hash, password)
-        except passwords.Crowded:
+            matches = await passwords.verify_password(None if user is None else user.password_hash, password)
+        except passwords.TooManyLogins:
             metrics.LOGINS.labels("crowded").inc()
             raise TooManyRequests(
-                "too many logins at once", retry_after=CROWDED_SECONDS, made=passwords.WAITING, user_id=0
+                "too many logins at once",
+                retry_after=CROWDED_RETRY_SECONDS,
+                made=passwords.WAITING_LOGINS_MAX,
+                user_id=0,
             ) from None
-        if not right or row is None:
+        if user is None or not matches:
             metrics.LOGINS.labels("refused").inc()
             raise Unauthenticated("No match found for user/pass", "wrong password")
-        if row.state != "active" or row.alive != "active":
+        if user.state != "active" or user.member_state != "active":
             metrics.LOGINS.labels("disabled").inc()
             raise Unauthenticated("the user is not active", "disabled")
-        days = self._context.settings.password_days
-        if days and self._context.clock() >= row.password_ms + days * DAY_MS:
+        days = self._settings.password_days
+        if days and self._clock() >= user.password_ms + days * _DAY_MS:
             metrics.LOGINS.labels("expired").inc()
             raise Unauthenticated("the password of the user has expired", "expired")
-        token = await self._open(row.id)
+        token = await self._open(user.id)
         metrics.LOGINS.labels("ok").inc()
         return token
 
-    async def switch(self, caller: Caller, user_id: int) -> str:
-        """A token of another active user, for an admin. Raises `DomainError`."""
+    async def _find_login(self, username: str) -> Any:
+        user = tables.user.c
+        query = (
+            select(
+                user.id, user.password_hash, user.password_ms, user.state, tables.member.c.state.label("member_state")
+            )
+            .join(tables.member, tables.member.c.id == user.member_id)
+            .where(user.username_key == username.casefold())
+        )
+        async with sql.reading(self._store) as connection:
+            return (await connection.execute(query)).first()
+
+    async def switch_user(self, caller: Caller, user_id: int) -> str:
+        """Return a token of another active user. Raise `Forbidden` unless the caller is an admin, or `NotFound`."""
         if not caller.admin:
             raise Forbidden("only an admin may switch to another user")
         user, member = tables.user, tables.member
-        alive = select(user.c.id).join(member, member.c.id == user.c.member_id)
-        alive = alive.where(user.c.id == user_id, user.c.state == "active", member.c.state == "active")
-        async with sql.reading(self._context.store) as connection:
-            if await connection.scalar(alive) is None:
+        active = select(user.c.id).join(member, member.c.id == user.c.member_id)
+        active = active.where(user.c.id == user_id, user.c.state == "active", member.c.state == "active")
+        async with sql.reading(self._store) as connection:
+            if await connection.scalar(active) is None:
                 raise NotFound("user", user_id)
         _log.info("switched user", admin=caller.user_id, user=user_id)
         return await self._open(user_id)
 
     async def _open(self, user_id: int) -> str:
-        user = tables.user.c
-        token = f"hbapi:{user_id}:{secrets.token_hex(16)}:{DATACENTER}"
-        now = self._context.clock()
-        session = tables.session
-        async with sql.writing(self._context.store) as connection:
+        token = new_token(user_id)
+        now = self._clock()
+        user, session = tables.user.c, tables.session
+        async with sql.writing(self._store) as connection:
+            # The user's row makes two logins of one user take turns.
             await connection.execute(select(user.id).where(user.id == user_id).with_for_update())
-            await self._refuse_excess(connection, user_id, now)
-            dead = or_(session.c.created_ms < now - HARD_MS, session.c.used_ms < now - IDLE_MS - TOUCH_MS)
-            await connection.execute(delete(session).where(dead))
-            values = {"token_hash": _digest(token), "user_id": user_id, "created_ms": now, "used_ms": now}
-            await connection.execute(insert(session).values(values))
+            await self._require_login_room(connection, user_id, now)
+            ended = or_(session.c.created_ms < now - LIFETIME_MS, session.c.used_ms < now - IDLE_MS - TOUCH_MS)
+            await connection.execute(delete(session).where(ended))
+            row = {"token_hash": token_digest(token), "user_id": user_id, "created_ms": now, "used_ms": now}
+            await connection.execute(insert(session).values(row))
         return token
 
-    async def _refuse_excess(self, connection: AsyncConnection, user_id: int, now: int) -> None:
-        """The sessions of the last five minutes are the successful logins; all processes see the same."""
+    async def _require_login_room(self, connection: AsyncConnection, user_id: int, now: int) -> None:
+        """Count the sessions of the last five minutes, which are the successful logins at every process."""
         created = tables.session.c.created_ms
-        found = select(func.count(), func.min(created)).where(
-            tables.session.c.user_id == user_id, created > now - LOGINS_MS
+        query = select(func.count(), func.min(created)).where(
+            tables.session.c.user_id == user_id, created > now - LOGIN_WINDOW_MS
         )
-        made, first = (await connection.execute(found)).one()
-        if made >= self._context.settings.logins:
+        made, first_ms = (await connection.execute(query)).one()
+        if made >= self._settings.logins:
             metrics.LOGINS.labels("limited").inc()
-            wait = max(1, (first + LOGINS_MS - now) // 1000)
-            raise TooManyRequests(f"{made} logins in 5 minutes", retry_after=wait, made=made + 1, user_id=user_id)
+            retry_after = max(1, (first_ms + LOGIN_WINDOW_MS - now) // 1000)
+            raise TooManyRequests(
+                f"{made} logins in 5 minutes", retry_after=retry_after, made=made + 1, user_id=user_id
+            )
 
-    async def caller(self, token: str | None) -> Caller:
-        """The user of a live token. Raises `DomainError`."""
+    async def find_caller(self, token: str | None) -> Caller:
+        """Return the user of a live session, and note its use. Raise `Unauthenticated`."""
         if not token or len(token) > TOKEN_MAX:
-            raise Unauthenticated("Authentication failed - not logged in", "no session")
-        now = self._context.clock()
-        session = tables.session
-        async with sql.reading(self._context.store) as connection:
-            row = (await connection.execute(_CALLER, {"token_hash": _digest(token)})).mappings().first()
-        if row is None or now >= row["created_ms"] + HARD_MS or now >= row["used_ms"] + IDLE_MS + TOUCH_MS:
-            raise Unauthenticated("Authentication failed - not logged in", "no session")
+            raise _no_session()
+        now, digest = self._clock(), token_digest(token)
+        async with sql.reading(self._store) as connection:
+            row = (await connection.execute(_CALLER, {"token_hash": digest})).mappings().first()
+        if row is None or now >= row["created_ms"] + LIFETIME_MS or now >= row["used_ms"] + IDLE_MS + TOUCH_MS:
+            raise _no_session()
         if now >= row["used_ms"] + TOUCH_MS:
-            async with sql.writing(self._context.store) as connection:
-                used = update(session).where(session.c.token_hash == _digest(token)).values(used_ms=now)
+            session = tables.session
+            async with sql.writing(self._store) as connection:
+                used = update(session).where(session.c.token_hash == digest).values(used_ms=now)
                 await connection.execute(used)
-        doc = row["doc"]
-        name = " ".join(filter(None, (doc.get("first_name"), doc.get("last_name"))))
-        column = f"{row['user_type']}_id"
-        # A limit without a value is one that nothing meets.
-        limit = None if row["user_type"] == "member" else (column, int(row[column] or 0))
-        return Caller(
-            row["id"],
-            row["username"],
-            name or row["username"],
-            row["member_id"],
-            doc["timezone"],
-            admin=row["admin"],
-            read_only=row["read_only"],
-            limit=limit,
-        )
+        return _caller_of_row(row)
+
+
+def _no_session() -> Unauthenticated:
+    return Unauthenticated("Authentication failed - not logged in", "no session")
+
+
+def _caller_of_row(row: RowMapping) -> Caller:
+    doc = row["doc"]
+    full_name = " ".join(filter(None, (doc.get("first_name"), doc.get("last_name"))))
+    column = f"{row['user_type']}_id"
+    # A limit without a value is one that no object meets.
+    limit = None if row["user_type"] == "member" else (column, int(row[column] or 0))
+    return Caller(
+        row["id"],
+        row["username"],
+        full_name or row["username"],
+        row["member_id"],
+        doc["timezone"],
+        admin=row["admin"],
+        read_only=row["read_only"],
+        limit=limit,
+    )

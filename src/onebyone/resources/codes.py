@@ -1,4 +1,4 @@
-"""Objects by their own code instead of their id: `code=`, `advertiser_code=`, `publisher_code=` and so on."""
+"""Objects and owners named by their own codes instead of their ids: `code`, `advertiser_code`, `publisher_code`, ..."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from onebyone.config_store import tables
 from onebyone.errors import Fault, NotFound, Refused
 from onebyone.resources.entity import Entity
-
-NOBODY = "0"
-"""An id that no object has."""
 
 OWNERS: dict[str, Table] = {
     f"{table.name}_code": table
@@ -26,48 +23,52 @@ OWNERS: dict[str, Table] = {
         tables.payment_rule,
     )
 }
-"""Query parameter -> the kind of owner that it names."""
+"""Parameter -> the kind of owner that it names."""
+
+_NO_ID = "0"
+"""An id that no object has."""
 
 
 async def resolve_owner_codes(
-    connection: AsyncConnection, member_id: int, query: Mapping[str, str], *, strict: bool
+    connection: AsyncConnection, member_id: int, parameters: Mapping[str, str], *, strict: bool
 ) -> dict[str, str]:
-    """The query string with the ids of the owners that it names by code.
+    """Return the parameters with the ids of the owners that they name by code.
 
-    An unknown code is an error when `strict`, else an id that nothing has: lists are then empty.
+    When `strict`, raise `NotFound` for an unknown code; otherwise it becomes an id that no object has, and lists are
+    empty.
     """
-    found = dict(query)
-    for name, table in OWNERS.items():
-        code = found.pop(name, None)
+    resolved = dict(parameters)
+    for parameter, table in OWNERS.items():
+        code = resolved.pop(parameter, None)
         if code is None:
             continue
-        column = f"{table.name}_id"
-        ids = await _ids(connection, table, member_id, code, {} if name == "advertiser_code" else found)
+        owners = {} if parameter == "advertiser_code" else resolved
+        ids = await _find_ids(connection, table, member_id, code, owners)
         if strict and not ids:
             raise NotFound(table.name.replace("_", "-"), code[:100], key="code")
-        found.setdefault(column, ",".join(map(str, ids)) or NOBODY)
-    return found
+        resolved.setdefault(f"{table.name}_id", ",".join(map(str, ids)) or _NO_ID)
+    return resolved
 
 
 async def resolve_code(
-    connection: AsyncConnection, entity: Entity, member_id: int, query: Mapping[str, str]
-) -> list[int]:
-    """The id behind `code=` for a write. Raises `DomainError` when no object or more than one has the code."""
-    ids = await _ids(connection, entity.table, member_id, query["code"], query)
+    connection: AsyncConnection, entity: Entity, member_id: int, code: str, owners: Mapping[str, str]
+) -> int:
+    """Return the id of the object with this code. Raise `NotFound`, or `Refused` when several have it."""
+    ids = await _find_ids(connection, entity.table, member_id, code, owners)
     if not ids:
-        raise NotFound(entity.service, query["code"][:100], key="code")
+        raise NotFound(entity.service, code[:100], key="code")
     if len(ids) > 1:
         raise Refused(Fault("code", f"{len(ids)} objects have this code, name their owner too"))
-    return ids
+    return ids[0]
 
 
-async def _ids(
-    connection: AsyncConnection, table: Table, member_id: int, code: str, query: Mapping[str, str]
+async def _find_ids(
+    connection: AsyncConnection, table: Table, member_id: int, code: str, owners: Mapping[str, str]
 ) -> list[int]:
-    owners = [
-        table.c[name].in_([int(part) for part in query[name].split(",") if part.isascii() and part.isdigit()])
+    of_owners = [
+        table.c[name].in_([int(part) for part in owners[name].split(",") if part.isascii() and part.isdigit()])
         for name in ("advertiser_id", "publisher_id")
-        if name in query and name in table.c
+        if name in owners and name in table.c
     ]
-    found = select(table.c.id).where(table.c.member_id == member_id, table.c.code_key == code.casefold(), *owners)
-    return list(await connection.scalars(found.order_by(table.c.id)))
+    query = select(table.c.id).where(table.c.member_id == member_id, table.c.code_key == code.casefold(), *of_owners)
+    return list(await connection.scalars(query.order_by(table.c.id)))

@@ -1,4 +1,4 @@
-"""What the services of one API process share."""
+"""What the engine works with: stores, settings, a clock, and the publisher that follows each write."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import redis.asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone.clock import now_ms
@@ -15,25 +14,24 @@ from onebyone.settings import Settings
 
 
 class Wakeable(Protocol):
-    """The part of the publisher that writers need."""
+    """The part of the publisher that writes need."""
 
     def wake(self) -> None:
-        """Says that a change was committed and should be published now."""
+        """Publish the change that was committed just now."""
 
 
 @dataclass(frozen=True, slots=True)
-class ApiContext:
-    """Stores, publisher, settings and clock."""
+class EngineContext:
+    """Shared by all objects and requests of one process."""
 
     settings: Settings
     store: AsyncEngine
+    """The configuration store."""
     report_store: AsyncEngine
     publisher: Wakeable
     clock: Callable[[], int] = now_ms
     """Milliseconds since the epoch."""
-    cache: redis.asyncio.Redis | None = None
-    """The cache server, where API processes share what they count; none: each counts alone."""
 
     def delivery_stats(self, member_id: int) -> DeliveryStats:
-        """The counted events of a member."""
+        """Return the counted events of a member."""
         return DeliveryStats(self.report_store, member_id, self.clock())

@@ -1,4 +1,4 @@
-"""An entity: one row of the API's table. Its module gives its fields and rules; `service.py` does the rest."""
+"""An entity: one kind of object, as its fields and rules. `service.py` does everything else with it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.reports.delivery_stats import DeliveryStats
 from onebyone.resources.fields import MICROS, Body
+from onebyone.resources.paging import Query
 from onebyone.resources.unit_of_work import UnitOfWork
 
 Values = dict[str, Any]
+Carried = Mapping[str, Sequence[int]]
+"""Field -> ids that no column of the row holds: `check` returns them for `created` and `modified`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Reference:
 
     @property
     def service(self) -> str:
-        """URL name of the target."""
+        """The name of the target's service."""
         return self.target.name.replace("_", "-")
 
     @property
@@ -44,50 +47,51 @@ class Reference:
 
     @property
     def path(self) -> str:
-        """How an error names the id."""
+        """The path of the id in a fault."""
         return f"{self.field}.id" if self.nested else self.field
 
 
 def ranges(fields: Iterable[str]) -> Iterator[str]:
-    """The parameters that filter by ranges of these fields."""
+    """Return the parameters that filter these fields by range."""
     return (f"{prefix}_{field}" for prefix in ("min", "max", "nmin", "nmax") for field in fields)
 
 
 class Entity:
-    """Attributes are data; the methods are the places for rules and do nothing by default."""
+    """Attributes are data; methods are the places for rules and do nothing by default."""
 
     service: ClassVar[str]
     table: ClassVar[Table]
     body: ClassVar[type[Body]]
     output: ClassVar[tuple[str, ...]]
-    """Keys of an object in the order of the documents' samples."""
+    """Fields of an object in the order of the documents' samples."""
     parent: ClassVar[Reference | None] = None
-    """The owner that POST names in the query string; it never changes."""
+    """The owner that a new object is created under; it never changes."""
     references: ClassVar[tuple[Reference, ...]] = ()
     code_owner: ClassVar[str | None] = None
     """Column within whose value codes are unique."""
     methods: ClassVar[tuple[str, ...]] = ("GET", "POST", "PUT", "DELETE")
     immutable: ClassVar[frozenset[str]] = frozenset()
-    """Fields that PUT must leave as they are."""
+    """Fields that an update must leave as they are."""
     partial: ClassVar[frozenset[str]] = frozenset()
-    """Objects inside the object, alone or in an array, that PUT changes field by field."""
+    """Objects inside the object, alone or in an array, that an update changes field by field."""
     discriminators: ClassVar[frozenset[str]] = frozenset()
-    """Fields that decide which rules the others are under: while one of them is wrong, rules say nothing."""
+    """Fields that decide which rules apply to the others: while one of them is invalid, no rule is checked."""
     derived: ClassVar[Mapping[str, str]] = {}
-    """Type words of the fields that `related` gives or that only the server writes (`shapes.py`)."""
+    """Field -> type word (`field_shapes.py`), for fields that `related` gives or that only the server writes."""
     optional: ClassVar[Mapping[str, str]] = {}
-    """Fields that are shown only when the query string sets a flag, by name."""
+    """Field -> flag, for fields that are shown only when a read sets the flag."""
     ranged: ClassVar[frozenset[str]] = frozenset()
     """Fields of the report store that a read can filter by range (`delivery_conditions`)."""
     parameters: ClassVar[Mapping[str, str]] = {}
-    """Flags in the query string of this service alone, by name: the method that looks at them."""
+    """Flag -> method that reads it, for flags of this entity alone."""
     search_column: ClassVar[str] = "name"
     """Column that `search` looks through beside the id."""
     tenant_column: ClassVar[str] = "member_id"
+    """Column that holds the id of the member."""
 
     @property
     def plural(self) -> str:
-        """Wrapper of a list."""
+        """The name of a list."""
         return f"{self.service}s"
 
     @cached_property
@@ -102,66 +106,70 @@ class Entity:
 
     @cached_property
     def shown(self) -> tuple[str, ...]:
-        """Keys of an object that nothing more was asked of."""
+        """Fields of an object unless a read asks for others."""
         return tuple(name for name in self.output if name not in self.optional)
 
     def default(self, field: str) -> Any:
-        """What an object shows for a field that its row lacks."""
-        found = self.body.model_fields.get(field)
-        value = None if found is None or found.is_required() else found.get_default(call_default_factory=True)
+        """Return what an object shows for a field that its row lacks."""
+        declared = self.body.model_fields.get(field)
+        if declared is None or declared.is_required():
+            return None
+        value = declared.get_default(call_default_factory=True)
         if isinstance(value, BaseModel):
             return value.model_dump()
         return int(value * 10**6) if isinstance(value, Decimal) else value
 
     def columns(self, values: Values) -> Values:
-        """Further columns that follow from the fields."""
+        """Return further columns that follow from the fields."""
         return {}
 
-    async def parents(self, work: UnitOfWork, query: Mapping[str, str]) -> Values:
-        """Columns of the owner that the query string of a POST names; adds a fault when there is none."""
-        return {} if self.parent is None else await work.owner(self.parent.target, query)
+    async def parents(self, work: UnitOfWork, named: Mapping[str, str]) -> Values:
+        """Return the columns of the owner named for a new object; add a fault when there is none."""
+        return {} if self.parent is None else await work.resolve_owner(self.parent.target, named)
 
     async def allow_create(self, work: UnitOfWork) -> None:
-        """Raises `DomainError` when the member may not create this at all."""
+        """Raise `Forbidden` when the member may not create this at all."""
 
-    async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
-        """Adds faults of rules between fields; `values` are valid one by one. `stored` is the row before a PUT,
-        `owners` the columns of its owner."""
+    async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> Carried | None:
+        """Add the faults of rules between fields, and complete `values`, which are valid one by one.
+
+        `stored` is the row before an update, `owners` the columns of the owner.
+        """
 
     async def load(self, work: UnitOfWork, stored: Values) -> Values:
-        """Fields of the body that other tables hold, for a partial change."""
+        """Return the fields that other tables hold, as callers write them, for a partial update."""
         return {}
 
-    async def created(self, work: UnitOfWork, row: Values, query: Mapping[str, str]) -> None:
-        """Follows an insert."""
+    async def created(self, work: UnitOfWork, row: Values, carried: Carried) -> None:
+        """Follow up on an insert."""
 
-    async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
-        """Follows an update."""
+    async def modified(self, work: UnitOfWork, before: Values, after: Values, carried: Carried) -> None:
+        """Follow up on an update."""
 
     async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
-        """Deletes rows of the caller's member, and first what depends on them."""
+        """Delete rows of the caller's member, and first what depends on them."""
         await work.delete(self.table, self.table.c.id.in_(ids))
 
     async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
-        """Read-only fields from other tables, by id of the row."""
+        """Return read-only fields from other tables, by id of the row."""
         return {}
 
     async def related_if_asked(self, connection: AsyncConnection, rows: Sequence[Values]) -> Mapping[int, Values]:
-        """Fields of `optional` from other tables, by id of the row; not read unless one of them is shown."""
+        """Return fields of `optional` from other tables, by id of the row; called only when one of them is shown."""
         return {}
 
     async def delivery_fields(
         self, delivery_stats: DeliveryStats, rows: Sequence[Values], keys: Sequence[str]
     ) -> Mapping[int, Values]:
-        """Those of `keys` that the counted events say, by id of the row; they go over what `related` says."""
+        """Return those of `keys` that follow from counted events, by id of the row; they override `related`."""
         return {}
 
     async def delivery_conditions(
         self,
         connection: AsyncConnection,
         delivery_stats: DeliveryStats,
-        query: Mapping[str, str],
+        query: Query,
         where: Sequence[ColumnElement[bool]],
     ) -> Sequence[ColumnElement[bool]]:
-        """What a read asks of the counted events, beside `where`."""
+        """Return the conditions of a read that follow from counted events; `where` are its others."""
         return ()

@@ -1,4 +1,4 @@
-"""The conditions and the order of a read, for every field that a column or a plain value of the document holds."""
+"""The filters of a read: one for each field that a column or a plain value of the document holds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, String, Table, and_, cast, func, or_
 
-from onebyone.api.http.request_context import warn
 from onebyone.config_store import trigrams
 from onebyone.contracts.money import to_micros
 from onebyone.errors import Fault, Refused
@@ -20,25 +19,15 @@ from onebyone.resources.entity import Entity, ranges
 from onebyone.resources.fields import MAX_ID, loose_timestamp
 
 VALUES_A_FILTER = 1000
+"""Values of one parameter: as many ids as clients send in one request."""
 LIKE_MAX = 255
-"""Characters of a part of a text that are looked for."""
+"""Characters of a part of a text that are searched for: the length of the longest name."""
 PREFIXES = ("nmin_", "nmax_", "min_", "max_", "not_", "like_")
 _INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII)
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
-_PARAMETERS = {
-    "id",
-    "start_element",
-    "num_elements",
-    "sort",
-    "fields",
-    "search",
-    "add_mappings",
-    "append",
-    "current",
-    "member_id",
-}
-"""Query parameters that are read elsewhere, or that say what is so anyhow."""
+_IGNORED = ("search", "member_id")
+"""Parameters that are accepted where they filter nothing: every object is of the caller's member."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +38,10 @@ class Filter:
     column: ColumnElement[Any]
     word: str
     choices: tuple[Any, ...] = ()
-    """All that a column holds which is never null, when that is known."""
+    """All values of a column that is never null, where they are known."""
 
     def value(self, parameter: str, text: str) -> Any:
-        """The value that `text` means for this field. Raises `DomainError`."""
+        """Return the value that `text` means for this field. Raise `Refused`."""
         try:
             return self._value(text.strip())
         except (ValueError, KeyError):
@@ -74,7 +63,7 @@ class Filter:
                     raise ValueError
                 if self.word == "double":
                     return float(text)
-                # More than any amount that is kept compares like the most that an integer of the store holds.
+                # An amount beyond all stored ones compares like the greatest integer of the store.
                 return max(-MAX_ID, min(MAX_ID, to_micros(Decimal(text))))
             case _:
                 return text.casefold() if self.name == "code" else text
@@ -92,7 +81,7 @@ _ARTICLES = {
 
 @cache
 def entity_filters(entity: Entity) -> dict[str, Filter]:
-    """The filters of an entity by field."""
+    """Return the filters of an entity by field."""
     columns = entity.table.c
     found = {}
     for link in entity.links:
@@ -111,7 +100,7 @@ def entity_filters(entity: Entity) -> dict[str, Filter]:
 
 
 def _in_document(entity: Entity, name: str, shape: field_shapes.Shape) -> ColumnElement[Any]:
-    """A plain value of the document; a row that is older than the field has its default."""
+    """Return a plain value of the document; a row that is older than the field has its default."""
     part = entity.table.c.doc[name]
     value: ColumnElement[Any]
     match shape.word:
@@ -127,21 +116,20 @@ def _in_document(entity: Entity, name: str, shape: field_shapes.Shape) -> Column
     return value if default is None or shape.nullable else func.coalesce(value, default)
 
 
-def conditions(entity: Entity, member_id: int, query: Mapping[str, str]) -> list[ColumnElement[bool]]:
-    """What the query string asks for, all of it together; a parameter that means nothing is named in the warnings."""
+def filter_conditions(
+    entity: Entity, member_id: int, filters: Mapping[str, str], warnings: list[str]
+) -> list[ColumnElement[bool]]:
+    """Return the conditions of all filters together; add a warning for each parameter that filters nothing."""
     known = entity_filters(entity)
-    found = []
-    for parameter, text in query.items():
+    ignored = {*_IGNORED, *entity.parameters, *entity.optional.values(), *ranges(entity.ranged)}
+    conditions = []
+    for parameter, text in filters.items():
         condition = _condition(entity, member_id, known, parameter, text)
         if condition is not None:
-            found.append(condition)
-        elif parameter not in _PARAMETERS and parameter not in {
-            *entity.parameters,
-            *entity.optional.values(),
-            *ranges(entity.ranged),
-        }:
-            warn(f"query parameter not used: {parameter[:40]}")
-    return found
+            conditions.append(condition)
+        elif parameter not in ignored:
+            warnings.append(f"query parameter not used: {parameter[:40]}")
+    return conditions
 
 
 def _condition(
@@ -150,7 +138,7 @@ def _condition(
     table = entity.table
     if parameter == "search":
         either = or_(_like(cast(table.c.id, String), text), _like(table.c[entity.search_column], text))
-        return _with_pieces(table, entity.search_column, member_id, text, either)
+        return _with_trigrams(table, entity.search_column, member_id, text, either)
     if parameter in known:
         return _one_of(known[parameter].column, _values(known[parameter], parameter, text))
     for prefix in PREFIXES:
@@ -160,12 +148,12 @@ def _condition(
                 return _prefixed(prefix, known[name], parameter, text)
             part = text.casefold() if name == "code" else text
             column = known[name].column
-            return _with_pieces(table, column.key, member_id, part, _like(cast(column, String), part))
+            return _with_trigrams(table, column.key, member_id, part, _like(cast(column, String), part))
     return None
 
 
 def _one_of(column: ColumnElement[Any], values: list[Any]) -> ColumnElement[bool]:
-    # A list of one is an equality, so that the order behind it in an index is of use.
+    # One value becomes an equality, so that an index gives the order of its next column as well.
     return column == values[0] if len(values) == 1 else column.in_(values)
 
 
@@ -173,7 +161,7 @@ def _prefixed(prefix: str, filtered: Filter, parameter: str, text: str) -> Colum
     column = filtered.column
     if prefix == "not_":
         values = _values(filtered, parameter, text)
-        # An index leads to the other choices, but not past these.
+        # An index finds the other choices, but cannot skip these.
         others = [choice for choice in filtered.choices if choice not in values]
         return _one_of(column, others) if others else or_(column.is_(None), column.not_in(values))
     if filtered.word not in field_shapes.ORDERED:
@@ -194,42 +182,11 @@ def _like(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
     return column.icontains(text[:LIKE_MAX], autoescape=True)
 
 
-def _with_pieces(
+def _with_trigrams(
     table: Table, column: str | None, member_id: int, text: str, exact: ColumnElement[bool]
 ) -> ColumnElement[bool]:
-    """A condition on a part of a text, with the index that finds it when there is one."""
+    """Return a condition on a part of a text, with the trigram index that finds it where there is one."""
     part = text[:LIKE_MAX]
     if len(part) < trigrams.TRIGRAM_LENGTH or not trigrams.has_trigram_index(table, column):
         return exact
     return and_(trigrams.TrigramMatch(table, member_id, part), exact)
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """One key that a list is sorted by."""
-
-    column: ColumnElement[Any]
-    descending: bool = False
-
-    @property
-    def clause(self) -> ColumnElement[Any]:
-        """As it stands in a statement."""
-        return self.column.desc() if self.descending else self.column.asc()
-
-
-def parse_sort(entity: Entity, query: Mapping[str, str]) -> list[Order]:
-    """`sort=name.asc,id.desc`. Raises `DomainError`.
-
-    The id comes last of all, so that pages never overlap, and in the direction before it, so that an index has both.
-    """
-    found: dict[str, Order] = {}
-    known = entity_filters(entity)
-    for part in filter(None, (piece.strip() for piece in query.get("sort", "").split(","))):
-        name, _, direction = part.partition(".")
-        if name not in known or direction.lower() not in ("", "asc", "desc"):
-            raise Refused(Fault("sort", f"cannot sort by {part[:40]!r}"))
-        found.setdefault(name, Order(known[name].column, direction.lower() == "desc"))
-        if name == "id":
-            return list(found.values())
-    last = next(reversed(found.values())).descending if found else False
-    return [*found.values(), Order(entity.table.c.id, last)]

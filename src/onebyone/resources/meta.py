@@ -1,4 +1,4 @@
-"""GET /<service>/meta: which fields an object has, and by which of them a read can filter and sort."""
+"""Describes an entity to callers: which fields its objects have, and by which of them a read can filter and sort."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from onebyone.resources.entity import Entity
 
 
 def describe_fields(entity: Entity) -> list[dict[str, Any]]:
-    """One entry a field; `search` is a field that only filters."""
+    """Return one entry for each field, and `search`, which only filters.
+
+    Entries have `name`, `type`, `sort_by` and `filter_by`; some `read_only`, and nested objects their `fields`.
+    """
     known = filters.entity_filters(entity)
-    found = []
+    entries = []
     for name, shape in field_shapes.entity_shapes(entity).items():
         entry = _entry(name, shape, name in known)
         if name in entity.ranged:
             entry["filter_by"] = True
         if name not in entity.body.model_fields:
             entry["read_only"] = True
-        found.append(entry)
-    return [*found, {"name": "search", "type": "string", "sort_by": False, "filter_by": True}]
+        entries.append(entry)
+    return [*entries, {"name": "search", "type": "string", "sort_by": False, "filter_by": True}]
 
 
 def _entry(name: str, shape: field_shapes.Shape, filtered: bool) -> dict[str, Any]:

@@ -1,67 +1,61 @@
-"""How many objects of a kind a member may have: refused past it, and told by `/object-limit`."""
+"""How many objects of a kind a member may have, and has."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
-from starlette.responses import Response
 
-from onebyone.api.http.envelope import success
-from onebyone.api.http.errors import unsupported_method
-from onebyone.api.http.request import ApiRequest
+from onebyone.auth.caller import Caller
 from onebyone.config_store import row_counts
 from onebyone.errors import Fault, Forbidden, LimitReached, Refused
-from onebyone.resources.context import ApiContext
+from onebyone.resources.context import EngineContext
 from onebyone.resources.entity import Entity
 from onebyone.runtime import sql
 
 
+@dataclass(frozen=True, slots=True)
+class ObjectLimit:
+    """A limit, and how many objects of the member count towards it."""
+
+    entity: Entity
+    limit: int
+    active: int
+    inactive: int
+
+
 async def require_room(connection: AsyncConnection, entity: Entity, member_id: int, limit: int | None) -> None:
-    """Raises the documented error when the member has no room for one more; runs inside the write that adds it."""
+    """Raise `LimitReached` when the member has no room for one more; runs inside the write that adds it."""
     if limit is None:
         return
     if await row_counts.count_rows(connection, entity.table, [entity.table.c.member_id == member_id]) >= limit:
         raise LimitReached(f"{entity.service}: the member has reached its limit of {limit}")
 
 
-class ObjectLimits:
-    """`GET /object-limit?object_type=line_item`; without a type, all that have a limit."""
+async def read_object_limits(
+    context: EngineContext, entities: Mapping[str, Entity], caller: Caller, service: str = ""
+) -> list[ObjectLimit]:
+    """Return the limit of one service, or all limits of the `entities` (service -> entity) that have one.
 
-    def __init__(self, context: ApiContext, entities: dict[str, Entity]) -> None:
-        self._context = context
-        self._entities = entities
+    Raise `Forbidden` for a limited user, `Refused` for a service without a limit.
+    """
+    if caller.limit is not None:
+        raise Forbidden("only users of the whole member may use object-limit")
+    limits = {name: limit for name, limit in context.settings.limits.items() if name in entities}
+    if service and service not in limits:
+        raise Refused(Fault("object_type", f"has no limit: {service[:40]!r}"))
+    async with sql.reading(context.store) as connection:
+        return [
+            await _count(connection, entities[name], caller.member_id, limits[name])
+            for name in ([service] if service else limits)
+        ]
 
-    async def __call__(self, request: ApiRequest) -> Response:
-        """Raises `DomainError`."""
-        if request.method != "GET":
-            raise unsupported_method(request.method, request.service)
-        if request.caller.limit is not None:
-            raise Forbidden("only users of the whole member may use object-limit")
-        limits = self._context.settings.limits
-        wanted = request.query.get("object_type", "").replace("_", "-")
-        services = [wanted] if wanted else [service for service in limits if service in self._entities]
-        if wanted not in ("", *(set(limits) & set(self._entities))):
-            raise Refused(Fault("object_type", f"has no limit: {wanted[:40]!r}"))
-        async with sql.reading(self._context.store) as connection:
-            shown = [
-                await self._count(connection, self._entities[service], request.caller.member_id, limits[service])
-                for service in services
-            ]
-        paging = {"count": None, "start_element": None, "num_elements": None}
-        return success({**paging, "object-limits": shown}, "object-limits")
 
-    async def _count(self, connection: AsyncConnection, entity: Entity, member_id: int, limit: int) -> dict[str, Any]:
-        table = entity.table
-        active = func.sum(case((table.c.state == "active", 1), else_=0))
-        found = select(func.count(), active).where(table.c.member_id == member_id)
-        total, alive = (await connection.execute(found)).one()
-        return {
-            "object_type": entity.service.replace("-", "_"),
-            "limit": limit,
-            "mapping_limits": [],
-            "count_active": alive or 0,
-            "count_inactive": total - (alive or 0),
-            "count_total": total,
-        }
+async def _count(connection: AsyncConnection, entity: Entity, member_id: int, limit: int) -> ObjectLimit:
+    table = entity.table
+    active = func.sum(case((table.c.state == "active", 1), else_=0))
+    query = select(func.count(), active).where(table.c.member_id == member_id)
+    total, active_rows = (await connection.execute(query)).one()
+    return ObjectLimit(entity, limit, active_rows or 0, total - (active_rows or 0))

@@ -1,4 +1,4 @@
-"""Ordered links between objects, kept in a table of their own: `insertion_orders` of a line item and the like."""
+"""Ordered links between objects, in a table of their own: `insertion_orders` of a line item and the like."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class OrderedLinks:
         self.target = table.c[target]
 
     async def replace(self, work: UnitOfWork, owner_id: int, targets: Sequence[int]) -> None:
-        """The owner's links are these, in this order."""
+        """Link the owner to these targets alone, in this order; a repeated target counts once."""
         await work.delete(self.table, self.owner == owner_id)
         rows = [
             {"member_id": work.member_id, self.owner.name: owner_id, self.target.name: target, "position": position}
@@ -29,17 +29,17 @@ class OrderedLinks:
             await work.connection.execute(insert(self.table), rows)
 
     async def targets_of(self, connection: AsyncConnection, owners: Sequence[int]) -> dict[int, list[int]]:
-        """The targets of each owner that has any."""
-        found: dict[int, list[int]] = {}
+        """Return the targets, in order, of each owner that has any."""
+        targets: dict[int, list[int]] = {}
         query = select(self.owner, self.target).where(self.owner.in_(owners))
         for owner, target in await connection.execute(query.order_by(self.owner, self.table.c.position)):
-            found.setdefault(owner, []).append(target)
-        return found
+            targets.setdefault(owner, []).append(target)
+        return targets
 
     async def owners_of(self, connection: AsyncConnection, targets: Sequence[int]) -> dict[int, list[int]]:
-        """The owners that link to each of these targets."""
-        found: dict[int, list[int]] = {}
+        """Return the owners, by id, that link to each of these targets."""
+        owners: dict[int, list[int]] = {}
         query = select(self.target, self.owner).where(self.target.in_(targets))
         for target, owner in await connection.execute(query.order_by(self.target, self.owner)):
-            found.setdefault(target, []).append(owner)
-        return found
+            owners.setdefault(target, []).append(owner)
+        return owners

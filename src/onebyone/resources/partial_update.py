@@ -1,4 +1,4 @@
-"""How a PUT meets what is there: fields replace, `append=true` merges arrays, some objects change in part."""
+"""How an update meets what is stored: fields replace, `append` merges arrays, some objects change field by field."""
 
 from __future__ import annotations
 
@@ -7,46 +7,50 @@ from typing import Any
 from onebyone.resources.entity import Entity, Values
 
 
-def merge(entity: Entity, before: Values, given: Values, *, append: bool) -> Values:
-    """The fields of the object after the change, not validated."""
-    found = {**before, **given}
-    for name in entity.partial & given.keys():
-        if isinstance(before.get(name), dict) and isinstance(given[name], dict):
-            found[name] = {**before[name], **given[name]}
-        elif isinstance(before.get(name), list) and isinstance(given[name], (list, dict)):
-            found[name] = _in_part(before[name], given[name] if isinstance(given[name], list) else [given[name]])
+def merge_update(entity: Entity, before: Values, sent: Values, *, append: bool) -> Values:
+    """Return the fields of the object after the update, not validated yet."""
+    merged = {**before, **sent}
+    for name in entity.partial & sent.keys():
+        if isinstance(before.get(name), dict) and isinstance(sent[name], dict):
+            merged[name] = {**before[name], **sent[name]}
+        elif isinstance(before.get(name), list) and isinstance(sent[name], (list, dict)):
+            merged[name] = _merge_elements(before[name], _as_list(sent[name]))
     if append:
-        for name, value in given.items():
+        for name, value in sent.items():
             if isinstance(before.get(name), list) and isinstance(value, (list, dict)):
-                found[name] = _appended(before[name], value if isinstance(value, list) else [value])
-    return found
+                merged[name] = _append_elements(before[name], _as_list(value))
+    return merged
 
 
-def _in_part(before: list[Any], given: list[Any]) -> list[Any]:
-    """The given elements alone; one with a known id, or the only one without an id, changes what is there."""
+def _as_list(value: list[Any] | dict[str, Any]) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _merge_elements(before: list[Any], sent: list[Any]) -> list[Any]:
+    """Return the sent elements; one with a known id, or the only one without an id, changes the stored element."""
     known = {_identity(element): element for element in before}
-    only = before[0] if len(before) == len(given) == 1 else {}
-    found = []
-    for element in given:
-        old = known.get(_identity(element), {})
+    only = before[0] if len(before) == len(sent) == 1 else {}
+    merged = []
+    for element in sent:
+        stored = known.get(_identity(element), {})
         if isinstance(element, dict) and element.get("id") is None:
-            old = only
-        found.append({**old, **element} if isinstance(element, dict) else element)
-    return found
+            stored = only
+        merged.append({**stored, **element} if isinstance(element, dict) else element)
+    return merged
 
 
-def _appended(before: list[Any], given: list[Any]) -> list[Any]:
-    """An element with the id of an earlier one changes it; the others follow."""
-    found = list(before)
-    places = {_identity(element): place for place, element in enumerate(found)}
-    for element in given:
+def _append_elements(before: list[Any], sent: list[Any]) -> list[Any]:
+    """Return all elements; a sent one with the id of an earlier one changes it, the others follow."""
+    merged = list(before)
+    places = {_identity(element): place for place, element in enumerate(merged)}
+    for element in sent:
         place = places.get(_identity(element))
         if place is None:
-            places[_identity(element)] = len(found)
-            found.append(element)
+            places[_identity(element)] = len(merged)
+            merged.append(element)
         elif isinstance(element, dict):
-            found[place] = {**found[place], **element}
-    return found
+            merged[place] = {**merged[place], **element}
+    return merged
 
 
 def _identity(element: Any) -> str:

@@ -1,4 +1,4 @@
-"""What a user may see and change inside the member: all of it, one advertiser's or publisher's part, or only look."""
+"""What a caller may see and change in the member: everything, the part of one advertiser or publisher, or only read."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ from onebyone.auth.caller import Caller
 from onebyone.errors import Forbidden, NotFound
 from onebyone.resources.entity import Entity
 
-_MEMBERS_ALONE = frozenset({"member", "user", "thirdparty-pixel"})
+_WHOLE_MEMBER_SERVICES = frozenset({"member", "user", "thirdparty-pixel"})
 """Services that a limited user cannot change."""
 
 
 def row_limits(entity: Entity, caller: Caller) -> dict[str, int]:
-    """Column -> value that the rows must have which this user sees. Raises `DomainError` when there are none at all."""
-    owner = caller.limit
-    if owner is None:
+    """Return column -> value that a row must have for the caller to see it. Raise `Forbidden` when no row can."""
+    if caller.limit is None:
         return {}
-    column, value = owner
+    column, value = caller.limit
     if entity.service == column.removesuffix("_id"):
         return {"id": value}
     if entity.service == "user":
         return {"id": caller.user_id}
     if entity.service == "member":
         return {}
-    # A tracker shows its advertiser's business, so that it is not the publisher's to see.
+    # A tracker shows its advertiser's business, so a publisher must not see it.
     foreign = column == "publisher_id" and "advertiser_id" in entity.table.c
     if foreign or column not in entity.table.c:
         raise Forbidden(f"a user of one {column.removesuffix('_id')} may not use {entity.service}")
@@ -35,29 +34,29 @@ def row_limits(entity: Entity, caller: Caller) -> dict[str, int]:
 
 
 def visible_rows(entity: Entity, caller: Caller) -> list[ColumnElement[bool]]:
-    """The limits as conditions of a read."""
+    """Return the limits as conditions of a read. Raise `Forbidden`."""
     return [entity.table.c[column] == value for column, value in row_limits(entity, caller).items()]
 
 
 def is_visible(entity: Entity, caller: Caller, row: Mapping[str, Any]) -> bool:
-    """Whether a row of the member is within the limits."""
+    """Return whether the caller sees this row of the member. Raise `Forbidden`."""
     return all(row[column] == value for column, value in row_limits(entity, caller).items())
 
 
 def require_write(entity: Entity, caller: Caller, method: str) -> None:
-    """Raises `DomainError` when this user may not do this to any object of the service."""
+    """Raise `Forbidden` unless the caller may POST, PUT or DELETE any object of the service."""
     if caller.read_only:
         raise Forbidden("the user is read-only")
     if caller.limit is None:
         return
     row_limits(entity, caller)
     own = entity.service == caller.limit[0].removesuffix("_id")
-    if entity.service in _MEMBERS_ALONE or (own and method != "PUT"):
+    if entity.service in _WHOLE_MEMBER_SERVICES or (own and method != "PUT"):
         raise Forbidden(f"the user may not {method} {entity.service}")
 
 
 def require_owner(caller: Caller, owners: Mapping[str, Any]) -> None:
-    """Raises the not-found error for an owner outside of the limits."""
+    """Raise `NotFound` for an owner outside the caller's limits."""
     if caller.limit is None:
         return
     column, value = caller.limit

@@ -1,8 +1,8 @@
-"""Reads objects of a member: rows with the names that they refer to, and how they look on the wire."""
+"""Reads objects of a member: rows with the names that they refer to, and the fields that they show."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -12,8 +12,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from onebyone.config_store import row_counts, trigrams
 from onebyone.reports.delivery_stats import DeliveryStats
 from onebyone.resources.entity import Entity, Values
-from onebyone.resources.filters import Order
-from onebyone.resources.paging import Page
+from onebyone.resources.field_shapes import SCALARS, entity_shapes
+from onebyone.resources.paging import Page, Query
+from onebyone.resources.sorting import SortKey
+
+
+def shown_fields(entity: Entity, query: Query, warnings: list[str]) -> tuple[str, ...]:
+    """Return the fields that each object shows, in output order; add a warning for each one that does not exist."""
+    optional = entity.optional
+    shown: Iterable[str] = [name for name in entity.output if name not in optional or query.flags.get(optional[name])]
+    if not query.nested:
+        shapes = entity_shapes(entity)
+        shown = [name for name in shown if shapes[name].word in SCALARS]
+    warnings += [f"fields: no such field: {name[:40]}" for name in query.fields if name not in entity.output]
+    return tuple(name for name in shown if not query.fields or name in query.fields)
 
 
 async def read_page(
@@ -21,32 +33,34 @@ async def read_page(
     entity: Entity,
     member_id: int,
     where: Sequence[ColumnElement[bool]],
-    order: Sequence[Order],
+    order: Sequence[SortKey],
     page: Page,
     keys: Sequence[str],
     delivery_stats: DeliveryStats | None = None,
 ) -> tuple[int, list[Values]]:
-    """How many objects match over all pages, and those of one page.
+    """Return how many objects match over all pages, and those of one page.
 
-    The page's ids come first and alone: an index holds them, and what stands before a page is skipped there.
+    The ids of the page are read first and alone, because an index holds them and skips what comes before the page.
     """
     table = entity.table
     matching = [trigrams.tenant_expression(table.c[entity.tenant_column], where) == member_id, *where]
     statement = select(table.c.id).where(*matching).order_by(*(key.clause for key in order)).limit(page.size)
-    place = None
+    page_start = None
     if len(order) == 1:
-        place = await row_counts.locate_page(connection, table, matching, page.start, descending=order[0].descending)
-    if place is not None:
-        ids = list(await connection.scalars(statement.where(place.bound).offset(place.skip)))
-        total = place.total
+        page_start = await row_counts.locate_page(
+            connection, table, matching, page.start, descending=order[0].descending
+        )
+    if page_start is not None:
+        ids = list(await connection.scalars(statement.where(page_start.bound).offset(page_start.skip)))
+        total = page_start.total
     else:
         ids = list(await connection.scalars(statement.offset(page.start)))
         ended = len(ids) < page.size and (ids or not page.start)
         total = page.start + len(ids) if ended else await row_counts.count_rows(connection, table, matching)
     if not ids:
         return total, []
-    found = await read_objects(connection, entity, member_id, [table.c.id.in_(ids)], keys, delivery_stats)
-    return total, [found[row_id] for row_id in ids if row_id in found]
+    objects = await read_objects(connection, entity, member_id, [table.c.id.in_(ids)], keys, delivery_stats)
+    return total, [objects[row_id] for row_id in ids if row_id in objects]
 
 
 async def read_objects(
@@ -57,12 +71,12 @@ async def read_objects(
     keys: Sequence[str] | None = None,
     delivery_stats: DeliveryStats | None = None,
 ) -> dict[int, Values]:
-    """Matching objects by id, as the wire shows them; `keys` limits what each of them shows.
+    """Return the matching objects by id, with the fields in `keys`.
 
-    Without `delivery_stats` fields of the report store are as if nothing was counted.
+    Without `delivery_stats`, fields of the report store are as if nothing had been counted.
     """
-    scope = entity.table.c[entity.tenant_column] == member_id
-    rows = [dict(row) for row in (await connection.execute(_rows(entity).where(scope, *where))).mappings()]
+    own = entity.table.c[entity.tenant_column] == member_id
+    rows = [dict(row) for row in (await connection.execute(_rows_query(entity).where(own, *where))).mappings()]
     wanted = entity.shown if keys is None else keys
     asked = any(name in entity.derived for name in wanted)
     related = await entity.related(connection, rows) if rows and asked else {}
@@ -76,8 +90,8 @@ async def read_objects(
 
 
 @cache
-def _rows(entity: Entity) -> Select[Any]:
-    """All rows with the names that they refer to; made once, because aliases cost more than the query."""
+def _rows_query(entity: Entity) -> Select[Any]:
+    """Return the query of rows and the names that they refer to; built once, because its aliases cost more than it."""
     table = entity.table
     source: Any = table
     names = []
@@ -85,11 +99,11 @@ def _rows(entity: Entity) -> Select[Any]:
         target = link.target.alias(f"of_{link.field}")
         same = and_(target.c.member_id == table.c.member_id, target.c.id == table.c[link.column])
         source = source.outerjoin(target, same)
-        names.append(target.c.name.label(_name_of(link.field)))
+        names.append(target.c.name.label(_name_label(link.field)))
     return select(table, *names).select_from(source)
 
 
-def _name_of(field: str) -> str:
+def _name_label(field: str) -> str:
     return f"{field}::name"
 
 
@@ -98,20 +112,20 @@ def _present(entity: Entity, row: Values, related: Values, keys: Sequence[str]) 
     for link in entity.links:
         target_id = row[link.column]
         if link.nested:
-            shown[link.field] = None if target_id is None else {"id": target_id, "name": row[_name_of(link.field)]}
+            shown[link.field] = None if target_id is None else {"id": target_id, "name": row[_name_label(link.field)]}
         if link.name_field is not None:
-            shown[link.name_field] = row[_name_of(link.field)]
+            shown[link.name_field] = row[_name_label(link.field)]
     millionths = entity.millionths
-    found = {}
+    fields = {}
     for key in keys:
         if key in shown:
-            found[key] = shown[key]
+            fields[key] = shown[key]
         elif key in entity.table.c:
-            found[key] = row[key]
+            fields[key] = row[key]
         else:
             value = row["doc"].get(key, entity.default(key))
-            found[key] = _number(value) if key in millionths and value is not None else value
-    return found
+            fields[key] = _number(value) if key in millionths and value is not None else value
+    return fields
 
 
 def _number(millionths: int) -> int | float:

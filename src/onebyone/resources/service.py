@@ -1,177 +1,259 @@
-"""The one service behind every entity: GET, POST, PUT and DELETE with the documented envelopes."""
+"""Lists, reads, creates, updates and deletes objects of every entity, for a caller and within the caller's member."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from starlette.responses import Response
+from sqlalchemy import ColumnElement
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onebyone.api.http.envelope import success
-from onebyone.api.http.errors import unsupported_method
-from onebyone.api.http.request import ApiRequest
 from onebyone.auth.caller import Caller
 from onebyone.errors import Fault, NotFound, Refused, raise_faults
-from onebyone.resources import codes, filters, meta, object_limits, partial_update, permissions, reader, validation
-from onebyone.resources import paging as queries
-from onebyone.resources.context import ApiContext
-from onebyone.resources.entity import Entity, Values
-from onebyone.resources.unit_of_work import UnitOfWork, writing
+from onebyone.reports.delivery_stats import DeliveryStats
+from onebyone.resources import codes, filters, object_limits, partial_update, permissions, reader, validation
+from onebyone.resources.context import EngineContext
+from onebyone.resources.entity import Carried, Entity, Values
+from onebyone.resources.paging import Page, Query
+from onebyone.resources.sorting import SortKey, sort_keys
+from onebyone.resources.unit_of_work import UnitOfWork, WriteRequest, begin_write
 from onebyone.runtime import sql
 
+Warnings = list[str]
+"""Sentences that the engine adds for the caller; they refuse nothing. A call that fails may have added some as well."""
 
-class Service:
-    """Answers requests for one entity; every statement is limited to the caller's member."""
 
-    def __init__(self, context: ApiContext, entity: Entity) -> None:
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One page of a list, and how many objects the whole list has."""
+
+    total: int
+    objects: Sequence[Values]
+    page: Page
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An object after it was created or updated."""
+
+    id: int
+    object: Values
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The objects to write: by id, or one by its code. An owner that is named must be theirs."""
+
+    ids: Sequence[int] = ()
+    code: str | None = None
+    """Used when there are no ids."""
+    owners: Mapping[str, str] = field(default_factory=dict)
+    """Parameter -> id or code of an owner: `{"advertiser_id": "5"}` or `{"advertiser_code": "A1"}`."""
+
+
+class Resources:
+    """The objects of one configuration store. Methods raise `DomainError`; each write happens whole or not at all."""
+
+    def __init__(self, context: EngineContext) -> None:
         self._context = context
-        self._entity = entity
 
-    async def __call__(self, request: ApiRequest) -> Response:
-        """Raises `DomainError`."""
-        if request.method not in self._entity.methods:
-            raise unsupported_method(request.method, request.service)
-        if request.meta:
-            return self._meta(request)
-        match request.method:
-            case "GET":
-                return await self._read(request)
-            case "POST":
-                return await self._create(request)
-            case "PUT":
-                return await self._modify(request)
-            case _:
-                return await self._delete(request)
-
-    def _meta(self, request: ApiRequest) -> Response:
-        if request.method != "GET":
-            raise unsupported_method(request.method, f"{request.service}/meta")
-        return success({"fields": meta.describe_fields(self._entity)}, "fields")
-
-    async def _read(self, request: ApiRequest) -> Response:
-        entity = self._entity
-        page = queries.page(request.query)
-        own = self._own(request)
-        wanted = queries.ids(own)
-        keys = queries.keys(entity, own)
-        order = filters.parse_sort(entity, own)
-        visible = permissions.visible_rows(entity, request.caller)
-        member_id = request.caller.member_id
-        paging = {"start_element": page.start, "num_elements": page.size}
+    async def list(
+        self, entity: Entity, caller: Caller, query: Query | None = None, *, warnings: Warnings | None = None
+    ) -> Listing:
+        """Return a page of the objects that the caller sees and the query matches."""
+        query = query or Query()
+        read = _Read(self._context, entity, caller, query, [] if warnings is None else warnings)
         async with sql.reading(self._context.store) as connection:
-            query = await codes.resolve_owner_codes(connection, member_id, own, strict=False)
-            where = [*filters.conditions(entity, member_id, query), *visible]
-            delivery_stats = self._context.delivery_stats(member_id)
-            where += await entity.delivery_conditions(connection, delivery_stats, query, where)
-            if not queries.is_list(query):
-                one = await reader.read_objects(connection, entity, member_id, where, keys, delivery_stats)
-                if not one:
-                    raise NotFound(entity.service, wanted[0])
-                return success({**paging, entity.service: one[wanted[0]], "count": 1}, entity.service)
-            total, found = await reader.read_page(
-                connection, entity, member_id, where, order, page, keys, delivery_stats
+            total, objects = await reader.read_page(
+                connection,
+                entity,
+                caller.member_id,
+                await read.conditions(connection),
+                read.order,
+                query.page,
+                read.fields,
+                read.delivery_stats,
             )
-        return success({**paging, entity.plural: found, "count": total}, entity.plural)
+        return Listing(total, objects, query.page)
 
-    def _own(self, request: ApiRequest) -> Mapping[str, str]:
-        """`user?current` and a bare `member` mean the caller's own."""
-        if request.service == "user" and "current" in request.query:
-            return {"id": str(request.caller.user_id)}
-        if request.service == "member" and "id" not in request.query:
-            return {"id": str(request.caller.member_id)}
-        return request.query
+    async def get(
+        self,
+        entity: Entity,
+        caller: Caller,
+        object_id: int,
+        query: Query | None = None,
+        *,
+        warnings: Warnings | None = None,
+    ) -> Values:
+        """Return one object that the caller sees and the query matches. Raise `NotFound`."""
+        read = _Read(self._context, entity, caller, query or Query(), [] if warnings is None else warnings)
+        async with sql.reading(self._context.store) as connection:
+            where = [entity.table.c.id == object_id, *await read.conditions(connection)]
+            objects = await reader.read_objects(
+                connection, entity, caller.member_id, where, read.fields, read.delivery_stats
+            )
+        if object_id not in objects:
+            raise NotFound(entity.service, object_id)
+        return objects[object_id]
 
-    async def _create(self, request: ApiRequest) -> Response:
-        entity = self._entity
-        permissions.require_write(entity, request.caller, "POST")
-        async with writing(self._context, request.caller) as work:
+    async def create(
+        self,
+        entity: Entity,
+        caller: Caller,
+        values: Mapping[str, Any] | None,
+        *,
+        owners: Mapping[str, str] | None = None,
+        flags: Mapping[str, bool] | None = None,
+        warnings: Warnings | None = None,
+    ) -> Written:
+        """Create an object with these fields under the owner named by `owners`, as in `Target`.
+
+        None for `values` stands for a request without an object, which is refused unless the caller may not create
+        one anyway. Raise `Refused` with every fault, `Forbidden`, `NotFound`, `Conflict` or `LimitReached`.
+        """
+        permissions.require_write(entity, caller, "POST")
+        request = self._write_request(caller, values, flags)
+        async with begin_write(self._context, request, [] if warnings is None else warnings) as work:
             await entity.allow_create(work)
             limit = self._context.settings.limits.get(entity.service)
             await object_limits.require_room(work.connection, entity, work.member_id, limit)
-            given = validation.unwrap(entity, request.body)
-            query = await codes.resolve_owner_codes(work.connection, work.member_id, request.query, strict=True)
-            owners = await entity.parents(work, query)
-            permissions.require_owner(request.caller, owners)
-            work.given = given
-            values = await validation.validate(entity, work, given, owners, None)
+            sent = validation.known_fields(entity, work, values)
+            named = await codes.resolve_owner_codes(work.connection, work.member_id, owners or {}, strict=True)
+            parents = await entity.parents(work, named)
+            permissions.require_owner(caller, parents)
+            valid, carried = await validation.validate(entity, work, sent, parents, None)
             row: Values = {}
-            if values is not None and not work.faults:
-                row = {**validation.columns(entity, values, {}), **owners}
+            if valid is not None and not work.faults:
+                row = {**validation.columns(entity, valid, {}), **parents}
                 await validation.check_code(entity, work, {**row, "member_id": work.member_id}, None)
             raise_faults(work.faults)
             row["id"] = await work.insert(entity.table, row)
-            await entity.created(work, row, request.query)
+            await entity.created(work, row, carried)
             raise_faults(work.faults)
-            shown = await self._shown(work, row["id"])
-        return self._written(row["id"], shown)
+            return await _written(entity, work, row["id"])
 
-    async def _modify(self, request: ApiRequest) -> Response:
-        entity = self._entity
-        own = self._own(request)
-        permissions.require_write(entity, request.caller, "PUT")
-        async with writing(self._context, request.caller) as work:
-            query, wanted = await self._addressed(work, own)
-            if len(wanted) != 1:
+    async def update(
+        self,
+        entity: Entity,
+        caller: Caller,
+        target: Target,
+        values: Mapping[str, Any] | None,
+        *,
+        append: bool = False,
+        flags: Mapping[str, bool] | None = None,
+        warnings: Warnings | None = None,
+    ) -> Written:
+        """Change the fields of one object that `values` has; `append` merges arrays instead of replacing them.
+
+        Raise as `create` does.
+        """
+        permissions.require_write(entity, caller, "PUT")
+        request = self._write_request(caller, values, flags)
+        async with begin_write(self._context, request, [] if warnings is None else warnings) as work:
+            ids, owners = await _resolve_target(entity, work, target)
+            if len(ids) != 1:
                 raise Refused(Fault("id", "one id is required in the query string"))
-            stored = await self._stored(work, wanted[0], query, request.caller)
-            given = validation.unwrap(entity, request.body)
-            work.given, work.query = given, query
-            before = {**validation.stored_values(entity, stored), **await entity.load(work, stored)}
-            merged = partial_update.merge(entity, before, given, append=queries.flag(query, "append"))
-            owners = {} if entity.parent is None else {entity.parent.column: stored[entity.parent.column]}
-            values = await validation.validate(entity, work, merged, owners, stored)
-            for name in entity.immutable & given.keys():
-                if values is not None and values[name] != before.get(name, entity.default(name)):
-                    work.fault(name, "cannot be changed")
-            row: Values = {}
-            if values is not None and not work.faults:
-                row = validation.columns(entity, values, stored["doc"])
-                await validation.check_code(entity, work, {**stored, **row}, wanted[0])
+            stored = await _stored_row(entity, work, ids[0], owners, caller)
+            sent = validation.known_fields(entity, work, values)
+            row, carried = await _updated_columns(entity, work, stored, sent, append=append)
             raise_faults(work.faults)
-            await work.update(entity.table, wanted[0], row)
-            await entity.modified(work, stored, {**stored, **row})
+            await work.update(entity.table, stored["id"], row)
+            await entity.modified(work, stored, {**stored, **row}, carried)
             raise_faults(work.faults)
-            shown = await self._shown(work, wanted[0])
-        return self._written(own.get("id", str(wanted[0])), shown)
+            return await _written(entity, work, stored["id"])
 
-    async def _delete(self, request: ApiRequest) -> Response:
-        permissions.require_write(self._entity, request.caller, "DELETE")
-        async with writing(self._context, request.caller) as work:
-            query, wanted = await self._addressed(work, request.query)
-            if not wanted:
+    async def delete(self, entity: Entity, caller: Caller, target: Target) -> int:
+        """Delete objects and what depends on them; return how many were named.
+
+        Raise `NotFound` for any that the caller does not see, `Refused` when others still use one, or `Forbidden`.
+        """
+        permissions.require_write(entity, caller, "DELETE")
+        async with begin_write(self._context, self._write_request(caller, None, None), []) as work:
+            ids, owners = await _resolve_target(entity, work, target)
+            if not ids:
                 raise Refused(Fault("id", "required in the query string"))
-            for row_id in wanted:
-                await self._stored(work, row_id, query, request.caller)
-            await self._entity.delete(work, wanted)
+            for row_id in ids:
+                await _stored_row(entity, work, row_id, owners, caller)
+            await entity.delete(work, ids)
             raise_faults(work.faults)
-        return success({"count": len(wanted), "start_element": None, "num_elements": None})
+        return len(ids)
 
-    async def _addressed(self, work: UnitOfWork, query: Mapping[str, str]) -> tuple[Mapping[str, str], list[int]]:
-        """The query string with owners by id, and the ids of the objects to write."""
-        found = await codes.resolve_owner_codes(work.connection, work.member_id, query, strict=True)
-        if "id" not in found and "code" in found and "code_key" in self._entity.table.c:
-            return found, await codes.resolve_code(work.connection, self._entity, work.member_id, found)
-        return found, queries.ids(found)
-
-    async def _stored(self, work: UnitOfWork, row_id: int, query: Mapping[str, str], caller: Caller) -> Values:
-        """The row to change; an owner in the query string must be its owner."""
-        stored = await work.row(self._entity.table, row_id)
-        parent = self._entity.parent
-        named = None if parent is None else query.get(parent.column)
-        if stored is None or (parent and named is not None and str(stored[parent.column]) not in named.split(",")):
-            raise NotFound(self._entity.service, row_id)
-        if not permissions.is_visible(self._entity, caller, stored):
-            raise NotFound(self._entity.service, row_id)
-        return stored
-
-    async def _shown(self, work: UnitOfWork, row_id: int) -> Values:
-        where = [self._entity.table.c.id == row_id]
-        found = await reader.read_objects(
-            work.connection, self._entity, work.member_id, where, delivery_stats=work.delivery_stats
+    def _write_request(
+        self, caller: Caller, values: Mapping[str, Any] | None, flags: Mapping[str, bool] | None
+    ) -> WriteRequest:
+        return WriteRequest(
+            caller.member_id,
+            admin=caller.admin,
+            sent=frozenset(values or ()),
+            flags=flags or {},
+            documented_publisher_rules=self._context.settings.publisher_rules == "documented",
         )
-        return found[row_id]
 
-    def _written(self, echoed: int | str, shown: Values) -> Response:
-        service = self._entity.service
-        fields: dict[str, Any] = {"count": 1, "id": echoed, "start_element": 0, "num_elements": queries.PAGE}
-        return success({**fields, service: shown}, service)
+
+class _Read:
+    """What the reads of one object and of a list have in common. Raises before any statement is run."""
+
+    def __init__(
+        self, context: EngineContext, entity: Entity, caller: Caller, query: Query, warnings: Warnings
+    ) -> None:
+        self._entity, self._caller, self._query, self._warnings = entity, caller, query, warnings
+        self.fields: Sequence[str] = reader.shown_fields(entity, query, warnings)
+        self.order: Sequence[SortKey] = sort_keys(entity, query.sort)
+        self._visible = permissions.visible_rows(entity, caller)
+        self.delivery_stats: DeliveryStats = context.delivery_stats(caller.member_id)
+
+    async def conditions(self, connection: AsyncConnection) -> Sequence[ColumnElement[bool]]:
+        """Return what the rows must meet."""
+        entity, member_id = self._entity, self._caller.member_id
+        parameters = await codes.resolve_owner_codes(connection, member_id, self._query.filters, strict=False)
+        where = [*filters.filter_conditions(entity, member_id, parameters, self._warnings), *self._visible]
+        return [*where, *await entity.delivery_conditions(connection, self.delivery_stats, self._query, where)]
+
+
+async def _resolve_target(entity: Entity, work: UnitOfWork, target: Target) -> tuple[Sequence[int], Mapping[str, str]]:
+    """Return the ids of the objects to write, and the owners by id."""
+    owners = await codes.resolve_owner_codes(work.connection, work.member_id, target.owners, strict=True)
+    if target.ids or target.code is None or "code_key" not in entity.table.c:
+        return target.ids, owners
+    return [await codes.resolve_code(work.connection, entity, work.member_id, target.code, owners)], owners
+
+
+async def _stored_row(
+    entity: Entity, work: UnitOfWork, row_id: int, owners: Mapping[str, str], caller: Caller
+) -> Values:
+    """Return the row to write. Raise `NotFound` unless it is of the named owner and the caller sees it."""
+    stored = await work.find_row(entity.table, row_id)
+    named = None if entity.parent is None else owners.get(entity.parent.column)
+    if stored is None or (
+        entity.parent is not None and named is not None and str(stored[entity.parent.column]) not in named.split(",")
+    ):
+        raise NotFound(entity.service, row_id)
+    if not permissions.is_visible(entity, caller, stored):
+        raise NotFound(entity.service, row_id)
+    return stored
+
+
+async def _updated_columns(
+    entity: Entity, work: UnitOfWork, stored: Values, sent: Values, *, append: bool
+) -> tuple[Values, Carried]:
+    """Return the columns after an update; add the faults that refuse it."""
+    before = {**validation.stored_values(entity, stored), **await entity.load(work, stored)}
+    merged = partial_update.merge_update(entity, before, sent, append=append)
+    owners = {} if entity.parent is None else {entity.parent.column: stored[entity.parent.column]}
+    valid, carried = await validation.validate(entity, work, merged, owners, stored)
+    for name in entity.immutable & sent.keys():
+        if valid is not None and valid[name] != before.get(name, entity.default(name)):
+            work.conflict(name, "cannot be changed")
+    row: Values = {}
+    if valid is not None and not work.faults:
+        row = validation.columns(entity, valid, stored["doc"])
+        await validation.check_code(entity, work, {**stored, **row}, stored["id"])
+    return row, carried
+
+
+async def _written(entity: Entity, work: UnitOfWork, row_id: int) -> Written:
+    objects = await reader.read_objects(
+        work.connection, entity, work.member_id, [entity.table.c.id == row_id], None, work.delivery_stats
+    )
+    return Written(row_id, objects[row_id])

@@ -1,36 +1,41 @@
-"""What a body says that no field takes: kept out, and named in the warnings of the answer."""
+"""Fields that were sent but that no object has: they are dropped, and each causes a warning."""
 
 from __future__ import annotations
 
-from onebyone.api.http.request_context import warn
+from collections.abc import Mapping
+from typing import Any
+
 from onebyone.resources import field_shapes
-from onebyone.resources.entity import Entity, Values
+from onebyone.resources.entity import Entity
 from onebyone.resources.fields import Body
 
 WARNINGS_MAX = 100
+"""Warnings of one request; a megabyte of JSON can hold half a million unknown fields."""
 
 
-def warn_of(entity: Entity, body: Values) -> None:
-    """Warns of every key beside the wrapper, of the object, and of the objects inside it."""
-    found = [name for name in body if name != entity.service]
-    given = body[entity.service]
+def warn_of_unknown_fields(entity: Entity, values: Mapping[str, Any], warnings: list[str]) -> None:
+    """Add a warning for each unknown field of the object and of the objects inside it, up to `WARNINGS_MAX` in all."""
     known = {*entity.body.model_fields, *entity.output, "id", "member_id"}
-    found += [f"{entity.service}.{name}" for name in given if name not in known]
-    _inside(entity.body, given, entity.service, found)
-    for path in found[:WARNINGS_MAX]:
-        warn(f"unknown field not used: {path[:200]}")
+    paths = [f"{entity.service}.{name}" for name in values if name not in known]
+    _collect_nested(entity.body, values, entity.service, paths)
+    warnings += [unknown_field_warning(path) for path in paths[: max(0, WARNINGS_MAX - len(warnings))]]
 
 
-def _inside(model: type[Body], given: Values, path: str, found: list[str]) -> None:
-    for name, value in given.items():
+def unknown_field_warning(path: str) -> str:
+    """Return the warning for one field."""
+    return f"unknown field not used: {path[:200]}"
+
+
+def _collect_nested(model: type[Body], values: Mapping[str, Any], path: str, paths: list[str]) -> None:
+    for name, value in values.items():
         field = model.model_fields.get(name)
         inner = None if field is None else field_shapes.field_shape(field).model
-        if inner is None or not issubclass(inner, Body) or len(found) > WARNINGS_MAX:
+        if inner is None or not issubclass(inner, Body) or len(paths) > WARNINGS_MAX:
             continue
         several = isinstance(value, list)
         for place, element in enumerate(value if isinstance(value, list) else [value]):
             if isinstance(element, dict):
                 where = f"{path}.{name}.{place}" if several else f"{path}.{name}"
                 known = {*inner.model_fields, *inner.shown}
-                found += [f"{where}.{key}" for key in element if key not in known]
-                _inside(inner, element, where, found)
+                paths += [f"{where}.{key}" for key in element if key not in known]
+                _collect_nested(inner, element, where, paths)

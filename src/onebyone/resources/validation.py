@@ -1,7 +1,8 @@
-"""Turns a body into the columns of a row, finding every fault of it at once."""
+"""Turns the fields that a caller sent into the columns of a row, and finds all their faults in one pass."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy import CompoundSelect, bindparam, literal_column, select, union_
 from onebyone.contracts.money import to_micros
 from onebyone.errors import Fault, NotFound, Refused
 from onebyone.resources import unknown_fields
-from onebyone.resources.entity import Entity, Reference, Values
+from onebyone.resources.entity import Carried, Entity, Reference, Values
 from onebyone.resources.fields import ObjectId, OptionalLink
 from onebyone.resources.unit_of_work import UnitOfWork
 
@@ -20,67 +21,66 @@ _link: TypeAdapter[Any] = TypeAdapter(OptionalLink)
 _id: TypeAdapter[Any] = TypeAdapter(ObjectId)
 
 
-def unwrap(entity: Entity, body: Any) -> Values:
-    """The object inside `{"<service>": {...}}`; what is no field of it is named in the warnings."""
-    if not isinstance(body, dict) or not isinstance(body.get(entity.service), dict):
+def known_fields(entity: Entity, work: UnitOfWork, values: Mapping[str, Any] | None) -> Values:
+    """Return the fields that the entity has; add a warning for each other one. Raise `Refused` for no object."""
+    if values is None:
         raise Refused(Fault(entity.service, "the body must be an object with this key and an object in it"))
-    unknown_fields.warn_of(entity, body)
-    given: Values = body[entity.service]
-    return {name: value for name, value in given.items() if name in entity.body.model_fields}
+    unknown_fields.warn_of_unknown_fields(entity, values, work.warnings)
+    return {name: value for name, value in values.items() if name in entity.body.model_fields}
 
 
 def stored_values(entity: Entity, row: Values) -> Values:
-    """The fields of a row in the shape of a body, for a partial change."""
+    """Return the fields of a row as callers write them, for a partial update."""
     links = {link.field: link for link in entity.references if link.nested}
-    found: Values = {}
+    fields: Values = {}
     for name in entity.body.model_fields:
         if name in links:
             target = row[links[name].column]
-            found[name] = None if target is None else {"id": target}
+            fields[name] = None if target is None else {"id": target}
         elif name in entity.table.c:
-            found[name] = row[name]
+            fields[name] = row[name]
         elif name in row["doc"]:
             value = row["doc"][name]
-            found[name] = Decimal(value).scaleb(-6) if name in entity.millionths and value is not None else value
-    return found
+            fields[name] = Decimal(value).scaleb(-6) if name in entity.millionths and value is not None else value
+    return fields
 
 
 async def validate(
     entity: Entity, work: UnitOfWork, given: Values, owners: Values, stored: Values | None
-) -> Values | None:
-    """The valid fields, or None; adds every fault to the work, those of references included."""
-    faulty: set[str] = set()
+) -> tuple[Values | None, Carried]:
+    """Return the valid fields, or None, and what the rules carry on; add every fault, those of references included."""
+    invalid: set[str] = set()
     try:
         values = entity.body.model_validate(given).model_dump()
     except ValidationError as error:
         values = None
         for fault in error.errors(include_url=False, include_context=False, include_input=False):
             path = ".".join(str(part) for part in fault["loc"]) or entity.service
-            work.faults.append(Fault(path, fault["msg"].removeprefix("Value error, ")))
-            faulty.add(path.split(".")[0])
+            work.invalid(path, fault["msg"].removeprefix("Value error, "))
+            invalid.add(path.split(".")[0])
     targets = {**owners, **{link.column: _target(link, given) for link in entity.references}}
     await _check_references(entity, work, targets)
     if values is not None:
-        await entity.check(work, values, stored, owners)
-    elif not faulty & entity.discriminators:
-        await _check_the_rest(entity, work, given, owners, stored, faulty)
-    return values
+        return values, await entity.check(work, values, stored, owners) or {}
+    if not invalid & entity.discriminators:
+        await _check_valid_fields(entity, work, given, owners, stored, invalid)
+    return None, {}
 
 
-async def _check_the_rest(
-    entity: Entity, work: UnitOfWork, given: Values, owners: Values, stored: Values | None, faulty: set[str]
+async def _check_valid_fields(
+    entity: Entity, work: UnitOfWork, given: Values, owners: Values, stored: Values | None, invalid: set[str]
 ) -> None:
-    """Adds faults of rules between the valid fields, so that they need no second try."""
-    sound = {name: value for name, value in given.items() if name not in faulty}
-    values = _lenient(entity).model_validate(sound).model_dump()
-    before, work.faults, work.refused = work.faults, [], True
-    await entity.check(work, values, stored, owners)
-    work.faults = before + [fault for fault in work.faults if fault.path.split(".")[0] not in faulty]
+    """Add the faults of rules between the valid fields, so that callers learn of them without another attempt."""
+    valid = {name: value for name, value in given.items() if name not in invalid}
+    values = _lenient(entity).model_validate(valid).model_dump()
+    with work.dry_run() as faults:
+        await entity.check(work, values, stored, owners)
+    work.faults += [fault for fault in faults if fault.path.split(".")[0] not in invalid]
 
 
 @cache
 def _lenient(entity: Entity) -> type[BaseModel]:
-    """The body of an entity without required fields."""
+    """Return the body of an entity without required fields."""
     required = [name for name, field in entity.body.model_fields.items() if field.is_required()]
     optional: Any = dict.fromkeys(required, (Any, None))
     return create_model(entity.body.__name__, __base__=entity.body, **optional)
@@ -98,24 +98,24 @@ def _target(link: Reference, given: Values) -> int | None:
 
 
 async def _check_references(entity: Entity, work: UnitOfWork, targets: dict[str, int | None]) -> None:
-    """Adds a fault for each target that is not the member's, or not of the owner that it must be of."""
+    """Add a fault for each target that is not the member's, or not of the owner that it must belong to."""
     wanted = {link: target for link in entity.references if (target := targets[link.column]) is not None}
     if not wanted:
         return
     values = {link.column: target for link, target in wanted.items()}
-    rows = await work.connection.execute(_targets(tuple(wanted)), {"member": work.member_id, **values})
+    rows = await work.connection.execute(_targets_query(tuple(wanted)), {"member": work.member_id, **values})
     owners = {row[0]: row[1] for row in rows}
     for link, target in wanted.items():
         if link.column not in owners:
-            work.faults.append(Fault(link.path, str(NotFound(link.service, target))))
+            work.invalid(link.path, str(NotFound(link.service, target)))
         elif link.owner is not None and targets.get(link.owner) not in (None, owners[link.column]):
             owner = link.owner.removesuffix("_id").replace("_", "-")
-            work.fault(link.path, f"{link.service} {target} does not belong to {owner} {targets[link.owner]}")
+            work.conflict(link.path, f"{link.service} {target} does not belong to {owner} {targets[link.owner]}")
 
 
 @cache
-def _targets(links: tuple[Reference, ...]) -> CompoundSelect[Any]:
-    """Column and owner of each reference whose target there is: one statement, whatever their number."""
+def _targets_query(links: tuple[Reference, ...]) -> CompoundSelect[Any]:
+    """Return the query of column and owner of each reference whose target exists: one statement for all of them."""
     return union_all(
         *(
             select(literal_column(f"'{link.column}'"), link.target.c[link.owner or "id"]).where(
@@ -127,7 +127,7 @@ def _targets(links: tuple[Reference, ...]) -> CompoundSelect[Any]:
 
 
 def columns(entity: Entity, values: Values, doc: Values) -> Values:
-    """The columns of a row with these fields; `doc` is what the row's document held before."""
+    """Return the columns of a row with these fields; `doc` is the row's document before."""
     links = {link.field: link for link in entity.references if link.nested}
     row: Values = {}
     rest: Values = dict(doc)
@@ -144,16 +144,16 @@ def columns(entity: Entity, values: Values, doc: Values) -> Values:
 
 
 async def check_code(entity: Entity, work: UnitOfWork, row: Values, row_id: int | None) -> None:
-    """Adds a fault when another object of the same owner has this code, whatever its case."""
+    """Add a fault when another object of the same owner has this code, in any case."""
     if entity.code_owner is None or row.get("code_key") is None:
         return
     table = entity.table
-    found = select(table.c.id).where(
+    query = select(table.c.id).where(
         table.c.member_id == work.member_id,
         table.c[entity.code_owner] == row[entity.code_owner],
         table.c.code_key == row["code_key"],
         table.c.id != (row_id or 0),
     )
-    taken = await work.connection.scalar(found)
+    taken = await work.connection.scalar(query)
     if taken is not None:
-        work.fault("code", f"already used by {entity.service} {taken}")
+        work.conflict("code", f"already used by {entity.service} {taken}")

@@ -80,4 +80,4 @@ async def test_a_later_start_keeps_the_password_and_says_so(
     assert warning in "".join(line["event"] for line in logs)
     async with sql.reading(store) as connection:
         stored = await connection.scalar(select(tables.user.c.password_hash))
-    assert await passwords.verify(stored, PASSWORD)
+    assert await passwords.verify_password(stored, PASSWORD)

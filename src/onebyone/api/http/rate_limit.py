@@ -85,7 +85,7 @@ async def _ask(cache: redis.asyncio.Redis, name: str, field: str) -> tuple[int, 
     return int(reads or 0), int(writes or 0)
 
 
-def refuse_excess(usage: Usage, user_id: int, *, write: bool, now_ms: int) -> None:
+def require_room(usage: Usage, user_id: int, *, write: bool, now_ms: int) -> None:
     """Raises the documented 429 when the user has made more requests than a minute allows."""
     made, limit = (usage.writes, usage.write_limit) if write else (usage.reads, usage.read_limit)
     if made > limit:

@@ -1,4 +1,4 @@
-"""What a service sees of a request: parsed, authenticated, free of HTTP."""
+"""A request to one service after the caller was identified, and the function that answers it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class ApiRequest:
     method: str
     service: str
     query: Mapping[str, str]
-    """Decoded query parameters; the first value of a repeated name wins. No value holds a NUL."""
+    """Decoded parameters; no value holds a NUL."""
     body: Any
     """The parsed JSON body; None when there was none."""
     caller: Caller
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """Request headers, names in lower case."""
+    warnings: list[str] = field(default_factory=list)
+    """Warnings that the answer shows in `dbg_info`."""
     meta: bool = False
     """Whether the path ended in `/meta`: the fields are asked for, not the objects."""
 

@@ -41,8 +41,3 @@ def begin() -> RequestContext:
 def current() -> RequestContext:
     """Return the context of the running task; a blank one outside a request."""
     return _current.get(None) or RequestContext()
-
-
-def warn(text: str) -> None:
-    """Adds a line to `dbg_info.warnings` of the answer."""
-    current().warnings.append(text)

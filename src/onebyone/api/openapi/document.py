@@ -7,13 +7,13 @@ from functools import cache
 import orjson
 
 from onebyone import __version__
+from onebyone.api.http.session_token import TOKEN_COOKIE
 from onebyone.api.openapi import entity_operations, envelopes, parameters, read_only
 from onebyone.api.openapi.components import Components, Schema
 from onebyone.api.openapi.entity_schemas import add_entity
 from onebyone.api.openapi.list_operations import list_paths
 from onebyone.api.openapi.ops_operations import ops_paths
 from onebyone.api.openapi.report_operations import report_paths
-from onebyone.auth.sessions import COOKIE
 from onebyone.resources.entities import ENTITIES
 
 _ABOUT = """\
@@ -83,7 +83,7 @@ def document() -> Schema:
                 "session": {
                     "type": "apiKey",
                     "in": "cookie",
-                    "name": COOKIE,
+                    "name": TOKEN_COOKIE,
                     "description": "Set by `/auth`; the browser sends it by itself.",
                 },
             },

@@ -13,7 +13,7 @@ from onebyone.auth import passwords
 from onebyone.auth.password_rules import check_password
 from onebyone.clock import now_ms
 from onebyone.config_store import tables
-from onebyone.resources.unit_of_work import UnitOfWork, timestamp
+from onebyone.resources.unit_of_work import UnitOfWork, WriteRequest, timestamp
 from onebyone.runtime import sql
 from onebyone.settings import Settings
 
@@ -67,7 +67,7 @@ async def _compare_password(connection: AsyncConnection, username: str, configur
             "`onebyone user create` creates others",
             username=username,
         )
-    elif not await passwords.verify(stored, configured):
+    elif not await passwords.verify_password(stored, configured):
         _log.warning(
             "ONEBYONE_ADMIN_PASSWORD is not the stored password, which stays: only the first start sets it; "
             f"`onebyone user password {username}` changes it",
@@ -89,9 +89,9 @@ async def add_member(connection: AsyncConnection, name: str, *, trackers: bool =
     row = {"name": name, "state": "active", "last_modified": timestamp(now), "doc": doc}
     inserted = await connection.execute(tables.member.insert().values(row).returning(tables.member.c.id))
     member_id = int(inserted.scalar_one())
-    work = UnitOfWork(connection, member_id, now)
-    work.member_changed()
-    await work.record()
+    work = UnitOfWork(connection, WriteRequest(member_id), now)
+    work.republish_member()
+    await work.record_changes()
     return member_id
 
 
@@ -108,4 +108,4 @@ async def add_user(
         "doc": {"timezone": "EST5EDT", "reporting_decimal_type": "decimal"},
         **more,
     }
-    return await UnitOfWork(connection, member_id, now_ms()).insert(tables.user, row)
+    return await UnitOfWork(connection, WriteRequest(member_id), now_ms()).insert(tables.user, row)

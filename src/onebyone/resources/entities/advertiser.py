@@ -12,11 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.config_store import tables
 from onebyone.resources import labels
-from onebyone.resources import paging as queries
 from onebyone.resources.entities import budget, thirdparty_pixel
 from onebyone.resources.entities.insertion_order import count_by_state
 from onebyone.resources.entities.line_item import LineItem
-from onebyone.resources.entity import Entity, Values
+from onebyone.resources.entity import Carried, Entity, Values
 from onebyone.resources.fields import (
     Amount,
     Body,
@@ -100,16 +99,16 @@ class Advertiser(Entity):
     )
 
     async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
-        member = await work.member()
+        member = await work.member_row()
         values["timezone"] = values["timezone"] or member["doc"]["timezone"]
         values["default_currency"] = values["default_currency"] or member["doc"]["default_currency"]
         if stored is not None and stored["doc"].get("use_insertion_orders") and not values["use_insertion_orders"]:
             order = tables.insertion_order
-            if await work.has(order, order.c.advertiser_id == stored["id"]):
-                work.fault("use_insertion_orders", "cannot be false while the advertiser has insertion orders")
+            if await work.exists(order, order.c.advertiser_id == stored["id"]):
+                work.conflict("use_insertion_orders", "cannot be false while the advertiser has insertion orders")
 
-    async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
-        if queries.flag(work.query, "set_child_timezone"):
+    async def modified(self, work: UnitOfWork, before: Values, after: Values, carried: Carried) -> None:
+        if work.request.flags.get("set_child_timezone", False):
             for table in (tables.insertion_order, tables.line_item):
                 children = select(table.c.id, table.c.doc).where(
                     table.c.member_id == work.member_id, table.c.advertiser_id == before["id"]

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field
 
-from onebyone.api.http.request_context import warn
 from onebyone.resources.entity import Values
 from onebyone.resources.fields import Amount, Body, Boolean, Integer, ObjectId, StrictCode, Timestamp, TimeZone, listed
 from onebyone.resources.unit_of_work import UnitOfWork
@@ -95,22 +94,22 @@ async def check_intervals(work: UnitOfWork, values: Values, stored: Values | Non
         path = f"budget_intervals.{place}"
         zone = interval.pop("timezone")
         if zone not in (None, values["timezone"]):
-            warn(f"{path}.timezone: not used, the times are in timezone {values['timezone']} of the object")
+            work.warn(f"{path}.timezone: not used, the times are in timezone {values['timezone']} of the object")
         for field, text in interval_time_faults(interval):
-            work.bad(f"{path}.{field}", text)
+            work.invalid(f"{path}.{field}", text)
         if interval["lifetime_pacing"] and interval["lifetime_budget"] is None and not interval["lifetime_budget_imps"]:
             text = "needs lifetime_budget or lifetime_budget_imps"
-            work.bad(f"{path}.lifetime_pacing", text)
+            work.invalid(f"{path}.lifetime_pacing", text)
         if interval["id"] is not None and stored is not None and interval["id"] not in ids:
-            work.fault(f"{path}.id", "not an interval of this object")
+            work.conflict(f"{path}.id", "not an interval of this object")
     ordered = sorted(intervals, key=lambda interval: interval["start_date"])
     for first, second in pairwise(ordered):
         if first["end_date"] is None or first["end_date"] >= second["start_date"]:
-            work.bad("budget_intervals", "must not overlap")
+            work.invalid("budget_intervals", "must not overlap")
             break
     for interval in intervals:
         if stored is None or interval["id"] is None:
-            interval["id"] = await work.part_id()
+            interval["id"] = await work.new_part_id()
         paced = bool(interval["lifetime_pacing"])
         interval["lifetime_pacing"] = paced
         interval["enable_pacing"] = paced if interval["enable_pacing"] is None else interval["enable_pacing"]
@@ -122,7 +121,7 @@ def refuse_beside_intervals(work: UnitOfWork, values: Values, fields: Sequence[s
     """Add a fault for each of these fields that is set although the object has intervals."""
     for field in fields:
         if values["budget_intervals"] and values[field] is not None:
-            work.bad(field, "must be null beside budget_intervals")
+            work.invalid(field, "must be null beside budget_intervals")
 
 
 def show_intervals(intervals: Sequence[Values] | None, owner_id: int, owner_type: str, zone: str) -> list[Any] | None:

@@ -9,10 +9,10 @@ from sqlalchemy import BindParameter, ColumnElement, bindparam, false
 from onebyone.config_store import tables
 from onebyone.errors import Fault, Refused
 from onebyone.reports.delivery_stats import DeliveryStats, RunHours
-from onebyone.resources import paging as queries
 from onebyone.resources.entities.budget import utc_of_wall_clock
 from onebyone.resources.entity import Values, ranges
 from onebyone.resources.fields import loose_timestamp
+from onebyone.resources.paging import Query
 from onebyone.resources.unit_of_work import timestamp
 
 RUNS = ("first_run", "last_run")
@@ -27,21 +27,19 @@ def show_run(run: RunHours | None) -> Values:
     return {name: timestamp(hour * 1000) for name, hour in zip(RUNS, run, strict=True)}
 
 
-def filters_by_runs(query: Mapping[str, str]) -> bool:
+def filters_by_runs(query: Query) -> bool:
     """Return whether a read filters by runs."""
-    return queries.flag(query, NEVER) or any(name in query for name in RANGES)
+    return query.flags.get(NEVER, False) or any(name in query.filters for name in RANGES)
 
 
-async def run_condition(
-    delivery_stats: DeliveryStats, query: Mapping[str, str], candidates: Sequence[int]
-) -> ColumnElement[bool]:
+async def run_condition(delivery_stats: DeliveryStats, query: Query, candidates: Sequence[int]) -> ColumnElement[bool]:
     """Return the condition that selects the candidates whose run is in all requested ranges.
 
     With `never_run` it also selects those that never ran. Raise `Refused` for a bound that is not a date.
     """
-    bounds = {name: _parse_bound(name, query[name]) for name in RANGES if name in query}
+    bounds = {name: _parse_bound(name, query.filters[name]) for name in RANGES if name in query.filters}
     runs = await delivery_stats.run_hours(candidates)
-    never = queries.flag(query, NEVER)
+    never = query.flags.get(NEVER, False)
     selected = [
         line_item
         for line_item in candidates

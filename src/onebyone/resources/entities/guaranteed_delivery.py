@@ -7,7 +7,6 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from onebyone.api.http.request_context import warn
 from onebyone.config_store import tables
 from onebyone.resources.entities import budget
 from onebyone.resources.entities.line_item_parts import FaultAt
@@ -40,9 +39,11 @@ def apply_subtype(values: Values) -> None:
         values["delivery_goal"]["type"] = _GOALS[values["line_item_subtype"]]
 
 
-def check_guaranteed_delivery(work: UnitOfWork, values: Values, orders: Sequence[Values]) -> None:
-    """Check the rules that only guaranteed delivery has; `orders` are rows of the line item's insertion orders."""
-    fault = work.bad
+def check_guaranteed_delivery(
+    work: UnitOfWork, values: Values, order_ids: Sequence[int], orders: Sequence[Values]
+) -> None:
+    """Check the rules that only guaranteed delivery has; `orders` are the rows found for `order_ids`."""
+    fault = work.invalid
     for field in ("revenue_type", "revenue_value"):
         if values[field] is None:
             fault(field, "required for guaranteed delivery")
@@ -60,12 +61,12 @@ def check_guaranteed_delivery(work: UnitOfWork, values: Values, orders: Sequence
     if len(intervals) != 1:
         fault("budget_intervals", "guaranteed delivery needs exactly one interval")
     else:
-        _check_interval(values, intervals[0], fault)
-    if not work.carried["insertion_orders"]:
+        _check_interval(work, values, intervals[0])
+    if not order_ids:
         fault("insertion_orders", "guaranteed delivery needs a seamless insertion order")
     for place, order in enumerate(orders):
         for text in order_faults(order):
-            work.fault(f"insertion_orders.{place}.id", text)
+            work.conflict(f"insertion_orders.{place}.id", text)
 
 
 def _check_goal(values: Values, fault: FaultAt) -> None:
@@ -86,7 +87,8 @@ def _check_goal(values: Values, fault: FaultAt) -> None:
         fault("state", "delivery_goal.reserved must be true before the line item can be active")
 
 
-def _check_interval(values: Values, interval: Values, fault: FaultAt) -> None:
+def _check_interval(work: UnitOfWork, values: Values, interval: Values) -> None:
+    fault = work.invalid
     path = "budget_intervals.0"
     if interval["end_date"] is None:
         fault(f"{path}.end_date", "required for guaranteed delivery")
@@ -107,12 +109,12 @@ def _check_interval(values: Values, interval: Values, fault: FaultAt) -> None:
     if values["flat_fee_type"] == "one_time" and length > _MONTH:
         fault(f"{path}.end_date", "the flight of a one_time flat fee cannot be longer than one month")
     if length < 4 * budget.HOUR - timedelta(seconds=1):
-        warn(f"{path}: an interval should last 4 hours at least")
+        work.warn(f"{path}: an interval should last 4 hours at least")
     days = max(1.0, length / timedelta(days=1))
     if not exclusive and (interval["lifetime_budget_imps"] or 0) / days <= _SMALL_DAILY_GOAL:
-        warn(f"{path}: a goal of 1000 impressions a day or less may be reached before end_date")
+        work.warn(f"{path}: a goal of 1000 impressions a day or less may be reached before end_date")
     if interval["daily_budget_imps"] is not None:
-        warn(f"{path}.daily_budget_imps: may impact delivery beside lifetime_budget_imps")
+        work.warn(f"{path}.daily_budget_imps: may impact delivery beside lifetime_budget_imps")
 
 
 def order_faults(order: Values) -> list[str]:
@@ -137,9 +139,9 @@ async def check_order_of_lines(work: UnitOfWork, order: Values, orders: OrderedL
     for line in await work.connection.execute(query):
         if line.doc.get("line_item_subtype"):
             for text in order_faults(changed):
-                work.fault("budget_intervals", f"{text} (line-item {line.id})")
+                work.conflict("budget_intervals", f"{text} (line-item {line.id})")
         if not intervals_covered(line.doc, [changed]):
-            work.fault("budget_intervals", f"must contain the intervals of line-item {line.id}")
+            work.conflict("budget_intervals", f"must contain the intervals of line-item {line.id}")
 
 
 def intervals_covered(line: Values, orders: Sequence[Values]) -> bool:

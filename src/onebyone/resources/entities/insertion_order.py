@@ -14,7 +14,7 @@ from onebyone.config_store import tables
 from onebyone.reports.delivery_stats import DeliveryStats
 from onebyone.resources import labels
 from onebyone.resources.entities import budget, guaranteed_delivery
-from onebyone.resources.entity import Entity, Reference, Values
+from onebyone.resources.entity import Carried, Entity, Reference, Values
 from onebyone.resources.fields import (
     Amount,
     Body,
@@ -110,11 +110,11 @@ class InsertionOrder(Entity):
     optional = {"object_stats": "object_stats"}  # noqa: RUF012
 
     async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
-        advertiser = await work.row(tables.advertiser, owners["advertiser_id"]) if owners else None
+        advertiser = await work.find_row(tables.advertiser, owners["advertiser_id"]) if owners else None
         if advertiser is None:
             return
         if stored is None and not advertiser["doc"].get("use_insertion_orders", False):
-            work.fault("advertiser_id", "use_insertion_orders of the advertiser must be true")
+            work.conflict("advertiser_id", "use_insertion_orders of the advertiser must be true")
         values["timezone"] = values["timezone"] or advertiser["doc"]["timezone"]
         values["currency"] = values["currency"] or advertiser["doc"]["default_currency"]
         budget.refuse_beside_intervals(work, values, _OWN_DATES_AND_BUDGETS)
@@ -123,21 +123,21 @@ class InsertionOrder(Entity):
         for path, holder in [("", values), *((f"budget_intervals.{place}.", interval) for place, interval in places)]:
             for field in _OTHER_BUDGETS[values["budget_type"]]:
                 if holder[field] is not None:
-                    work.fault(f"{path}{field}", f"must be null with budget_type {values['budget_type']}")
+                    work.conflict(f"{path}{field}", f"must be null with budget_type {values['budget_type']}")
         if stored is not None and not work.faults:
             await guaranteed_delivery.check_order_of_lines(work, {**stored, **values, "id": stored["id"]}, ORDERS)
 
-    async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
+    async def modified(self, work: UnitOfWork, before: Values, after: Values, carried: Carried) -> None:
         if before["state"] != after["state"]:
-            await work.trackers_changed("line_item_id", select(ORDERS.owner).where(ORDERS.target == before["id"]))
+            await work.republish_trackers("line_item_id", select(ORDERS.owner).where(ORDERS.target == before["id"]))
 
     async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
         lines = select(ORDERS.owner).where(ORDERS.target.in_(ids))
         docs = select(tables.line_item.c.doc).where(tables.line_item.c.id.in_(lines))
         if any(doc.get("line_item_subtype") for doc in await work.connection.scalars(docs)):
-            work.fault("id", "a guaranteed delivery line item still uses the insertion order")
+            work.conflict("id", "a guaranteed delivery line item still uses the insertion order")
             return
-        await work.trackers_changed("line_item_id", lines)
+        await work.republish_trackers("line_item_id", lines)
         await super().delete(work, ids)
 
     async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -24,7 +23,8 @@ from onebyone.resources.entities.line_item_parts import (
     with_null_keys,
 )
 from onebyone.resources.entities.tracker import Clicktracker, Imptracker
-from onebyone.resources.entity import Entity, Reference, Values
+from onebyone.resources.entity import Carried, Entity, Reference, Values
+from onebyone.resources.paging import Query
 from onebyone.resources.unit_of_work import UnitOfWork
 
 MARGIN_MAX = 100
@@ -78,17 +78,17 @@ class LineItem(Entity):
         orders = await ORDERS.targets_of(work.connection, [stored["id"]])
         return {"insertion_orders": [{"id": order} for order in orders.get(stored["id"], ())] or None}
 
-    async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
-        advertiser = await work.row(tables.advertiser, owners["advertiser_id"]) if owners else None
+    async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> Carried:
+        advertiser = await work.find_row(tables.advertiser, owners["advertiser_id"]) if owners else None
         if advertiser is None:
-            return
+            return {}
         old = {} if stored is None else stored["doc"]
         if (
             stored is not None
             and work.delivery_stats is not None
             and await flat_fee.is_fully_allocated(work.delivery_stats, stored)
         ):
-            work.fault("flat_fee", "was allocated, the line item is no longer editable")
+            work.conflict("flat_fee", "was allocated, the line item is no longer editable")
         guaranteed = values["line_item_subtype"] is not None
         values["timezone"] = values["timezone"] or advertiser["doc"]["timezone"]
         values["currency"] = values["currency"] or advertiser["doc"]["default_currency"]
@@ -96,7 +96,8 @@ class LineItem(Entity):
         if values["manage_creative"] is None:
             values["manage_creative"] = guaranteed
         _check_inventory_type(work, values, old)
-        orders = await self._load_orders(work, values, owners["advertiser_id"])
+        order_ids = [order["id"] for order in values.pop("insertion_orders") or ()]
+        orders = await _load_orders(work, order_ids, owners["advertiser_id"])
         await budget.check_intervals(work, values, stored)
         if guaranteed:
             guaranteed_delivery.apply_subtype(values)
@@ -104,39 +105,24 @@ class LineItem(Entity):
             _complete_plain(work, values, old)
         check_parts(work, values)
         if guaranteed:
-            guaranteed_delivery.check_guaranteed_delivery(work, values, orders)
+            guaranteed_delivery.check_guaranteed_delivery(work, values, order_ids, orders)
         if values["delivery_goal"] is not None:
             known = (old.get("delivery_goal") or {}).get("id")
-            values["delivery_goal"]["id"] = known or await work.part_id()
+            values["delivery_goal"]["id"] = known or await work.new_part_id()
         if not work.faults and not guaranteed_delivery.intervals_covered(values, orders):
-            work.fault("budget_intervals", "must lie within a budget interval of the insertion order")
+            work.conflict("budget_intervals", "must lie within a budget interval of the insertion order")
+        return {"insertion_orders": order_ids}
 
-    async def _load_orders(self, work: UnitOfWork, values: Values, advertiser_id: int) -> list[Values]:
-        """Return the rows of the insertion orders, which must be the advertiser's; carry their ids on to `created`."""
-        wanted = [order["id"] for order in values.pop("insertion_orders") or ()]
-        work.carried["insertion_orders"] = wanted
-        rows = []
-        for place, order_id in enumerate(wanted):
-            row = await work.row(tables.insertion_order, order_id)
-            path = f"insertion_orders.{place}.id"
-            if row is None:
-                work.bad(path, str(NotFound("insertion-order", order_id)))
-            elif row["advertiser_id"] != advertiser_id:
-                work.fault(path, f"insertion-order {order_id} does not belong to advertiser {advertiser_id}")
-            else:
-                rows.append(row)
-        return rows
+    async def created(self, work: UnitOfWork, row: Values, carried: Carried) -> None:
+        await ORDERS.replace(work, row["id"], carried["insertion_orders"])
 
-    async def created(self, work: UnitOfWork, row: Values, query: Any) -> None:
-        await ORDERS.replace(work, row["id"], work.carried["insertion_orders"])
-
-    async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
+    async def modified(self, work: UnitOfWork, before: Values, after: Values, carried: Carried) -> None:
         orders = (await ORDERS.targets_of(work.connection, [before["id"]])).get(before["id"], [])
-        moved = orders != list(dict.fromkeys(work.carried["insertion_orders"]))
+        moved = orders != list(dict.fromkeys(carried["insertion_orders"]))
         if moved:
-            await ORDERS.replace(work, before["id"], work.carried["insertion_orders"])
+            await ORDERS.replace(work, before["id"], carried["insertion_orders"])
         if moved or any(before["doc"].get(field) != after["doc"].get(field) for field in _PRICE):
-            await work.trackers_changed("line_item_id", before["id"])
+            await work.republish_trackers("line_item_id", before["id"])
 
     async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
         for tracker in TRACKERS:
@@ -197,7 +183,7 @@ class LineItem(Entity):
         self,
         connection: AsyncConnection,
         delivery_stats: DeliveryStats,
-        query: Mapping[str, str],
+        query: Query,
         where: Sequence[ColumnElement[bool]],
     ) -> Sequence[ColumnElement[bool]]:
         if not flight.filters_by_runs(query):
@@ -206,24 +192,39 @@ class LineItem(Entity):
         return [await flight.run_condition(delivery_stats, query, list(await connection.scalars(candidates)))]
 
 
+async def _load_orders(work: UnitOfWork, order_ids: Sequence[int], advertiser_id: int) -> list[Values]:
+    """Return the rows of the insertion orders; add a fault for each that is not the advertiser's."""
+    rows = []
+    for place, order_id in enumerate(order_ids):
+        row = await work.find_row(tables.insertion_order, order_id)
+        path = f"insertion_orders.{place}.id"
+        if row is None:
+            work.invalid(path, str(NotFound("insertion-order", order_id)))
+        elif row["advertiser_id"] != advertiser_id:
+            work.conflict(path, f"insertion-order {order_id} does not belong to advertiser {advertiser_id}")
+        else:
+            rows.append(row)
+    return rows
+
+
 def _check_inventory_type(work: UnitOfWork, values: Values, old: Values) -> None:
     locked = any((old.get("supply_strategies") or {}).values())
     if locked and values["inventory_type"] != old.get("inventory_type"):
-        work.fault("", _LOCKED)
+        work.conflict("", _LOCKED)
 
 
 def _complete_plain(work: UnitOfWork, values: Values, old: Values) -> None:
     """Fill in the defaults and check the rules of a line item without guaranteed delivery."""
     values["line_item_type"] = values["line_item_type"] or "standard_v1"
     if old and values["line_item_type"] != old.get("line_item_type", "standard_v1"):
-        work.fault("line_item_type", "cannot be changed")
+        work.conflict("line_item_type", "cannot be changed")
     values["revenue_type"] = values["revenue_type"] or "cpm"
     values["revenue_value"] = Decimal(0) if values["revenue_value"] is None else values["revenue_value"]
     if values["revenue_type"] == "cost_plus_margin" and values["revenue_value"] > MARGIN_MAX:
-        work.bad("revenue_value", f"a margin is a share of the cost, at most {MARGIN_MAX}")
+        work.invalid("revenue_value", f"a margin is a share of the cost, at most {MARGIN_MAX}")
     values["creative_distribution_type"] = values["creative_distribution_type"] or "even"
     if values["delivery_goal"] is not None:
-        work.bad("delivery_goal", "needs a line_item_subtype of guaranteed delivery")
+        work.invalid("delivery_goal", "needs a line_item_subtype of guaranteed delivery")
     budget.refuse_beside_intervals(work, values, _FULL_BUDGET)
 
 

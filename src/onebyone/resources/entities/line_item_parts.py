@@ -157,7 +157,7 @@ def with_null_keys(parts: Sequence[Values] | None, model: type[Body]) -> list[Va
 
 def check_parts(work: UnitOfWork, values: Values) -> None:
     """Check the rules within and between the parts of any line item."""
-    fault = work.bad
+    fault = work.invalid
     strategies = values["supply_strategies"]
     if (
         strategies

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from onebyone.config_store import tables
 from onebyone.resources import urls
 from onebyone.resources.entities import thirdparty_pixel
-from onebyone.resources.entity import Entity, Values
+from onebyone.resources.entity import Carried, Entity, Values
 from onebyone.resources.fields import Body, Currency, Name, TimeZone
 from onebyone.resources.unit_of_work import UnitOfWork
 
@@ -67,6 +67,6 @@ class Member(Entity):
             for row in rows
         }
 
-    async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
+    async def modified(self, work: UnitOfWork, before: Values, after: Values, carried: Carried) -> None:
         if any(before["doc"].get(field) != after["doc"].get(field) for field in _REDIRECTS):
-            work.member_changed()
+            work.republish_member()

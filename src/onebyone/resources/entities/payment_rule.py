@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from onebyone.config_store import tables
 from onebyone.resources.entities import budget
-from onebyone.resources.entity import Entity, Reference, Values
+from onebyone.resources.entity import Carried, Entity, Reference, Values
 from onebyone.resources.fields import (
     Body,
     Boolean,
@@ -79,25 +79,25 @@ class PaymentRule(Entity):
     async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
         needed = "cost_cpm" if values["pricing_type"] == "cpm" else "revshare"
         if values[needed] is None:
-            work.fault(needed, f"required with pricing_type {values['pricing_type']}")
+            work.conflict(needed, f"required with pricing_type {values['pricing_type']}")
         if values["pricing_type"] != "dynamic" and values["max_revshare"] is not None:
-            work.fault("max_revshare", "must be null unless pricing_type is dynamic")
+            work.conflict("max_revshare", "must be null unless pricing_type is dynamic")
         if None not in (values["max_revshare"], values["revshare"]) and values["max_revshare"] < values["revshare"]:
-            work.fault("max_revshare", "must not be less than revshare")
+            work.conflict("max_revshare", "must not be less than revshare")
 
-    async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
+    async def modified(self, work: UnitOfWork, before: Values, after: Values, carried: Carried) -> None:
         if any(before["doc"].get(field) != after["doc"].get(field) for field in _PRICE):
-            await work.trackers_changed("payment_rule_id", before["id"])
+            await work.republish_trackers("payment_rule_id", before["id"])
             base = select(tables.publisher.c.id).where(
                 tables.publisher.c.member_id == work.member_id, tables.publisher.c.base_payment_rule_id == before["id"]
             )
-            await work.trackers_changed("publisher_id", base)
+            await work.republish_trackers("publisher_id", base)
 
     async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
-        if await work.tracked("payment_rule_id", ids):
-            work.fault("id", "a tracker still uses the payment rule")
-        if await work.has(tables.publisher, tables.publisher.c.base_payment_rule_id.in_(ids)):
-            work.fault("id", "the base payment rule of a publisher cannot be deleted")
+        if await work.is_tracked("payment_rule_id", ids):
+            work.conflict("id", "a tracker still uses the payment rule")
+        if await work.exists(tables.publisher, tables.publisher.c.base_payment_rule_id.in_(ids)):
+            work.conflict("id", "the base payment rule of a publisher cannot be deleted")
         if not work.faults:
             await super().delete(work, ids)
 

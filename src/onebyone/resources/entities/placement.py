@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from onebyone.config_store import tables
-from onebyone.errors import Fault
-from onebyone.resources.entity import Entity, Reference, Values
+from onebyone.resources.entity import Carried, Entity, Reference, Values
 from onebyone.resources.fields import Body, Boolean, Integer, LongText, Name, ObjectId, ObjectLink, State, listed
 from onebyone.resources.unit_of_work import UnitOfWork
 
@@ -72,29 +71,29 @@ class Placement(Entity):
         "last_modified",
     )
 
-    async def parents(self, work: UnitOfWork, query: Mapping[str, str]) -> Values:
-        if "publisher_id" in query or "site_id" not in query:
-            return await super().parents(work, query)
-        named = await work.owner(tables.site, query)
-        site = await work.row(tables.site, named["site_id"]) if named else None
+    async def parents(self, work: UnitOfWork, named: Mapping[str, str]) -> Values:
+        if "publisher_id" in named or "site_id" not in named:
+            return await super().parents(work, named)
+        owner = await work.resolve_owner(tables.site, named)
+        site = await work.find_row(tables.site, owner["site_id"]) if owner else None
         return {} if site is None else {"publisher_id": site["publisher_id"], "site_id": site["id"]}
 
     async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
         if stored is not None and values["site_id"] is None and stored["site_id"] is not None:
-            work.faults.append(Fault("site_id", "cannot be taken away"))
+            work.invalid("site_id", "cannot be taken away")
 
-    async def created(self, work: UnitOfWork, row: Values, query: Mapping[str, str]) -> None:
+    async def created(self, work: UnitOfWork, row: Values, carried: Carried) -> None:
         if row.get("site_id") is None:
-            publisher = await work.row(tables.publisher, row["publisher_id"])
+            publisher = await work.find_row(tables.publisher, row["publisher_id"])
             if publisher is not None and publisher["default_site_id"] is not None:
                 await work.update(self.table, row["id"], {"site_id": publisher["default_site_id"]})
 
-    async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
+    async def modified(self, work: UnitOfWork, before: Values, after: Values, carried: Carried) -> None:
         if before["site_id"] != after["site_id"]:
-            await work.trackers_changed("placement_id", before["id"])
+            await work.republish_trackers("placement_id", before["id"])
 
     async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
-        if await work.tracked("placement_id", ids):
-            work.fault("id", "a tracker still uses the placement")
+        if await work.is_tracked("placement_id", ids):
+            work.conflict("id", "a tracker still uses the placement")
             return
         await super().delete(work, ids)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onebyone.api.http.request_context import warn
 from onebyone.config_store import tables
 from onebyone.resources import labels
 from onebyone.resources.entities.payment_rule import base_payment_rule
 from onebyone.resources.entities.site import placements_of
-from onebyone.resources.entity import Entity, Values
+from onebyone.resources.entity import Carried, Entity, Values
 from onebyone.resources.fields import (
     Body,
     Boolean,
@@ -176,53 +175,53 @@ class Publisher(Entity):
     )
 
     async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
-        member = await work.member()
+        member = await work.member_row()
         values["timezone"] = values["timezone"] or member["doc"]["timezone"]
         values["currency"] = values["currency"] or member["doc"]["default_currency"]
         if values["inventory_relationship"] != "unknown":
             values["is_oo"] = values["inventory_relationship"] == "owned_operated"
-        if work.documented:
+        if work.request.documented_publisher_rules:
             _check_documented(work, values, stored)
         source, kind = values["inventory_source"], values["inventory_relationship"]
         if values["inventory_source_name"] is None and (source == "other" or kind == "indirect_single_publisher"):
-            work.bad("inventory_source_name", f"required with {source or kind}")
+            work.invalid("inventory_source_name", f"required with {source or kind}")
         old = {} if stored is None else stored["doc"]
         if values["contact"] is not None:
-            values["contact"]["id"] = (old.get("contact") or {}).get("id") or await work.part_id()
+            values["contact"]["id"] = (old.get("contact") or {}).get("id") or await work.new_part_id()
         exposed = old.get("reselling_exposed_on", NEVER_EXPOSED)
         if values["reselling_exposure"] == "public" and old.get("reselling_exposure") != "public":
             exposed = work.now
         values["reselling_exposed_on"] = exposed
         if stored is None:
             for field in (name for name in _DEFAULT_CHILDREN if values[name] is not None):
-                warn(f"{field}: not used, a new publisher gets its own")
+                work.warn(f"{field}: not used, a new publisher gets its own")
             values |= dict.fromkeys(_DEFAULT_CHILDREN)
             return
         if values["base_payment_rule_id"] is None:
             values["base_payment_rule_id"] = stored["base_payment_rule_id"]
         for field, table in (("default_site_id", tables.site), ("base_payment_rule_id", tables.payment_rule)):
-            if values[field] is not None and not await work.has(
+            if values[field] is not None and not await work.exists(
                 table, table.c.id == values[field], table.c.publisher_id == stored["id"]
             ):
-                work.fault(field, f"{table.name.replace('_', '-')} id not found in this publisher: {values[field]}")
+                work.conflict(field, f"{table.name.replace('_', '-')} id not found in this publisher: {values[field]}")
 
-    async def created(self, work: UnitOfWork, row: Values, query: Mapping[str, str]) -> None:
+    async def created(self, work: UnitOfWork, row: Values, carried: Carried) -> None:
         owner = {"publisher_id": row["id"], "state": "active", "doc": {}}
         links = {"base_payment_rule_id": await work.insert(tables.payment_rule, {**owner, **base_payment_rule()})}
-        if query.get("create_default_placement", "").lower() not in ("false", "0"):
+        if work.request.flags.get("create_default_placement", True):
             name = f"[{row['name'][:230]}]"
             site_id = await work.insert(tables.site, {**owner, "name": f"{name} - ROS"})
             await work.insert(tables.placement, {**owner, "name": f"{name} - Default", "site_id": site_id})
             links["default_site_id"] = site_id
         await work.update(self.table, row["id"], links)
 
-    async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
+    async def modified(self, work: UnitOfWork, before: Values, after: Values, carried: Carried) -> None:
         if any(before[field] != after[field] for field in _DEFAULT_CHILDREN):
-            await work.trackers_changed("publisher_id", before["id"])
+            await work.republish_trackers("publisher_id", before["id"])
 
     async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
-        if await work.tracked("publisher_id", ids):
-            work.fault("id", "a tracker still uses the publisher")
+        if await work.is_tracked("publisher_id", ids):
+            work.conflict("id", "a tracker still uses the publisher")
             return
         for table in (tables.placement, tables.site, tables.payment_rule):
             await work.delete(table, table.c.publisher_id.in_(ids))
@@ -239,13 +238,13 @@ class Publisher(Entity):
 
 def _check_documented(work: UnitOfWork, values: Values, stored: Values | None) -> None:
     """Apply the rules of the documents that recorded responses do not follow (`ONEBYONE_PUBLISHER_RULES`)."""
-    if stored is None and "state" not in work.given:
+    if stored is None and "state" not in work.request.sent:
         values["state"] = "inactive"
     needed = ["billing_dba", "contact"]
     if values["inventory_relationship"] == "direct":
         needed += [f"billing_{part}" for part in ("address1", "city", "state", "zip", "country")]
     for field in needed:
         if not values[field]:
-            work.bad(field, "required")
-    if stored is None and "inventory_relationship" not in work.given:
-        work.bad("inventory_relationship", "required")
+            work.invalid(field, "required")
+    if stored is None and "inventory_relationship" not in work.request.sent:
+        work.invalid("inventory_relationship", "required")

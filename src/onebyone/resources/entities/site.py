@@ -82,7 +82,7 @@ class Site(Entity):
         publisher = tables.publisher
         default = (publisher.c.member_id == work.member_id, publisher.c.default_site_id.in_(ids))
         for publisher_id in await work.connection.scalars(select(publisher.c.id).where(*default)):
-            await work.trackers_changed("publisher_id", publisher_id)
+            await work.republish_trackers("publisher_id", publisher_id)
         await work.connection.execute(update(publisher).where(*default).values(default_site_id=None))
         await super().delete(work, ids)
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from onebyone.config_store import tables
 from onebyone.errors import NotFound
 from onebyone.resources import urls
-from onebyone.resources.entity import Entity, Reference, Values
+from onebyone.resources.entity import Carried, Entity, Reference, Values
 from onebyone.resources.fields import Body, Boolean, LongText, ObjectId, ObjectLink, Text255, listed
 from onebyone.resources.ordered_links import OrderedLinks
 from onebyone.resources.unit_of_work import UnitOfWork
@@ -92,44 +92,36 @@ class ThirdpartyPixel(Entity):
         attached = await ADVERTISERS.targets_of(work.connection, [stored["id"]])
         return {"advertisers": [{"id": advertiser} for advertiser in attached.get(stored["id"], ())] or None}
 
-    async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
+    async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> Carried:
         if values.pop("member_id") not in (None, work.member_id):
-            work.bad("member_id", "must be the member of the session")
+            work.invalid("member_id", "must be the member of the session")
         for place, member in enumerate(values["members"] or ()):
             if member["id"] != work.member_id:
-                work.bad(f"members.{place}.id", str(NotFound("member", member["id"])))
+                work.invalid(f"members.{place}.id", str(NotFound("member", member["id"])))
         needed = _SCRIPT if values["format"] == "raw-js" else _ADDRESS
         if not any(values[name] for name in needed):
-            work.bad(needed[0], f"{needed[0]} or {needed[1]} is required with format {values['format']}")
+            work.invalid(needed[0], f"{needed[0]} or {needed[1]} is required with format {values['format']}")
         old = {} if stored is None else stored["doc"]
         changed = [name for name in (*_SCRIPT, *_ADDRESS) if values[name] != old.get(name)]
-        if stored is not None and changed and "format" not in work.given:
-            work.bad("format", f"required when {changed[0]} changes")
-        await self._check_advertisers(work, values)
+        if stored is not None and changed and "format" not in work.request.sent:
+            work.invalid("format", f"required when {changed[0]} changes")
+        advertisers = [advertiser["id"] for advertiser in values.pop("advertisers") or ()]
+        await _check_advertisers(work, advertisers, values["advertiser_id"])
         before = "pending" if stored is None else stored["audit_status"]
-        if not work.admin:
+        if not work.request.admin:
             if values["audit_status"] != before:
                 values["audit_status"] = before
             if changed and before != "exempt":
                 values["audit_status"] = "pending"
         if stored is None:
             values["created_on"] = work.now
+        return {"advertisers": advertisers}
 
-    async def _check_advertisers(self, work: UnitOfWork, values: Values) -> None:
-        wanted = [advertiser["id"] for advertiser in values.pop("advertisers") or ()]
-        work.carried["advertisers"] = wanted
-        for place, advertiser in enumerate(wanted):
-            path = f"advertisers.{place}.id"
-            if values["advertiser_id"] not in (None, advertiser):
-                work.fault(path, f"only the owning advertiser {values['advertiser_id']} may be here")
-            elif await work.row(tables.advertiser, advertiser) is None:
-                work.bad(path, str(NotFound("advertiser", advertiser)))
+    async def created(self, work: UnitOfWork, row: Values, carried: Carried) -> None:
+        await ADVERTISERS.replace(work, row["id"], carried["advertisers"])
 
-    async def created(self, work: UnitOfWork, row: Values, query: Any) -> None:
-        await ADVERTISERS.replace(work, row["id"], work.carried["advertisers"])
-
-    async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
-        await ADVERTISERS.replace(work, before["id"], work.carried["advertisers"])
+    async def modified(self, work: UnitOfWork, before: Values, after: Values, carried: Carried) -> None:
+        await ADVERTISERS.replace(work, before["id"], carried["advertisers"])
 
     async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
         attached = await ADVERTISERS.targets_of(connection, [row["id"] for row in rows])
@@ -137,6 +129,15 @@ class ThirdpartyPixel(Entity):
             row["id"]: {"advertisers": [{"id": advertiser} for advertiser in attached.get(row["id"], ())] or None}
             for row in rows
         }
+
+
+async def _check_advertisers(work: UnitOfWork, advertisers: Sequence[int], owner_id: int | None) -> None:
+    for place, advertiser in enumerate(advertisers):
+        path = f"advertisers.{place}.id"
+        if owner_id not in (None, advertiser):
+            work.conflict(path, f"only the owning advertiser {owner_id} may be here")
+        elif await work.find_row(tables.advertiser, advertiser) is None:
+            work.invalid(path, str(NotFound("advertiser", advertiser)))
 
 
 _PIXEL = tables.thirdparty_pixel.c

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -12,7 +12,7 @@ from onebyone.config_store import tables
 from onebyone.contracts.events import Kind
 from onebyone.errors import Forbidden
 from onebyone.resources import urls
-from onebyone.resources.entity import Entity, Reference, Values
+from onebyone.resources.entity import Carried, Entity, Reference, Values
 from onebyone.resources.fields import Body, Code, Link, Name, OptionalLink, State
 from onebyone.resources.unit_of_work import UnitOfWork
 
@@ -38,22 +38,22 @@ class _Tracker(Entity):
     )
 
     async def allow_create(self, work: UnitOfWork) -> None:
-        member = await work.member()
+        member = await work.member_row()
         if not member["doc"]["enable_click_and_imp_trackers"]:
             raise Forbidden(
                 "the member may not create impression and click trackers",
                 reason="enable_click_and_imp_trackers of the member is false",
             )
 
-    async def created(self, work: UnitOfWork, row: Values, query: Mapping[str, str]) -> None:
-        work.tracker_changed(self.kind, row["id"])
+    async def created(self, work: UnitOfWork, row: Values, carried: Carried) -> None:
+        work.republish_tracker(self.kind, row["id"])
 
-    async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
-        work.tracker_changed(self.kind, before["id"])
+    async def modified(self, work: UnitOfWork, before: Values, after: Values, carried: Carried) -> None:
+        work.republish_tracker(self.kind, before["id"])
 
     async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
         for tracker_id in ids:
-            work.tracker_changed(self.kind, tracker_id)
+            work.republish_tracker(self.kind, tracker_id)
         await super().delete(work, ids)
 
 
@@ -108,12 +108,12 @@ class Clicktracker(_Tracker):
         url = values["click_url"]
         return {"click_host": None if url is None else urls.target_host(url)}
 
-    async def created(self, work: UnitOfWork, row: Values, query: Mapping[str, str]) -> None:
-        await super().created(work, row, query)
+    async def created(self, work: UnitOfWork, row: Values, carried: Carried) -> None:
+        await super().created(work, row, carried)
         await self._publish_hosts(work, [row["id"]], {row["click_host"]})
 
-    async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
-        await super().modified(work, before, after)
+    async def modified(self, work: UnitOfWork, before: Values, after: Values, carried: Carried) -> None:
+        await super().modified(work, before, after, carried)
         await self._publish_hosts(work, [before["id"]], {before["click_host"]} ^ {after["click_host"]})
 
     async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
@@ -127,6 +127,6 @@ class Clicktracker(_Tracker):
     async def _publish_hosts(self, work: UnitOfWork, ids: Sequence[int], hosts: set[str | None]) -> None:
         """Note that the member's record changes if no other click tracker has one of these hosts."""
         for host in hosts - {None}:
-            if not await work.has(self.table, self.table.c.click_host == host, self.table.c.id.not_in(ids)):
-                work.member_changed()
+            if not await work.exists(self.table, self.table.c.click_host == host, self.table.c.id.not_in(ids)):
+                work.republish_member()
                 return

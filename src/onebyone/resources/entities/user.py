@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from onebyone.auth import passwords
 from onebyone.auth.password_rules import check_password
 from onebyone.config_store import tables
-from onebyone.errors import Fault, NotFound
-from onebyone.resources.entity import Entity, Values
+from onebyone.errors import NotFound
+from onebyone.resources.entity import Carried, Entity, Values
 from onebyone.resources.fields import Body, Boolean, Name, ObjectId, State, Text255, TimeZone
 from onebyone.resources.unit_of_work import UnitOfWork
 
@@ -74,14 +74,14 @@ class User(Entity):
     async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
         password = values.pop("password")
         if password is None and stored is None:
-            work.faults.append(Fault("password", "Field required"))
+            work.invalid("password", "Field required")
         taken = await work.connection.scalar(
             select(self.table.c.id).where(self.table.c.username_key == values["username"].casefold())
         )
         if taken is not None and (stored is None or taken != stored["id"]):
-            work.fault("username", "already taken")
+            work.conflict("username", "already taken")
         await self._check_user_type(work, values)
-        if password is not None and not work.faults and not work.refused:
+        if password is not None and work.may_succeed:
             values["password_hash"] = await passwords.hash_password(password)
             values["password_ms"] = work.now_ms
 
@@ -90,16 +90,16 @@ class User(Entity):
             field = f"{kind}_id"
             if values["user_type"] != kind:
                 if values[field] is not None:
-                    work.bad(field, f"must be null unless user_type is {kind}")
+                    work.invalid(field, f"must be null unless user_type is {kind}")
             elif values[field] is None:
-                work.bad(field, f"required with user_type {kind}")
-            elif await work.row(table, values[field]) is None:
-                work.bad(field, str(NotFound(kind, values[field])))
+                work.invalid(field, f"required with user_type {kind}")
+            elif await work.find_row(table, values[field]) is None:
+                work.invalid(field, str(NotFound(kind, values[field])))
 
     def columns(self, values: Values) -> Values:
         return {"username_key": values["username"].casefold()}
 
-    async def modified(self, work: UnitOfWork, before: Values, after: Values) -> None:
+    async def modified(self, work: UnitOfWork, before: Values, after: Values, carried: Carried) -> None:
         if before["password_hash"] != after["password_hash"] or after["state"] != "active":
             sessions = tables.session
             await work.connection.execute(delete(sessions).where(sessions.c.user_id == before["id"]))

@@ -1,21 +1,14 @@
-"""Read-only lists: currencies, ad servers, and labels with what a member has written on them."""
+"""Read-only lists that every member sees alike: currencies, ad servers and labels."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from iso4217 import Currency
-from starlette.responses import Response
 
-from onebyone.api.http.envelope import success
-from onebyone.api.http.errors import unsupported_method
-from onebyone.api.http.request import ApiRequest, Handler
-from onebyone.errors import NotFound
-from onebyone.resources import paging as queries
-from onebyone.resources.context import ApiContext
 from onebyone.resources.labels import LABELS
-from onebyone.resources.lists.label_values import LabelValues
 
 _SINCE = "2010-09-14 22:12:38"
 Rows = Sequence[Mapping[str, Any]]
@@ -66,48 +59,32 @@ AD_SERVERS: Rows = [
 """Those that the documents print (ad-server-service); pixels may name any id."""
 
 
-def services(context: ApiContext) -> dict[str, Handler]:
-    """Handlers by service name."""
-    return {
-        "currency": _Catalogue("currency", "currencies", "code", CURRENCIES, _rates),
-        "label": _Catalogue("label", "labels", "id", LABEL_ROWS, LabelValues(context)),
-        "adserver": _Catalogue("adserver", "adservers", "id", AD_SERVERS, _as_they_are),
-    }
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """A list that is the same for every member."""
+
+    service: str
+    plural: str
+    key: str
+    """The field that names a row."""
+    rows: Rows
+
+    def find(self, keys: Sequence[str] | None = None, object_type: str | None = None) -> Rows:
+        """Return the rows with these keys, in upper case, and of this object type; None: all."""
+        return [
+            row
+            for row in self.rows
+            if (keys is None or str(row[self.key]) in keys) and object_type in (None, row.get("object_type"))
+        ]
 
 
-More = Callable[[ApiRequest, Rows], Awaitable[Rows]]
-"""What a request asks to be shown beside the rows."""
+CATALOGUES = (
+    Catalogue("currency", "currencies", "code", CURRENCIES),
+    Catalogue("label", "labels", "id", LABEL_ROWS),
+    Catalogue("adserver", "adservers", "id", AD_SERVERS),
+)
 
 
-async def _as_they_are(request: ApiRequest, rows: Rows) -> Rows:
-    return rows
-
-
-async def _rates(request: ApiRequest, rows: Rows) -> Rows:
-    """`show_rate=true`: no rates are bought here, so only that of the dollar is known."""
-    if not queries.flag(request.query, "show_rate"):
-        return rows
+def with_rates(rows: Rows) -> Rows:
+    """Return currencies with their rates: no rates are bought here, so only that of the dollar is known."""
     return [{**row, "rate_per_usd": 1 if row["code"] == "USD" else None, "as_of": None} for row in rows]
-
-
-class _Catalogue:
-    def __init__(self, service: str, plural: str, key: str, rows: Rows, more: More) -> None:
-        self._service, self._plural, self._key, self._rows, self._more = service, plural, key, rows, more
-
-    async def __call__(self, request: ApiRequest) -> Response:
-        if request.method != "GET":
-            raise unsupported_method(request.method, request.service)
-        page = queries.page(request.query)
-        wanted = request.query.get(self._key)
-        keys = None if wanted is None else wanted.upper().split(",")
-        found = [row for row in self._rows if keys is None or str(row[self._key]) in keys]
-        kind = request.query.get("object_type")
-        found = [row for row in found if kind in (None, row.get("object_type"))]
-        paging = {"start_element": page.start, "num_elements": page.size}
-        if keys is not None and len(keys) == 1:
-            if not found:
-                raise NotFound(self._service, wanted[:40] if wanted else "")
-            shown = await self._more(request, found[:1])
-            return success({**paging, self._service: shown[0], "count": 1}, self._service)
-        shown = await self._more(request, found[page.start : page.start + page.size])
-        return success({**paging, self._plural: shown, "count": len(found)}, self._plural)

@@ -1,0 +1,56 @@
+"""The service `auth` over HTTP: a token for a user name and a password, or for an admin who acts as another user."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from onebyone.api.http.body import read_body
+from onebyone.api.http.envelope import success
+from onebyone.api.http.errors import unsupported_method
+from onebyone.api.http.session_token import read_token, set_token_cookie
+from onebyone.auth.sessions import Sessions
+from onebyone.errors import Fault, Forbidden, Refused
+from onebyone.resources.fields import MAX_ID
+
+USERNAME_MAX, PASSWORD_MAX = 256, 1024
+"""Characters that are looked at; both are longer than any that a user can have."""
+
+
+class AuthHandler:
+    """Answers `/auth`, the one service that needs no session."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    async def __call__(self, request: Request) -> Response:
+        """Return the token, also as a cookie."""
+        if request.method != "POST":
+            raise unsupported_method(request.method, "auth")
+        body = await read_body(request)
+        credentials = body.get("auth") if isinstance(body, dict) else None
+        if not isinstance(credentials, dict):
+            raise Refused(Fault("auth", "the body must be an object with this key and an object in it"))
+        if "switch_to_user" in credentials:
+            token = await self._switch_user(request, credentials["switch_to_user"])
+        else:
+            token = await self._log_in(credentials.get("username"), credentials.get("password"))
+        response = success({"token": token})
+        set_token_cookie(response, token)
+        return response
+
+    async def _log_in(self, username: Any, password: Any) -> str:
+        if not isinstance(username, str) or not isinstance(password, str) or "\x00" in username:
+            raise Refused(Fault("auth", "username and password are required"))
+        return await self._sessions.log_in(username[:USERNAME_MAX], password[:PASSWORD_MAX])
+
+    async def _switch_user(self, request: Request, user_id: Any) -> str:
+        sent = read_token(request.headers)
+        if sent.by_cookie and request.headers.get("sec-fetch-site") == "cross-site":
+            raise Forbidden("a request from another site needs the Authorization header")
+        caller = await self._sessions.find_caller(sent.token)
+        if isinstance(user_id, bool) or not str(user_id).isascii() or not str(user_id).isdigit():
+            raise Refused(Fault("switch_to_user", "not an id"))
+        return await self._sessions.switch_user(caller, min(int(str(user_id)[:20]), MAX_ID))

@@ -1,0 +1,113 @@
+"""The services of objects over HTTP: GET, POST, PUT and DELETE with the documented envelopes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+from onebyone.api.http import parameters
+from onebyone.api.http.envelope import success
+from onebyone.api.http.errors import unsupported_method
+from onebyone.api.http.request import ApiRequest, Handler
+from onebyone.resources.entity import Entity
+from onebyone.resources.meta import describe_fields
+from onebyone.resources.paging import PAGE
+from onebyone.resources.service import Resources, Written
+from onebyone.resources.unknown_fields import WARNINGS_MAX, unknown_field_warning
+
+
+def object_handler(resources: Resources, entity: Entity) -> Handler:
+    """Return the handler of an entity's service."""
+    return _ObjectHandler(resources, entity).answer
+
+
+class _ObjectHandler:
+    def __init__(self, resources: Resources, entity: Entity) -> None:
+        self._resources = resources
+        self._entity = entity
+
+    async def answer(self, request: ApiRequest) -> Response:
+        if request.method not in self._entity.methods:
+            raise unsupported_method(request.method, request.service)
+        if request.meta:
+            return self._describe(request)
+        match request.method:
+            case "GET":
+                return await self._read(request)
+            case "POST":
+                return await self._create(request)
+            case "PUT":
+                return await self._update(request)
+            case _:
+                return await self._delete(request)
+
+    def _describe(self, request: ApiRequest) -> Response:
+        if request.method != "GET":
+            raise unsupported_method(request.method, f"{request.service}/meta")
+        return success({"fields": describe_fields(self._entity)}, "fields")
+
+    async def _read(self, request: ApiRequest) -> Response:
+        entity = self._entity
+        page = parameters.parse_page(request.query)
+        own = self._with_own_id(request)
+        ids = parameters.parse_ids(own)
+        query = parameters.parse_query(own, page)
+        paging = {"start_element": page.start, "num_elements": page.size}
+        if parameters.names_one_object(own):
+            shown = await self._resources.get(entity, request.caller, ids[0], query, warnings=request.warnings)
+            return success({**paging, entity.service: shown, "count": 1}, entity.service)
+        listing = await self._resources.list(entity, request.caller, query, warnings=request.warnings)
+        return success({**paging, entity.plural: listing.objects, "count": listing.total}, entity.plural)
+
+    async def _create(self, request: ApiRequest) -> Response:
+        written = await self._resources.create(
+            self._entity,
+            request.caller,
+            self._unwrap(request),
+            owners=parameters.parse_owners(request.query),
+            flags=parameters.parse_flags(request.query),
+            warnings=request.warnings,
+        )
+        return self._render(written, written.id)
+
+    async def _update(self, request: ApiRequest) -> Response:
+        own = self._with_own_id(request)
+        flags = parameters.parse_flags(own)
+        written = await self._resources.update(
+            self._entity,
+            request.caller,
+            parameters.parse_target(own),
+            self._unwrap(request),
+            append=flags.get("append", False),
+            flags=flags,
+            warnings=request.warnings,
+        )
+        return self._render(written, own.get("id", str(written.id)))
+
+    async def _delete(self, request: ApiRequest) -> Response:
+        count = await self._resources.delete(self._entity, request.caller, parameters.parse_target(request.query))
+        return success({"count": count, "start_element": None, "num_elements": None})
+
+    def _with_own_id(self, request: ApiRequest) -> Mapping[str, str]:
+        """Return the parameters; `user?current` and a bare `member` name the caller's own."""
+        if self._entity.service == "user" and "current" in request.query:
+            return {"id": str(request.caller.user_id)}
+        if self._entity.service == "member" and "id" not in request.query:
+            return {"id": str(request.caller.member_id)}
+        return request.query
+
+    def _unwrap(self, request: ApiRequest) -> Mapping[str, Any] | None:
+        """Return the object inside `{"<service>": {...}}`, None when there is none; warn of keys beside it."""
+        service, body = self._entity.service, request.body
+        if not isinstance(body, dict) or not isinstance(body.get(service), dict):
+            return None
+        beside = [name for name in body if name != service]
+        request.warnings.extend(unknown_field_warning(name) for name in beside[:WARNINGS_MAX])
+        values: Mapping[str, Any] = body[service]
+        return values
+
+    def _render(self, written: Written, echoed_id: int | str) -> Response:
+        fields: dict[str, Any] = {"count": 1, "id": echoed_id, "start_element": 0, "num_elements": PAGE}
+        return success({**fields, self._entity.service: written.object}, self._entity.service)
