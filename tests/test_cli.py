@@ -1,4 +1,4 @@
-"""The command line: options, faults as lines, and the commands that need no role."""
+"""The command line: options, faults as single lines, and the commands that need no role."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ EVENT = {
 @pytest.fixture
 @starts_processes
 def onebyone(tmp_path: Path) -> Iterator[Run]:
-    """Runs the command with arguments and settings."""
+    """Run the command with arguments and settings."""
     running: list[Running] = []
 
     def start(*arguments: str, **settings: object) -> Running:
@@ -159,19 +159,19 @@ def test_a_check_of_nothing_says_so_and_fails(onebyone: Run, tmp_path: Path) -> 
         ("a bad network", ("serve",), {"trusted_proxies": "10.0.0.0/99"}, ["ONEBYONE_TRUSTED_PROXIES: "]),
         ("a bad choice", ("serve",), {"receipt": "paper"}, ["ONEBYONE_RECEIPT: Input should be 'disk' or 'memory'"]),
         (
-            "a URL of another kind",
+            "a URL with another scheme",
             ("serve",),
             {"cache_url": "http://x"},
             ["ONEBYONE_CACHE_URL: must start with redis://"],
         ),
         (
-            "a URL whose port is no number",
+            "a URL with a port that is no number",
             ("serve",),
             {"stream_url": "redis://127.0.0.1:notaport"},
             ["ONEBYONE_STREAM_URL: Port could not be cast"],
         ),
         (
-            "a driver that we do not use",
+            "an unsupported driver",
             ("serve",),
             {"database_url": "postgresql://x/y"},
             ["ONEBYONE_DATABASE_URL: must start with sqlite+aiosqlite:/// or postgresql+asyncpg://"],
@@ -202,7 +202,7 @@ def test_each_faulty_variable_is_one_line_and_exit_code_2(
     ], run.stderr
 
 
-def test_a_port_in_use_is_one_line(onebyone: Run) -> None:
+def test_a_port_in_use_fails_with_one_line(onebyone: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         run = onebyone("serve", "--edge-port", str(port), "--api-port", str(free_port()))
@@ -212,14 +212,14 @@ def test_a_port_in_use_is_one_line(onebyone: Run) -> None:
     ]
 
 
-def test_a_bad_host_is_one_line(onebyone: Run) -> None:
+def test_a_bad_host_fails_with_one_line(onebyone: Run) -> None:
     run = onebyone("serve", "--host", "192.0.2.1")
     assert run.wait() == 1
     assert len(run.stderr) == 1
     assert run.stderr[0].startswith("onebyone: cannot listen on 192.0.2.1")
 
 
-def test_a_demo_on_a_file_is_one_line(onebyone: Run, tmp_path: Path) -> None:
+def test_a_demo_on_a_file_fails_with_one_line(onebyone: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     run = onebyone("demo", "--data-dir", str(tmp_path / "file"))
     assert run.wait() == 1
@@ -234,14 +234,16 @@ def test_a_demo_on_a_file_is_one_line(onebyone: Run, tmp_path: Path) -> None:
         ("no server there", {"stream_url": "redis://127.0.0.1:1"}, "onebyone: the stream server does not answer"),
     ],
 )
-def test_tail_without_a_stream_is_one_line(onebyone: Run, name: str, settings: dict[str, object], line: str) -> None:
+def test_tail_without_a_stream_server_fails_with_one_line(
+    onebyone: Run, name: str, settings: dict[str, object], line: str
+) -> None:
     run = onebyone("tail", **settings)
     assert run.wait() == 1, name
     assert len(run.stderr) == 1
     assert run.stderr[0].startswith(line)
 
 
-def test_tail_prints_events_of_all_shards_as_they_pass(onebyone: Run, shared_valkey: ValkeyProcess) -> None:
+def test_tail_prints_new_events_of_all_shards(onebyone: Run, shared_valkey: ValkeyProcess) -> None:
     def entry(seq: int, event: dict[str, object]) -> dict[str, str | int | bytes]:
         return batches.to_entry(batches.Batch("0" * 16, seq, 1, payload([event])))
 
@@ -250,7 +252,7 @@ def test_tail_prints_events_of_all_shards_as_they_pass(onebyone: Run, shared_val
         run = onebyone("tail", stream_url=shared_valkey.url, shards=2)
 
         def seen() -> list[int]:
-            # Until it is connected, what passes is not printed; so something passes until both shards are seen.
+            # Events before it is connected are not printed, so send some until those of both shards appear.
             client.xadd(keys.events(0), entry(2, {**EVENT, "id": 2}))
             client.xadd(keys.events(1), entry(3, {**EVENT, "id": 3}))
             client.xadd(keys.events(1), {"not": "a batch"})
@@ -258,6 +260,6 @@ def test_tail_prints_events_of_all_shards_as_they_pass(onebyone: Run, shared_val
             return ids if {2, 3} <= set(ids) else []
 
         assert 1 not in wait_until(seen, "both shards", every=0.3)
-        wait_until(lambda: any("unreadable batch" in line for line in run.stderr), "what is no batch is told")
+        wait_until(lambda: any("unreadable batch" in line for line in run.stderr), "the broken batch is reported")
         run.interrupt_group()
         assert run.wait() == 0

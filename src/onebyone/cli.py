@@ -138,7 +138,7 @@ def demo(
     )
     shared = [name for name in URL_SCHEMES if name != "public_url" and getattr(settings, name)]
     if shared:
-        refuse(*(f"{name} is set, but the demo runs on stores of its own" for name in settings.names(*shared)))
+        refuse(*(f"{name} is set, but the demo only uses its own stores" for name in settings.names(*shared)))
     from onebyone.supervisor import main, plans
     from onebyone.supervisor.roles import Role, role_command
 

@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     database_url: str = Field("")
     """Configuration store. Default: SQLite in the data folder. At scale: `postgresql+asyncpg://...`."""
     report_database_url: str = Field("")
-    """Report store. Default: `DATABASE_URL` where that is set, else SQLite in a file of its own."""
+    """Report store. Default: `ONEBYONE_DATABASE_URL` where that is set, else another SQLite file."""
     cache_url: str = Field("")
     """Redis or Valkey server of the configuration cache. `serve` starts one when this is empty."""
     stream_url: str = Field("")

@@ -1,4 +1,4 @@
-"""`onebyone check`: nothing wrong on a sound product, and each fault in words with what to do."""
+"""`onebyone check`: a sound product has no faults, and each fault is named with a remedy."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_running_product(product: Product) -> None:
     assert "its sink is green" in text
     assert "equal to the report's sums" in text
     assert text.endswith("nothing is wrong\n")
-    # Somebody changes a sum by hand.
+    # Change a sum by hand.
     with sqlite3.connect(product.data_dir / "reports.sqlite3", timeout=20) as store:
         store.execute("UPDATE hourly SET events = events + 1")
     code, text = check(product)
@@ -88,7 +88,7 @@ def test_journals(tmp_path: Path, damage: Callable[[Path], object], expected: st
     own.close()
 
 
-def test_a_data_dir_that_was_never_used(tmp_path: Path) -> None:
+def test_journals_of_an_unused_data_folder(tmp_path: Path) -> None:
     found, states = journals.check_journals(tmp_path / "none")
     assert (found[0].skipped, found[0].wrong, states) == (True, False, [])
 
@@ -104,7 +104,7 @@ def test_a_data_dir_that_was_never_used(tmp_path: Path) -> None:
     ],
     ids=["sound", "evicting", "no append-only file", "full"],
 )
-def test_the_stream_server(tmp_path: Path, options: tuple[str, ...], expected: str) -> None:
+def test_stream_server_configuration(tmp_path: Path, options: tuple[str, ...], expected: str) -> None:
     server = start_valkey(tmp_path / "valkey", *options)
     found = servers.check_server("stream server", server.url, events=True)
     server.remove()
@@ -112,7 +112,7 @@ def test_the_stream_server(tmp_path: Path, options: tuple[str, ...], expected: s
     assert expected in found[0].text
 
 
-def test_servers_that_are_away_or_unknown(tmp_path: Path) -> None:
+def test_unreachable_and_unknown_servers(tmp_path: Path) -> None:
     (away,) = servers.check_server("cache server", f"unix://{tmp_path}/none", events=False)
     assert (away.wrong, "does not answer" in away.text) == (True, True)
     (unknown,) = servers.check_server("cache server", "", events=False)
@@ -120,7 +120,7 @@ def test_servers_that_are_away_or_unknown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("there", "apart"), [(100.5, False), (98.5, False), (97.0, True), (104.0, True)])
-def test_clocks(there: float, apart: bool) -> None:
+def test_clock_skew(there: float, apart: bool) -> None:
     assert bool(servers.check_skew("stream server", 100.0, there, 101.0)) == apart
 
 
@@ -140,7 +140,7 @@ def test_delivery(low: int, high: int, committed: int, expected: str) -> None:
     assert expected in found.text
 
 
-def test_a_batch_that_only_the_stream_has(shared_valkey: ValkeyProcess) -> None:
+def test_delivery_of_a_batch_that_only_the_stream_has(shared_valkey: ValkeyProcess) -> None:
     state = journals.JournalState("a" * 16, 0, 3, 3)
     with shared_valkey.client() as client:
         for seq in (1, 2):
@@ -149,7 +149,7 @@ def test_a_batch_that_only_the_stream_has(shared_valkey: ValkeyProcess) -> None:
     assert not found.wrong
 
 
-def test_a_report_store_that_went_back(shared_valkey: ValkeyProcess) -> None:
+def test_a_report_store_restored_to_an_earlier_state(shared_valkey: ValkeyProcess) -> None:
     with shared_valkey.client() as client:
         client.hset(keys.progress(1), "a" * 16, "9")
     told = delivery.read_progress(shared_valkey.url, 4)
@@ -158,7 +158,7 @@ def test_a_report_store_that_went_back(shared_valkey: ValkeyProcess) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_report_store(each_harness: Harness) -> None:
+async def test_report_store_losses_and_sums(each_harness: Harness) -> None:
     lane = each_harness
     ts = now_ms()
     lane.send(1, event(ts=ts), event(ts=ts, kind="clk"), b"not JSON", event(ts=ts, tracker_id=9))
@@ -184,12 +184,12 @@ async def test_the_report_store(each_harness: Harness) -> None:
 
 
 @pytest.mark.anyio
-async def test_nothing_to_look_at_is_no_fault(tmp_path: Path) -> None:
+async def test_nothing_to_look_at_is_skipped_and_creates_nothing(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "none", edge_port=1, api_port=1)
     found = [finding async for finding in main.all_findings(settings, 0)]
     assert not any(finding.wrong for finding in found)
     assert not (tmp_path / "none").exists()
 
 
-def test_hostile_text_is_only_text() -> None:
+def test_findings_escape_hostile_text() -> None:
     assert "\x1b" not in Finding("journals", "\x1b]0;x\x07 \u202e cannot be read", "\x9b").line()

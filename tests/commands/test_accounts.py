@@ -18,7 +18,7 @@ Command = Callable[..., Result]
 
 @pytest.fixture
 def onebyone(tmp_path: Path) -> Command:
-    """Runs a command on a prepared store; `text` is its standard input."""
+    """Run a command on a prepared store; `text` is its standard input."""
     url = f"sqlite+aiosqlite:///{tmp_path / 'config.sqlite3'}"
     asyncio.run(api_harness.prepare(url))
 
@@ -28,7 +28,7 @@ def onebyone(tmp_path: Path) -> Command:
     return run
 
 
-def test_the_life_of_accounts(onebyone: Command) -> None:
+def test_create_disable_enable_and_list_accounts(onebyone: Command) -> None:
     assert onebyone("member", "list").output == "1\tactive\tDefault Member\n"
     assert onebyone("member", "create", "Second").output == "2\n"
     assert onebyone("user", "create", "two", "--member", "2", text=f"{PASSWORD}\n").output == "2\n"

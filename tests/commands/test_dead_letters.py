@@ -52,7 +52,7 @@ def run(*arguments: str) -> tuple[int, list[str]]:
     return result.exit_code, result.stdout.splitlines()
 
 
-def test_letters_are_listed_as_printable_lines(data_dir: Path) -> None:
+def test_list_prints_printable_lines(data_dir: Path) -> None:
     code, lines = run("list")
     assert code == 0
     assert all(line.isascii() and line.isprintable() for line in lines)
@@ -68,7 +68,7 @@ def test_limit_and_reason(data_dir: Path) -> None:
     assert run("list", "--reason", "none such")[1] == []
 
 
-def test_a_replay_says_what_it_did(data_dir: Path) -> None:
+def test_replay_prints_each_outcome_and_totals(data_dir: Path) -> None:
     code, lines = run("replay")
     rows = [json.loads(line) for line in lines]
     assert code == 0
@@ -77,7 +77,7 @@ def test_a_replay_says_what_it_did(data_dir: Path) -> None:
     assert len(run("list")[1]) == 2
 
 
-def test_a_store_that_is_not_there_is_a_line_and_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_store_is_one_line_and_is_not_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONEBYONE_DATA_DIR", str(tmp_path / "none"))
     assert run("list") == (1, [])
     assert not (tmp_path / "none").exists()

@@ -21,7 +21,7 @@ SERVICES = ("advertiser", "publisher", "line-item", "imptracker", "clicktracker"
 @pytest.fixture(scope="module")
 @starts_processes
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """A demo that these tests share; its traffic has ended."""
+    """A demo that these tests share, once its traffic has ended."""
     folder = tmp_path_factory.mktemp("demo") / "data"
     options = ("--data-dir", str(folder), "--password", PASSWORD, "--events", str(EVENTS), "--rate", "50")
     product = start_product(folder, "demo", *options)
@@ -36,7 +36,7 @@ def wait_for(product: Product, text: str, times: int = 1) -> None:
     wait_until(lambda: product.stdout.read_text().count(text) >= times, text, seconds=60)
 
 
-def test_the_printed_lines_work_when_pasted(demo: Product) -> None:
+def test_the_printed_shell_lines_fetch_a_report(demo: Product) -> None:
     text = demo.stdout.read_text()
     script = text[text.index("TOKEN=") : text.index("report-download")] + 'report-download?id=$REPORT"\n'
     answer = subprocess.run(["sh"], input=script, capture_output=True, text=True, check=True, timeout=60)
@@ -50,7 +50,7 @@ def test_progress_names_what_the_report_has(demo: Product) -> None:
     assert all(line.endswith(" in the report") for line in lines)
 
 
-def test_the_sample_is_counted_and_the_same_at_the_second_start(demo: Product) -> None:
+def test_a_second_start_reuses_the_sample_and_counts_on(demo: Product) -> None:
     assert f"{EVENTS} sent, {EVENTS} recorded" in demo.stdout.read_text()
     client = demo.client()
     counts = {service: len(client.list(service)) for service in SERVICES}
@@ -69,7 +69,7 @@ def test_the_sample_is_counted_and_the_same_at_the_second_start(demo: Product) -
     client.report(guide.REPORT, until=lambda rows: _events(rows) == 2 * EVENTS)
 
 
-def test_another_password_at_the_second_start_is_one_clear_line(demo: Product, tmp_path: Path) -> None:
+def test_another_password_at_the_second_start_fails_with_one_line(demo: Product, tmp_path: Path) -> None:
     demo.terminate()
     options = ("--data-dir", str(demo.data_dir), "--password", "An0ther-Password")
     again = Running(tmp_path, "-m", "onebyone", "demo", *options, edge_port=0, api_port=0, workers=1)

@@ -1,4 +1,4 @@
-"""The stream of synthetic requests, and what is printed for people."""
+"""The synthetic requests, and the guide for people."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from onebyone.demo.sample import Tracker
 TRACKERS = [Tracker("imp", 11, "Banner", 9), Tracker("clk", 12, "Click", 1)]
 
 
-def test_it_is_bounded_weighted_varied_and_never_cached() -> None:
+def test_hits_are_bounded_weighted_varied_and_never_cached() -> None:
     hits = list(traffic.generate_hits(TRACKERS, 1000, random.Random(1)))
     assert len(hits) == 1000
     paths = Counter(urlsplit(hit.path).path for hit in hits)
@@ -28,7 +28,7 @@ def test_it_is_bounded_weighted_varied_and_never_cached() -> None:
     assert {hit.headers.get("Referer", "") for hit in hits} == set(traffic.REFERRERS)
 
 
-def test_an_edge_that_is_away_costs_hits_and_nothing_else() -> None:
+def test_hits_to_an_unreachable_edge_count_as_sent_only() -> None:
     sender = traffic.Sender("http://127.0.0.1:1")
     for hit in traffic.generate_hits(TRACKERS, 3, random.Random(1)):
         sender.send(hit)
@@ -54,7 +54,7 @@ def test_tags(tracker: Tracker, tags: list[str]) -> None:
 
 
 @pytest.mark.processes
-def test_the_shell_lines_are_shell() -> None:
+def test_the_shell_lines_are_valid_shell() -> None:
     text = guide.render_guide(TRACKERS, "http://e", "http://a", "admin", "Demo-1-x_Y")
     script = text[text.index("TOKEN=") :]
     assert subprocess.run(["sh", "-n"], input=script, text=True, check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""A command of the product as a process, with what it prints."""
+"""A command of the product as a process, with the lines that it prints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Running:
-    """A started command in a session of its own; its output goes to files beside `folder`."""
+    """A command in a session of its own; its output goes to files in `folder`."""
 
     def __init__(self, folder: Path, *arguments: str, **settings: object) -> None:
         self._out = folder / "stdout"
@@ -35,16 +35,16 @@ class Running:
 
     @property
     def stdout(self) -> list[str]:
-        """Lines printed until now."""
+        """Lines of standard output so far."""
         return self._out.read_text().splitlines()
 
     @property
     def stderr(self) -> list[str]:
-        """Lines of standard error until now."""
+        """Lines of standard error so far."""
         return self._err.read_text().splitlines()
 
     def wait_for_line(self, text: str) -> str:
-        """The first line, of either output, that contains `text`."""
+        """Wait for a line of either output that contains `text`, and return the first."""
 
         def found() -> str:
             ended = self._process.poll()
@@ -56,19 +56,19 @@ class Running:
         return wait_until(found, f"a line with {text!r}")
 
     def wait(self, seconds: float = 60.0) -> int:
-        """The exit code."""
+        """Return the exit code, once the process has ended."""
         return self._process.wait(seconds)
 
-    def signal(self, number: signal.Signals) -> None:
-        """A signal to the process alone."""
-        self._process.send_signal(number)
+    def signal(self, signum: signal.Signals) -> None:
+        """Send a signal to the process alone."""
+        self._process.send_signal(signum)
 
     def interrupt_group(self) -> None:
-        """What Ctrl-C in a terminal does: SIGINT to every process of the group."""
+        """Send SIGINT to every process of the group, as Ctrl-C on a terminal does."""
         os.killpg(self.pid, signal.SIGINT)
 
     def end(self) -> None:
-        """Ends it in any state; for fixtures."""
+        """End it in any state; for fixtures."""
         if self._process.poll() is None:
             self._process.terminate()
             try:

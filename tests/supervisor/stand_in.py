@@ -1,4 +1,4 @@
-"""A stand-in for a role, and a supervisor that runs stand-ins: `python -m tests.supervisor.stand_in`.
+"""Stand-ins for roles, and a supervisor that runs them: `python -m tests.supervisor.stand_in`.
 
 role NAME BEHAVIOUR    a role that appends `NAME started|draining|stopped PID` to `$STAND_IN_DIARY`
 serve EDGE API COUNTER a supervisor of three roles with these behaviours, with the settings of the environment

@@ -1,4 +1,4 @@
-"""How long a dead process waits for its next start."""
+"""The delay before a dead process is restarted."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from onebyone.supervisor.child import next_delay
 @pytest.mark.parametrize(
     ("name", "last", "lived", "delay"),
     [
-        ("an old process is started at once", 0.0, 60.0, 0.0),
+        ("an old process is restarted immediately", 0.0, 60.0, 0.0),
         ("a young one waits a little", 0.0, 1.0, 0.1),
-        ("the next young one twice as long", 0.1, 1.0, 0.2),
-        ("never longer than this", 9.0, 0.0, 10.0),
-        ("a long life clears the record", 10.0, 5.0, 0.0),
+        ("the next one twice as long", 0.1, 1.0, 0.2),
+        ("no delay is longer than this", 9.0, 0.0, 10.0),
+        ("a long life resets the delay", 10.0, 5.0, 0.0),
     ],
 )
 def test_next_delay(name: str, last: float, lived: float, delay: float) -> None:

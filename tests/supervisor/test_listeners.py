@@ -1,4 +1,4 @@
-"""Sockets that can and cannot be bound."""
+"""Sockets that can and cannot be bound, and their URLs."""
 
 from __future__ import annotations
 

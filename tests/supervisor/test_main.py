@@ -21,7 +21,7 @@ Serve = Callable[..., Running]
 @pytest.fixture
 @starts_processes
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Starts a supervisor of stand-ins that behave as told, on the data folder `data`."""
+    """Start a supervisor of stand-ins with the given behaviours, on the data folder `data`."""
     running: list[Running] = []
 
     def start(edge: str = "ok", api: str = "ok", counter: str = "ok", **settings: object) -> Running:
@@ -38,13 +38,13 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 
 def diary(run: Running) -> list[str]:
-    """What the stand-ins did, in order: `NAME WHAT`."""
+    """Return what the stand-ins did, in order: `NAME WHAT`."""
     path = run.folder / "diary"
     return [line.rpartition(" ")[0] for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def pid_of(run: Running, name: str) -> int:
-    """Process id of a stand-in, or of the server as `valkey`."""
+    """Return the process id of a stand-in, or of the embedded server as `valkey`."""
     mark = b"valkey-server" if name == "valkey" else f"role\0{name}\0".encode()
     return next(pid for pid in children(run.pid) if mark in command_line(pid))
 
@@ -55,12 +55,12 @@ def wait_ready(run: Running) -> None:
 
 
 def logged(run: Running, event: str) -> list[dict[str, object]]:
-    """Log lines with this event."""
+    """Return the log lines with this event."""
     lines = [orjson.loads(line) for line in run.stderr if line.startswith("{")]
     return [line for line in lines if line["event"] == event]
 
 
-def test_each_role_prints_one_line_and_the_drain_goes_edge_and_api_then_counter(serve: Serve) -> None:
+def test_each_role_prints_one_line_and_the_counter_drains_last(serve: Serve) -> None:
     run = serve(edge="slow", workers=2)
     wait_ready(run)
     run.signal(signal.SIGTERM)
@@ -71,7 +71,7 @@ def test_each_role_prints_one_line_and_the_drain_goes_edge_and_api_then_counter(
     assert stops.count("edge stopped") == 2
 
 
-def test_a_drained_run_leaves_no_socket_folder(serve: Serve) -> None:
+def test_a_drained_run_removes_its_socket_folder(serve: Serve) -> None:
     run = serve()
     line = run.wait_for_line("valkey ready")
     socket_dir = Path(line.partition("unix socket ")[2].rstrip(")")).parent
@@ -82,7 +82,7 @@ def test_a_drained_run_leaves_no_socket_folder(serve: Serve) -> None:
     assert not socket_dir.exists()
 
 
-def test_ctrl_c_to_the_process_group_reaches_the_supervisor_only(serve: Serve) -> None:
+def test_sigint_to_the_process_group_reaches_only_the_supervisor(serve: Serve) -> None:
     run = serve(edge="slow")
     wait_ready(run)
     run.interrupt_group()
@@ -91,7 +91,7 @@ def test_ctrl_c_to_the_process_group_reaches_the_supervisor_only(serve: Serve) -
     assert not logged(run, "process died")
 
 
-def test_a_second_start_on_the_same_folder_is_one_line(serve: Serve) -> None:
+def test_a_second_start_on_the_same_folder_fails_with_one_line(serve: Serve) -> None:
     first = serve()
     wait_ready(first)
     second = serve()
@@ -104,7 +104,7 @@ def test_a_second_start_on_the_same_folder_is_one_line(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("name", "place"), [("a file is in its place", "file"), ("the system refuses it", "/proc/onebyone")]
 )
-def test_an_unusable_data_dir_is_one_line(serve: Serve, tmp_path: Path, name: str, place: str) -> None:
+def test_an_unusable_data_folder_fails_with_one_line(serve: Serve, tmp_path: Path, name: str, place: str) -> None:
     (tmp_path / "file").write_text("")
     run = serve(data_dir=tmp_path / place)
     assert run.wait() == 1, name
@@ -113,7 +113,7 @@ def test_an_unusable_data_dir_is_one_line(serve: Serve, tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize("name", ["edge", "api", "counter", "valkey"])
-def test_a_killed_process_is_started_again_and_logged(serve: Serve, name: str) -> None:
+def test_a_killed_process_is_restarted_and_logged(serve: Serve, name: str) -> None:
     run = serve()
     wait_ready(run)
     pid = pid_of(run, name)
@@ -126,7 +126,7 @@ def test_a_killed_process_is_started_again_and_logged(serve: Serve, name: str) -
     assert run.wait() == 0
 
 
-def test_a_role_that_dies_at_start_is_started_ever_slower(serve: Serve) -> None:
+def test_a_role_that_dies_at_start_is_restarted_with_growing_delays(serve: Serve) -> None:
     run = serve(api="crash")
     wait_until(lambda: len(logged(run, "process died")) >= 4, "four deaths")
     delays = [line["restart_in"] for line in logged(run, "process died")]
@@ -144,7 +144,7 @@ def test_a_role_that_refuses_its_configuration_stops_the_start(serve: Serve) -> 
     assert diary(run).count("counter started") == 1
 
 
-def test_a_stop_before_everything_is_ready(serve: Serve) -> None:
+def test_stop_before_all_roles_are_ready(serve: Serve) -> None:
     run = serve(api="never-ready")
     run.wait_for_line("edge ready")
     wait_until(lambda: "api started" in diary(run), "api started")
@@ -152,7 +152,7 @@ def test_a_stop_before_everything_is_ready(serve: Serve) -> None:
     assert run.wait() == 0
 
 
-def test_a_second_signal_does_not_wait_for_a_role_that_hangs(serve: Serve) -> None:
+def test_a_second_signal_kills_a_hanging_role_with_one_log_line(serve: Serve) -> None:
     run = serve(edge="stubborn", drain_seconds=300)
     wait_ready(run)
     run.signal(signal.SIGTERM)
@@ -164,7 +164,7 @@ def test_a_second_signal_does_not_wait_for_a_role_that_hangs(serve: Serve) -> No
     assert "counter stopped" in diary(run) or "counter draining" not in diary(run)
 
 
-def test_nothing_outlives_a_killed_supervisor_and_the_next_start_waits_for_it(serve: Serve) -> None:
+def test_the_next_start_waits_for_children_of_a_killed_supervisor(serve: Serve) -> None:
     first = serve(edge="slow")
     wait_ready(first)
     orphans = children(first.pid)

@@ -1,4 +1,4 @@
-"""The whole product under its supervisor: what a user sees of starts, deaths and drains."""
+"""The whole product under its supervisor: what a user sees of starts, crashes and drains."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     shared.stop()
 
 
-def test_one_line_a_role_and_a_clean_drain(product: Product) -> None:
+def test_one_ready_line_per_role_and_a_clean_drain(product: Product) -> None:
     wait_until(lambda: product.stdout.read_text().count(" ready ") == 4, "everything is ready")
     lines = product.stdout.read_text().splitlines()
     port = product.edge_url.rpartition(":")[2]
@@ -38,7 +38,7 @@ def test_one_line_a_role_and_a_clean_drain(product: Product) -> None:
 
 
 @pytest.mark.parametrize("role", ["edge", "api", "counter", "valkey"])
-def test_it_is_ready_again_after_any_process_was_killed(running: Product, role: str) -> None:
+def test_the_product_recovers_from_the_death_of_any_process(running: Product, role: str) -> None:
     (pid,) = running.pids(role)
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: running.pids(role) not in ([], [pid]), f"another {role}")
@@ -46,7 +46,7 @@ def test_it_is_ready_again_after_any_process_was_killed(running: Product, role: 
     assert running.client().call("GET", "member")["member"]["id"] == 1
 
 
-def test_a_killed_product_starts_again_on_its_data(running: Product) -> None:
+def test_a_killed_product_restarts_with_its_data(running: Product) -> None:
     made = running.client().create("advertiser", {"name": "Kept"})
     running.kill()
     running.start()
@@ -59,11 +59,11 @@ def test_the_port_stays_open_while_the_only_worker_restarts(running: Product) ->
     assert httpx.get(f"{running.edge_url}/livez", timeout=60).status_code == 200
 
 
-def test_an_edge_alone_works_with_the_servers_of_another_run(running: Product, tmp_path: Path) -> None:
+def test_a_separate_edge_works_with_the_servers_of_another_run(running: Product, tmp_path: Path) -> None:
     url = (running.data_dir / "run" / "embedded-valkey").read_text().strip()
     edge = start_product(tmp_path / "edge", "edge", cache_url=url, stream_url=url, api_port=running.api_url[17:])
     try:
-        # It answers before it has said so.
+        # It answers before it prints its line.
         wait_until(lambda: edge.stdout.read_text().startswith(f"edge ready on {edge.edge_url}"), "the line")
         assert not edge.pids("valkey")
         assert edge.terminate() == 0

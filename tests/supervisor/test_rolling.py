@@ -1,4 +1,4 @@
-"""SIGHUP: every process gets a successor, and no request fails."""
+"""SIGHUP: every process is replaced, and no request fails."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SERVED = ("edge", "api", "counter")
 
 
 def new_connections(url: str, seen: Counter[str], stop: threading.Event) -> None:
-    """One connection a request, each written down by its status."""
+    """Send each request on a connection of its own, and count the answers by status."""
     while not stop.wait(0.01):
         try:
             with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310
@@ -65,17 +65,17 @@ def test_a_rolling_restart_fails_no_request(tmp_path: Path) -> None:
     assert answers.sent > 300
 
 
-def test_told_to_stop_in_a_rolling_restart_it_stops(product: Product) -> None:
+def test_stop_during_a_rolling_restart(product: Product) -> None:
     os.kill(product.pid, signal.SIGHUP)
     wait_until(lambda: len(product.pids("edge")) == 2, "the successor is started", every=0.01)
     assert product.terminate() == 0
 
 
 DEFERRED_SECONDS = 4.0
-"""After this the kernel hands the edge a connection on which nothing has been said."""
+"""After this the kernel gives the edge a connection on which nothing was sent (TCP_DEFER_ACCEPT)."""
 
 
-def test_connections_that_have_not_asked_yet_are_served_at_sigterm(product: Product) -> None:
+def test_idle_and_deferred_connections_are_served_after_sigterm(product: Product) -> None:
     address = urlsplit(product.edge_url)
     (edge,) = product.pids("edge")
     clients = [httpx.Client(base_url=product.edge_url, timeout=20) for _ in range(20)]

