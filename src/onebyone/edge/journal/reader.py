@@ -63,23 +63,17 @@ class JournalReader:
             except OSError:
                 continue
             try:
-                if path.exists() and _has_schema(path):
+                if path.exists() and _is_readable(path):
                     unopened.discard(producer)
                     yield cls(directory, producer, lock)
                     continue
             except sqlite3.Error as error:
-                if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
-                    # Out of space, descriptors or memory: the file itself is intact, so try again in the next scan.
-                    if producer not in unopened:
-                        _log.warning("cannot open a journal now, trying again", path=str(path), error=repr(error))
-                    unopened.add(producer)
-                    lock.release()
-                    continue
-                # Set the file aside, so that it cannot hold up the others, but keep it for a rescue by hand.
-                _log.error("cannot read a journal, set aside as .corrupt", path=str(path), error=repr(error))
-                for part in _parts(path):
-                    if part.exists():
-                        part.rename(f"{part}.corrupt")
+                # Out of space, descriptors or memory: the file itself is intact, so try again in the next scan.
+                if producer not in unopened:
+                    _log.warning("cannot open a journal now, trying again", path=str(path), error=repr(error))
+                unopened.add(producer)
+                lock.release()
+                continue
             # Damaged, or its process died before the first commit, or another adopter has just deleted it.
             remove_files(directory, producer)
             lock.release()
@@ -139,9 +133,8 @@ class JournalReader:
 
 def open_database(path: Path) -> sqlite3.Connection:
     """Open the journal file at `path` in WAL mode; the connection may be used from any one thread at a time."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
+    connection = _connect(path)
+    _configure(connection)
     return connection
 
 
@@ -151,13 +144,38 @@ def remove_files(directory: Path, producer: str) -> None:
         path.unlink(missing_ok=True)
 
 
-def _has_schema(path: Path) -> bool:
-    connection = open_database(path)
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _is_readable(path: Path) -> bool:
+    """Return whether the file has its tables; set a damaged one aside."""
+    connection = _connect(path)
     try:
+        _configure(connection)
         tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'batches'").fetchone()[0]
         return bool(tables) and connection.execute("SELECT count(*) FROM meta").fetchone()[0] == 1
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+            raise
+        # Before the connection is closed: that deletes the WAL.
+        _set_aside(path, error)
+        return False
     finally:
         connection.close()
+
+
+def _set_aside(path: Path, error: sqlite3.Error) -> None:
+    # So that it cannot hold up the others; it is kept for a rescue by hand.
+    _log.error("cannot read a journal, set aside as .corrupt", path=str(path), error=repr(error))
+    for part in _parts(path):
+        if part.exists():
+            part.rename(f"{part}.corrupt")
 
 
 def _parts(path: Path) -> tuple[Path, Path, Path]:
