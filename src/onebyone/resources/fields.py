@@ -88,7 +88,8 @@ def _not_blank(value: str) -> str:
     return value
 
 
-def _empty_is_none(value: Any) -> Any:
+def empty_is_none(value: Any) -> Any:
+    """Return None for an empty text, which clients send to clear a field."""
     return None if value == "" else value
 
 
@@ -151,10 +152,10 @@ Text50 = Annotated[str, StringConstraints(max_length=50), AfterValidator(_plain)
 Text100 = Annotated[str, StringConstraints(max_length=100), AfterValidator(_plain), _PLAIN]
 Text255 = Annotated[str, StringConstraints(max_length=255), AfterValidator(_plain), _PLAIN]
 LongText = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_multiline), _MULTILINE]
-Code = Annotated[Text100 | None, BeforeValidator(_empty_is_none)]
+Code = Annotated[Text100 | None, BeforeValidator(empty_is_none)]
 StrictCode = Annotated[
     Annotated[str, StringConstraints(max_length=100, pattern=r"^[A-Za-z0-9._-]+$")] | None,
-    BeforeValidator(_empty_is_none),
+    BeforeValidator(empty_is_none),
 ]
 """Letters, digits, periods, underscores and dashes (line-item-service, "code")."""
 Timestamp = Annotated[str, AfterValidator(loose_timestamp), DATE, Field(json_schema_extra=TIMESTAMP)]

@@ -9,12 +9,23 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from onebyone.config_store import tables
 from onebyone.resources.entity import Carried, Entity, Reference, Values
-from onebyone.resources.fields import Body, Boolean, Integer, LongText, Name, ObjectId, ObjectLink, State, listed
+from onebyone.resources.fields import (
+    Body,
+    Boolean,
+    Integer,
+    LongText,
+    Name,
+    ObjectId,
+    ObjectLink,
+    State,
+    empty_is_none,
+    listed,
+)
 from onebyone.resources.unit_of_work import UnitOfWork
 
 PlacementCode = Annotated[
     Annotated[str, StringConstraints(max_length=100, pattern=r"^[A-Za-z0-9._%-]+$")] | None,
-    BeforeValidator(lambda value: None if value == "" else value),
+    BeforeValidator(empty_is_none),
 ]
 """Letters, digits and `._-%`, as documented; an empty code is null."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from sqlalchemy import select
@@ -13,7 +13,7 @@ from onebyone.contracts.events import Kind
 from onebyone.errors import Forbidden
 from onebyone.resources import urls
 from onebyone.resources.entity import Carried, Entity, Reference, Values
-from onebyone.resources.fields import Body, Code, Link, Name, OptionalLink, State
+from onebyone.resources.fields import Body, Code, Link, Name, OptionalLink, State, empty_is_none
 from onebyone.resources.unit_of_work import UnitOfWork
 
 
@@ -84,14 +84,10 @@ def _click_url(value: str) -> str:
     return value
 
 
-def _empty_is_none(value: Any) -> Any:
-    return None if value == "" else value
-
-
 class _ClicktrackerBody(_TrackerBody):
     click_url: Annotated[
         Annotated[str, AfterValidator(_click_url), Field(json_schema_extra=urls.URL_SCHEMA)] | None,
-        BeforeValidator(_empty_is_none),
+        BeforeValidator(empty_is_none),
     ] = None
 
 
