@@ -136,7 +136,7 @@ def test_only_the_transitions_of_the_table_are_allowed(connection: Connection, s
         with pytest.raises(IllegalTransition):
             connection._enter(following)
         assert connection.state is state
-    # Whatever the test has made of it: the socket is closed by `enter`, or by the fixture.
+    # `_enter` has changed nothing else: the fixture closes the socket by the state before.
     connection.state = state
 
 

@@ -148,7 +148,7 @@ class Acceptor:
                 accepted.extend(islice(iter(self._listener._accept, None), MAX_ACCEPTS))  # type: ignore[attr-defined]
             self._exhausted = False
         except OSError as error:
-            # With any other error only this client has gone: the next poll accepts those after it.
+            # Any other error means that this client has disconnected; the next poll accepts those after it.
             if error.errno in _OUT_OF_RESOURCES:
                 self._pause_accepting(error)
         idle_deadline = self._loop.time() + HEAD_SECONDS

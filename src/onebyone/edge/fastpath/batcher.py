@@ -39,7 +39,7 @@ PAUSE_SECONDS = 0.0003
 """How long the loop pauses for more requests; 0.2 and 0.5 ms cost the same, 1 ms costs more (docs/performance.md)."""
 PAUSE_WITHIN_SECONDS = 0.001
 """The loop pauses only this soon after a batch of several clients: a single client that sends request after request
-would wait for nobody."""
+would wait in vain."""
 ENOUGH_READY = 16
 """With so many requests the loop does not pause: a pause costs as much as two of them, and their clients wait."""
 _UNESCAPED = set(range(0x21, 0x7F)) - set(b'"\\')
@@ -84,7 +84,7 @@ class RequestBatcher:
         return RequestBatch(self._recorder, self._responses, self._connections)
 
     def add(self, batch: RequestBatch, fds: list[int], reads: list[bytes]) -> None:
-        """Decide what was read from each of these connections; nothing read means that the client has gone."""
+        """Decide what was read from each of these connections; nothing read means that the client has disconnected."""
         if self._recorder.draining.is_set():
             for fd, data in zip(fds, reads, strict=True):
                 self._decline(self._connections[fd], data)
@@ -205,8 +205,7 @@ class RequestBatcher:
     def _decide_parsed(self, connection: Connection, request: ParsedTagRequest) -> tuple[Decision, EventLine | None]:
         network, trusted_proxies, forwarded = connection.network, self._recorder.trusted_proxies, request.forwarded_for
         if trusted_proxies and forwarded is not None:
-            headers = [(b"x-forwarded-for", forwarded)]
-            network = client.network_member(client.client_address(connection.peer, headers, trusted_proxies))
+            network = client.network_member(client.forwarded_address(connection.peer, forwarded, trusted_proxies))
             self._memo.remember_network(connection.peer, forwarded, network)
         return self._recorder.decide(request.kind, request.tag, request.client, request.referrer, network)
 

@@ -49,7 +49,7 @@ IDLE, AWAITING_DISK, HANDED_OVER, CLOSED = State
 TRANSITIONS: dict[State, frozenset[State]] = {
     # In turn: a response; a slow disk; a request that is not plain, or a response that is not fully written; the end.
     IDLE: frozenset((IDLE, AWAITING_DISK, HANDED_OVER, CLOSED)),
-    # The response is written, and whatever follows from that comes next; or it cannot be rendered.
+    # The response is written, and the next state follows from that write; or it cannot be rendered.
     AWAITING_DISK: frozenset((IDLE, CLOSED)),
     # The end for this object: uvicorn's protocol may give the socket back, as a new connection.
     HANDED_OVER: frozenset(),
@@ -115,7 +115,7 @@ class Connection:
         self.on_written(response, *write_each([self.fd], [response]))
 
     def on_written(self, response: bytes, written: int) -> None:
-        """Continue after a write that took `written` bytes of `response`; -1: the client has gone."""
+        """Continue after a write that took `written` bytes of `response`; -1: the client has disconnected."""
         if written == len(response):
             if not self.close_after_response:
                 return

@@ -43,7 +43,7 @@ class FallbackProtocol(BoundedProtocol):
         unsent: bytes,
         close_after_response: bool,
     ) -> None:
-        """Write `unsent` first, then continue with `already_read`, or close if `close_after_response` says so.
+        """Write `unsent` first, then continue with `already_read`; then close if `close_after_response` is set.
 
         `take_back` is offered each plain request that arrives while no other is unanswered.
         """
@@ -57,7 +57,7 @@ class FallbackProtocol(BoundedProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if isinstance(self._address, tuple):
-            # If the client has gone meanwhile, the socket no longer knows its address.
+            # If the client has disconnected meanwhile, the socket no longer knows its address.
             self.client = self._address[:2]
         if self._unsent:
             transport.write(self._unsent)
@@ -123,7 +123,7 @@ class Handovers:
                 lambda: self._make_protocol(connection.address, data, unsent, connection.close_after_response), sock
             )
         except OSError:
-            # The client has gone.
+            # The client has disconnected.
             sock.close()
             return
         finally:

@@ -9,7 +9,8 @@
 | the header lines, except the values of `Referer` and `X-Forwarded-For` | `clients` |
 | the address of the peer and the value of `X-Forwarded-For`, if proxies are trusted | `networks` |
 
-The cachebuster and the page, which are new in nearly every request, go into the event as they are.
+The cachebuster and the page, which are new in nearly every request, go into the event as they are. Cutting checks no
+grammar: a part is only found if `request_parser.parse` has accepted a request with exactly these bytes before.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ class RequestMemo:
 def cut_forwarded_for(data: bytes) -> tuple[bytes | None, bytes]:
     """Return the value of the last `X-Forwarded-For`, or None, and the request without that line.
 
-    Raise `ValueError` when the line stands after the end of the headers.
+    Raise `ValueError` when that line is after the end of the headers.
     """
     start = data.rfind(_FORWARDED)
     if start < 0:

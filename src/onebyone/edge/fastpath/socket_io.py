@@ -1,4 +1,4 @@
-"""Reads from many sockets, and writes to many, without bytecode of ours between two system calls.
+"""Reads from many sockets, and writes to many, without any of our bytecode between two system calls.
 
 The interpreter's own loops (`map`, `list.extend`) make the calls. 64 reads in a row disturb the processor's caches, and
 so slow down what follows, less than 64 reads with Python code in between.
@@ -13,7 +13,7 @@ READ_BYTES = 65_536
 
 
 def read_each(fds: list[int]) -> list[bytes]:
-    """Return what each socket has to read, up to `READ_BYTES`; empty bytes mean that its client has gone.
+    """Return what each socket has to read, up to `READ_BYTES`; empty bytes mean that its client has disconnected.
 
     Sockets with nothing to read are removed from `fds`.
     """
@@ -31,7 +31,7 @@ def read_each(fds: list[int]) -> list[bytes]:
 
 
 def write_each(fds: list[int], responses: list[bytes]) -> list[int]:
-    """Write a response to each socket; return how many bytes each has taken, -1 where the client has gone."""
+    """Write a response to each socket; return how many bytes each has taken, -1 where the client has disconnected."""
     written: list[int] = []
     while len(written) < len(fds):
         try:

@@ -77,10 +77,19 @@ def in_networks(address: str, networks: Iterable[Network]) -> bool:
 
 
 def client_address(peer: str, headers: Iterable[tuple[bytes, bytes]], trusted: tuple[Network, ...]) -> str:
-    """Return the peer, or, if the peer is a trusted proxy, the right-most hop of `X-Forwarded-For` that is not one."""
-    if not trusted or not in_networks(peer, trusted):
+    """Return what `forwarded_address` returns for all `X-Forwarded-For` among these headers."""
+    if not trusted:
         return peer
-    forwarded = b",".join(value for name, value in headers if name == b"x-forwarded-for")
+    return forwarded_address(peer, b",".join(value for name, value in headers if name == b"x-forwarded-for"), trusted)
+
+
+def forwarded_address(peer: str, forwarded: bytes, trusted: tuple[Network, ...]) -> str:
+    """Return the peer, or, if the peer is a trusted proxy, the right-most hop of `forwarded` that is not one.
+
+    `forwarded` is the value of `X-Forwarded-For`: addresses, each separated by a comma.
+    """
+    if not in_networks(peer, trusted):
+        return peer
     address = peer
     for hop in reversed(forwarded.decode("latin-1").split(",")):
         hop = hop.strip()
