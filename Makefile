@@ -65,7 +65,7 @@ test-quick: $(VENV)/.dev ## Run the tests that start no process, in under a minu
 test-postgres: $(VENV)/.dev ## Run all tests of the API on PostgreSQL.
 	TEST_STORE=postgresql $(BIN)/python -m pytest $(WORKERS) $(STORE_TESTS) $(PYTEST_ARGS)
 
-clients: $(CLIENTS)/.python $(CLIENTS)/.node ## Install the third-party API clients that the tests run (anx-api only if node and npm are installed).
+clients: $(CLIENTS)/.python $(CLIENTS)/.node $(CLIENTS)/.generators ## Install the third-party API clients and client generators that the tests run (anx-api only if node and npm are installed).
 
 lint: $(VENV)/.dev ## Check style, formatting and the import contracts.
 	$(BIN)/ruff check .
@@ -116,6 +116,7 @@ lock: $(VENV)/.dev ## Write the lock files again from pyproject.toml.
 		| $(LOCK) --output-file requirements-build.lock -
 	$(LOCK) --output-file tests/clients/requirements.lock tests/clients/requirements.in
 	echo setuptools | $(LOCK) --output-file tests/clients/requirements-build.lock -
+	$(LOCK) --output-file tests/api/openapi/generators.lock tests/api/openapi/generators.in
 	cd tests/clients && npm install --package-lock-only --ignore-scripts --no-audit --no-fund
 
 clean: ## Remove the virtual environment, the clients, the site and caches; data folders stay.
@@ -154,6 +155,13 @@ $(CLIENTS)/.python: $(VENV)/.tools tests/clients/requirements.lock tests/clients
 	@$(PYTHON) -m venv --without-pip --clear $(CLIENTS)/python
 	@$(call install_into,$(CLIENTS)/python/bin/python,--require-hashes -r tests/clients/requirements-build.lock)
 	@$(call install_into,$(CLIENTS)/python/bin/python,--require-hashes --no-build-isolation -r tests/clients/requirements.lock)
+	@touch $@
+
+# A venv of their own too: one of them needs an older typer.
+$(CLIENTS)/.generators: $(VENV)/.tools tests/api/openapi/generators.lock
+	@echo "Installing openapi-python-client and datamodel-code-generator ..."
+	@$(PYTHON) -m venv --without-pip --clear $(CLIENTS)/generators
+	@$(call install_into,$(CLIENTS)/generators/bin/python,--require-hashes -r tests/api/openapi/generators.lock)
 	@touch $@
 
 $(CLIENTS)/.node: tests/clients/package.json tests/clients/package-lock.json
