@@ -105,13 +105,13 @@ def test_a_file_that_cannot_be_opened_for_now_is_left_untouched(
     filled(tmp_path, 3).close()
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
-    def refuse(_: Path) -> bool:
+    def refuse(_: sqlite3.Connection) -> None:
         error = sqlite3.OperationalError(message)
         error.sqlite_errorcode = code
         raise error
 
     with monkeypatch.context() as patched:
-        patched.setattr(reader, "_has_schema", refuse)
+        patched.setattr(reader, "_configure", refuse)
         assert list(JournalReader.adopt_abandoned(tmp_path, set())) == []
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     journal = adopt(tmp_path)
