@@ -62,9 +62,10 @@ def test_a_start_ends_with_one_block_and_readable_log_lines(serve: Serve, tmp_pa
         f"Edge      http://127.0.0.1:{edge} ",
         f"API docs  http://127.0.0.1:{api}/docs",
         f'A tag     <img src="http://127.0.0.1:{edge}/imptr?id=1&t=2&cachebuster=[CACHEBUSTER]" width="1" height="1">',
-        f"check --data-dir {tmp_path / 'data'} --edge-port {edge} --api-port {api}: look for faults",
+        "          look for faults, from a second terminal: ",
+        f"onebyone check --data-dir {tmp_path / 'data'} --edge-port {edge} --api-port {api}\n",
     ):
-        assert f"  {row}" in block or f" {row}" in block, row
+        assert row in block, row
     assert " ready " not in block, "the block comes last"
     assert any(" counter " in line for line in screen.splitlines() if LOG_LINE.match(line))
     assert not any(line.startswith("{") for line in screen.splitlines())

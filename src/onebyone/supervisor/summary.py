@@ -91,7 +91,7 @@ def _counter_row(settings: Settings) -> tuple[str, str]:
 
 
 def _check_row(settings: Settings, **ports: int) -> tuple[str, str]:
-    return ("", f"{_program()} check{_options(settings, **ports)}: look for faults, from a second terminal")
+    return ("", f"look for faults, from a second terminal: {_program()} check{_options(settings, **ports)}")
 
 
 def _tag_rows(settings: Settings, port: int) -> Rows:
