@@ -110,7 +110,7 @@ def test_edge_endpoints() -> None:
 
 
 def test_api_endpoints() -> None:
-    operator = api_operator.application(Settings(), dict, Mock())
+    operator = api_operator.create_ops_app(Settings(), dict, Mock())
     services = [
         *(entity.service for entity in ENTITIES),
         *list_handlers(cast(EngineContext, None), {}),

@@ -83,7 +83,7 @@ class ServedApi:
         settings = plain.context.settings.model_copy(update={"reads_a_minute": REQUESTS, "writes_a_minute": REQUESTS})
         context = replace(plain.context, settings=settings, clock=self.clock)
         sink = PipelineLagMeter(settings, context.report_store)
-        self._api = Api(context, ops_endpoints.application(settings, dict, sink.measure))
+        self._api = Api(context, ops_endpoints.create_ops_app(settings, dict, sink.measure))
         await self._server.serve(sockets=[listener])
         await plain.http.aclose()
         await plain.store.dispose()

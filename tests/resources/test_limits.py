@@ -28,7 +28,7 @@ def process(api: Harness, settings: Json, cache: redis.asyncio.Redis | None = No
     changed = api.context.settings.model_copy(update=settings)
     context = replace(api.context, settings=changed)
     sink = PipelineLagMeter(changed, context.report_store)
-    app = Api(context, ops_endpoints.application(changed, dict, sink.measure), cache)
+    app = Api(context, ops_endpoints.create_ops_app(changed, dict, sink.measure), cache)
     return Client(httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.test"), api.token)
 
 

@@ -187,7 +187,7 @@ async def start(url: str) -> Harness:
     clock, wakes = Clock(), Wakes()
     context = EngineContext(settings(url), store, store, wakes, clock)
     sink = PipelineLagMeter(context.settings, context.report_store)
-    app = Api(context, ops_endpoints.application(context.settings, lambda: {"configuration": True}, sink.measure))
+    app = Api(context, ops_endpoints.create_ops_app(context.settings, lambda: {"configuration": True}, sink.measure))
     http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.test")
     harness = Harness(http, store=store, context=context, clock=clock, wakes=wakes, reports=app.reports)
     harness.token = (await harness.login("admin", PASSWORD)).token

@@ -41,7 +41,7 @@ def running_api(folder: Path, **more: int) -> Iterator[str]:
         store, report_store = sql.create_engine(store_url), sql.create_engine(report_url)
         context = EngineContext(settings, store, report_store, api_harness.Wakes())
         sink = PipelineLagMeter(settings, report_store)
-        app = Api(context, ops_endpoints.application(settings, lambda: {"configuration": True}, sink.measure))
+        app = Api(context, ops_endpoints.create_ops_app(settings, lambda: {"configuration": True}, sink.measure))
         config = uvicorn.Config(
             app, port=0, http=BoundedProtocol, lifespan="off", log_config=None, timeout_graceful_shutdown=1
         )

@@ -1,1 +1,1 @@
-"""The config API role: REST services for traffickers and their scripts, the system of record, and its publisher."""
+"""The config API role: the Xandr dialect over HTTP for traffickers and their scripts."""

@@ -26,14 +26,15 @@ from onebyone.runtime.terminal import write_line
 from onebyone.settings import Settings
 
 RETRY_SECONDS = 0.5
+"""How often to try a store that does not answer: the product starts its servers at the same time as this."""
 START_SECONDS = 3.0
-"""How long a new process waits until it is in step with the cache before it takes connections, not ready as it is."""
+"""How long a new process waits for the cache to be current before it takes connections; then `/readyz` says no."""
 
 _log = structlog.get_logger()
 
 
 async def main(settings: Settings) -> int:
-    """Runs one API process until it is told to stop; the exit code."""
+    """Run one API process until the supervisor stops it; return the exit code."""
     lifeline = role.Lifeline()
     store = sql.create_engine(settings.config_store_url)
     report_store = sql.create_engine(settings.report_store_url)
@@ -47,7 +48,7 @@ async def main(settings: Settings) -> int:
         return BAD_SETTINGS
     cache = redis_client.connect(settings.cache_url)
     publisher = ConfigPublisher(store, cache)
-    sink = PipelineLagMeter(settings, report_store)
+    lag_meter = PipelineLagMeter(settings, report_store)
     serving = asyncio.Event()
 
     def checks() -> dict[str, bool]:
@@ -57,7 +58,7 @@ async def main(settings: Settings) -> int:
         }
 
     context = EngineContext(settings, store, report_store, publisher)
-    app = Api(context, ops_endpoints.application(settings, checks, sink.measure), cache)
+    app = Api(context, ops_endpoints.create_ops_app(settings, checks, lag_meter.measure), cache)
     publishing = asyncio.create_task(publisher.run())
     announcing = asyncio.create_task(_announce(lifeline, serving, publisher))
     await lifeline.until(publisher.published, START_SECONDS)
@@ -67,14 +68,14 @@ async def main(settings: Settings) -> int:
     await app.reports.stop()
     await publisher.finish(publishing)
     await cache.aclose()
-    await sink.close()
+    await lag_meter.close()
     await store.dispose()
     await report_store.dispose()
     return 0
 
 
 async def _prepare(settings: Settings, store: AsyncEngine, stopping: asyncio.Event) -> bool:
-    """Schemas and the first user, as soon as the stores answer; False when the process is to stop before."""
+    """Migrate the stores and create the first user, as soon as the stores answer. Return False if stopped before."""
     outage = Outage("a store is unreachable, retrying", "the stores answer", backoff=(RETRY_SECONDS,), level="error")
     while not stopping.is_set():
         try:

@@ -1,4 +1,4 @@
-"""What the operator asks the API: may it get traffic, is it alive, how far is the counter, how is it doing."""
+"""The endpoints of the API for its operators: readiness, liveness, lag of the pipeline, metrics."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from onebyone.settings import Settings
 _NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
-def application(
-    settings: Settings, checks: Callable[[], dict[str, bool]], sink: Callable[[], Awaitable[PipelineLag]]
+def create_ops_app(
+    settings: Settings, checks: Callable[[], dict[str, bool]], measure_lag: Callable[[], Awaitable[PipelineLag]]
 ) -> Starlette:
-    """`/readyz`, `/livez`, `/sinkz` and `/metrics` (with those of the counter, which has no port).
+    """Return an application with `/readyz`, `/livez`, `/sinkz` and `/metrics`.
 
-    `checks` names what must hold before this process may get traffic, `sink` is how far the counter is.
+    `checks` returns the conditions under which this process may get traffic. `/metrics` includes the counter's
+    metrics, because the counter has no port.
     """
 
     async def readyz(_: Request) -> Response:
-        found = checks()
-        ready = all(found.values())
-        text = orjson.dumps({"ready": ready, "checks": found})
-        return Response(text, 200 if ready else 503, _NO_STORE, media_type="application/json")
+        results = checks()
+        ready = all(results.values())
+        body = orjson.dumps({"ready": ready, "checks": results})
+        return Response(body, 200 if ready else 503, _NO_STORE, media_type="application/json")
 
     async def livez(_: Request) -> Response:
         return PlainTextResponse("alive\n", headers=_NO_STORE)
@@ -42,15 +43,14 @@ def application(
     async def sinkz(request: Request) -> Response:
         if not is_operator(request):
             return PlainTextResponse("not for this address\n", status_code=403, headers=_NO_STORE)
-        found = await sink()
-        status = 200 if found.healthy else 503
-        return Response(orjson.dumps(found), status, _NO_STORE, media_type="application/json")
+        lag = await measure_lag()
+        return Response(orjson.dumps(lag), 200 if lag.healthy else 503, _NO_STORE, media_type="application/json")
 
     async def metrics(request: Request) -> Response:
         if not is_operator(request):
             return PlainTextResponse("not for this address\n", status_code=403, headers=_NO_STORE)
-        text = metrics_page.page(metrics_folder.existing_folders(settings, "counter"))
-        return Response(text, headers=_NO_STORE, media_type=metrics_page.CONTENT_TYPE)
+        page = metrics_page.page(metrics_folder.existing_folders(settings, "counter"))
+        return Response(page, headers=_NO_STORE, media_type=metrics_page.CONTENT_TYPE)
 
     paths = {"/readyz": readyz, "/livez": livez, "/sinkz": sinkz, "/metrics": metrics}
     return Starlette(routes=[Route(path, endpoint) for path, endpoint in paths.items()])

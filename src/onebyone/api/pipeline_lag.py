@@ -1,4 +1,4 @@
-"""How far the counter is, as the API can see it: positions and losses in SQL, and what is left in the streams."""
+"""How far the counter is behind the edges: its positions and losses in SQL, and what is left in the streams."""
 
 from __future__ import annotations
 
@@ -18,78 +18,79 @@ from onebyone.runtime import redis_client, sql
 from onebyone.settings import Settings
 
 REPLY_SECONDS = 2.0
+"""How long to wait for a store; a probe that waits longer gives up first."""
 KEEP_SECONDS = 1.0
-"""An answer is given again for so long, so that asking often costs nothing."""
+"""How long one measurement serves all requests, so that frequent probes cost nothing."""
 LATE_SECONDS = 60.0
-"""Red when a batch waits in a stream for longer."""
+"""Age of a batch in a stream from which on the pipeline is unhealthy: a counter that runs takes far less."""
 
 
 @dataclass(frozen=True, slots=True)
 class PipelineLag:
-    """The answer of `/sinkz` on the API; None: not known."""
+    """The response of `/sinkz`; None: not known."""
 
     healthy: bool
     report_store_answers: bool
     stream_answers: bool | None
-    """None: this API has no `ONEBYONE_STREAM_URL` and cannot ask."""
+    """None: this API has no `ONEBYONE_STREAM_URL`, so it cannot ask."""
     uncounted_batches: int | None = None
     oldest_uncounted_seconds: float | None = None
     last_commit_seconds: float | None = None
-    """Since the counter last counted a batch; no sign of a fault where nothing arrives."""
+    """Since the counter last counted a batch; a great number is no fault where no events arrive."""
     waiting_producers: int | None = None
-    """Producers of which a batch is missing, so that later ones wait."""
+    """Producers with a missing batch, for which their later batches wait."""
     lost_batches: int | None = None
     dead_letters: int | None = None
 
 
 class PipelineLagMeter:
-    """Measures at most once in `KEEP_SECONDS`."""
+    """Measures the lag at most once in `KEEP_SECONDS`."""
 
     def __init__(self, settings: Settings, report_store: AsyncEngine) -> None:
-        self._engine = report_store
+        self._report_store = report_store
         self._shards = settings.shards
         self._stream: Any = None
         if settings.stream_url:
             self._stream = redis_client.connect(settings.stream_url, reply_seconds=REPLY_SECONDS)
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._measured = float("-inf")
-        self._sink = PipelineLag(False, False, None)
+        self._lag = PipelineLag(False, False, None)
 
     async def measure(self) -> PipelineLag:
-        """How far the counter is now."""
-        async with self._turn:
+        """Return the lag now; a store that does not answer makes it unhealthy."""
+        async with self._lock:
             if time.monotonic() - self._measured >= KEEP_SECONDS:
-                self._sink = await self._ask()
+                self._lag = await self._measure()
                 self._measured = time.monotonic()
-        return self._sink
+        return self._lag
 
     async def close(self) -> None:
-        """Closes its connections."""
+        """Close the connections."""
         if self._stream is not None:
             await self._stream.aclose()
 
-    async def _ask(self) -> PipelineLag:
+    async def _measure(self) -> PipelineLag:
         stream_answers = None if self._stream is None else False
         try:
-            places, facts = await asyncio.wait_for(self._counted(), REPLY_SECONDS)
+            places, facts = await asyncio.wait_for(self._read_report_store(), REPLY_SECONDS)
         except (SQLAlchemyError, OSError):
             return PipelineLag(False, False, stream_answers)
         batches: int | None = None
         oldest: float | None = None
         if self._stream is not None:
             try:
-                batches, oldest = await self._uncounted(places)
+                batches, oldest = await self._read_streams(places)
                 stream_answers = True
             except redis_client.Unavailable:
                 return PipelineLag(False, True, False, **facts)
         healthy = (oldest or 0.0) <= LATE_SECONDS and not facts["waiting_producers"]
         return PipelineLag(healthy, True, stream_answers, batches, oldest, **facts)
 
-    async def _counted(self) -> tuple[dict[int, str], dict[str, Any]]:
-        """Position by shard, and what the report store says of itself."""
+    async def _read_report_store(self) -> tuple[dict[int, str], dict[str, Any]]:
+        """Return the position of each shard, and the counts of the report store."""
         lost = func.coalesce(func.sum(holes.c.to_seq - holes.c.from_seq + 1), 0)
         waiting = select(func.count()).select_from(producers).where(producers.c.seen > producers.c.seq)
-        async with sql.reading(self._engine) as connection:
+        async with sql.reading(self._report_store) as connection:
             rows = (await connection.execute(select(positions))).all()
             last = (await connection.execute(select(func.max(producers.c.updated_at)))).scalar()
             facts = {
@@ -101,8 +102,11 @@ class PipelineLagMeter:
         places = dict.fromkeys(range(self._shards), "0-0")
         return places | {row.shard: f"{row.stream_ms}-{row.stream_seq}" for row in rows}, facts
 
-    async def _uncounted(self, places: dict[int, str]) -> tuple[int, float]:
-        """Batches left in the streams, and the age of the oldest. The counter trims what it has counted."""
+    async def _read_streams(self, places: dict[int, str]) -> tuple[int, float]:
+        """Return how many batches are left in the streams, and the age of the oldest.
+
+        The counter trims the batches that it has counted.
+        """
         pipe = self._stream.pipeline(transaction=False)
         for shard, place in sorted(places.items()):
             pipe.xlen(keys.events(shard))

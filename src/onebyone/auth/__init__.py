@@ -1,1 +1,1 @@
-"""Who calls: passwords, sessions and their tokens."""
+"""Authentication: passwords, sessions, and the caller that a token stands for."""

@@ -1,1 +1,1 @@
-"""The engine behind every object: reading, writing, rules and permissions, free of HTTP."""
+"""The engine of all objects: reads, writes, rules and permissions, without HTTP."""

@@ -1,4 +1,4 @@
-"""What a field looks like to callers, read from its declaration: the type words of GET /<service>/meta."""
+"""What a field looks like to callers, read from its declaration: its type word, choices and nested fields."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from onebyone.resources.fields import DATE, MICROS
 
 SCALARS = ("int", "string", "boolean", "date", "double", "money")
 ORDERED = ("int", "date", "double", "money")
-"""Words whose values have a least and a greatest."""
+"""Type words whose values have an order, so that ranges filter them."""
 
 _WORDS = {bool: "boolean", int: "int", float: "double", Decimal: "money", str: "string"}
 
@@ -33,7 +33,7 @@ class Shape:
 
 
 def field_shape(field: FieldInfo) -> Shape:
-    """The shape of a declared field."""
+    """Return the shape of a declared field."""
     return _shape(field.annotation, tuple(field.metadata))
 
 
@@ -62,7 +62,7 @@ def _shape(annotation: Any, metadata: tuple[Any, ...]) -> Shape:
 
 
 def column_shape(column: ColumnElement[Any]) -> Shape:
-    """The shape of what a table column holds."""
+    """Return the shape of a table column."""
     if isinstance(column.type, (BigInteger, Integer)):
         return Shape("int")
     if isinstance(column.type, Boolean):
@@ -72,18 +72,18 @@ def column_shape(column: ColumnElement[Any]) -> Shape:
 
 @cache
 def entity_shapes(entity: Entity) -> dict[str, Shape]:
-    """Every key of an object in output order, with its shape."""
+    """Return field -> shape of an object, in output order."""
     links = {link.field for link in entity.links if link.nested}
-    found = {}
+    shapes = {}
     for name in entity.output:
         if name in links:
-            found[name] = Shape("object")
+            shapes[name] = Shape("object")
         elif name in entity.body.model_fields:
-            found[name] = field_shape(entity.body.model_fields[name])
+            shapes[name] = field_shape(entity.body.model_fields[name])
         elif name in entity.derived:
-            found[name] = Shape(entity.derived[name])
+            shapes[name] = Shape(entity.derived[name])
         elif name in entity.table.c:
-            found[name] = column_shape(entity.table.c[name])
+            shapes[name] = column_shape(entity.table.c[name])
         else:
-            found[name] = Shape("string")
-    return found
+            shapes[name] = Shape("string")
+    return shapes

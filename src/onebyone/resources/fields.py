@@ -1,4 +1,4 @@
-"""Types of documented fields: loose in what they take ("123" for an int), exact in what they keep."""
+"""Types of documented fields: lenient with what callers send ("123" for an int), exact in what is stored."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from iso4217 import Currency as _Iso4217
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 MAX_ID = 2**63 - 1
+"""The greatest integer of both stores."""
 MICROS = "stored as integer millionths"
-"""Marks a decimal field: the store keeps millionths, the wire shows a number."""
+"""Metadata of a decimal field: the store keeps millionths, callers see a number."""
 
 DATE = "a moment, as text"
-"""Marks a text field that holds `YYYY-MM-DD HH:MM:SS`."""
+"""Metadata of a text field that holds `YYYY-MM-DD HH:MM:SS`."""
 
 DAY_PATTERN = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 CLOCK_PATTERN = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?"
@@ -100,7 +101,7 @@ def _single(value: Any) -> Any:
 
 
 def loose_timestamp(value: str) -> str:
-    """`YYYY-MM-DD HH:MM:SS` of a date with or without a time, seconds or a T. Raises `ValueError`."""
+    """Return `YYYY-MM-DD HH:MM:SS` of a date with or without a time, seconds or a T. Raise `ValueError`."""
     match = _MOMENT.fullmatch(value)
     if match is None:
         raise ValueError("must be YYYY-MM-DD HH:MM:SS")
@@ -115,7 +116,7 @@ def loose_timestamp(value: str) -> str:
 
 @cache
 def zones() -> frozenset[str]:
-    """Names of the time zones that objects may have."""
+    """Return the names of the time zones that objects may have."""
     return frozenset(available_timezones() - _REFUSED_ZONES)
 
 
@@ -175,12 +176,12 @@ OptionalShare = Annotated[
 
 
 def listed(value: Any) -> Any:
-    """An array, also when its only element came alone, as some samples of the documents have it."""
+    """Return an array, also for an only element without one, as some samples of the documents have it."""
     return [value] if isinstance(value, dict) else value
 
 
 Amount = Annotated[float, BeforeValidator(_number), Field(ge=0, lt=10**9, allow_inf_nan=False)]
-"""An amount that is kept and shown, and that nothing is computed from."""
+"""An amount that is stored and shown, but never computed with."""
 Text1000 = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_plain), _PLAIN]
 
 
@@ -189,7 +190,7 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
     shown: ClassVar[tuple[str, ...]] = ()
-    """Of a nested object: keys that only the server writes; sent back they are no unknown fields."""
+    """Fields of a nested object that only the server writes; a caller may send them back without a warning."""
 
 
 class ObjectLink(Body):

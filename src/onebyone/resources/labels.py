@@ -1,4 +1,4 @@
-"""Labels: what objects of a type may be labelled with (label-service)."""
+"""Labels that objects of each type may have (label-service)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onebyone.resources.fields import Body, Integer, Text100
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One row of GET /label."""
+    """A label for one type of object."""
 
     id: int
     name: str
@@ -39,7 +39,7 @@ _BY_ID = {label.id: label for label in LABELS}
 
 
 class Labelled(Body):
-    """An element of `labels`; the name is the server's. Each kind of object has its own ids."""
+    """An element of `labels`, whose name the server adds. Each type of object has its own label ids."""
 
     shown = ("name",)
     id: Integer
@@ -47,7 +47,7 @@ class Labelled(Body):
 
 
 def label_id_validator(object_type: str) -> Callable[[int], int]:
-    """A validator of label ids for one type of object."""
+    """Return a validator of label ids for one type of object."""
     known = {label.id: label.name for label in LABELS if label.object_type == object_type}
     text = ", ".join(f"{number} ({name})" for number, name in known.items())
 
@@ -60,5 +60,5 @@ def label_id_validator(object_type: str) -> Callable[[int], int]:
 
 
 def with_label_names(labels: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
-    """Stored labels with their read-only names."""
+    """Return stored labels with their read-only names."""
     return labels and [{**label, "name": _BY_ID[label["id"]].name} for label in labels]

@@ -1,4 +1,4 @@
-"""URLs and host names that callers store and browsers will follow, read as the WHATWG URL standard reads them."""
+"""URLs and host names that callers store and browsers follow, parsed as the WHATWG URL standard says."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from ada_url import URL
 
 MAX_LENGTH = 2000
+"""Characters of a URL: the width of its column, and about what browsers and proxies carry."""
 URL_SCHEMA = {"pattern": "^[Hh][Tt][Tt][Pp][Ss]?://", "maxLength": MAX_LENGTH}
 """JSON Schema of a redirect target: the format `uri` allows less than the WHATWG URL standard."""
 DOMAIN_SCHEMA = {"format": "idn-hostname", "minLength": 1, "maxLength": 254}
@@ -18,7 +19,7 @@ _NAME = re.compile(r"([a-z0-9_-]+\.)+[a-z0-9_-]+|localhost")
 
 
 def target_host(url: str) -> str:
-    """The ASCII host of a redirect target. Raises `ValueError` for what must never be a target."""
+    """Return the ASCII host of a redirect target. Raise `ValueError` for a text that must never be one."""
     if len(url) > MAX_LENGTH:
         raise ValueError(f"at most {MAX_LENGTH} characters")
     if _BLANK_OR_CONTROL.search(url):
@@ -40,7 +41,7 @@ def target_host(url: str) -> str:
 
 
 def ascii_domain(text: str) -> str:
-    """A host name in lower-case ASCII, without a closing dot. Raises `ValueError`."""
+    """Return a host name in lower-case ASCII without a closing dot. Raise `ValueError`."""
     text = text.rstrip(".")
     try:
         name = str(URL(f"https://{text}/").hostname) if _WRITTEN_HOST.fullmatch(text) else ""

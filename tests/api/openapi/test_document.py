@@ -89,7 +89,7 @@ def test_a_component_has_one_schema() -> None:
 
 def test_it_has_every_route_and_no_other() -> None:
     wanted = {f"/{name}" for name in services()} | {f"/{entity.service}/meta" for entity in ENTITIES}
-    health = ops_endpoints.application(Settings(), dict, Mock())
+    health = ops_endpoints.create_ops_app(Settings(), dict, Mock())
     wanted |= {route.path for route in health.routes if isinstance(route, Route)}
     assert set(described()["paths"]) == wanted | {"/openapi.json", "/docs"}
     for entity in ENTITIES:

@@ -1,1 +1,1 @@
-"""HTTP of the API: request, body, parameters, envelope, rate limit."""
+"""What all services share in HTTP: request, body, parameters, token, envelope, errors, rate limit."""

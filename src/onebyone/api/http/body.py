@@ -1,4 +1,4 @@
-"""The JSON of a request's body, whatever its content type says."""
+"""Reads the body of a request as JSON, whatever its content type says."""
 
 from __future__ import annotations
 
@@ -13,30 +13,31 @@ from onebyone.api.http.errors import ApiError
 from onebyone.errors import Fault, raise_faults
 
 BODY_MAX = 1024 * 1024
+"""Bytes of a body, several times the largest object that the rules allow."""
 NESTING_MAX = 500
 """Levels of arrays and objects. The search for duplicates recurses, which Python 3.11 ends at 1,000 frames."""
 
 
 async def read_body(request: Request) -> Any:
-    """The parsed body; None when it is empty. Raises `ApiError`."""
-    found = bytearray()
+    """Return the parsed body, None when it is empty. Raise `ApiError` or `Refused`."""
+    content = bytearray()
     async for chunk in request.stream():
-        found += chunk
-        if len(found) > BODY_MAX:
+        content += chunk
+        if len(content) > BODY_MAX:
             raise ApiError("SYNTAX", f"the body is larger than {BODY_MAX} bytes")
-    return parse_body(bytes(found)) if found.strip() else None
+    return parse_body(bytes(content)) if content.strip() else None
 
 
 def parse_body(content: bytes) -> Any:
-    """UTF-8 JSON (RFC 8259) in which no object names a key twice. Raises `ApiError`."""
+    """Return the value of UTF-8 JSON (RFC 8259). Raise `ApiError`, or `Refused` when an object repeats a key."""
     try:
-        found = orjson.loads(content)
+        value = orjson.loads(content)
     except orjson.JSONDecodeError as error:
         raise ApiError("SYNTAX", f"the body is not JSON: {error}") from None
-    if content.count(b"[") + content.count(b"{") > NESTING_MAX and _nests_too_deep(found):
+    if content.count(b"[") + content.count(b"{") > NESTING_MAX and _nests_too_deep(value):
         raise ApiError("SYNTAX", "the body nests too deep")
-    _refuse_twice(content)
-    return found
+    _refuse_repeated_keys(content)
+    return value
 
 
 def _nests_too_deep(value: Any) -> bool:
@@ -49,13 +50,14 @@ def _nests_too_deep(value: Any) -> bool:
     return True
 
 
-def _refuse_twice(content: bytes) -> None:
-    # The parser above takes the last of two equal keys without a word: a proxy may have looked at the first.
-    twice: dict[str, None] = {}
+def _refuse_repeated_keys(content: bytes) -> None:
+    # orjson silently takes the last of two equal keys, while a proxy may have checked the first.
+    repeated: dict[str, None] = {}
 
-    def once(pairs: list[tuple[str, Any]]) -> None:
+    def collect(pairs: list[tuple[str, Any]]) -> None:
         if len(dict(pairs)) < len(pairs):
-            twice.update(dict.fromkeys(name for name, times in Counter(name for name, _ in pairs).items() if times > 1))
+            times = Counter(name for name, _ in pairs)
+            repeated.update(dict.fromkeys(name for name in times if times[name] > 1))
 
-    json.loads(content, object_pairs_hook=once, parse_int=len, parse_float=len)
-    raise_faults(Fault(name[:100], "given twice in one object") for name in twice)
+    json.loads(content, object_pairs_hook=collect, parse_int=len, parse_float=len)
+    raise_faults(Fault(name[:100], "given twice in one object") for name in repeated)

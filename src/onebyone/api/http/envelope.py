@@ -1,4 +1,4 @@
-"""The one shape of every answer: `{"response": {..., "dbg_info": {...}}}` with the headers that clients read."""
+"""The envelope of every response, `{"response": {..., "dbg_info": {...}}}`, with the headers that clients read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from onebyone.api.http.errors import ApiError
 from onebyone.api.http.rate_limit import WINDOW_SECONDS
 
 NOT_FOUND = "not_found"
-"""`output_term` of an answer without a payload object."""
+"""`output_term` of a response without a payload object."""
 
 _CACHE_HEADERS = {
     "Cache-Control": "no-store, no-cache, must-revalidate, post-check=0, pre-check=0",
@@ -26,67 +26,67 @@ _CACHE_HEADERS = {
 
 
 def success(fields: dict[str, Any], output_term: str = NOT_FOUND) -> Response:
-    """200 with `fields` between `status` and `dbg_info`; `output_term` names the payload key."""
-    return _answer({"status": "OK", **fields}, output_term, 200)
+    """Return a 200 with `fields` between `status` and `dbg_info`; `output_term` names the payload's key."""
+    return _render({"status": "OK", **fields}, output_term, 200)
 
 
 def failure(error: ApiError) -> Response:
-    """The error envelope. `status: error` stands beside `error_id` because clients look for either."""
-    told = request_context.current()
+    """Return the error envelope; it has `status: error` beside `error_id`, because clients look for either."""
+    context = request_context.current()
     fields = {
         "status": "error",
         "error_id": error.error_id,
         "error": error.error,
         "error_description": error.error_description,
-        "service": told.service,
-        "method": told.method,
+        "service": context.service,
+        "method": context.method,
         "error_code": error.error_code,
     }
-    answer = _answer(fields, NOT_FOUND, error.status)
-    answer.headers.update(error.headers)
-    return answer
+    response = _render(fields, NOT_FOUND, error.status)
+    response.headers.update(error.headers)
+    return response
 
 
 def response_headers() -> dict[str, str]:
-    """Headers of every answer of the API, whatever its body."""
-    told = request_context.current()
+    """Return the headers of every response, whatever its body."""
+    context = request_context.current()
     return {
         **_CACHE_HEADERS,
-        "X-AN-RequestId": told.request_id,
-        "X-Ratelimit-Read": str(told.usage.read_limit),
-        "X-Ratelimit-Write": str(told.usage.write_limit),
-        "X-Count-Read": f"user:{told.usage.reads}",
-        "X-Count-Write": f"user:{told.usage.writes}",
+        "X-AN-RequestId": context.request_id,
+        "X-Ratelimit-Read": str(context.usage.read_limit),
+        "X-Ratelimit-Write": str(context.usage.write_limit),
+        "X-Count-Read": f"user:{context.usage.reads}",
+        "X-Count-Write": f"user:{context.usage.writes}",
     }
 
 
-def _answer(fields: dict[str, Any], output_term: str, status: int) -> Response:
+def _render(fields: dict[str, Any], output_term: str, status: int) -> Response:
     content = {"response": {**fields, "dbg_info": _dbg_info(output_term)}}
     return Response(orjson.dumps(content), status, response_headers(), media_type="application/json")
 
 
 def _dbg_info(output_term: str) -> dict[str, Any]:
-    told = request_context.current()
-    use = {
-        "reads": told.usage.reads,
-        "read_limit": told.usage.read_limit,
+    context = request_context.current()
+    usage = {
+        "reads": context.usage.reads,
+        "read_limit": context.usage.read_limit,
         "read_limit_seconds": WINDOW_SECONDS,
-        "writes": told.usage.writes,
-        "write_limit": told.usage.write_limit,
+        "writes": context.usage.writes,
+        "write_limit": context.usage.write_limit,
         "write_limit_seconds": WINDOW_SECONDS,
     }
     return {
         "instance": "onebyone",
         "slave_hit": False,
         "db": "master",
-        **{f"user::{name}": value for name, value in use.items()},
-        **use,
+        **{f"user::{name}": value for name, value in usage.items()},
+        **usage,
         "awesomesauce_cache_used": False,
         "count_cache_used": False,
-        "uuid": told.request_id,
-        "warnings": told.warnings,
-        "time": told.milliseconds,
-        "start_microtime": told.started,
+        "uuid": context.request_id,
+        "warnings": context.warnings,
+        "time": context.milliseconds,
+        "start_microtime": context.started,
         "version": __version__,
         "slave_lag": 0,
         "member_last_modified_age": 0,

@@ -1,7 +1,7 @@
-"""How many reads and writes a user made in the running minute, and when that is too many.
+"""Limits the reads and writes that a user may make in a minute.
 
-The counts are in the cache server, so that all API processes see the same: one round trip a request, where a row in
-SQL would be a write for every read. While the cache server is away each process counts alone.
+The counts are in the cache server, which all API processes share: one round trip a request, where a row in SQL would
+be a write for every read. While the cache server is unreachable each process counts alone.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from onebyone.runtime.redis_client import Unavailable
 from onebyone.settings import Settings
 
 WINDOW_SECONDS = 60
+"""The documented window; clients wait for its end."""
 PATIENCE_SECONDS = 0.25
-"""How long a request waits for the cache server before it is counted here."""
-AWAY_SECONDS = 5.0
-"""How long nothing is asked of a cache server that did not answer."""
+"""How long a request waits for the cache server before this process counts alone: unnoticed by a person."""
+RETRY_SECONDS = 5.0
+"""How long to leave a cache server alone that did not answer: otherwise every request would wait for it."""
 
 
 @dataclass(slots=True)
 class Usage:
-    """Counts of one user in one window, and what they may reach."""
+    """Requests of one user in one window, and their limits."""
 
     reads: int = 0
     writes: int = 0
@@ -35,17 +36,17 @@ class Usage:
 
 
 class RateLimiter:
-    """Counts per user in fixed windows of a minute."""
+    """Counts requests by user, in fixed windows of a minute."""
 
     def __init__(self, settings: Settings, cache: redis.asyncio.Redis | None) -> None:
         self.blank = Usage(read_limit=settings.reads_a_minute, write_limit=settings.writes_a_minute)
         self._cache = cache
-        self._away_until = 0.0
+        self._retry_at = 0.0
         self._window = -1
         self._users: dict[int, Usage] = {}
 
     async def count(self, user_id: int, *, write: bool, now_ms: int) -> Usage:
-        """Counts one request and returns the user's numbers, this one included."""
+        """Count one request and return the user's usage, this request included."""
         window = now_ms // (WINDOW_SECONDS * 1000)
         if window != self._window:
             self._window = window
@@ -61,19 +62,21 @@ class RateLimiter:
         return own
 
     async def _shared(self, user_id: int, window: int, *, write: bool) -> tuple[int, int] | None:
-        if self._cache is None or time.monotonic() < self._away_until:
+        if self._cache is None or time.monotonic() < self._retry_at:
             return None
-        asking = asyncio.create_task(_ask(self._cache, keys.usage(user_id, window), "writes" if write else "reads"))
-        # Left to end by its own time-out, never cancelled: redis-py can lose a cancellation that meets a reply.
+        asking = asyncio.create_task(
+            _count_in_cache(self._cache, keys.usage(user_id, window), "writes" if write else "reads")
+        )
+        # The task ends by its own time-out and is never cancelled: redis-py can lose a cancellation that meets a reply.
         await asyncio.wait({asking}, timeout=PATIENCE_SECONDS)
         counts = asking.result() if asking.done() else None
         if counts is None:
-            self._away_until = time.monotonic() + AWAY_SECONDS
+            self._retry_at = time.monotonic() + RETRY_SECONDS
         return counts
 
 
-async def _ask(cache: redis.asyncio.Redis, name: str, field: str) -> tuple[int, int] | None:
-    """Counts one more in a hash; its reads and writes, None when the server does not answer."""
+async def _count_in_cache(cache: redis.asyncio.Redis, name: str, field: str) -> tuple[int, int] | None:
+    """Count one more in a hash; return its reads and writes, None when the server does not answer."""
     try:
         async with cache.pipeline(transaction=False) as batch:
             batch.hincrby(name, field, 1)
@@ -86,7 +89,7 @@ async def _ask(cache: redis.asyncio.Redis, name: str, field: str) -> tuple[int, 
 
 
 def require_room(usage: Usage, user_id: int, *, write: bool, now_ms: int) -> None:
-    """Raises the documented 429 when the user has made more requests than a minute allows."""
+    """Raise `TooManyRequests` when the user has made more requests than a minute allows."""
     made, limit = (usage.writes, usage.write_limit) if write else (usage.reads, usage.read_limit)
     if made > limit:
         what = "writes" if write else "reads"

@@ -1,4 +1,4 @@
-"""What one answer says about itself: the request's clock, its warnings and the caller's use of the API."""
+"""What a response says about its request: the id, the time it took, warnings, and the caller's usage of the API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from onebyone.api.http.rate_limit import Usage
 
 @dataclass(slots=True)
 class RequestContext:
-    """Facts of the request that is being answered, for `dbg_info` and the headers."""
+    """Facts of the current request, for `dbg_info` and the headers."""
 
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     service: str | None = None
@@ -24,7 +24,7 @@ class RequestContext:
 
     @property
     def milliseconds(self) -> float:
-        """Time since the request arrived."""
+        """Milliseconds since the request arrived."""
         return (time.perf_counter() - self.clock) * 1000
 
 

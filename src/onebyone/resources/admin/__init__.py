@@ -1,1 +1,1 @@
-"""What an operator does to members and users, and the first start on an empty store."""
+"""The operator's work on members and users, and the first start on an empty store."""

@@ -11,6 +11,7 @@ from iso4217 import Currency
 from onebyone.resources.labels import LABELS
 
 _SINCE = "2010-09-14 22:12:38"
+"""`last_modified` of all rows, as in the documents' samples."""
 Rows = Sequence[Mapping[str, Any]]
 
 CURRENCIES: Rows = [
@@ -56,7 +57,7 @@ AD_SERVERS: Rows = [
         ("Other/Unlisted", "24/7 Real Media", "Ad Manager", "AdCentric", "Adconian", "AdDynamix", "AdECN")
     )
 ]
-"""Those that the documents print (ad-server-service); pixels may name any id."""
+"""The ad servers that the documents list (ad-server-service); pixels may name any other id too."""
 
 
 @dataclass(frozen=True, slots=True)
