@@ -29,7 +29,7 @@ from onebyone.resources.admin.bootstrap import bootstrap
 from onebyone.resources.context import EngineContext
 from onebyone.runtime import sql
 from onebyone.settings import Settings
-from tests.support import plans
+from tests.support import plans, process_guard
 from tests.support.postgres import PostgresServer
 from tests.support.postgres_programs import find_programs
 
@@ -228,6 +228,7 @@ async def contest(name: str, urls: list[str], arguments: argparse.Namespace) -> 
 
 def main() -> None:
     """Prints the figures on SQLite, and on PostgreSQL where its programs are installed."""
+    process_guard.begin()
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--small", type=int, default=1000)

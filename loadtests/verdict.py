@@ -24,6 +24,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests.support import process_guard
 from tests.support.api_client import ApiClient
 from tests.support.product import start_product
 
@@ -156,6 +157,7 @@ def target_of(options: argparse.Namespace) -> Iterator[Target]:
 
 def main() -> int:
     """Reads the options, runs, prints."""
+    process_guard.begin()
     parser = argparse.ArgumentParser(prog="loadtests.verdict", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--edge", type=loopback, help="URL of a running edge; without it a product is started")
     parser.add_argument("--api", type=loopback, help="URL of its API; the password is ONEBYONE_ADMIN_PASSWORD")

@@ -1,4 +1,4 @@
-"""Fixtures that every test may use; what they start is in `tests/support`."""
+"""Fixtures that every test may use, and the hooks of a run; `tests/support` has what they start."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Genera
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Coroutine tests run on asyncio."""
+    """Run coroutine tests on asyncio."""
     return "asyncio"
 
 
 @pytest.fixture
 @starts_processes
 def valkey(tmp_path: Path) -> Iterator[ValkeyProcess]:
-    """A server of this test's own, which it may kill."""
+    """A Valkey server for one test, which may kill it."""
     server = start_valkey(tmp_path / "valkey")
     yield server
     server.remove()
@@ -83,7 +83,7 @@ def _session_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey
 
 @pytest.fixture
 def shared_valkey(_session_valkey: ValkeyProcess) -> ValkeyProcess:
-    """An emptied server that tests share; not to be killed or stopped."""
+    """An empty Valkey server that tests share, and must not kill or stop."""
     with _session_valkey.client() as client:
         client.flushall()
     return _session_valkey
@@ -92,7 +92,7 @@ def shared_valkey(_session_valkey: ValkeyProcess) -> ValkeyProcess:
 @pytest.fixture(scope="session")
 @starts_processes
 def postgres_server() -> Iterator[PostgresServer]:
-    """A PostgreSQL server."""
+    """A PostgreSQL server that tests share."""
     server = PostgresServer(require_programs())
     yield server
     server.stop()
@@ -116,7 +116,7 @@ def sql_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 @starts_processes
 def product(tmp_path: Path) -> Iterator[Product]:
-    """A running product with one edge worker on an empty data folder."""
+    """A running product with one edge worker, on an empty data folder."""
     running = start_product(tmp_path / "data")
     yield running
     running.stop()

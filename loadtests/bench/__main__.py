@@ -21,6 +21,7 @@ from loadtests.bench import constant_rate, contest, growth, idle, machine, pictu
 from loadtests.bench.conditions import Conditions
 from loadtests.bench.machine import Cores, Quiet
 from loadtests.bench.rows import Table
+from tests.support import process_guard
 
 PARTS = {
     "start": start,
@@ -80,7 +81,8 @@ def main() -> int:
     if options.picture:
         options.picture.write_text(picture.svg(json.loads((results.FOLDER / "latest.json").read_text())))
         return 0
-    # What was started is stopped, also when this is.
+    process_guard.begin()
+    # A clean exit stops the peers too, of which nginx hides the guard's mark.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     run(options)
     return 0

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from onebyone.api import metrics
 from onebyone.api.openapi import examples
+from tests.support import process_guard
 from tests.support.api_client import ApiClient
 from tests.support.api_harness import PASSWORD
 from tests.support.running_api import running_api
@@ -98,6 +99,7 @@ def _answers() -> Counter[tuple[str, str]]:
 
 def main() -> int:
     """A long run; the exit code is that of schemathesis."""
+    process_guard.begin()
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 600
     with tempfile.TemporaryDirectory() as folder:
         found = run(Path(folder), phases="examples,coverage,fuzzing,stateful", cases=100, seconds=seconds)

@@ -21,6 +21,7 @@ from tests.counter.harness import event
 from tests.edge.edge_process import EdgeProcess, Publisher, tracker
 from tests.faults.means.processes import resident_mb
 from tests.faults.oracle import Oracle, cost_of
+from tests.support import process_guard
 from tests.support.journals import write
 from tests.support.payloads import payload
 from tests.support.product import start_product
@@ -118,6 +119,7 @@ def catch_up(folder: Path, events: int) -> None:
 
 def main() -> None:
     """The command."""
+    process_guard.begin()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000)
     events = parser.parse_args().events

@@ -22,6 +22,7 @@ from onebyone.counter import process
 from onebyone.edge.journal import event_ids
 from onebyone.settings import Settings
 from tests.edge.edge_process import tracker
+from tests.support import process_guard
 from tests.support.valkey import ValkeyProcess, start_valkey
 
 BATCH = 200
@@ -70,6 +71,7 @@ async def count(settings: Settings, valkey: ValkeyProcess) -> None:
 
 def main() -> None:
     """The command."""
+    process_guard.begin()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--profile", action="store_true", help="also print the functions that take most time; slower")

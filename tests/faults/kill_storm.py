@@ -23,6 +23,7 @@ import httpx
 import orjson
 
 from onebyone.contracts import batches
+from tests.support import process_guard
 from tests.support.api_client import ApiClient
 from tests.support.product import Product, start_product
 from tests.support.traffic import Answers, Traffic
@@ -165,6 +166,7 @@ def _is_live(product: Product, impression: int, click: int) -> bool:
 
 def main() -> None:
     """The command."""
+    process_guard.begin()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--impressions", type=int, default=20_000)
     parser.add_argument("--clicks", type=int, default=2_000)

@@ -18,6 +18,7 @@ from loadtests.bench import browsers, wrk
 from tests.edge.edge_process import EdgeProcess, Publisher, tracker
 from tests.faults.backlog import first_answer
 from tests.faults.means.processes import resident_mb
+from tests.support import process_guard
 from tests.support.valkey import start_valkey
 
 SECONDS = 10
@@ -33,6 +34,7 @@ def recorded(edge: EdgeProcess) -> int:
 
 def main() -> None:
     """The command."""
+    process_guard.begin()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=5_000_000)
     parser.add_argument("--connections", type=int, default=64)

@@ -1,4 +1,4 @@
-"""A small client of the config API, as a trafficker's script would use it."""
+"""A small client of the config API, as a trafficker's script would be."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Rows = list[dict[str, str]]
 
 
 class ApiError(AssertionError):
-    """An answer that is not `status: OK`; `answer` is what came."""
+    """Raised for a response (`answer`) whose envelope does not say `status: OK`."""
 
     def __init__(self, answer: httpx.Response) -> None:
         super().__init__(f"{answer.request.method} {answer.request.url}: {answer.status_code} {answer.text[:2000]}")
@@ -23,7 +23,7 @@ class ApiError(AssertionError):
 
 
 class ApiClient:
-    """Logs in at once; every method raises `ApiError` when the envelope does not say OK."""
+    """Log in on creation. Every method raises `ApiError` when the envelope does not say OK."""
 
     def __init__(self, url: str, username: str, password: str) -> None:
         self.http = httpx.Client(base_url=url, timeout=30)
@@ -32,11 +32,11 @@ class ApiClient:
         self.http.cookies.clear()
 
     def close(self) -> None:
-        """Closes its connections."""
+        """Close the connections."""
         self.http.close()
 
     def call(self, method: str, service: str, body: object = None, **query: object) -> dict[str, Any]:
-        """The `response` object of one call."""
+        """Send one request and return the `response` object of its envelope."""
         answer = self.http.request(method, f"/{service}", json=body, params={k: str(v) for k, v in query.items()})
         if answer.headers.get("content-type", "").startswith("application/json"):
             response: dict[str, Any] = answer.json()["response"]
@@ -45,31 +45,31 @@ class ApiClient:
         raise ApiError(answer)
 
     def create(self, service: str, fields: dict[str, Any], **query: object) -> dict[str, Any]:
-        """The new object."""
+        """Create an object and return it."""
         created: dict[str, Any] = self.call("POST", service, {service: fields}, **query)[service]
         return created
 
     def get(self, service: str, object_id: int, **query: object) -> dict[str, Any]:
-        """One object by id."""
-        found: dict[str, Any] = self.call("GET", service, id=object_id, **query)[service]
-        return found
+        """Return the object of this id."""
+        fetched: dict[str, Any] = self.call("GET", service, id=object_id, **query)[service]
+        return fetched
 
     def list(self, service: str, **query: object) -> list[dict[str, Any]]:
-        """The objects of one page."""
-        found: list[dict[str, Any]] = self.call("GET", service, **query)[f"{service}s"]
-        return found
+        """Return the objects of one page."""
+        page: list[dict[str, Any]] = self.call("GET", service, **query)[f"{service}s"]
+        return page
 
     def put(self, service: str, object_id: int, fields: dict[str, Any], **query: object) -> dict[str, Any]:
-        """The changed object."""
+        """Change an object and return it."""
         changed: dict[str, Any] = self.call("PUT", service, {service: fields}, id=object_id, **query)[service]
         return changed
 
     def delete(self, service: str, object_id: int, **query: object) -> dict[str, Any]:
-        """The envelope of the deletion."""
+        """Delete an object and return the envelope."""
         return self.call("DELETE", service, id=object_id, **query)
 
     def run_report(self, report: dict[str, Any]) -> Rows:
-        """Requests a report, waits until it is ready, and gives its rows by column name."""
+        """Request a report, wait until it is ready, and return its rows, each a mapping of column to text."""
         report_id = self.call("POST", "report", {"report": report})["report_id"]
         wait_until(lambda: self.call("GET", "report", id=report_id)["execution_status"] == "ready", "report is ready")
         answer = self.http.get("/report-download", params={"id": report_id})
@@ -80,7 +80,7 @@ class ApiClient:
     def report(
         self, report: dict[str, Any], until: Callable[[Rows], bool] = lambda rows: True, seconds: float = 30.0
     ) -> Rows:
-        """Runs the report again and again until `until` accepts its rows; fails with the last rows."""
+        """Run the report again and again until `until` accepts its rows; fail with the last rows after `seconds`."""
         latest: Rows = []
 
         def accepted() -> bool:

@@ -1,4 +1,4 @@
-"""What this process holds of the system's, before something and after it."""
+"""The system resources that this process holds, to compare before and after."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Held(NamedTuple):
 
 
 def held() -> Held:
-    """By now."""
+    """Return what this process holds now."""
     gc.collect()
     files = []
     for entry in Path("/proc/self/fd").iterdir():
-        # The listing's own descriptor is closed by now.
+        # The descriptor of the listing itself is already closed.
         with contextlib.suppress(FileNotFoundError):
             files.append(str(entry.readlink()))
     threads = [thread.name for thread in threading.enumerate()]

@@ -1,4 +1,4 @@
-"""Payloads of event records, for tests that have records and not what an edge writes."""
+"""Batch payloads made of event records, for tests that start from records rather than from an edge."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onebyone.contracts import batches
 
 
 def payload(records: Iterable[dict[str, Any] | bytes]) -> bytes:
-    """A payload of which each event is a group of its own; bytes are taken as an event's line as they are."""
+    """Return a payload in which each event is a group of its own; bytes are used as an event line unchanged."""
     lines: list[bytes] = []
     for record in records:
         if isinstance(record, bytes):
@@ -22,10 +22,10 @@ def payload(records: Iterable[dict[str, Any] | bytes]) -> bytes:
 
 
 def members(record: dict[str, Any]) -> bytes:
-    """The line of an event: what it does not share with its group."""
+    """Return the line of an event: the members that its group's head line does not hold."""
     return orjson.dumps({name: value for name, value in record.items() if name not in ("v", "id", "ts")})[1:-1]
 
 
 def unpacked(record: dict[str, Any] | bytes) -> bytes:
-    """What `payload` is unpacked to."""
+    """Return the line to which `batches.unpack` expands a record of `payload`."""
     return b'{"v":1,"id":0,"ts":0,%b}' % record if isinstance(record, bytes) else orjson.dumps(record)

@@ -1,4 +1,4 @@
-"""The statements that a piece of work sends to a store, and how the store would run them."""
+"""The SQL statements that a piece of work sends to a store, and the store's plans for them."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ Statement = tuple[str, Any]
 
 @contextmanager
 def recorded(engine: AsyncEngine) -> Iterator[list[Statement]]:
-    """The statements that are sent inside the block; transactions begin and end as `BEGIN` and `COMMIT`."""
-    found: list[Statement] = []
+    """Record the statements sent inside the block, with `BEGIN` and `COMMIT` for the bounds of a transaction."""
+    statements: list[Statement] = []
 
     def executed(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
         if not statement.startswith("BEGIN"):
-            found.append((statement, parameters))
+            statements.append((statement, parameters))
 
     hooks: dict[str, Callable[..., Any]] = {
         "before_cursor_execute": executed,
-        "begin": lambda _: found.append(("BEGIN", ())),
-        "commit": lambda _: found.append(("COMMIT", ())),
+        "begin": lambda _: statements.append(("BEGIN", ())),
+        "commit": lambda _: statements.append(("COMMIT", ())),
     }
     for name, hook in hooks.items():
         event.listen(engine.sync_engine, name, hook)
     try:
-        yield found
+        yield statements
     finally:
         for name, hook in hooks.items():
             event.remove(engine.sync_engine, name, hook)
 
 
 async def explained(engine: AsyncEngine, statement: Statement) -> list[str]:
-    """The lines of the store's plan."""
+    """Return the lines of the store's plan for a statement."""
     text, parameters = statement
     sqlite = engine.dialect.name == "sqlite"
     async with engine.connect() as connection:

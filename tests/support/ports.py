@@ -6,14 +6,14 @@ import socket
 
 
 def free_port() -> int:
-    """A port that nothing listens on now, and that no other process is given while this one lives.
+    """Return a port on which nothing listens, and which the system gives to no other process while this one lives.
 
-    The socket stays bound to it without listening: whoever asks the system for any port gets another one, while a
-    server that names this port may still take it, because both set SO_REUSEADDR.
+    A socket stays bound to the port without listening. A server that names the port can still bind it, because both set
+    SO_REUSEADDR; a process that asks for any free port gets another one.
     """
-    keeper = socket.socket()
-    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    keeper.bind(("127.0.0.1", 0))
-    port: int = keeper.getsockname()[1]
-    keeper.detach()
+    reservation = socket.socket()
+    reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reservation.bind(("127.0.0.1", 0))
+    port: int = reservation.getsockname()[1]
+    reservation.detach()
     return port

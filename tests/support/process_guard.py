@@ -1,12 +1,13 @@
-"""End every process that a test run started when the run ends, however it ends.
+"""End every process that a test run has started when the run ends, however it ends.
 
-A fixture's teardown never runs in a process that SIGTERM or SIGKILL ends, so each pytest process (and each worker of
-pytest-xdist) has a guard: a small process that waits for the other end of a pipe to close. All that a pytest process
-starts, and all that those start in turn, inherits a mark in its environment, by which the guard finds it: whoever
-started it, whatever session, user or parent it has by then. A worker's mark begins with its controller's, so the
-controller's guard finds all of a run.
+Fixtures are not torn down in a process that SIGTERM or SIGKILL ends. So each pytest process, and each worker of
+pytest-xdist, has a guard: a small process that waits until the other end of a pipe is closed. Every process that a
+pytest process starts, directly or not, inherits a mark in its environment. The guard finds it by that mark, whatever
+its session, user or parent is by then. A worker's mark begins with the mark of its controller, so the controller's
+guard finds every process of the run.
 
-A program that overwrites its environment to show a title, as Valkey does, has to be told not to; `valkey.py` does.
+A program that overwrites its environment to show a title, as Valkey does, must be told not to; `valkey.py` does that.
+The measuring commands (`python -m loadtests.bench` and the like) start a guard too.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ GRACE_SECONDS = 3.0
 _POLL_SECONDS = 0.05
 
 _guards: list[subprocess.Popen[bytes]] = []
-"""The guard of this process. It ends after this process, so nobody here waits for it."""
+"""The guard of this process. It ends after this process, so it is never waited for."""
 
 
 def begin() -> None:
@@ -36,7 +37,7 @@ def begin() -> None:
     unmarked = {name: value for name, value in os.environ.items() if name != MARK}
     os.environ[MARK] = f"{os.environ.get(MARK, '')}/{secrets.token_hex(8)}"
     command = [sys.executable, "-I", "-S", __file__, os.environ[MARK]]
-    # A session of its own: a signal to the run's process group must not reach it.
+    # In a session of its own, where a signal to the process group of the run does not reach it.
     guard = subprocess.Popen(
         command, env=unmarked, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
     )
@@ -53,12 +54,12 @@ def _has_mark(process: Path, mark: str) -> bool:
     try:
         return any(line.startswith(start) for line in (process / "environ").read_bytes().split(b"\0"))
     except OSError:
-        # It has ended, or belongs to somebody else.
+        # It has ended, or belongs to another user.
         return False
 
 
 def end_all(mark: str) -> None:
-    """End the processes of a mark: SIGTERM, and SIGKILL to those that are there after `GRACE_SECONDS`."""
+    """Send SIGTERM to the processes of a mark, and SIGKILL to those that still run after `GRACE_SECONDS`."""
     told: set[int] = set()
     deadline = time.monotonic() + GRACE_SECONDS
     while pids := marked(mark):
@@ -70,21 +71,21 @@ def end_all(mark: str) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def _signal(pid: int, mark: str, number: signal.Signals) -> None:
-    # The descriptor pins the process: its id may be another one's by now.
+def _signal(pid: int, mark: str, signum: signal.Signals) -> None:
+    # The descriptor pins the process: its id could belong to another one by now.
     with contextlib.suppress(OSError):
         pinned = os.pidfd_open(pid)
         try:
             if _has_mark(Path(f"/proc/{pid}"), mark):
-                signal.pidfd_send_signal(pinned, number)
+                signal.pidfd_send_signal(pinned, signum)
         finally:
             os.close(pinned)
 
 
 def main(mark: str) -> None:
-    """Wait until the guarded process has ended, then end what it has left."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    """Wait until the guarded process has ended, then end the processes that it has left."""
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)
     while os.read(0, 1):
         pass
     end_all(mark)

@@ -1,4 +1,4 @@
-"""The product as a user runs it: `python -m onebyone serve` in a process of its own, on free ports."""
+"""The product as a user runs it: `python -m onebyone serve` in a separate process, on free ports."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Product:
         return self._process.pid
 
     def start(self) -> None:
-        """Starts it and waits until both ports say that they are ready; also starts it again after an end."""
+        """Start the product, also after it has ended, and wait until both ports are ready."""
         with self.stdout.open("ab") as stdout, self.stderr.open("ab") as stderr:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "onebyone", *self.command],
@@ -55,38 +55,38 @@ class Product:
         self.wait_ready()
 
     def full_environment(self) -> dict[str, str]:
-        """What its processes see; for other commands on the same data."""
+        """Return the environment of its processes, for other commands on the same data."""
         return dict(os.environ) | self.environment
 
     def wait_ready(self, seconds: float = 60.0) -> None:
-        """Waits for `/readyz` on both ports."""
+        """Wait until `/readyz` answers 200 on both ports."""
         for url in (self.edge_url, self.api_url):
             wait_until(lambda url=url: self._ready(url), f"{url}/readyz\n{self.output()}", seconds)  # type: ignore[misc]
 
     def client(self) -> ApiClient:
-        """A logged-in client of the config API; `stop` closes it."""
+        """Return a logged-in client of the config API; `stop` closes it."""
         client = ApiClient(self.api_url, self.username, self.password)
         self._clients.append(client)
         return client
 
     def pids(self, role: str) -> list[int]:
-        """Process ids of the children of a role: `edge`, `api`, `counter`, `demo` or `valkey`."""
+        """Return the process ids of a role's children: `edge`, `api`, `counter`, `demo` or `valkey`."""
         mark = b"valkey-server" if role == "valkey" else f"onebyone.{role}".encode()
         return [pid for pid in children(self.pid) if mark in command_line(pid)]
 
     def terminate(self, seconds: float = 60.0) -> int:
-        """SIGTERM; the exit code once it has drained."""
+        """Send SIGTERM, wait for the drain, and return the exit code."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(seconds)
 
     def ended(self, seconds: float = 60.0) -> int:
-        """The exit code, once it has ended by itself."""
+        """Wait until the product ends by itself, and return the exit code."""
         assert self._process is not None
         return self._process.wait(seconds)
 
     def kill(self) -> None:
-        """SIGKILL to the supervisor, then waits until its children are gone too."""
+        """Send SIGKILL to the supervisor and wait until its children have ended too."""
         assert self._process is not None
         orphans = children(self.pid)
         self._process.kill()
@@ -94,7 +94,7 @@ class Product:
         wait_until(lambda: not any(alive(pid) for pid in orphans), "children end with their supervisor")
 
     def stop(self) -> None:
-        """Ends it in any state, and the clients that it gave; for fixtures."""
+        """End the product in any state and close its clients; for fixtures."""
         for client in self._clients:
             client.close()
         if self._process is not None and self._process.poll() is None:
@@ -104,7 +104,7 @@ class Product:
             self.kill()
 
     def output(self) -> str:
-        """What it has printed and logged until now, the newest last."""
+        """Return the last 4,000 characters of each output so far."""
         texts = (path.read_text(errors="replace")[-4000:] for path in (self.stdout, self.stderr) if path.exists())
         return "\n".join(texts)
 
@@ -119,7 +119,7 @@ class Product:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and only waits to be collected does not."""
+    """Return whether a process runs; one that has ended and waits to be reaped does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -127,20 +127,20 @@ def alive(pid: int) -> bool:
 
 
 def children(pid: int) -> list[int]:
-    """Process ids of the running direct children of a process."""
-    found = []
+    """Return the process ids of the running direct children of a process."""
+    pids = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         with contextlib.suppress(OSError):
             state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
             if int(parent) == pid and state != "Z":
-                found.append(int(entry.name))
-    return sorted(found)
+                pids.append(int(entry.name))
+    return sorted(pids)
 
 
 def command_line(pid: int) -> bytes:
-    """The command line of a process, its arguments parted by NUL."""
+    """Return the command line of a process, its arguments separated by NUL."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -148,9 +148,9 @@ def command_line(pid: int) -> bytes:
 
 
 def start_product(data_dir: Path, *command: str, **settings: object) -> Product:
-    """A ready product on `data_dir`; each setting as its name in lower case, such as `workers=2`.
+    """Start a product on `data_dir` and return it when it is ready; the caller calls `stop`.
 
-    The command is `serve` unless another one is given. The caller calls `stop`.
+    A setting is given by its name in lower case, such as `workers=2`. The command is `serve` unless another is given.
     """
     defaults: dict[str, object] = {
         "data_dir": data_dir,

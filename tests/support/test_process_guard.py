@@ -28,7 +28,7 @@ from pathlib import Path
 
 
 def test_starts_servers_and_hangs(valkey, postgres_url):
-    # One that has left its session and its parent.
+    # Leaves its session and its parent.
     subprocess.run(["sh", "-c", "setsid sleep 600 &"], check=True)
     paused = subprocess.Popen(["sleep", "601"], start_new_session=True)
     os.kill(paused.pid, 19)

@@ -1,4 +1,4 @@
-"""The test components themselves do what the tests rely on."""
+"""Servers and databases behave as the tests rely on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from onebyone.runtime import sql
 from tests.support.valkey import ValkeyProcess
 
 
-def test_a_killed_valkey_comes_back_with_its_data(valkey: ValkeyProcess) -> None:
+def test_valkey_restarts_with_its_data_after_a_kill(valkey: ValkeyProcess) -> None:
     with valkey.client() as client:
         client.set("a", 1)
     valkey.kill()
@@ -18,14 +18,14 @@ def test_a_killed_valkey_comes_back_with_its_data(valkey: ValkeyProcess) -> None
 
 
 @pytest.mark.parametrize("_", ["first", "second"])
-def test_the_shared_valkey_is_empty_for_each_test(shared_valkey: ValkeyProcess, _: str) -> None:
+def test_shared_valkey_is_empty_for_each_test(shared_valkey: ValkeyProcess, _: str) -> None:
     with shared_valkey.client() as client:
         assert client.dbsize() == 0
         client.set("left", "over")
 
 
 @pytest.mark.anyio
-async def test_a_fresh_database_takes_a_transaction(sql_url: str) -> None:
+async def test_fresh_database_accepts_a_transaction(sql_url: str) -> None:
     engine = sql.create_engine(sql_url)
     async with sql.writing(engine) as connection:
         await connection.exec_driver_sql("CREATE TABLE t (n INTEGER)")

@@ -1,4 +1,4 @@
-"""Clients that write down every answer: which cachebusters were recorded, refused, or never answered."""
+"""Clients that note for every cachebuster whether it was recorded, refused or never answered."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from urllib.parse import urlsplit
 
 @dataclass
 class Answers:
-    """What became of each cachebuster. An unanswered one is in doubt: it may be recorded or not, but once at most."""
+    """The outcome of each cachebuster. One without an answer is in doubt: it may be recorded, but at most once."""
 
     recorded: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
     in_doubt: set[str] = field(default_factory=set)
     reasons: Counter[str] = field(default_factory=Counter)
-    """What the refused were told."""
+    """How often each reason was given for a refusal."""
     took: list[tuple[float, float]] = field(default_factory=list)
-    """When each answer came (monotonic) and the seconds that it took."""
+    """Of each answer: when it came (monotonic) and how many seconds it took."""
 
     @property
     def sent(self) -> int:
-        """All requests that were written to a socket."""
+        """Number of requests that were written to a socket."""
         return len(self.recorded) + len(self.refused) + len(self.in_doubt)
 
 
 class Traffic:
-    """Sends requests from some threads, each on a keep-alive connection that is made anew when it breaks."""
+    """Send requests from several threads, each on a keep-alive connection that is reopened when it breaks."""
 
     def __init__(
         self, url: str, path: Callable[[str], str], clients: int = 4, prefix: str = "t", first: int = 0
     ) -> None:
-        """`path` makes the path of a request from its cachebuster: the prefix and a number, from `first` on."""
+        """`path` returns the path of a request for its cachebuster: the prefix and a number, from `first` on."""
         self._address = urlsplit(url)
         self._path = path
         self._clients = clients
@@ -54,7 +54,7 @@ class Traffic:
         self.answers = Answers()
 
     def start(self, limit: int = 10**9, pause: float = 0.0, rate: float = 0.0) -> None:
-        """Begins; at most `limit` requests, `pause` seconds between two of one client, or `rate` requests a second."""
+        """Start up to `limit` requests: `pause` seconds apart in each client, or `rate` a second in all."""
         self._every = 1 / rate if rate else 0.0
         self._began = time.monotonic()
         self._limit = limit
@@ -64,19 +64,19 @@ class Traffic:
             thread.start()
 
     def wait(self, seconds: float = 300) -> Answers:
-        """Waits for the limit."""
+        """Wait until all requests up to the limit have been sent, and return the answers."""
         for thread in self._threads:
             thread.join(seconds)
         return self.answers
 
     def stop(self) -> Answers:
-        """Ends after the requests that are under way."""
+        """Stop after the requests in flight, and return the answers."""
         self._stopping.set()
         return self.wait()
 
     @property
     def done(self) -> bool:
-        """Whether all clients have ended."""
+        """Whether every client has ended."""
         return not any(thread.is_alive() for thread in self._threads)
 
     def _names(self) -> Iterator[str]:

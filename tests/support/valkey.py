@@ -1,4 +1,4 @@
-"""A real Valkey server on a unix socket for tests, which may be killed and started again with its data."""
+"""A real Valkey server on a unix socket, which tests may kill and start again with its data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 
 
 class ValkeyProcess:
-    """One server with append-only file in `directory`; its socket is in a short temporary folder."""
+    """A server with its append-only file in `directory` and its socket in a temporary folder, whose path is short."""
 
     def __init__(self, directory: Path, *options: str) -> None:
         self.directory = directory
@@ -31,12 +31,12 @@ class ValkeyProcess:
 
     @property
     def pid(self) -> int:
-        """Process id of the server that runs."""
+        """Process id of the running server."""
         assert self._process is not None
         return self._process.pid
 
     def start(self) -> None:
-        """Starts the server and waits until it answers PING."""
+        """Start the server and wait until it answers PING."""
         options = {
             "port": "0",
             "unixsocket": str(self.socket_path),
@@ -58,40 +58,40 @@ class ValkeyProcess:
         wait_until(self._answers, "valkey answers PING", every=0.01)
 
     def client(self) -> redis.Redis:
-        """A blocking client; replies are bytes."""
+        """Return a blocking client whose replies are bytes."""
         return redis.Redis.from_url(self.url, protocol=2)
 
     def kill(self) -> None:
-        """SIGKILL, as a crash would; `restart` starts it again with what its append-only file holds."""
+        """Send SIGKILL, as a crash; `start` then loads what the append-only file holds."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """A clean stop; harmless when it does not run."""
+        """Stop the server cleanly, if it runs."""
         self._end(signal.SIGTERM)
 
     def restart(self) -> None:
-        """Stops it when it runs, and starts it on the same socket and data."""
+        """Stop the server if it runs, and start it on the same socket and data."""
         self.stop()
         self.start()
 
     def pause(self) -> None:
-        """SIGSTOP: connections stay open and nothing answers."""
+        """Send SIGSTOP: connections stay open and nothing answers."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Ends `pause`."""
+        """End `pause`."""
         os.kill(self.pid, signal.SIGCONT)
 
     def remove(self) -> None:
-        """Stops it for good and removes its socket's folder."""
+        """Kill the server and remove its socket's folder."""
         if self._process is not None:
             self.resume()
         self.kill()
         shutil.rmtree(self._run_dir, ignore_errors=True)
 
-    def _end(self, number: signal.Signals) -> None:
+    def _end(self, signum: signal.Signals) -> None:
         if self._process is not None:
-            self._process.send_signal(number)
+            self._process.send_signal(signum)
             self._process.wait(30)
             self._process = None
 
@@ -104,7 +104,7 @@ class ValkeyProcess:
 
 
 def start_valkey(directory: Path, *options: str) -> ValkeyProcess:
-    """A running server; more server options as on its command line. The caller calls `remove`."""
+    """Start a server, with more options as on its command line; the caller calls `remove`."""
     server = ValkeyProcess(directory, *options)
     server.start()
     return server

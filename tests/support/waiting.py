@@ -1,4 +1,4 @@
-"""Bounded waiting by polling: the only way in which tests depend on time."""
+"""Bounded waiting by polling, the only way in which tests depend on time."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ T = TypeVar("T")
 
 
 def wait_until(check: Callable[[], T], what: str, seconds: float = 30.0, every: float = 0.05) -> T:
-    """The first true value of `check`. Raises AssertionError naming `what` after `seconds`."""
+    """Return the first true value of `check`; raise AssertionError naming `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
         value = check()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds} s in vain: {what}")
+            raise AssertionError(f"waited {seconds} s in vain for: {what}")
         time.sleep(every)
 
 
 async def eventually(check: Callable[[], Awaitable[bool] | bool], what: str, seconds: float = 20.0) -> None:
-    """The same on a loop, which goes on meanwhile: until `check` is true."""
+    """Wait until `check` is true without blocking the event loop; raise AssertionError after `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             while True:
@@ -32,4 +32,4 @@ async def eventually(check: Callable[[], Awaitable[bool] | bool], what: str, sec
                     return
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        raise AssertionError(f"waited {seconds} s in vain: {what}") from None
+        raise AssertionError(f"waited {seconds} s in vain for: {what}") from None
