@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import resource
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +12,14 @@ import structlog
 
 from onebyone.runtime import logs
 from onebyone.runtime.metrics_folder import MetricsFolders
-from onebyone.runtime.terminal import write_line
+from onebyone.runtime.terminal import printable, write_line
 from onebyone.settings import Settings
 from onebyone.supervisor import rolling
 from onebyone.supervisor.data_dir import DataDir
 from onebyone.supervisor.fault import StartFault
 from onebyone.supervisor.process import ProcessTable, environment
 from onebyone.supervisor.roles import Role, RoleProcess, role_processes
+from onebyone.supervisor.signals import handle_signals
 from onebyone.supervisor.valkey import EmbeddedValkey
 
 DRAIN_SECONDS = 12.0
@@ -60,7 +59,7 @@ def run(settings: Settings, locks: Sequence[str], plan: Callable[[Settings], Pla
         locked = {role: data_dir.lock(role) for role in locks}
         return asyncio.run(_Run(settings, data_dir, locked, log_format, embed).run(plan(settings)))
     except StartFault as fault:
-        write_line(sys.stderr, f"onebyone: {fault}")
+        write_line(sys.stderr, f"onebyone: {printable(str(fault))}")
         return fault.exit_code
     except KeyboardInterrupt:
         return 130
@@ -80,7 +79,7 @@ class _Run:
         self._groups: list[list[RoleProcess]] = []
 
     async def run(self, plan: Plan) -> int:
-        stop, hurry, again = _signals()
+        stop, hurry, again = handle_signals()
         starting = asyncio.create_task(self._start(plan))
         restarting = asyncio.create_task(asyncio.sleep(0))
         stopping = asyncio.create_task(stop.wait())
@@ -167,37 +166,3 @@ def _raise_file_limit() -> None:
     wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
     if limit != resource.RLIM_INFINITY and limit < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
-
-
-def _signals() -> tuple[asyncio.Event, asyncio.Event, asyncio.Event]:
-    """Return events for the first and the second signal to stop, and for the signal to restart all processes."""
-    stop, hurry, again = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    # In the foreground of a terminal SIGHUP means that the terminal is gone; elsewhere the operator asks for a restart.
-    hangs_up = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
-
-    def on_stop(signum: signal.Signals) -> None:
-        if not stop.is_set():
-            stop.set()
-            _log.info("draining; a second signal stops immediately", signal=signum.name)
-        elif not hurry.is_set():
-            hurry.set()
-            _log.warning("stopping immediately; events that are not counted yet stay on disk", signal=signum.name)
-
-    def on_restart() -> None:
-        _log.info("rolling restart")
-        again.set()
-
-    loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hangs_up else [])):
-        loop.add_signal_handler(signum, on_stop, signum)
-    if not hangs_up:
-        loop.add_signal_handler(signal.SIGHUP, on_restart)
-    return stop, hurry, again
-
-
-def _has_terminal() -> bool:
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True

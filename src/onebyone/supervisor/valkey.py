@@ -35,7 +35,9 @@ from onebyone.supervisor.valkey_log import ServerLog
 START_SECONDS = 120.0
 """Bound on loading the append-only file: 256 MB take seconds, a slow disk with a larger limit a minute."""
 _POLL_SECONDS = 0.01
+"""Between two PINGs of a starting server, which needs about 20 ms."""
 _PR_SET_PDEATHSIG = 1
+"""From <linux/prctl.h>; Python has no name for it."""
 
 _log = structlog.get_logger()
 
