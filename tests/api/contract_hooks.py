@@ -1,4 +1,4 @@
-"""What schemathesis is told by us (`SCHEMATHESIS_HOOKS`): ids that exist, and never the account that it works with."""
+"""Hooks of schemathesis (`SCHEMATHESIS_HOOKS`): use ids that exist, and leave the account of the run alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _reports: list[str] = []
 
 @schemathesis.hook
 def before_call(_: schemathesis.HookContext, case: schemathesis.Case[Any], __: dict[str, Any]) -> None:
-    """Changes the case that is about to be sent."""
+    """Change the case before it is sent."""
     query: Any = case.query
     if isinstance(query, dict):
         for name, value in query.items():
@@ -37,7 +37,7 @@ def before_call(_: schemathesis.HookContext, case: schemathesis.Case[Any], __: d
 
 @schemathesis.hook
 def after_call(_: schemathesis.HookContext, case: schemathesis.Case[Any], answer: schemathesis.Response) -> None:
-    """Keeps the id of a report that was ordered."""
+    """Keep the id of a report that was ordered."""
     if (case.method.upper(), case.path, answer.status_code) == ("POST", "/report", 200):
         report_id = answer.json()["response"].get("report_id")
         _reports.extend([report_id] if report_id else [])

@@ -1,7 +1,7 @@
-"""schemathesis over the whole document against a running API: `python -m tests.api.contract_run [SECONDS]`.
+"""Runs schemathesis over the whole document against a running API: `python -m tests.api.contract_run [SECONDS]`.
 
-Not checked is what the dialect does not do: a refused body, an unknown method and data that a rule forbids are answered
-with status 200 and an error in the envelope.
+It does not check that refused bodies, unknown methods and forbidden data are answered with an error status, because the
+dialect answers them with status 200 and an error in the envelope.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _OWNERS = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended, what it printed, and how often a service answered what (`OK` or an error id)."""
+    """The exit code and output of a run, and how often each service answered `OK` or an error id."""
 
     code: int
     output: str
@@ -46,7 +46,7 @@ class Outcome:
 
 
 def run(folder: Path, *, phases: str, cases: int, seconds: int) -> Outcome:
-    """One run of at most `seconds`, with the same cases every time unless time ends it; `cases` an operation."""
+    """Run for at most `seconds`, with up to `cases` an operation, which are the same every time."""
     with running_api(folder) as url:
         client = ApiClient(url, "admin", PASSWORD)
         _populate(client)
@@ -76,7 +76,7 @@ def run(folder: Path, *, phases: str, cases: int, seconds: int) -> Outcome:
 
 
 def _populate(client: ApiClient) -> None:
-    """Two of everything, so that generated ids find something."""
+    """Create two objects of each kind, so that generated ids find something."""
     for number in (1, 2):
         for service, sample in examples.CREATE.items():
             fields = dict(sample)
@@ -98,7 +98,7 @@ def _answers() -> Counter[tuple[str, str]]:
 
 
 def main() -> int:
-    """A long run; the exit code is that of schemathesis."""
+    """Run for long and return the exit code of schemathesis."""
     process_guard.begin()
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 600
     with tempfile.TemporaryDirectory() as folder:

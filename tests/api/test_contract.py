@@ -1,4 +1,4 @@
-"""The contract under generated requests, right and wrong ones, with and without a token."""
+"""The OpenAPI document under generated requests, valid and invalid, with and without a token."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tests.api import contract_run
 
 @pytest.mark.processes
 @pytest.mark.timeout(300)
-def test_every_answer_is_as_documented(tmp_path: Path) -> None:
+def test_every_response_matches_the_document(tmp_path: Path) -> None:
     found = contract_run.run(tmp_path, phases="examples,fuzzing", cases=3, seconds=180)
     assert found.code == 0, found.output[-20_000:]
-    # A run that was let in nowhere, or that met nothing but errors, has not tried anything.
+    # A run without successes, for want of a token or of valid bodies, has tested nothing.
     for service in (*(entity.service for entity in ENTITIES), "report"):
         assert found.answers[service, "OK"], (service, found.answers)

@@ -1,4 +1,4 @@
-"""How far the counter is, as the API sees it, on a real stream server and a report store of its own."""
+"""The lag of the pipeline as the API measures it, on a real stream server and report store."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def measured(settings: Settings, engine: AsyncEngine) -> PipelineLag:
         await meter.close()
 
 
-async def test_batches_that_wait_and_batches_that_are_counted(valkey: ValkeyProcess, sql_url: str) -> None:
+async def test_waiting_and_counted_batches(valkey: ValkeyProcess, sql_url: str) -> None:
     async with RunningHarness(valkey, sql_url) as lane:
         await lane.drain()
         lane.send(1)
@@ -37,7 +37,7 @@ async def test_batches_that_wait_and_batches_that_are_counted(valkey: ValkeyProc
         assert after.last_commit_seconds is not None
 
 
-async def test_what_is_wrong(valkey: ValkeyProcess, sql_url: str) -> None:
+async def test_holes_waiting_producers_and_dead_letters(valkey: ValkeyProcess, sql_url: str) -> None:
     async with RunningHarness(valkey, sql_url) as lane:
         lane.send(2)
         await lane.drain()
@@ -50,7 +50,7 @@ async def test_what_is_wrong(valkey: ValkeyProcess, sql_url: str) -> None:
         assert (lost.healthy, lost.waiting_producers, lost.lost_batches, lost.dead_letters) == (True, 0, 1, 2)
 
 
-async def test_a_batch_that_waits_too_long(valkey: ValkeyProcess, sql_url: str) -> None:
+async def test_batch_waiting_too_long(valkey: ValkeyProcess, sql_url: str) -> None:
     async with RunningHarness(valkey, sql_url) as lane:
         await lane.drain()
         lane.client.xadd(keys.events(0), {"v": "1"}, id="1000-0")
@@ -58,7 +58,7 @@ async def test_a_batch_that_waits_too_long(valkey: ValkeyProcess, sql_url: str) 
         assert (late.healthy, late.uncounted_batches) == (False, 1)
 
 
-async def test_servers_that_are_away(valkey: ValkeyProcess, sql_url: str) -> None:
+async def test_unreachable_servers(valkey: ValkeyProcess, sql_url: str) -> None:
     async with RunningHarness(valkey, sql_url) as lane:
         alone = Settings(report_database_url=sql_url, stream_url="")
         without = await measured(alone, lane.engine)
@@ -68,7 +68,7 @@ async def test_servers_that_are_away(valkey: ValkeyProcess, sql_url: str) -> Non
         assert (away.healthy, away.report_store_answers, away.stream_answers) == (False, True, False)
 
 
-async def test_an_answer_is_given_again_for_a_moment(valkey: ValkeyProcess, tmp_path: object) -> None:
+async def test_measurement_is_reused_briefly(valkey: ValkeyProcess, tmp_path: object) -> None:
     async with RunningHarness(valkey, f"sqlite+aiosqlite:///{tmp_path}/reports.sqlite3") as lane:
         meter = PipelineLagMeter(lane.settings, lane.engine)
         first = await meter.measure()

@@ -74,7 +74,7 @@ async def test_currencies_labels_and_ad_servers(api: Harness) -> None:
 
 
 @ENGINES
-async def test_values_of_labels(api: Harness) -> None:
+async def test_label_values(api: Harness) -> None:
     world, other = await api.world(), await api.second_member()
     theirs = await other.create("advertiser", {"name": "B", "labels": [{"id": 1, "value": "Nobody"}]})
     await api.put(

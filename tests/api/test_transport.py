@@ -1,4 +1,4 @@
-"""HTTP, logins and malformed requests: every refusal is an envelope."""
+"""Transport, logins and malformed requests: every refusal is an envelope."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.api_harness import PASSWORD, Harness, response_of
 pytestmark = pytest.mark.anyio
 
 
-async def test_login_answers_like_the_sample(api: Harness) -> None:
+async def test_login_matches_the_sample(api: Harness) -> None:
     answer = await api.http.post(
         "/auth",
         content=b'{"auth":{"username":"admin","password":"%s"}}' % PASSWORD.encode(),
@@ -51,7 +51,7 @@ async def test_no_session(api: Harness, token: str) -> None:
     assert (answer.status_code, response["error_id"], response["service"]) == (401, "NOAUTH", "member")
 
 
-async def test_cookie_login_and_its_renewal(api: Harness) -> None:
+async def test_cookie_login_and_renewal(api: Harness) -> None:
     cookie = {"Cookie": f"a=b; HBFAPI_SESSID={quote(api.token, safe='')}"}
     answer = await api.http.get("/member", headers=cookie)
     assert response_of(answer)["status"] == "OK"
@@ -65,7 +65,7 @@ async def test_cookie_login_and_its_renewal(api: Harness) -> None:
     assert response_of(by_header)["status"] == "OK"
 
 
-async def test_session_slides_and_ends(api: Harness) -> None:
+async def test_session_slides_until_its_lifetime(api: Harness) -> None:
     async def alive() -> bool:
         return (await api.send("GET", "/member")).status_code == 200
 
@@ -85,7 +85,7 @@ async def test_idle_session_ends(api: Harness) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "/current", "/v1.16"])
-async def test_prefixes(api: Harness, prefix: str) -> None:
+async def test_version_prefixes(api: Harness, prefix: str) -> None:
     assert response_of(await api.send("GET", f"{prefix}/member"))["member"]["id"] == 1
 
 
@@ -105,7 +105,7 @@ async def test_prefixes(api: Harness, prefix: str) -> None:
         (b'{"imptracker":{"name":"' + b"x" * 1_100_000 + b'"}}', "the body is larger than"),
     ],
 )
-async def test_bodies_that_are_none(api: Harness, content: bytes, text: str) -> None:
+async def test_malformed_bodies(api: Harness, content: bytes, text: str) -> None:
     answer = await api.send("POST", "/imptracker?advertiser_id=1", content=content)
     response = response_of(answer)
     assert (answer.status_code, response["error_id"]) == (200, "SYNTAX")
@@ -126,14 +126,14 @@ async def test_bodies_that_are_none(api: Harness, content: bytes, text: str) -> 
     ],
     ids=["none", "numbers", "text", "list", "the query string wins", "no plain values", "no object"],
 )
-async def test_parameters_of_a_read_in_its_body(api: Harness, query: str, body: object, names: list[str]) -> None:
+async def test_read_parameters_in_the_body(api: Harness, query: str, body: object, names: list[str]) -> None:
     for name in "ABC":
         await api.create("advertiser", {"name": name})
     response = response_of(await api.send("GET", f"/advertiser{query}", json=body))
     assert [advertiser["name"] for advertiser in response["advertisers"]] == names
 
 
-async def test_one_object_by_the_id_in_the_body(api: Harness) -> None:
+async def test_read_one_object_by_id_in_the_body(api: Harness) -> None:
     made = await api.create("advertiser", {"name": "A"})
     response = response_of(await api.send("GET", "/advertiser", json={"id": made["id"]}))
     assert response["advertiser"] == made
@@ -145,7 +145,7 @@ async def test_one_object_by_the_id_in_the_body(api: Harness) -> None:
     ("content", "text"),
     [(b"{", "the body is not JSON"), (b'{"name":"\\u0000"}', "a parameter in the body holds a NUL")],
 )
-async def test_bodies_of_a_read_that_are_none(api: Harness, content: bytes, text: str) -> None:
+async def test_malformed_bodies_of_reads(api: Harness, content: bytes, text: str) -> None:
     response = response_of(await api.send("GET", "/advertiser", content=content))
     assert (response["error_id"], response["error"][: len(text)]) == ("SYNTAX", text)
 
@@ -177,18 +177,18 @@ async def test_bodies_of_a_read_that_are_none(api: Harness, content: bytes, text
         ("DELETE", "/imptracker?id=" + ",".join(map(str, range(1, 1500))), "SYNTAX"),
     ],
 )
-async def test_requests_that_are_none(api: Harness, method: str, path: str, error_id: str) -> None:
+async def test_unknown_services_and_methods(api: Harness, method: str, path: str, error_id: str) -> None:
     answer = await api.send(method, path)
     assert (answer.status_code, response_of(answer)["error_id"]) == (200, error_id)
 
 
 @pytest.mark.parametrize("path", ["/imptracker?name=%00", "/nothing?%00=1", "/imptracker/meta?%00"])
-async def test_a_stranger_learns_nothing_from_a_bad_query(api: Harness, path: str) -> None:
+async def test_bad_query_without_session_reveals_nothing(api: Harness, path: str) -> None:
     answer = await api.http.get(path)
     assert (answer.status_code, response_of(answer)["error_id"]) == (401, "NOAUTH")
 
 
-async def test_a_fault_of_the_server_shows_nothing_of_it(api: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_server_errors_reveal_nothing(api: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(*_: object) -> None:
         raise RuntimeError("secret detail")
 
@@ -199,7 +199,7 @@ async def test_a_fault_of_the_server_shows_nothing_of_it(api: Harness, monkeypat
     assert "secret" not in answer.text
 
 
-async def test_use_is_counted(api: Harness) -> None:
+async def test_usage_is_counted(api: Harness) -> None:
     api.clock.to_next_minute()
     for expected in (1, 2):
         told = (await api.call("GET", "member"))["dbg_info"]

@@ -1,4 +1,4 @@
-"""A whole new entity: what it costs to add one (`docs/new-entity.md`)."""
+"""A complete new entity, as an example of what it takes to add one (`docs/new-entity.md`)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class _DealBody(Body):
 
 
 class Deal(Entity):
-    """A deal of an advertiser, with a publisher or with all of them."""
+    """A deal of an advertiser with one publisher, or with all."""
 
     service = "deal"
     table = TABLE

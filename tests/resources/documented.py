@@ -1,6 +1,6 @@
-"""What the documents of the five services say, as data: every field, with its length, values, default and origin.
+"""The documents of the five services as data: every field with its length, values, default and origin.
 
-A nested field is a path. `test_documented.py` holds the API and `docs/fields.md` to it, and it to the documents.
+A nested field is a path. `test_documented.py` compares the API and `docs/fields.md` with it, and it with the documents.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ _TEXTS = {
 }
 
 FIELDS: dict[str, list[str]] = {service: text.split() for service, text in _TEXTS.items()}
-"""Service -> paths of its documented fields: those of the tables, then those that only samples show."""
+"""Service -> paths of its documented fields: those in tables, then those that only samples show."""
 
 NOT_SHOWN: dict[str, set[str]] = {
     "imptracker": {"clicktracker"},
@@ -96,7 +96,7 @@ NOT_SHOWN: dict[str, set[str]] = {
         *("has_pacing_dollars", "has_pacing_imps", "imps_pacing_percent", "rev_pacing_percent"),
     },
 }
-"""Deprecated or out of use; no sample of a new object has them."""
+"""Fields that are deprecated or out of use; samples of new objects lack them."""
 
 LENGTHS: dict[str, dict[str, int]] = {
     "imptracker": {},
@@ -142,7 +142,7 @@ VALUES: dict[str, dict[str, tuple[str, ...]]] = {
         "auction_event.revenue_auction_event_type": ("impression", "view"),
     },
 }
-"""Values of fields that take no others."""
+"""Field -> all values that it accepts."""
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "imptracker": {"state": "active", "code": None, "tag": None, "payment_rule": None},
@@ -192,7 +192,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         **{"in_demo_measurement": None},
     },
 }
-"""What a new object shows for a field that it was not given; where a table and a sample differ, the sample's."""
+"""Value of each field of a new object that was not sent; where a table and a sample differ, the sample's."""
 
 READ_ONLY: dict[str, set[str]] = {
     "imptracker": {"id", "member_id", "advertiser_id", "last_modified"},
@@ -213,4 +213,4 @@ READ_ONLY: dict[str, set[str]] = {
         *("in_demo_measurement",),
     },
 }
-"""Written by the server alone; what a caller sends is ignored."""
+"""Fields that only the server writes; values that a caller sends are ignored."""

@@ -1,4 +1,4 @@
-"""Bad input, one table over every service: the documented envelope, every fault with its path, and nothing written."""
+"""Invalid input to every service: the documented envelope, every fault with its path, and nothing written."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ pytestmark = pytest.mark.anyio
 ENGINES = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)
 SERVICES = pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.service)
 WRONG: Any = [[[]]]
-"""A value that no documented field takes."""
+"""A value that no documented field accepts."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a service's bodies go: the query of a POST, a good body, and an object to PUT to."""
+    """A service under test: the query of a POST, a valid body, and the id of an object to PUT to."""
 
     query: str
     fields: Json
@@ -58,7 +58,7 @@ async def place_of(api: Harness, service: str) -> Place:
 
 
 async def everything(api: Harness) -> dict[str, list[Any]]:
-    """Every row of every table."""
+    """Return every row of every table."""
     async with api.store.connect() as connection:
         return {
             table.name: sorted(map(repr, (await connection.execute(select(table))).all()))
@@ -67,7 +67,7 @@ async def everything(api: Harness) -> dict[str, list[Any]]:
 
 
 def text_of(entity: Entity) -> str:
-    """The field that the table's bad texts go into."""
+    """Return the field that receives the table's invalid texts."""
     return "username" if entity.service == "user" else "name"
 
 
@@ -76,7 +76,7 @@ def body(entity: Entity, fields: Json, **more: Any) -> bytes:
 
 
 def raw(entity: Entity, fields: Json, text: bytes) -> bytes:
-    """A good body whose text field has these bytes as its JSON."""
+    """Return a valid body whose text field has these bytes as its JSON."""
     marked = body(entity, fields, **{text_of(entity): "@@"})
     return marked.replace(b'"@@"', text)
 
@@ -130,12 +130,12 @@ TABLE: dict[str, tuple[Callable[[Entity, Json], bytes], str]] = {
     "an array in the wrapper": (lambda entity, fields: json.dumps({entity.service: [fields]}).encode(), SHAPE),
     "null in the wrapper": (lambda entity, fields: json.dumps({entity.service: None}).encode(), SHAPE),
 }
-"""Name -> the body, and how the error begins."""
+"""Name -> the body, and the beginning of the error."""
 
 
 @ENGINES
 @SERVICES
-async def test_table(api: Harness, entity: Entity) -> None:
+async def test_malformed_bodies_are_refused(api: Harness, entity: Entity) -> None:
     place = await place_of(api, entity.service)
     before = await everything(api)
     for name, (content, start) in TABLE.items():
@@ -155,8 +155,8 @@ async def test_table(api: Harness, entity: Entity) -> None:
 
 
 @pytest.mark.parametrize("service", ["auth", "report"])
-async def test_table_of_services_without_objects(api: Harness, service: str) -> None:
-    """What is wrong before any field is looked at."""
+async def test_malformed_bodies_of_services_without_objects(api: Harness, service: str) -> None:
+    """Check errors that come before any field is validated."""
     place: Any = SimpleNamespace(service=service)
     before = await everything(api)
     for name, (content, start) in TABLE.items():
@@ -170,7 +170,7 @@ async def test_table_of_services_without_objects(api: Harness, service: str) -> 
 
 @ENGINES
 @SERVICES
-async def test_every_field_that_is_wrong_is_named_at_once(api: Harness, entity: Entity) -> None:
+async def test_all_invalid_fields_are_reported_together(api: Harness, entity: Entity) -> None:
     place = await place_of(api, entity.service)
     before = await everything(api)
     fields = list(entity.body.model_fields)
@@ -187,7 +187,7 @@ async def test_every_field_that_is_wrong_is_named_at_once(api: Harness, entity: 
 
 @ENGINES
 @SERVICES
-async def test_unknown_fields_are_kept_out_with_a_warning(api: Harness, entity: Entity) -> None:
+async def test_unknown_fields_are_dropped_with_a_warning(api: Harness, entity: Entity) -> None:
     place = await place_of(api, entity.service)
     wrong = {f"surprise {number}": {"a": [number]} for number in range(3)}
     told = ["beside", *(f"{entity.service}.{name}" for name in wrong)]
@@ -220,7 +220,7 @@ async def test_unknown_fields_are_kept_out_with_a_warning(api: Harness, entity: 
         ("site", {"marketplace_map": {"rtb": True, "radio": True}}, ["marketplace_map.radio"]),
     ],
 )
-async def test_unknown_fields_inside_objects(api: Harness, service: str, fields: Json, paths: list[str]) -> None:
+async def test_unknown_nested_fields(api: Harness, service: str, fields: Json, paths: list[str]) -> None:
     place = await place_of(api, service)
     response = await api.call("PUT", service, {service: fields}, id=place.row_id)
     assert response["dbg_info"]["warnings"] == [f"unknown field not used: {service}.{path}" for path in paths]
@@ -269,7 +269,7 @@ async def test_unknown_fields_inside_objects(api: Harness, service: str, fields:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_wrong_values_and_broken_rules_at_once(
+async def test_invalid_values_and_broken_rules_are_reported_together(
     api: Harness, service: str, fields: Json, paths: list[str]
 ) -> None:
     place = await place_of(api, service)

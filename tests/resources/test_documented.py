@@ -1,4 +1,4 @@
-"""The documents of the five services, field by field: shown, kept, with their length, values, default and origin."""
+"""The API compared with the documents of five services, field by field: length, values, default and origin."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SERVICES = pytest.mark.parametrize("service", FIVE)
 ENGINES = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)
 
 
-# The machine-readable list and the documents.
+# The list in documented.py compared with the documents.
 
 TYPE = r"(?:int|string|enum|boolean|double|timestamp|date|array|object)\b"
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
@@ -68,7 +68,7 @@ MISPRINTS = {"flat_fee.lat_fee_status": "flat_fee.flat_fee_status"}
 
 
 def written(service: str) -> Iterator[tuple[str, str]]:
-    """Path and line of each row of a document's tables."""
+    """Return the path and line of each row of a document's tables."""
     text = (REFERENCE / DOCUMENTS[service]).read_text()
     for prefix, (start, end) in SECTIONS[service].items():
         begin = re.search(rf"^{re.escape(start)}\s*$", text, re.M)
@@ -81,7 +81,7 @@ def written(service: str) -> Iterator[tuple[str, str]]:
 
 
 @SERVICES
-def test_the_list_is_that_of_the_document(service: str) -> None:
+def test_field_list_matches_the_document(service: str) -> None:
     if not REFERENCE.is_dir():
         pytest.skip("the reference documents are not beside the checkout")
     rows = dict(written(service))
@@ -96,11 +96,11 @@ def test_the_list_is_that_of_the_document(service: str) -> None:
         assert [value for value in values if value not in text] == [], path
 
 
-# The list and the API.
+# The list compared with the API.
 
 
 def paths(value: Any, prefix: str = "") -> Iterator[str]:
-    """The paths of an object of the API, arrays seen through."""
+    """Return the paths of an object of the API, with arrays flattened."""
     for element in value if isinstance(value, list) else [value]:
         for name, inner in element.items() if isinstance(element, dict) else ():
             yield f"{prefix}{name}"
@@ -108,7 +108,7 @@ def paths(value: Any, prefix: str = "") -> Iterator[str]:
 
 
 def model_of(service: str, path: str) -> tuple[type[BaseModel], str]:
-    """The model that declares a path, and the field's name in it."""
+    """Return the model that declares a path, and the field's name in it."""
     model: type[BaseModel] = FIVE[service].body
     *way, last = path.split(".")
     for step in way:
@@ -119,7 +119,7 @@ def model_of(service: str, path: str) -> tuple[type[BaseModel], str]:
 
 
 async def whole(api: Harness, service: str, order: Json) -> list[Json]:  # noqa: F811
-    """Objects that show between them every part that objects of the service can have."""
+    """Create objects that together show every part that objects of the service can have."""
     world = await api.world()
     if service in ("imptracker", "clicktracker"):
         links = {"tag": {"id": world["placement"]}, "payment_rule": {"id": world["payment-rule"]}}
@@ -201,7 +201,7 @@ def _accepts(model: type[BaseModel], name: str, value: Any) -> bool:
 
 
 @SERVICES
-def test_what_is_no_body_field_is_read_only(service: str) -> None:
+def test_fields_outside_the_body_are_read_only(service: str) -> None:
     entity = FIVE[service]
     roots = {path for path in FIELDS[service] if "." not in path} - NOT_SHOWN[service]
     assert roots - entity.body.model_fields.keys() - READ_ONLY[service] == set()
@@ -219,7 +219,7 @@ async def test_read_only_fields_are_ignored(api: Harness, order: Json, service: 
 
 @ENGINES
 @SERVICES
-async def test_what_is_read_can_be_sent_back_without_a_warning(api: Harness, order: Json, service: str) -> None:  # noqa: F811
+async def test_response_can_be_sent_back_without_a_warning(api: Harness, order: Json, service: str) -> None:  # noqa: F811
     for made in await whole(api, service, order):
         response = await api.call("PUT", service, {service: made}, id=made["id"])
         assert (response["status"], response["dbg_info"]["warnings"]) == ("OK", []), response.get("error")
@@ -227,7 +227,7 @@ async def test_what_is_read_can_be_sent_back_without_a_warning(api: Harness, ord
 
 
 @SERVICES
-async def test_fields_out_of_use_are_warned_of(api: Harness, service: str) -> None:
+async def test_unused_fields_cause_warnings(api: Harness, service: str) -> None:
     if not NOT_SHOWN[service]:
         return
     world = await api.world()
@@ -247,13 +247,13 @@ DECIDED_BY_OTHERS = {
     "publisher": {"default_site_id", "base_payment_rule_id", "is_oo", "inventory_source", "inventory_source_name"},
     "line-item": {"line_item_type", "line_item_subtype", "flat_fee_type", "lifetime_pacing_span"},
 }
-"""Fields with rules, whose own tests the table of `docs/fields.md` names."""
+"""Fields with rules, which have tests of their own, named in `docs/fields.md`."""
 
 
 @ENGINES
 @SERVICES
-async def test_plain_fields_are_kept(api: Harness, service: str) -> None:
-    """Each writable field without nesting takes another value, alone and as text, and shows it from then on."""
+async def test_plain_fields_are_stored(api: Harness, service: str) -> None:
+    """Set each writable plain field to another value, alone and as text, and read it back."""
     world = await api.world()
     if service in ("imptracker", "clicktracker"):
         row_id = (await api.tracker(service, world))["id"]
@@ -282,7 +282,7 @@ async def test_plain_fields_are_kept(api: Harness, service: str) -> None:
 
 
 def _another(name: str, shape: field_shapes.Shape, now: Any) -> tuple[Any, Any]:
-    """What is sent, and what must be shown then."""
+    """Return what to send, and what must be shown after it."""
     if name in TEXTS:
         return TEXTS[name], TEXTS[name]
     if name in ("click_url",):
@@ -303,11 +303,11 @@ def _another(name: str, shape: field_shapes.Shape, now: Any) -> tuple[Any, Any]:
             return f"new-{name}", f"new-{name}"
 
 
-# The table of the documents.
+# The list compared with docs/fields.md.
 
 
 def table(service: str) -> dict[str, tuple[str, str]]:
-    """Path -> what is said of it, and the tests that hold it."""
+    """Return path -> its rule, and the tests that check it."""
     text = (ROOT / "docs" / "fields.md").read_text()
     _, found, section = text.partition(f"\n## {service}\n")
     assert found, service
@@ -316,14 +316,14 @@ def table(service: str) -> dict[str, tuple[str, str]]:
 
 
 @SERVICES
-def test_every_field_has_a_row(service: str) -> None:
+def test_every_field_has_a_row_in_the_docs(service: str) -> None:
     rows = table(service)
     assert set(FIELDS[service]) - rows.keys() == set()
     assert rows.keys() - set(FIELDS[service]) == set()
     assert all(rule and "`test_" in tests for rule, tests in rows.values())
 
 
-def test_the_tests_that_the_table_names_are_there() -> None:
+def test_tests_named_in_the_docs_exist() -> None:
     text = (ROOT / "docs" / "fields.md").read_text()
     for file, name in sorted(set(re.findall(r"`(test_\w+\.py)(?:::(\w+))?`", text))):
         (path,) = (path for folder in ("resources", "api") if (path := ROOT / "tests" / folder / file).is_file())

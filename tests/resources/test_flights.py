@@ -1,4 +1,4 @@
-"""What counted events say about line items: runs, their filters, sums, and the allocation of flat fees."""
+"""Fields of line items that follow from counted events: runs, their filters, sums, and the allocation of flat fees."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DAY_MS = 86_400_000
 
 @pytest.fixture
 async def lines(api: Harness) -> list[int]:
-    """Four line items: run in January, run in March, only clicked, never run."""
+    """Create four line items: run in January, run in March, only clicked, never run."""
     advertiser = (await api.create("advertiser", {"name": "A"}))["id"]
     made = [await api.create("line-item", {"name": f"L{number}"}, advertiser_id=advertiser) for number in range(4)]
     ids = [line["id"] for line in made]
@@ -84,7 +84,7 @@ async def test_filters_on_runs(api: Harness, lines: list[int], query: Json, foun
     assert (await other.call("GET", "line-item", **query))["count"] == 0
 
 
-async def test_dates_of_runs_that_are_none(api: Harness) -> None:
+async def test_invalid_run_dates(api: Harness) -> None:
     response = await api.call("GET", "line-item", min_first_run="soon")
     assert response["error"].startswith("min_first_run: not a date")
 
@@ -109,8 +109,8 @@ async def test_all_stats(api: Harness, lines: list[int]) -> None:
 
 @ENGINES
 @pytest.mark.parametrize("kind", ["one_time", "daily"])
-async def test_an_allocated_fee_locks_its_line_item(api: Harness, order: Json, kind: str) -> None:  # noqa: F811
-    """The flight is October 2020 in UTC; the fee of one time is allocated on the 1st of November."""
+async def test_allocated_fee_locks_the_line_item(api: Harness, order: Json, kind: str) -> None:  # noqa: F811
+    """Use a flight in October 2020 in UTC; the one-time fee is allocated on 1 November."""
     fee = {"flat_fee_allocation_date": "2020-11-01 00:00:00"} if kind == "one_time" else None
     more = {"revenue_type": "flat_fee", "flat_fee_type": kind, "flat_fee": fee}
 
@@ -136,7 +136,7 @@ async def test_an_allocated_fee_locks_its_line_item(api: Harness, order: Json, k
 
 
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
-async def test_runs_are_found_without_reading_the_hours_between(api: Harness) -> None:
+async def test_run_query_reads_only_the_ends(api: Harness) -> None:
     delivery_stats = api.context.delivery_stats(1)
     assert await delivery_stats.run_hours(range(1, 2000)) == {}
     query = _run_hours_query(1, [1, 2]).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})

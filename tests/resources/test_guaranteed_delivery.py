@@ -1,4 +1,4 @@
-"""Guaranteed delivery line items and their insertion orders: the documents' samples, and every rule as a row."""
+"""Guaranteed delivery line items and their insertion orders: the documents' samples, and one row per rule."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ START, END = "2020-10-01 00:00:00", "2020-10-31 23:59:59"
 
 @pytest.fixture
 async def order(api: Harness) -> Json:
-    """A seamless insertion order with an open end."""
+    """Create a seamless insertion order with an open end."""
     fields = {"name": "Advertiser", "timezone": "UTC", "use_insertion_orders": True}
     advertiser = await api.create("advertiser", fields)
     return await api.create("insertion-order", seamless(), advertiser_id=advertiser["id"])
@@ -31,7 +31,7 @@ def seamless(**fields: Any) -> Json:
 
 
 def guaranteed(order: Json, *, exclusive: bool = False, **fields: Any) -> Json:
-    """The documents' sample bodies."""
+    """Return the documents' sample bodies."""
     interval: Json = {"start_date": START, "end_date": END, "timezone": "UTC"}
     goal: Json = {"type": "percentage", "percentage": 100, "disallow_non_guaranteed": True, "reserved": True}
     if not exclusive:
@@ -56,7 +56,7 @@ def guaranteed(order: Json, *, exclusive: bool = False, **fields: Any) -> Json:
 
 
 def changed(fields: Json, path: str, value: Any) -> Json:
-    """A copy with one value, `delivery_goal.type`, set; "absent" takes it away."""
+    """Return a copy with one value set at a path such as `delivery_goal.type`; "absent" removes it."""
     fields = copy.deepcopy(fields)
     *way, last = path.split(".")
     place: Any = fields
@@ -74,7 +74,7 @@ async def create(api: Harness, order: Json, **fields: Any) -> Json:
 
 
 @ENGINES
-async def test_impressions_like_the_sample(api: Harness, order: Json) -> None:
+async def test_guaranteed_impressions_match_the_sample(api: Harness, order: Json) -> None:
     line = await create(api, order)
     expected: Json = {
         "code": None,
@@ -150,7 +150,7 @@ async def test_impressions_like_the_sample(api: Harness, order: Json) -> None:
 
 
 @ENGINES
-async def test_exclusive_with_a_daily_flat_fee_like_the_sample(api: Harness, order: Json) -> None:
+async def test_exclusive_with_daily_flat_fee_matches_the_sample(api: Harness, order: Json) -> None:
     more = {"revenue_type": "flat_fee", "revenue_value": 100, "flat_fee_type": "daily"}
     line = await create(api, order, exclusive=True, **more)
     assert (line["delivery_model_type"], line["delivery_goal"]["percentage"]) == ("exclusive", 100)
@@ -178,7 +178,7 @@ async def test_defaults(api: Harness, order: Json) -> None:
     assert line["budget_intervals"][0]["lifetime_pacing_pct"] == 100
 
 
-async def test_the_subtype_wins_over_what_contradicts_it(api: Harness, order: Json) -> None:
+async def test_subtype_overrides_contradicting_fields(api: Harness, order: Json) -> None:
     more = {
         "line_item_type": "standard_v1",
         "bid_object_type": "deal",
@@ -254,7 +254,9 @@ IMPRESSIONS: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("path", "value", "fault"), IMPRESSIONS)
-async def test_what_impressions_refuse(api: Harness, order: Json, path: str, value: Any, fault: str) -> None:
+async def test_refused_fields_of_guaranteed_impressions(
+    api: Harness, order: Json, path: str, value: Any, fault: str
+) -> None:
     body = {
         "line-item": changed(guaranteed(order), path, value)
         if value == "absent" or "." in path
@@ -281,7 +283,9 @@ async def test_what_impressions_refuse(api: Harness, order: Json, path: str, val
         ("delivery_goal.percentage", 1.5, "delivery_goal.percentage"),
     ],
 )
-async def test_what_exclusive_refuses(api: Harness, order: Json, path: str, value: Any, fault: str) -> None:
+async def test_refused_fields_of_exclusive_delivery(
+    api: Harness, order: Json, path: str, value: Any, fault: str
+) -> None:
     body = {"line-item": changed(guaranteed(order, exclusive=True), path, value)}
     response = await api.call("POST", "line-item", body, advertiser_id=order["advertiser_id"])
     assert response["error"].startswith(f"{fault}: ")
@@ -309,7 +313,7 @@ async def test_flat_fee(api: Harness, order: Json, fields: Json, fault: str | No
         assert response["error"].startswith(fault)
 
 
-async def test_a_one_time_fee_lasts_a_month_at_most(api: Harness, order: Json) -> None:
+async def test_one_time_fee_is_limited_to_a_month(api: Harness, order: Json) -> None:
     fee: Json = {"revenue_type": "flat_fee", "flat_fee": {"flat_fee_allocation_date": "2021-01-01"}}
     fields = changed(guaranteed(order, **fee), "budget_intervals.0.end_date", "2020-11-01 00:59:59")
     response = await api.call("POST", "line-item", {"line-item": fields}, advertiser_id=order["advertiser_id"])
@@ -317,7 +321,7 @@ async def test_a_one_time_fee_lasts_a_month_at_most(api: Harness, order: Json) -
 
 
 @ENGINES
-async def test_reserved_comes_before_active(api: Harness, order: Json) -> None:
+async def test_active_requires_reserved(api: Harness, order: Json) -> None:
     goal = {"type": "impressions", "reserved": False}
     refused = await api.call(
         "POST",
@@ -335,7 +339,7 @@ async def test_reserved_comes_before_active(api: Harness, order: Json) -> None:
 
 
 @ENGINES
-async def test_put_changes_the_one_interval_in_part(api: Harness, order: Json) -> None:
+async def test_put_updates_the_only_interval_partially(api: Harness, order: Json) -> None:
     line = await create(api, order)
     interval = line["budget_intervals"][0]
     later = "2020-12-31 23:59:59"
@@ -361,7 +365,7 @@ async def test_put_changes_the_one_interval_in_part(api: Harness, order: Json) -
         ({"inventory_type": "real_time"}, "inventory_type cannot be updated once supply_strategies has been set"),
     ],
 )
-async def test_what_never_changes(api: Harness, order: Json, fields: Json, error: str) -> None:
+async def test_immutable_fields(api: Harness, order: Json, fields: Json, error: str) -> None:
     line = await create(api, order)
     response = await api.call("PUT", "line-item", {"line-item": fields}, id=line["id"])
     assert error in response["error"].split("; ")
@@ -371,7 +375,7 @@ async def test_what_never_changes(api: Harness, order: Json, fields: Json, error
     assert {**ignored, "last_modified": 0} == {**line, "last_modified": 0}
 
 
-async def test_parts_are_kept_and_named(api: Harness, order: Json) -> None:
+async def test_nested_parts_are_stored_and_completed(api: Harness, order: Json) -> None:
     interval = {**guaranteed(order)["budget_intervals"][0], "creatives": [{"id": 12345}]}
     ranges = [{"start_date": "2020-10-05 00:00:00", "end_date": "2020-10-10 23:59:59"}]
     line = await create(
@@ -426,7 +430,7 @@ async def test_video_roadblocks_are_one_by_one(api: Harness, order: Json) -> Non
     assert refused["error"].startswith("roadblock.master_width: must be 1")
 
 
-async def test_small_goals_and_short_flights_are_warned_of(api: Harness, order: Json) -> None:
+async def test_small_goals_and_short_flights_cause_warnings(api: Harness, order: Json) -> None:
     fields = changed(guaranteed(order), "budget_intervals.0.lifetime_budget_imps", 900)
     fields = changed(fields, "budget_intervals.0.end_date", "2020-10-01 02:59:59")
     fields = changed(fields, "budget_intervals.0.daily_budget_imps", 5)
@@ -451,7 +455,7 @@ async def test_small_goals_and_short_flights_are_warned_of(api: Harness, order: 
         ({"budget_intervals": [{"start_date": START, "lifetime_budget_imps": 5}]}, "unlimited"),
     ],
 )
-async def test_insertion_orders_that_do_not_suit(api: Harness, order: Json, fields: Json, text: str) -> None:
+async def test_unsuitable_insertion_orders(api: Harness, order: Json, fields: Json, text: str) -> None:
     other = await api.create("insertion-order", seamless(**fields), advertiser_id=order["advertiser_id"])
     body = {"line-item": guaranteed(other)}
     response = await api.call("POST", "line-item", body, advertiser_id=order["advertiser_id"])
@@ -465,7 +469,7 @@ async def test_insertion_orders_that_do_not_suit(api: Harness, order: Json, fiel
 
 
 @ENGINES
-async def test_intervals_are_compared_in_their_own_zones(api: Harness, order: Json) -> None:
+async def test_intervals_are_compared_in_their_own_time_zones(api: Harness, order: Json) -> None:
     interval = {"start_date": START, "end_date": END}
     eastern = await api.create(
         "insertion-order",
@@ -479,7 +483,7 @@ async def test_intervals_are_compared_in_their_own_zones(api: Harness, order: Js
 
 
 @ENGINES
-async def test_insertion_order_like_the_sample(api: Harness, order: Json) -> None:
+async def test_insertion_order_matches_the_sample(api: Harness, order: Json) -> None:
     (interval,) = order["budget_intervals"]
     assert interval == {
         "id": interval["id"],
@@ -535,20 +539,20 @@ async def test_insertion_order_like_the_sample(api: Harness, order: Json) -> Non
         ),
     ],
 )
-async def test_what_insertion_orders_refuse(api: Harness, order: Json, fields: Json, fault: str) -> None:
+async def test_refused_fields_of_insertion_orders(api: Harness, order: Json, fields: Json, fault: str) -> None:
     response = await api.call("PUT", "insertion-order", {"insertion-order": fields}, id=order["id"])
     assert response["error"].startswith(fault)
     assert await api.get("insertion-order", order["id"]) == order
 
 
-async def test_insertion_orders_need_an_advertiser_that_uses_them(api: Harness) -> None:
+async def test_insertion_order_requires_an_advertiser_that_uses_them(api: Harness) -> None:
     world = await api.world()
     body = {"insertion-order": seamless()}
     response = await api.call("POST", "insertion-order", body, advertiser_id=world["advertiser"])
     assert response["error"].startswith("advertiser_id: use_insertion_orders")
 
 
-async def test_an_order_of_another_advertiser(api: Harness, order: Json) -> None:
+async def test_insertion_order_of_another_advertiser(api: Harness, order: Json) -> None:
     world = await api.world()
     line = {**guaranteed(order), "insertion_orders": [{"id": order["id"]}]}
     response = await api.call("POST", "line-item", {"line-item": line}, advertiser_id=world["advertiser"])
@@ -556,7 +560,7 @@ async def test_an_order_of_another_advertiser(api: Harness, order: Json) -> None
 
 
 @ENGINES
-async def test_trackers_count_for_the_first_active_order(api: Harness, order: Json) -> None:
+async def test_trackers_use_the_first_active_order(api: Harness, order: Json) -> None:
     world = {**await api.world(), "advertiser": order["advertiser_id"]}
     second = await api.create("insertion-order", seamless(name="Second"), advertiser_id=order["advertiser_id"])
     line = await create(api, order, insertion_orders=[{"id": order["id"]}, {"id": second["id"]}])

@@ -1,4 +1,4 @@
-"""Requests a minute, logins in five minutes, objects of a member: where each ends, and what clients are told."""
+"""Limits on requests a minute, logins in five minutes and objects of a member, and what clients receive beyond them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENGINES = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirec
 
 
 def process(api: Harness, settings: Json, cache: redis.asyncio.Redis | None = None) -> Client:
-    """Another API process on the same store, with settings of its own."""
+    """Return a client of another API process on the same store, with its own settings."""
     changed = api.context.settings.model_copy(update=settings)
     context = replace(api.context, settings=changed)
     sink = PipelineLagMeter(changed, context.report_store)
@@ -33,7 +33,7 @@ def process(api: Harness, settings: Json, cache: redis.asyncio.Redis | None = No
 
 
 @pytest.mark.parametrize(("method", "kind"), [("GET", "reads"), ("DELETE", "writes")])
-async def test_requests_past_the_minutes_limit(api: Harness, method: str, kind: str) -> None:
+async def test_requests_beyond_the_minute_limit(api: Harness, method: str, kind: str) -> None:
     client = process(api, {f"{kind}_a_minute": 2})
     api.clock.to_next_minute()
     for _ in range(2):
@@ -56,7 +56,7 @@ async def test_requests_past_the_minutes_limit(api: Harness, method: str, kind: 
     assert (await client.send(method, "/imptracker?id=1,2")).status_code == 200
 
 
-async def test_processes_share_their_counts_and_survive_the_cache_server(api: Harness, valkey: ValkeyProcess) -> None:
+async def test_processes_share_counts_and_survive_the_cache_server(api: Harness, valkey: ValkeyProcess) -> None:
     caches = [redis_client.connect(valkey.url) for _ in range(2)]
     one, two = (process(api, {"reads_a_minute": 3}, cache) for cache in caches)
     api.clock.to_next_minute()
@@ -71,7 +71,7 @@ async def test_processes_share_their_counts_and_survive_the_cache_server(api: Ha
 
 
 @ENGINES
-async def test_the_eleventh_login_in_five_minutes(api: Harness) -> None:
+async def test_eleventh_login_within_five_minutes(api: Harness) -> None:
     async def login() -> httpx.Response:
         answer = await api.http.post("/auth", json={"auth": {"username": "admin", "password": PASSWORD}})
         api.http.cookies.clear()
@@ -89,7 +89,7 @@ async def test_the_eleventh_login_in_five_minutes(api: Harness) -> None:
 
 
 @ENGINES
-async def test_objects_past_the_members_limit(api: Harness) -> None:
+async def test_objects_beyond_the_member_limit(api: Harness) -> None:
     client = process(api, {"object_limits": "publisher=2,site=9"})
     await client.create("publisher", {"name": "One"})
     await client.create("publisher", {"name": "Two", "state": "inactive"})
@@ -115,10 +115,10 @@ async def test_objects_past_the_members_limit(api: Harness) -> None:
     assert (await other.call("POST", "publisher", {"publisher": {"name": "Theirs"}}))["status"] == "OK"
 
 
-async def test_a_flood_of_logins_is_turned_away_and_holds_up_no_write(
+async def test_flood_of_logins_is_rejected_without_blocking_writes(
     api: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The hashes of these tests are cheap: here a look at a password takes what it takes in earnest.
+    # Hashes are cheap in these tests; here a verification takes as long as in production.
     monkeypatch.setattr(passwords, "_verify", lambda *_: time.sleep(0.1))
 
     async def wrong() -> str:

@@ -1,4 +1,4 @@
-"""A new entity is a table and its rules: everything else is the one generic service."""
+"""A new entity is a table and its rules; the generic service does everything else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support import api_contract, api_harness
 from tests.support.api_harness import Harness, Json
 
 pytestmark = pytest.mark.anyio
-# The product has no such table.
+# The product itself has no such table.
 tables.metadata.remove(deal.TABLE)
 
 
@@ -24,7 +24,7 @@ tables.metadata.remove(deal.TABLE)
 async def api(
     store_url: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Harness]:
-    """The API with deals."""
+    """Start the API with deals."""
     for module in ("app", "openapi.document"):
         monkeypatch.setattr(f"onebyone.api.{module}.ENTITIES", (*ENTITIES, deal.Deal()))
     api_contract.forget()
@@ -41,11 +41,11 @@ async def api(
     api_contract.forget()
 
 
-def test_it_costs_less_than_a_hundred_lines() -> None:
+def test_new_entity_takes_less_than_a_hundred_lines() -> None:
     assert len(Path(str(deal.__file__)).read_text().splitlines()) < 100
 
 
-async def test_it_has_everything(api: Harness) -> None:
+async def test_new_entity_has_all_features(api: Harness) -> None:
     world = await api.world()
     owner: Json = {"advertiser_id": world["advertiser"]}
     fields: Json = {
@@ -93,7 +93,7 @@ async def test_it_has_everything(api: Harness) -> None:
     assert (await api.call("GET", "deal"))["count"] == 0
 
 
-async def test_it_refuses_what_all_refuse(api: Harness) -> None:
+async def test_new_entity_refuses_invalid_input(api: Harness) -> None:
     world = await api.world()
     owner: Json = {"advertiser_id": world["advertiser"]}
     other = await api.second_member()

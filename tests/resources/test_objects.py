@@ -1,4 +1,4 @@
-"""The parents of trackers: defaults, children made and deleted, codes, and what is refused."""
+"""The parents of trackers: defaults, children created and deleted with them, codes, and refused input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ENGINES = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirec
 
 
 @ENGINES
-async def test_publisher_gets_children_and_documented_defaults(api: Harness) -> None:
+async def test_new_publisher_has_children_and_documented_defaults(api: Harness) -> None:
     response = await api.call("POST", "publisher", {"publisher": {"name": "Demo Publisher"}})
     publisher = response["publisher"]
     assert response["id"] == publisher["id"]
@@ -106,7 +106,7 @@ async def test_deleting_a_line_item_or_advertiser_deletes_trackers(api: Harness)
 
 
 @ENGINES
-async def test_what_trackers_use_cannot_be_deleted(api: Harness) -> None:
+async def test_objects_used_by_trackers_cannot_be_deleted(api: Harness) -> None:
     world = await api.world()
     rule = await api.create("payment-rule", {"name": "R", "revshare": 0.5}, publisher_id=world["publisher"])
     tracker = await api.tracker("imptracker", world, tag={"id": world["placement"]}, payment_rule={"id": rule["id"]})
@@ -130,7 +130,7 @@ async def test_what_trackers_use_cannot_be_deleted(api: Harness) -> None:
 
 
 @ENGINES
-async def test_money_is_loose_on_the_way_in_and_a_number_on_the_way_out(api: Harness) -> None:
+async def test_money_is_accepted_as_text_and_returned_as_number(api: Harness) -> None:
     world = await api.world()
     rule = await api.create(
         "payment-rule", {"name": "R", "pricing_type": "cpm", "cost_cpm": "0.4"}, publisher_id=world["publisher"]
@@ -168,7 +168,7 @@ async def test_refused_fields(api: Harness, service: str, owner: str, fields: Js
 
 
 @ENGINES
-async def test_codes_are_unique_whatever_their_case(api: Harness) -> None:
+async def test_codes_are_unique_ignoring_case(api: Harness) -> None:
     one, two = await api.world(), await api.world()
     await api.put("line-item", one["line-item"], {"code": "XYZ"})
     await api.put("line-item", two["line-item"], {"code": "xyz"})
@@ -181,7 +181,7 @@ async def test_codes_are_unique_whatever_their_case(api: Harness) -> None:
     assert (await api.put("line-item", one["line-item"], {"code": "XYZ"}))["code"] == "XYZ"
 
 
-async def test_placement_by_site_and_another_publishers_site(api: Harness) -> None:
+async def test_placement_named_by_site_and_site_of_another_publisher(api: Harness) -> None:
     one, two = await api.world(), await api.world()
     made = await api.create("placement", {"name": "P"}, site_id=one["site"])
     assert (made["publisher_id"], made["site_id"]) == (one["publisher"], one["site"])
@@ -189,7 +189,7 @@ async def test_placement_by_site_and_another_publishers_site(api: Harness) -> No
     assert refused["error_id"] == "INTEGRITY"
 
 
-async def test_member_shows_and_changes_its_own_settings(api: Harness) -> None:
+async def test_member_reads_and_updates_its_settings(api: Harness) -> None:
     member = (await api.call("GET", "member"))["member"]
     assert (member["id"], member["enable_click_and_imp_trackers"], member["redirect_policy"]) == (1, True, "approved")
     changed = await api.put(
@@ -250,7 +250,7 @@ async def test_user_current_new_users_and_password_rules(api: Harness) -> None:
 
 
 @ENGINES
-async def test_every_route_with_another_members_ids(api: Harness) -> None:
+async def test_routes_with_ids_of_another_member(api: Harness) -> None:
     other = await api.second_member()
     world = await api.world()
     own = await other.world()
@@ -285,7 +285,7 @@ async def test_every_route_with_another_members_ids(api: Harness) -> None:
 
 
 @ENGINES
-async def test_writers_at_once_get_versions_without_a_gap(api: Harness) -> None:
+async def test_concurrent_writers_get_consecutive_versions(api: Harness) -> None:
     world = await api.world()
     await asyncio.gather(*(api.tracker("imptracker", world, name=f"T{number}") for number in range(20)))
     async with api.store.connect() as connection:

@@ -15,7 +15,7 @@ ENGINES = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirec
 
 @pytest.fixture
 async def advertiser(api: Harness) -> int:
-    """An advertiser that uses insertion orders, in UTC."""
+    """Create an advertiser in UTC that uses insertion orders."""
     fields = {"name": "A", "use_insertion_orders": True, "timezone": "UTC"}
     return int((await api.create("advertiser", fields))["id"])
 
@@ -57,7 +57,7 @@ async def test_fields_of_an_advertiser(api: Harness) -> None:
 
 
 @ENGINES
-async def test_a_time_zone_goes_down_to_the_children_when_told(api: Harness, advertiser: int) -> None:
+async def test_set_child_timezone(api: Harness, advertiser: int) -> None:
     flight = {"start_date": "2026-01-01 00:00:00", "end_date": "2026-01-31 23:59:59"}
     order = await api.create("insertion-order", {"name": "O", "budget_intervals": [flight]}, advertiser_id=advertiser)
     fields = {"name": "L", "budget_intervals": [flight], "insertion_orders": [{"id": order["id"]}]}
@@ -93,7 +93,7 @@ async def test_object_stats(api: Harness, advertiser: int) -> None:
     assert found["object_stats"] == {"total": 2, "active": 2, "inactive": 0}
 
 
-async def test_insertion_orders_stay_in_use_where_there_are_some(api: Harness, advertiser: int) -> None:
+async def test_use_insertion_orders_cannot_be_unset_while_there_are_some(api: Harness, advertiser: int) -> None:
     sent = {"advertiser": {"use_insertion_orders": False}}
     order = await api.create("insertion-order", {"name": "O"}, advertiser_id=advertiser)
     refused = await api.call("PUT", "advertiser", sent, id=advertiser)
@@ -150,13 +150,13 @@ async def test_revenue_types_of_plain_line_items(api: Harness, advertiser: int, 
         ]
 
 
-async def test_a_margin_is_a_share_of_the_cost(api: Harness, advertiser: int) -> None:
+async def test_margin_is_a_share_of_the_cost(api: Harness, advertiser: int) -> None:
     sent: Any = {"line-item": {"name": "L", "revenue_type": "cost_plus_margin", "revenue_value": 101}}
     refused = await api.call("POST", "line-item", sent, advertiser_id=advertiser)
     assert refused["error"].startswith("revenue_value: a margin")
 
 
-async def test_creatives_show_all_their_keys(api: Harness, advertiser: int) -> None:
+async def test_creatives_show_all_keys(api: Harness, advertiser: int) -> None:
     made = await api.create("line-item", {"name": "L", "creatives": [{"id": 3}]}, advertiser_id=advertiser)
     (creative,) = made["creatives"]
     unknown = ("is_expired", "is_prohibited", "width", "height", "audit_status", "name", "state", "format", "ad_type")
@@ -167,7 +167,7 @@ async def test_creatives_show_all_their_keys(api: Harness, advertiser: int) -> N
     assert put_back["line-item"]["creatives"] == made["creatives"]
 
 
-async def test_publishers_under_the_documented_rules(api: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_documented_publisher_rules(api: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api.context.settings, "publisher_rules", "documented")
     refused = await api.call("POST", "publisher", {"publisher": {"name": "P"}})
     wanted = ["billing_dba", "contact", "inventory_relationship"]

@@ -1,4 +1,4 @@
-"""`thirdparty-pixel`: the document's samples, what each format needs, who owns it, and who audits it."""
+"""`thirdparty-pixel`: the document's samples, the fields that each format requires, ownership and audits."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ SCRIPT: Json = {"content": 'var img = new Image(); img.src="https://url.com/even
 
 
 async def trafficker(api: Harness) -> Client:
-    """A user of the member who is no admin."""
+    """Log in a user of the member who is no admin."""
     await api.create("user", {"username": "t", "password": PASSWORD})
     return await api.login("t", PASSWORD)
 
 
 @ENGINES
-async def test_post_answers_like_the_sample(api: Harness) -> None:
+async def test_post_matches_the_sample(api: Harness) -> None:
     made = await api.create(SERVICE, {"format": "url-html", "secure_url": "https://secureurl.com"})
     assert made == {
         "id": made["id"],
@@ -52,7 +52,7 @@ async def test_post_answers_like_the_sample(api: Harness) -> None:
 
 
 @ENGINES
-async def test_where_a_pixel_renders_is_mirrored(api: Harness) -> None:
+async def test_pixels_appear_on_advertisers_and_member(api: Harness) -> None:
     one, two = await api.world(), await api.world()
     owned = await api.create(SERVICE, {**SCRIPT, "name": "Owned", "advertiser_id": one["advertiser"]})
     found = await api.put(SERVICE, owned["id"], {"advertisers": [{"id": one["advertiser"]}]})
@@ -96,7 +96,7 @@ async def test_where_a_pixel_renders_is_mirrored(api: Harness) -> None:
         ({**SCRIPT, "name": "x" * 256}, "name"),
     ],
 )
-async def test_refused(api: Harness, fields: Json, path: str) -> None:
+async def test_refused_pixels(api: Harness, fields: Json, path: str) -> None:
     response = await api.call("POST", SERVICE, {SERVICE: fields})
     assert response["error"].startswith(f"{path}: ")
     assert (await api.call("GET", SERVICE))["count"] == 0
@@ -111,7 +111,7 @@ async def test_refused(api: Harness, fields: Json, path: str) -> None:
         ({"name": "N", "active": False}, None),
     ],
 )
-async def test_a_change_of_content_names_the_format(api: Harness, fields: Json, fault: str | None) -> None:
+async def test_changing_content_requires_the_format(api: Harness, fields: Json, fault: str | None) -> None:
     made = await api.create(SERVICE, SCRIPT)
     response = await api.call("PUT", SERVICE, {SERVICE: fields}, id=made["id"])
     assert response.get("error", ":").split(":")[0] == (fault or "")
@@ -119,7 +119,7 @@ async def test_a_change_of_content_names_the_format(api: Harness, fields: Json, 
 
 @ENGINES
 @pytest.mark.parametrize("status", ["approved", "rejected", "exempt"])
-async def test_only_an_admin_audits(api: Harness, status: str) -> None:
+async def test_only_admins_change_the_audit_status(api: Harness, status: str) -> None:
     user = await trafficker(api)
     made = await user.create(SERVICE, {**SCRIPT, "audit_status": status})
     assert made["audit_status"] == "pending"
@@ -131,7 +131,7 @@ async def test_only_an_admin_audits(api: Harness, status: str) -> None:
     assert again["audit_status"] == ("exempt" if status == "exempt" else "pending")
 
 
-async def test_the_owner_of_a_pixel_never_changes(api: Harness) -> None:
+async def test_pixel_owner_is_immutable(api: Harness) -> None:
     one, two = await api.world(), await api.world()
     owned = await api.create(SERVICE, {**SCRIPT, "advertiser_id": one["advertiser"]})
     for other in (two["advertiser"], None):

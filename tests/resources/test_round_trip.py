@@ -1,4 +1,4 @@
-"""What a service takes, it shows; what it refuses, it has not written. Bodies are drawn from the document."""
+"""Accepted bodies are shown as sent, and refused ones write nothing, for bodies drawn from the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ FEW = settings(
     deadline=None,
     derandomize=True,
     database=None,
-    # The first failure is as good as the smallest: every example names few fields.
+    # No shrinking: every example has few fields, so the first failure is small enough.
     phases=[Phase.generate],
     suppress_health_check=[*HealthCheck],
 )
 MINUTE_MS = 60_000
 UNSHOWN = {"user": {"password"}}
-"""Fields that are written and never shown."""
+"""Fields that can be written but are never shown."""
 KEPT = {
     "user": ("user_type", "advertiser_id", "publisher_id", "state"),
     "line-item": ("line_item_subtype",),
     "publisher": ("default_site_id", "base_payment_rule_id", "is_oo"),
 }
-"""Fields that stay as the example has them: they decide which others there may be, or the server decides them."""
+"""Fields that keep the example's value: other fields depend on them, or the server sets them."""
 _numbers = count(1)
 
 
 class World:
-    """The API with one of everything, and calls that wait for the answer."""
+    """The API with one object of each kind, called synchronously."""
 
     def __init__(self, runner: asyncio.Runner, url: str) -> None:
         self._runner = runner
@@ -57,16 +57,16 @@ class World:
             self.ids[service] = self.run(self.api.create(service, body, **self.owner(service)))["id"]
 
     def run(self, answer: Coroutine[Any, Any, Any]) -> Any:
-        """The result."""
+        """Run a coroutine and return its result."""
         return self._runner.run(answer)
 
     def owner(self, service: str) -> dict[str, int]:
-        """The query parameter that names the owner of a new object."""
+        """Return the query parameter that names the owner of a new object."""
         parent = next(entity.parent for entity in ENTITIES if entity.service == service)
         return {} if parent is None else {parent.column: self.ids[parent.service]}
 
     def body(self, service: str) -> Json:
-        """The example with this world's ids; names that must be unique are."""
+        """Return the example with ids of this world and with unique names."""
         fields = dict(examples.CREATE[service])
         fields.pop("code", None)
         if service == "user":
@@ -78,7 +78,7 @@ class World:
         return fields
 
     def everything(self) -> list[Any]:
-        """Every row of every object, and the version."""
+        """Return every row of every object, and the store's version."""
         return self.run(self._everything())  # type: ignore[no-any-return]
 
     async def _everything(self) -> list[Any]:
@@ -87,8 +87,8 @@ class World:
             return [row for table in kept for row in await connection.execute(select(table))]
 
     def send(self, method: str, service: str, fields: Json, **query: object) -> Json:
-        """One write; when it is refused nothing may have changed."""
-        # A minute later for each, so that no limit of requests is met.
+        """Write once; a refused write must not have changed anything."""
+        # Each write is a minute later, so that none meets the request limit.
         self.api.clock.ahead_ms += MINUTE_MS
         before = self.everything()
         response: Json = self.run(self.api.call(method, service, {service: fields}, **query))
@@ -100,12 +100,12 @@ class World:
         return response
 
     def get(self, service: str, row_id: int) -> Json:
-        """The object as it is shown later."""
+        """Return the object as a later read shows it."""
         found: Json = self.run(self.api.get(service, row_id))
         return found
 
     def close(self) -> None:
-        """Ends it."""
+        """Stop the API."""
         self.run(self.api.http.aclose())
         self.run(self.api.store.dispose())
 
@@ -119,7 +119,7 @@ def world(store_url: str) -> Iterator[World]:
 
 
 def fields_of(entity: Entity, kind: str) -> Json:
-    """Schemas of the fields that a drawn body may name."""
+    """Return the schemas of the fields that a drawn body may have."""
     body = described()["components"]["schemas"][f"{component_name(entity)}{kind}"]
     fixed = {*KEPT.get(entity.service, ()), *(link.field for link in entity.references)}
     fields: Json = body["properties"]
@@ -127,7 +127,7 @@ def fields_of(entity: Entity, kind: str) -> Json:
 
 
 def some(fields: Json) -> st.SearchStrategy[Json]:
-    """Valid values of a few fields."""
+    """Draw valid values of a few fields."""
     names = st.lists(st.sampled_from(sorted(fields)), unique=True, min_size=1, max_size=4)
     return names.flatmap(
         lambda chosen: st.fixed_dictionaries({name: drawn_values.values(fields[name]) for name in chosen})
@@ -135,7 +135,7 @@ def some(fields: Json) -> st.SearchStrategy[Json]:
 
 
 def shows(sent: Any, shown: Any) -> bool:
-    """Whether `shown` is what was sent, normalised as documented.
+    """Return whether `shown` is what was sent, normalised as documented.
 
     Null and an empty array may become a default, an array loses repetitions, an empty text may be null, a date has
     seconds, objects get the server's ids and names.
@@ -163,13 +163,13 @@ def _same_moment(sent: str, shown: str) -> bool:
 
 
 def assert_shown(entity: Entity, sent: Json, shown: Json) -> None:
-    """Every field that was sent is shown."""
+    """Check that every field that was sent is shown."""
     hidden = UNSHOWN.get(entity.service, set())
     assert [name for name in sent if name not in hidden and not shows(sent[name], shown[name])] == [], (sent, shown)
 
 
 @pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.service)
-def test_what_is_taken_is_shown(world: World, entity: Entity) -> None:
+def test_accepted_bodies_are_shown_as_sent(world: World, entity: Entity) -> None:
     service = entity.service
 
     @FEW
@@ -197,7 +197,7 @@ def test_what_is_taken_is_shown(world: World, entity: Entity) -> None:
 
 
 @pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.service)
-def test_what_is_wrong_is_not_written(world: World, entity: Entity) -> None:
+def test_refused_bodies_write_nothing(world: World, entity: Entity) -> None:
     service = entity.service
 
     @FEW

@@ -1,4 +1,4 @@
-"""Lists and searches of many trackers: what they find is true, and nothing of it reads the whole table."""
+"""Lists and searches of many trackers: results are correct, and no statement reads the whole table."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.support.api_harness import Harness, Json
 pytestmark = pytest.mark.anyio
 ENGINES = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)
 SIZE = 2400
-"""Three blocks of ids, the last one not full."""
+"""Trackers in three blocks of ids, the last one not full."""
 TRACKERS = tables.imptracker
 
 
 @pytest.fixture
 async def world(api: Harness) -> Json:
-    """One advertiser with many trackers, and another with a few in between."""
+    """Create an advertiser with many trackers, and another with a few between them."""
     first, second = await api.world(), await api.world()
     for world, size in ((first, SIZE // 2), (second, 24), (first, SIZE // 2 - 24)):
         links = {f"{name.replace('-', '_')}_id": world[name] for name in ("advertiser", "line-item", "publisher")}
@@ -59,7 +59,7 @@ READS = [
 
 
 @ENGINES
-async def test_no_read_of_a_page_reads_the_table(api: Harness, world: Json) -> None:
+async def test_page_reads_never_scan_the_table(api: Harness, world: Json) -> None:
     faults = {}
     for read in READS:
         query = read.format(deep=SIZE - 100, **world)
@@ -74,14 +74,14 @@ async def test_no_read_of_a_page_reads_the_table(api: Harness, world: Json) -> N
 
 
 def is_whole(line: str) -> bool:
-    """Whether a step of a plan takes all trackers, or sorts them."""
+    """Return whether a step of a plan scans all trackers, or sorts them."""
     if "Seq Scan on imptracker" in line and "tally" not in line:
         return True
     return line == "SCAN imptracker" or line.startswith("SCAN imptracker USING")
 
 
 @ENGINES
-async def test_the_order_comes_from_an_index(api: Harness, world: Json) -> None:
+async def test_order_comes_from_an_index(api: Harness, world: Json) -> None:
     for by, direction in product(("id", "name", "last_modified", "state"), ("asc", "desc")):
         for owner in ("", f"&advertiser_id={world['first']}"):
             with plans.recorded(api.store) as statements:
@@ -93,7 +93,7 @@ async def test_the_order_comes_from_an_index(api: Harness, world: Json) -> None:
 
 
 @ENGINES
-async def test_pages_and_counts_are_true(api: Harness, world: Json) -> None:
+async def test_pages_and_counts_are_correct(api: Harness, world: Json) -> None:
     await disturb(api, world)
     async with sql.reading(api.store) as connection:
         rows = [dict(row) for row in (await connection.execute(select(TRACKERS).order_by(TRACKERS.c.id))).mappings()]
@@ -122,7 +122,7 @@ async def test_pages_and_counts_are_true(api: Harness, world: Json) -> None:
 
 
 async def disturb(api: Harness, world: Json) -> None:
-    """Creates, changes and deletes trackers, through the API and past it."""
+    """Create, update and delete trackers, through the API and directly in the store."""
     async with sql.writing(api.store) as connection:
         third = TRACKERS.c.id % 3 == 0
         await connection.execute(update(TRACKERS).where(third, TRACKERS.c.id < 700).values(state="inactive"))
@@ -141,14 +141,16 @@ async def disturb(api: Harness, world: Json) -> None:
 
 
 async def check_page(api: Harness, query: Json, wanted: list[Json], start: int) -> None:
-    """One page, and the count of all."""
+    """Return one page, and the count of all."""
     response = await api.call("GET", "imptracker", start_element=start, num_elements=20, fields="id", **query)
     assert response["count"] == len(wanted), query
     assert [row["id"] for row in response["imptrackers"]] == [row["id"] for row in wanted[start : start + 20]], query
 
 
 @ENGINES
-async def test_trackers_that_were_there_before(store_url: str, tmp_path: Any, request: pytest.FixtureRequest) -> None:
+async def test_migration_counts_existing_trackers(
+    store_url: str, tmp_path: Any, request: pytest.FixtureRequest
+) -> None:
     old = f"sqlite+aiosqlite:///{tmp_path / 'old.sqlite3'}"
     url = old if store_url.startswith("sqlite") else request.getfixturevalue("postgres_server").fresh_database()
     engine = sql.create_engine(url)
@@ -188,8 +190,8 @@ async def test_trackers_that_were_there_before(store_url: str, tmp_path: Any, re
 
 
 @ENGINES
-async def test_a_write_is_one_transaction_of_few_statements(api: Harness) -> None:
-    """Beside the one that writes, one reads who the caller is; `FOR UPDATE` is PostgreSQL's turn of the writers."""
+async def test_write_is_one_transaction_of_few_statements(api: Harness) -> None:
+    """Besides the writing transaction, one reads the caller; on PostgreSQL writers take turns with `FOR UPDATE`."""
     world = await api.world()
     with plans.recorded(api.store) as created:
         made = await api.tracker("imptracker", world)

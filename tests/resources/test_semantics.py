@@ -1,4 +1,4 @@
-"""What every service reads alike: filters, sort, search, fields, meta, codes and merging."""
+"""Parameters that all services share: filters, sort, search, fields, meta, codes and append."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PUBLISHERS: tuple[Json, ...] = (
 
 @pytest.fixture
 async def publishers(api: Harness) -> list[int]:
-    """Ids of three publishers."""
+    """Create three publishers and return their ids."""
     return [(await api.create("publisher", dict(fields)))["id"] for fields in PUBLISHERS]
 
 
@@ -70,7 +70,7 @@ async def test_filters(api: Harness, publishers: list[int], query: Json, found: 
 
 
 @ENGINES
-async def test_an_amount_beyond_all_amounts_compares(api: Harness) -> None:
+async def test_filter_by_amount_beyond_all_stored_ones(api: Harness) -> None:
     await api.world()
     for query, found in (
         ({"nmax_cost_cpm": "9" * 15}, 1),
@@ -93,13 +93,13 @@ async def test_an_amount_beyond_all_amounts_compares(api: Harness) -> None:
     ],
     ids=str,
 )
-async def test_values_that_are_none(api: Harness, query: Json, path: str) -> None:
+async def test_invalid_filter_values(api: Harness, query: Json, path: str) -> None:
     response = await api.call("GET", "imptracker", **query)
     assert (response["error_id"], response["error"].split(":")[0]) == ("SYNTAX", path)
 
 
 @pytest.mark.parametrize("name", ["colour", "min_name", "like_colour", "having_imps", "max_placements", "doc"])
-async def test_what_filters_nothing_is_told(api: Harness, publishers: list[int], name: str) -> None:
+async def test_unknown_parameters_cause_warnings(api: Harness, publishers: list[int], name: str) -> None:
     response = await api.call("GET", "publisher", **{name: "5"})
     assert response["dbg_info"]["warnings"] == [f"query parameter not used: {name}"]
     assert response["count"] == 3
@@ -107,8 +107,8 @@ async def test_what_filters_nothing_is_told(api: Harness, publishers: list[int],
 
 @ENGINES
 @pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.service)
-async def test_meta_tells_no_lie(api: Harness, entity: Entity) -> None:
-    """Every field that says so can be filtered and sorted by, on an empty table and on both engines."""
+async def test_meta_matches_filters_and_sorting(api: Harness, entity: Entity) -> None:
+    """Filter and sort by every field whose meta promises it, on an empty table of each engine."""
     response = await api.call("GET", f"{entity.service}/meta")
     assert list(response) == ["status", "fields", "dbg_info"]
     fields = {field["name"]: field for field in response["fields"]}
@@ -125,7 +125,7 @@ async def test_meta_tells_no_lie(api: Harness, entity: Entity) -> None:
     assert (await api.call("POST", f"{entity.service}/meta", {}))["error_id"] == "SYNTAX"
 
 
-async def test_meta_has_nested_fields(api: Harness) -> None:
+async def test_meta_of_nested_fields(api: Harness) -> None:
     fields = {field["name"]: field for field in (await api.call("GET", "publisher/meta"))["fields"]}
     assert (fields["labels"]["type"], fields["contact"]["type"]) == ("array of objects", "object")
     assert [field["name"] for field in fields["labels"]["fields"]] == ["id", "value"]
@@ -195,7 +195,7 @@ async def test_objects_by_their_code(api: Harness) -> None:
 
 
 @ENGINES
-async def test_codes_of_another_member_are_no_codes(api: Harness) -> None:
+async def test_codes_of_another_member_are_unknown(api: Harness) -> None:
     other = await api.second_member()
     theirs = await other.world()
     await other.put("advertiser", theirs["advertiser"], {"code": "THEIRS"})

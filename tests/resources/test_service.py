@@ -46,7 +46,7 @@ def wakes() -> Wakes:
 
 @pytest.fixture
 async def context(store_url: str, wakes: Wakes) -> AsyncIterator[EngineContext]:
-    """The engine on a prepared store, without an API."""
+    """Return the engine's context on a prepared store."""
     store = sql.create_engine(store_url)
     yield EngineContext(Settings(database_url=store_url), store, store, wakes)
     await store.dispose()
@@ -58,7 +58,7 @@ def resources(context: EngineContext) -> Resources:
 
 
 async def create_line_item(resources: Resources) -> tuple[int, Values]:
-    """The id of an advertiser, and the fields of a tracker for its line item."""
+    """Return the id of an advertiser, and the fields of a tracker for its line item."""
     advertiser = await resources.create(ADVERTISER, CALLER, {"name": "Advertiser"})
     owners = {"advertiser_id": str(advertiser.id)}
     line_item = await resources.create(LINE_ITEM, CALLER, {"name": "Line item"}, owners=owners)
@@ -66,7 +66,7 @@ async def create_line_item(resources: Resources) -> tuple[int, Values]:
     return advertiser.id, {"name": "T", "line_item": {"id": line_item.id}, "publisher": {"id": publisher.id}}
 
 
-async def test_an_object_from_creation_to_deletion(resources: Resources, wakes: Wakes) -> None:
+async def test_create_get_update_delete(resources: Resources, wakes: Wakes) -> None:
     advertiser_id, fields = await create_line_item(resources)
     before = wakes.count
     created = await resources.create(IMPTRACKER, CALLER, fields, owners={"advertiser_id": str(advertiser_id)})
@@ -89,7 +89,7 @@ async def test_an_object_from_creation_to_deletion(resources: Resources, wakes: 
         await resources.get(IMPTRACKER, CALLER, created.id)
 
 
-async def test_lists_filter_sort_and_page(resources: Resources) -> None:
+async def test_list_filters_sorts_and_pages(resources: Resources) -> None:
     ids = [
         (await resources.create(ADVERTISER, CALLER, {"name": name, "state": state})).id
         for name, state in [("b", "active"), ("a", "active"), ("c", "inactive"), ("d", "active")]
@@ -109,7 +109,7 @@ async def test_lists_filter_sort_and_page(resources: Resources) -> None:
     assert refused.value.faults == (Fault("sort", "cannot sort by 'moon'"),)
 
 
-async def test_faults_are_data_and_nothing_is_written(resources: Resources, wakes: Wakes) -> None:
+async def test_faults_are_data_and_refused_writes_change_nothing(resources: Resources, wakes: Wakes) -> None:
     advertiser_id, fields = await create_line_item(resources)
     before = wakes.count
     values = {**fields, "name": "", "publisher": {"id": 999}, "click_url": "ftp://x", "moon": 1}
@@ -129,7 +129,7 @@ async def test_faults_are_data_and_nothing_is_written(resources: Resources, wake
     assert wakes.count == before
 
 
-async def test_conflicts_are_faults_of_their_own_kind(resources: Resources) -> None:
+async def test_conflicts_have_their_own_kind(resources: Resources) -> None:
     first = await resources.create(ADVERTISER, CALLER, {"name": "A", "code": "X"})
     with pytest.raises(Refused) as refused:
         await resources.create(ADVERTISER, CALLER, {"name": "B", "code": "x"})
@@ -144,7 +144,7 @@ async def test_conflicts_are_faults_of_their_own_kind(resources: Resources) -> N
     assert (await resources.get(PUBLISHER, CALLER, publisher_id))["id"] == publisher_id
 
 
-async def test_callers_see_and_change_what_is_theirs(resources: Resources, context: EngineContext) -> None:
+async def test_callers_are_limited_to_their_own_objects(resources: Resources, context: EngineContext) -> None:
     own = await resources.create(ADVERTISER, CALLER, {"name": "Own"})
     other = await resources.create(ADVERTISER, CALLER, {"name": "Other"})
     limited = replace(CALLER, limit=("advertiser_id", own.id))

@@ -1,4 +1,4 @@
-"""`imptracker` and `clicktracker`: the documents' samples, the life of a tracker, and what is refused."""
+"""`imptracker` and `clicktracker`: the documents' samples, a tracker from creation to deletion, and refused input."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def body(service: str, world: Json, **fields: Any) -> Json:
 
 @ENGINES
 @BOTH
-async def test_post_answers_like_the_sample(api: Harness, service: str) -> None:
+async def test_post_matches_the_sample(api: Harness, service: str) -> None:
     world = await api.world()
     response = await api.call("POST", service, body(service, world), advertiser_id=world["advertiser"])
     assert list(response) == ["status", "count", "id", "start_element", "num_elements", service, "dbg_info"]
@@ -151,7 +151,7 @@ async def test_names_are_resolved_when_read(api: Harness, service: str) -> None:
 
 @ENGINES
 @BOTH
-async def test_all_faults_of_a_body_at_once(api: Harness, service: str) -> None:
+async def test_all_faults_of_a_body_are_reported_together(api: Harness, service: str) -> None:
     world = await api.world()
     bad = {
         "state": "paused",
@@ -249,7 +249,7 @@ async def test_bad_values(api: Harness, field: str, value: Any) -> None:
         (None, None),
     ],
 )
-async def test_click_url_is_kept_as_written(api: Harness, url: str | None, host: str | None) -> None:
+async def test_click_url_is_stored_as_written(api: Harness, url: str | None, host: str | None) -> None:
     tracker = await api.tracker("clicktracker", await api.world(), click_url=url)
     assert tracker["click_url"] == (url or None)
     async with api.store.connect() as connection:
@@ -299,7 +299,7 @@ async def test_unknown_ids(api: Harness, service: str) -> None:
 
 
 @BOTH
-async def test_a_member_may_be_without_trackers(api: Harness, service: str) -> None:
+async def test_member_without_tracker_permission(api: Harness, service: str) -> None:
     other = await api.second_member(trackers=False)
     world = await other.world()
     response = await other.call("POST", service, body(service, world), advertiser_id=world["advertiser"])

@@ -1,4 +1,4 @@
-"""Users and tenants: who may log in, what a limited or read-only user sees, and a walk over every route."""
+"""Users and tenants: logins, limited and read-only users, and every route with ids of another member."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OF_PUBLISHER = ("publisher", "site", "placement", "payment-rule")
 
 
 async def full_world(client: Client) -> Json:
-    """An object of every service that a member can make."""
+    """Create an object of every service that lets a member create one."""
     world = await client.world()
     await client.put("advertiser", world["advertiser"], {"use_insertion_orders": True})
     order = await client.create("insertion-order", {"name": "O"}, advertiser_id=world["advertiser"])
@@ -37,14 +37,14 @@ async def full_world(client: Client) -> Json:
 
 
 async def user(api: Harness, name: str, **fields: Any) -> Client:
-    """A new user of member 1."""
+    """Create a user of member 1."""
     await api.create("user", {"username": name, "password": PASSWORD, **fields})
     return await api.login(name, PASSWORD)
 
 
 @ENGINES
-async def test_every_route_and_method_with_another_members_ids(api: Harness) -> None:
-    """Whatever is asked, an id of another member is answered like one that nobody has."""
+async def test_every_route_and_method_with_ids_of_another_member(api: Harness) -> None:
+    """Compare every response for another member's id with that for an id that nobody has."""
     theirs = await full_world(api)
     theirs |= {"member": 1, "user": 1}
     other = await api.second_member()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def cheap_hashes() -> None:
-    """argon2 with its least cost, so that a hundred logins take no minute."""
+    """Give argon2 its least cost, so that a hundred logins do not take a minute."""
     from argon2 import PasswordHasher
 
     from onebyone.auth import passwords
@@ -38,7 +38,7 @@ def _prepared(cheap_hashes: None, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(params=[os.environ.get("TEST_STORE", "sqlite")])
 def store_url(request: pytest.FixtureRequest, _prepared: Path, tmp_path: Path) -> str:
-    """A prepared store; the one that `TEST_STORE` names, or both engines for a test that parametrizes it."""
+    """Return the URL of a prepared store: the one that `TEST_STORE` names, or both for a test that parametrizes it."""
     if request.param == "sqlite":
         file = tmp_path / "config.sqlite3"
         shutil.copy(_prepared, file)
@@ -55,7 +55,7 @@ def _prepare(url: str) -> None:
 
 @pytest.fixture
 async def api(store_url: str) -> AsyncIterator[Harness]:
-    """The API with member 1's user logged in."""
+    """Start the API with member 1's user logged in."""
     from tests.support import api_harness
 
     running = await api_harness.start(store_url)

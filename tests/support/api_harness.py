@@ -31,7 +31,7 @@ MINUTE_MS = 60_000
 
 @dataclass
 class Clock:
-    """Real time plus what the test adds."""
+    """Real time plus an offset that tests set."""
 
     ahead_ms: int = 0
 
@@ -39,13 +39,13 @@ class Clock:
         return now_ms() + self.ahead_ms
 
     def to_next_minute(self) -> None:
-        """Moves to its start, so that none begins while the test counts requests."""
+        """Move to the start of the next minute, so that none begins while a test counts requests."""
         self.ahead_ms += MINUTE_MS - self() % MINUTE_MS
 
 
 @dataclass
 class Wakes:
-    """Stands where the publisher is and counts its calls."""
+    """Stands in for the publisher and counts how often it is woken."""
 
     count: int = 0
 
@@ -55,48 +55,48 @@ class Wakes:
 
 @dataclass
 class Client:
-    """A user's view of the API. Methods give the `response` object."""
+    """A user's client of the API. Methods return the `response` object."""
 
     http: httpx.AsyncClient
     token: str = ""
 
     async def send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """One request with the token in the header."""
+        """Send one request with the token in the header."""
         headers = {"Authorization": self.token, **options.pop("headers", {})}
         return await self.http.request(method, path, headers=headers, **options)
 
     async def call(self, method: str, service: str, body: object = None, /, **query: object) -> Json:
-        """Any call; the envelope must be whole."""
+        """Make any call and check its envelope."""
         answer = await self.send(method, f"/{service}", json=body, params={k: str(v) for k, v in query.items()})
         return response_of(answer)
 
     async def create(self, service: str, fields: Json, **query: object) -> Json:
-        """The new object."""
+        """Create an object and return it."""
         response = await self.call("POST", service, {service: fields}, **query)
         assert response["status"] == "OK", response
         found: Json = response[service]
         return found
 
     async def put(self, service: str, row_id: int, fields: Json, **query: object) -> Json:
-        """The changed object."""
+        """Update an object and return it."""
         response = await self.call("PUT", service, {service: fields}, id=row_id, **query)
         assert response["status"] == "OK", response
         found: Json = response[service]
         return found
 
     async def get(self, service: str, row_id: int) -> Json:
-        """One object."""
+        """Return one object."""
         response = await self.call("GET", service, id=row_id)
         assert response["status"] == "OK", response
         found: Json = response[service]
         return found
 
     async def delete(self, service: str, row_id: int | str) -> Json:
-        """The envelope."""
+        """Delete objects and return the envelope."""
         return await self.call("DELETE", service, id=row_id)
 
     async def world(self) -> Json:
-        """Ids of one advertiser with a line item and one publisher with its children."""
+        """Create an advertiser with a line item and a publisher with its children; return their ids."""
         advertiser = await self.create("advertiser", {"name": "Test Advertiser"})
         line_item = await self.create("line-item", {"name": "Test Line Item"}, advertiser_id=advertiser["id"])
         publisher = await self.create("publisher", {"name": "November Publisher"})
@@ -110,13 +110,13 @@ class Client:
         }
 
     async def tracker(self, service: str, world: Json, **fields: object) -> Json:
-        """A tracker of that world."""
+        """Create a tracker in that world."""
         links = {"publisher": {"id": world["publisher"]}, "line_item": {"id": world["line-item"]}}
         return await self.create(service, {"name": "T", **links, **fields}, advertiser_id=world["advertiser"])
 
 
 def response_of(answer: httpx.Response) -> Json:
-    """The `response` object of an answer whose envelope, headers and schema are checked."""
+    """Check envelope, headers and schema of an answer, and return its `response` object."""
     api_contract.check(answer)
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -139,7 +139,7 @@ def response_of(answer: httpx.Response) -> Json:
 
 @dataclass
 class Harness(Client):
-    """The API with its first member's user logged in."""
+    """The API in this process, with its first member's user logged in."""
 
     store: AsyncEngine = field(kw_only=True)
     context: EngineContext = field(kw_only=True)
@@ -148,18 +148,18 @@ class Harness(Client):
     reports: ReportService = field(kw_only=True)
 
     async def go_to(self, ms: int) -> None:
-        """Moves the clock there and logs in again, because the session may have ended by then."""
+        """Move the clock there and log in again, because the session may have ended by then."""
         self.clock.ahead_ms = ms - now_ms()
         self.token = (await self.login("admin", PASSWORD)).token
 
     async def login(self, username: str, password: str) -> Client:
-        """Another user's view."""
+        """Return another user's client."""
         answer = await self.http.post("/auth", json={"auth": {"username": username, "password": password}})
         self.http.cookies.clear()
         return Client(self.http, response_of(answer)["token"])
 
     async def second_member(self, *, trackers: bool = True) -> Client:
-        """The view of another tenant's user."""
+        """Return the client of another tenant's user."""
         encoded = await passwords.hash_password(PASSWORD)
         async with sql.writing(self.store) as connection:
             member_id = await add_member(connection, "Other Member", trackers=trackers)
@@ -168,7 +168,7 @@ class Harness(Client):
 
 
 async def prepare(url: str) -> None:
-    """A database with both stores in it, member 1 and its user."""
+    """Create both stores in a database, with member 1 and its user."""
     await schema.upgrade(url)
     await report_schema.upgrade(url)
     store = sql.create_engine(url)
@@ -177,12 +177,12 @@ async def prepare(url: str) -> None:
 
 
 def settings(url: str) -> Settings:
-    """Settings of the API under test."""
+    """Return the settings of the API under test."""
     return Settings(database_url=url, admin_password=SecretStr(PASSWORD))
 
 
 async def start(url: str) -> Harness:
-    """The API on a prepared store."""
+    """Start the API on a prepared store."""
     store = sql.create_engine(url)
     clock, wakes = Clock(), Wakes()
     context = EngineContext(settings(url), store, store, wakes, clock)

@@ -1,4 +1,4 @@
-"""Values that a schema of the OpenAPI document allows, drawn by hypothesis; knows the JSON Schema that it uses."""
+"""Hypothesis strategies for the JSON Schemas that the OpenAPI document uses."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Drawn = st.SearchStrategy[Any]
 _PLAIN = st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"])
 _MOMENTS = st.datetimes().map(lambda moment: moment.strftime("%Y-%m-%d %H:%M:%S").zfill(19))
 _FEW = 3
-"""Elements of an array, and optional properties of an object, at most."""
+"""Greatest number of elements in an array, and of optional properties in an object: more find nothing new."""
 
 
 def values(schema: dict[str, Any]) -> Drawn:
-    """A strategy of valid values."""
+    """Return a strategy for valid values."""
     schema = resolved(schema)
     if "anyOf" in schema:
         return st.one_of(*map(values, schema["anyOf"]))
@@ -41,7 +41,7 @@ def values(schema: dict[str, Any]) -> Drawn:
 
 
 def objects(schema: dict[str, Any]) -> Drawn:
-    """Objects with all required properties and a few others. Ids that are not required are the server's to give."""
+    """Return a strategy for objects with all required properties and a few others, but no ids of the server."""
     properties = resolved(schema)["properties"]
     required = schema.get("required", [])
     more = [name for name in properties if name not in required and name != "id"]
@@ -80,7 +80,7 @@ def _texts(schema: dict[str, Any]) -> Drawn:
 
 
 def wrong(schema: dict[str, Any]) -> Drawn:
-    """Values that are never valid, of another type or out of every bound."""
+    """Return a strategy for values that are never valid: of another type, or out of all bounds."""
     schema = resolved(schema)
     kinds = {resolved(part)["type"] for part in schema.get("anyOf", [schema])}
     if {"object", "array"} & kinds:

@@ -1,4 +1,4 @@
-"""The API on a real port, served by uvicorn in a thread of this process; what is asked of it here needs no cache."""
+"""The API on a real port, served by uvicorn in a thread of this process, without a cache server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNLIMITED = {"reads_a_minute": 10**9, "writes_a_minute": 10**9, "logins": 10**9}
 
 @contextlib.contextmanager
 def running_api(folder: Path, **more: int) -> Iterator[str]:
-    """Its URL, on stores in `folder`, with the user `admin`; limits are those that `more` sets, if any."""
+    """Yield its URL. It has stores in `folder`, the user `admin`, and no limits but those in `more`."""
     store_url, report_url = (f"sqlite+aiosqlite:///{folder / name}.sqlite3" for name in ("config", "report"))
     password = SecretStr(api_harness.PASSWORD)
     settings = Settings(database_url=store_url, admin_password=password, data_dir=folder)
