@@ -65,3 +65,14 @@ def test_refusals_are_one_line(onebyone: Command, arguments: tuple[str, ...], te
     assert result.exit_code == 1
     assert result.stderr.startswith(line)
     assert result.stderr.count("\n") == 1
+
+
+def test_accounts_of_another_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        asyncio.run(api_harness.prepare(f"sqlite+aiosqlite:///{tmp_path / name / 'config.sqlite3'}"))
+    monkeypatch.setenv("ONEBYONE_DATA_DIR", str(tmp_path / "here"))
+    there = ["--data-dir", str(tmp_path / "there")]
+    assert CliRunner().invoke(app, ["member", "create", "Second", *there]).output == "2\n"
+    assert "Second" in CliRunner().invoke(app, ["member", "list", *there]).output
+    assert "Second" not in CliRunner().invoke(app, ["member", "list"]).output

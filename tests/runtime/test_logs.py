@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import orjson
 import pytest
@@ -68,6 +69,13 @@ def test_readable_lines_escape_what_is_not_printable() -> None:
         'words="two words" number=3'
     )
     assert "    Traceback (most recent call last):" in lines
+
+
+def test_a_closed_standard_error_writes_into_no_other_file(tmp_path: Path) -> None:
+    program = f"taken = open({str(tmp_path / 'data')!r}, 'w'); assert taken.fileno() == 2\n{LOGGER}"
+    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", program, "json"]
+    subprocess.run(command, check=True)
+    assert (tmp_path / "data").read_text() == ""
 
 
 def test_lines_of_two_processes_never_mix() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import pytest
 
@@ -40,3 +41,31 @@ def test_a_line_that_nobody_reads_is_dropped() -> None:
     with os.fdopen(writing, "w") as stream:
         write_line(stream, "unread")
     write_line(None, "standard output was closed before the start")
+
+
+def test_a_line_waits_for_room_on_a_non_blocking_descriptor() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    size = 200_000
+    received = bytearray()
+
+    def read() -> None:
+        while chunk := os.read(reading, 4096):
+            received.extend(chunk)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with os.fdopen(writing, "w") as stream:
+        write_line(stream, "x" * size)
+    reader.join()
+    os.close(reading)
+    assert len(received) == size + 1
+
+
+def test_a_line_is_dropped_when_a_non_blocking_descriptor_stalls() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with os.fdopen(writing, "w") as stream:
+        for _ in range(3):
+            write_line(stream, "x" * 100_000)
+    os.close(reading)

@@ -7,11 +7,10 @@ not printable escaped. Each line is one system call, so that lines of two proces
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 import os
 import sys
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal, cast
 
 import orjson
 import structlog
@@ -19,32 +18,32 @@ from structlog.dev import Column, ConsoleRenderer, KeyValueColumnFormatter, LogL
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
-from onebyone.runtime.terminal import printable
+from onebyone.runtime.terminal import printable, write_bytes
 
 ROLE_WIDTH = len("supervisor")
 """Columns of the longest role name, so that the events of all roles begin below each other."""
 
 
-class _StandardError(io.FileIO):
-    """Standard error, unbuffered; writes to a reader that has gone are dropped, as no log line is worth an answer."""
+class _StandardError:
+    """Standard error, unbuffered; lines that nobody reads are dropped, as no log line is worth an answer."""
 
     def __init__(self) -> None:
-        if sys.__stderr__ is None:
-            # It was closed before the start, and its number may since be that of any file.
-            super().__init__(os.devnull, "w")
-        else:
-            super().__init__(sys.__stderr__.fileno(), "w", closefd=False)
+        # Without it at the start, its number may since be that of any file.
+        self._fd = None if sys.__stderr__ is None else sys.__stderr__.fileno()
 
-    def write(self, line: Any) -> int:
-        with contextlib.suppress(OSError):
-            return super().write(line) or 0
-        return 0
+    def write(self, line: bytes) -> None:
+        if self._fd is not None:
+            with contextlib.suppress(OSError):
+                write_bytes(self._fd, line)
+
+    def flush(self) -> None:
+        """Do nothing: no line waits."""
 
 
 class _LineHandler(logging.Handler):
     """The standard library's logging, on the same stream."""
 
-    def __init__(self, stream: io.FileIO) -> None:
+    def __init__(self, stream: _StandardError) -> None:
         super().__init__()
         self._stream = stream
 
@@ -77,7 +76,7 @@ def configure(role: str, level: str, log_format: Literal["auto", "json", "consol
     structlog.configure(
         processors=[*shared, *rendering, lambda _, __, line: _encoded(str(line))],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.BytesLoggerFactory(stream),
+        logger_factory=structlog.BytesLoggerFactory(cast("BinaryIO", stream)),
         cache_logger_on_first_use=True,
     )
     handler = _LineHandler(stream)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 from typing import TextIO
+
+ROOM_SECONDS = 0.1
+"""How long a line waits for a stalled terminal: no line is worth holding up a role for longer."""
 
 
 def printable(text: str) -> str:
@@ -24,9 +28,19 @@ def write_line(stream: TextIO | None, line: str) -> None:
     Processes that share a terminal or pipe never break each other's lines that way (on a pipe up to PIPE_BUF, 4,096
     bytes on Linux); `print` may write text and line feed apart. Nothing happens when nobody reads the stream.
     """
-    if stream is None:
-        return
-    rest = f"{line}\n".encode(errors="backslashreplace")
-    with contextlib.suppress(OSError):
-        while rest:
-            rest = rest[os.write(stream.fileno(), rest) :]
+    if stream is not None:
+        with contextlib.suppress(OSError):
+            write_bytes(stream.fileno(), f"{line}\n".encode(errors="backslashreplace"))
+
+
+def write_bytes(fd: int, data: bytes) -> None:
+    """Write all of `data`, by one system call where the descriptor takes it. Raise OSError when nobody reads it.
+
+    Another process may have made a shared terminal non-blocking: wait a moment for room, then drop the rest.
+    """
+    while data:
+        try:
+            data = data[os.write(fd, data) :]
+        except BlockingIOError:
+            if not select.select([], [fd], [], ROOM_SECONDS)[1]:
+                return
