@@ -1,4 +1,4 @@
-"""What the report store holds: every archived event by its cachebuster, from SQLite or PostgreSQL."""
+"""Read what the report store holds, on SQLite or PostgreSQL: every archived event by its cachebuster."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from onebyone.runtime import sql
 from tests.support.product import Product
 
 
-class Found(NamedTuple):
-    """What the ledger compares of an event."""
+class ArchivedEvent(NamedTuple):
+    """The parts of an event that the ledger compares."""
 
     id: int
     kind: str
@@ -27,46 +27,46 @@ class Found(NamedTuple):
 
 
 class Archive:
-    """The archive of a product's report store, read from outside."""
+    """The archive in a product's report store, read from outside the product."""
 
     def __init__(self, product: Product) -> None:
         own = f"sqlite+aiosqlite:///{product.data_dir.resolve() / 'reports.sqlite3'}"
         self.url = product.environment.get("ONEBYONE_DATABASE_URL", own)
-        self._looked_at = -1
+        self._events_at_last_read = -1
 
-    def read(self) -> dict[str, list[Found]]:
-        """All events. What an experiment has slipped into a stream has no cachebuster and is left out."""
-        found: dict[str, list[Found]] = {}
+    def read(self) -> dict[str, list[ArchivedEvent]]:
+        """Return all events by cachebuster. Records that an experiment added to a stream have none and are left out."""
+        events: dict[str, list[ArchivedEvent]] = {}
         for line in self.lines():
             with contextlib.suppress(orjson.JSONDecodeError):
                 event = orjson.loads(line)
                 if "cb" in event:
-                    what = Found(event["id"], event["kind"], event["tracker_id"], event.get("ancost", -1))
-                    found.setdefault(event["cb"], []).append(what)
-        return found
+                    archived = ArchivedEvent(event["id"], event["kind"], event["tracker_id"], event.get("ancost", -1))
+                    events.setdefault(event["cb"], []).append(archived)
+        return events
 
     def lines(self, most: int | None = None) -> Iterator[bytes]:
-        """The events of all batches, or of so many, as they were minted."""
+        """Yield the event lines of the first `most` batches, or of all, as the edge wrote them."""
         for payload in asyncio.run(self._payloads(most)):
             yield from batches.unpack(payload)
 
     def events(self) -> int:
-        """How many there are; -1 while the store does not answer."""
+        """Return the number of events; -1 while the store does not answer."""
         try:
             return asyncio.run(self._count())
         except (SQLAlchemyError, OSError):
             return -1
 
     def holds(self, names: Set[str]) -> bool:
-        """Whether all of them are there; reads the archive only when it has grown to that many."""
+        """Return whether every name is archived; read the archive only after it has grown to that many events."""
         events = self.events()
-        if events < len(names) or events == self._looked_at:
+        if events < len(names) or events == self._events_at_last_read:
             return False
-        self._looked_at = events
+        self._events_at_last_read = events
         return names <= self.read().keys()
 
     def committed(self) -> list[tuple[int, int]]:
-        """The position of each shard."""
+        """Return the committed stream position of each shard."""
         return asyncio.run(self._positions())
 
     async def _payloads(self, most: int | None) -> list[bytes]:

@@ -1,7 +1,7 @@
-"""The counter behind a full stream: events a second of CPU into SQLite, and the functions in which that time goes.
+"""Measure a counter on a full stream: events per second of CPU into SQLite, and the functions that take that time.
 
-`python -m tests.faults.catch_up --events 1000000 --profile` prints both. Wall time is for an idle machine, CPU time
-for a busy one.
+`python -m tests.faults.catch_up --events 1000000 --profile` prints both. Read the wall time on an idle machine, and
+the CPU time on a busy one.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) 
 
 
 def records(kind: str) -> list[TrackerRecord]:
-    """Trackers as campaigns have them: some hundreds that share their events unevenly."""
+    """Return trackers as campaigns have them: some hundred, with events spread unevenly."""
     return [tracker(kind, number, line_item_id=number // 10, terms=TERMS) for number in range(1, TRACKERS + 1)]
 
 
 def fill(valkey: ValkeyProcess, events: int, shards: int) -> None:
-    """Batches of some edges in their streams, one event in fifty a click."""
-    mint = event_ids.IdAllocator()
+    """Add batches of several producers to the streams; one event in fifty is a click."""
+    allocator = event_ids.IdAllocator()
     fragments = {kind: [event_ids.tracker_fragment(record) for record in records(kind)] for kind in ("imp", "clk")}
     names = [batches.new_producer() for _ in range(PRODUCERS)]
     with valkey.client() as client:
         for index in range(events // BATCH):
-            lines = [mint.head_line(BATCH)]
+            lines = [allocator.head_line(BATCH)]
             for number in range(BATCH):
                 kind = "clk" if number % 50 == 0 else "imp"
                 fragment = fragments[kind][(index * number) ** 2 % TRACKERS]
@@ -59,7 +59,7 @@ def fill(valkey: ValkeyProcess, events: int, shards: int) -> None:
 
 
 async def count(settings: Settings, valkey: ValkeyProcess) -> None:
-    """Runs a counter in this process until the streams are empty."""
+    """Run a counter in this process until the streams are empty."""
     stopping = asyncio.Event()
     running = asyncio.create_task(process.run(settings, stopping, lambda: None))
     with valkey.client() as client:
@@ -70,7 +70,7 @@ async def count(settings: Settings, valkey: ValkeyProcess) -> None:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     process_guard.begin()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000)

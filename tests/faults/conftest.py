@@ -1,7 +1,7 @@
-"""Experiments: a product of its own under load for each, seeds that can be given again, the table at the end.
+"""Fixtures of the experiments: each has a separate product under load; a table of all results ends the run.
 
-`ONEBYONE_FAULT_REPEATS` is how often each fault is made (1), `ONEBYONE_FAULT_SEED` repeats the random choices of an
-earlier run, `ONEBYONE_FAULT_RESULTS` is a folder for the table as Markdown and JSON.
+`ONEBYONE_FAULT_REPEATS` is the number of times each fault is caused (1). `ONEBYONE_FAULT_SEED` repeats the random
+choices of an earlier run. `ONEBYONE_FAULT_RESULTS` names a folder for the table as Markdown and JSON.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from tests.support.product import start_product
 from tests.support.tiers import starts_processes
 from tests.support.valkey import ValkeyProcess, start_valkey
 
-# Workers of pytest-xdist inherit it, so all of a run is repeated by this one number.
+# Workers of pytest-xdist inherit it, so this one number repeats a whole run.
 SEED = os.environ.setdefault("ONEBYONE_FAULT_SEED", str(random.randrange(10**6)))
 
 _table = Table()
 
 
 class Experiment(Protocol):
-    """Starts a product with two edge workers and the load; settings as for `start_product`."""
+    """Start a product with two edge workers and a load; settings as for `start_product`."""
 
     def __call__(
         self, *, rate: float = RATE, clients: int = 8, **settings: object
@@ -39,14 +39,14 @@ class Experiment(Protocol):
 
 @pytest.fixture
 def chance(request: pytest.FixtureRequest) -> random.Random:
-    """The random choices of this run."""
+    """The random choices of this test."""
     return random.Random(f"{SEED} {request.node.name}")
 
 
 @pytest.fixture
 @starts_processes
 def experiment(request: pytest.FixtureRequest, tmp_path: Path, chance: random.Random) -> Experiment:
-    """See `Experiment`; the fault is the test's mark."""
+    """An `Experiment` for the fault that marks the test."""
     mark = request.node.get_closest_marker("fault")
     assert mark is not None
     about: Fault = mark.args[0]
@@ -74,7 +74,7 @@ def experiment(request: pytest.FixtureRequest, tmp_path: Path, chance: random.Ra
 @pytest.fixture
 @starts_processes
 def cache(tmp_path: Path) -> Iterator[ValkeyProcess]:
-    """A cache server apart from the stream server."""
+    """A cache server separate from the stream server."""
     server = start_valkey(tmp_path / "cache")
     yield server
     server.remove()
@@ -83,7 +83,7 @@ def cache(tmp_path: Path) -> Iterator[ValkeyProcess]:
 @pytest.fixture
 @starts_processes
 def stream(tmp_path: Path) -> Iterator[ValkeyProcess]:
-    """A stream server of its own."""
+    """A stream server separate from the product."""
     server = start_valkey(tmp_path / "stream")
     yield server
     server.remove()
@@ -91,7 +91,7 @@ def stream(tmp_path: Path) -> Iterator[ValkeyProcess]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """Puts the experiment into its report, which is all that comes back from a worker process."""
+    """Put the experiment into its report, which is all that a worker process sends back."""
     mark = item.get_closest_marker("fault")
     if mark is not None and call.when == "setup":
         item.user_properties.append(("fault", asdict(mark.args[0])))
@@ -99,15 +99,15 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Collects what the table shows."""
-    found = [value for name, value in report.user_properties if name == "fault"]
-    if found and (report.when == "call" or report.outcome != "passed"):
+    """Collect what the table shows."""
+    faults = [value for name, value in report.user_properties if name == "fault"]
+    if faults and (report.when == "call" or report.outcome != "passed"):
         verdicts = [value for name, value in report.user_properties if name == "verdict"]
-        _table.add(found[0], report.outcome, verdicts)  # type: ignore[arg-type]
+        _table.add(faults[0], report.outcome, verdicts)  # type: ignore[arg-type]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints the table when an experiment ran, and writes it where it is wanted."""
+    """Print the table if an experiment has run, and write it to the folder of results."""
     if not _table.rows:
         return
     terminalreporter.section(f"faults, ONEBYONE_FAULT_SEED={SEED}")

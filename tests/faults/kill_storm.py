@@ -1,7 +1,7 @@
-"""SIGKILL to edge, counter and Valkey in mid-traffic, then the account: every recorded answer once in the report.
+"""Kill edge, counter and Valkey under traffic, then compare: every recorded answer is in the report exactly once.
 
-`python -m tests.faults.kill_storm --impressions 20000 --clicks 2000 --kills 5` runs it against a product of its own and
-prints the figures; the seed is printed and can be given again.
+`python -m tests.faults.kill_storm --impressions 20000 --clicks 2000 --kills 5` runs it against a separate product and
+prints the figures with the seed, which repeats the run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ROLES = ("edge", "counter", "valkey")
 
 @dataclass(frozen=True)
 class Account:
-    """What was answered, and what is in the report."""
+    """The answers of a run, and what the report holds of them."""
 
     seed: int
     killed: Counter[str]
@@ -48,26 +48,26 @@ class Account:
 
     @property
     def lost(self) -> set[str]:
-        """Answered `recorded`, not counted."""
+        """Cachebusters answered `recorded` but not counted."""
         return (self.impressions.recorded | self.clicks.recorded) - set(self.counted)
 
     @property
     def doubled(self) -> set[str]:
-        """Counted more than once."""
+        """Cachebusters counted more than once."""
         return {name for name, times in self.counted.items() if times > 1}
 
     @property
     def invented(self) -> set[str]:
-        """Counted, although refused or never sent."""
+        """Cachebusters counted although they were refused or never sent."""
         answers = (self.impressions, self.clicks)
         return set(self.counted).difference(*(answer.recorded | answer.in_doubt for answer in answers))
 
     def late(self, answers: Answers) -> int:
-        """Unanswered requests (the edge died with them) whose event had reached the disk."""
+        """Return the number of unanswered requests whose event reached the disk before the edge died."""
         return len(answers.in_doubt & set(self.counted))
 
     def lines(self) -> list[str]:
-        """The figures for people."""
+        """Return the figures as lines of text."""
         rows = [f"seed {self.seed}; killed: " + ", ".join(f"{role} {self.killed[role]}x" for role in ROLES)]
         for name, answers, report in (
             ("impressions", self.impressions, self.report_impressions),
@@ -83,7 +83,7 @@ class Account:
         return rows
 
     def check(self) -> None:
-        """Raises AssertionError unless report and answers agree exactly."""
+        """Raise AssertionError unless report and answers agree exactly."""
         assert not self.lost, sorted(self.lost)[:10]
         assert not self.doubled, sorted(self.doubled)[:10]
         assert not self.invented, sorted(self.invented)[:10]
@@ -106,7 +106,7 @@ def make_trackers(client: ApiClient) -> tuple[int, int]:
 
 
 def run(product: Product, impressions: int, clicks: int, kills: int, seed: int) -> Account:
-    """Sends the events while each role is killed at least `kills` times, then waits until all is counted."""
+    """Send the events while each role is killed `kills` times, wait until all are counted, and return the account."""
     generator = random.Random(seed)
     client = product.client()
     impression, click = make_trackers(client)
@@ -151,12 +151,12 @@ def run(product: Product, impressions: int, clicks: int, kills: int, seed: int) 
 
 
 def archived(data_dir: Path) -> Counter[str]:
-    """Counted events by cachebuster, from the report store's archive of raw batches."""
-    found: Counter[str] = Counter()
+    """Return the number of archived events by cachebuster."""
+    events: Counter[str] = Counter()
     with contextlib.closing(sqlite3.connect(data_dir / "reports.sqlite3", timeout=30)) as store:
         for (payload,) in store.execute("SELECT payload FROM archive"):
-            found.update(orjson.loads(line)["cb"] for line in batches.unpack(payload))
-    return found
+            events.update(orjson.loads(line)["cb"] for line in batches.unpack(payload))
+    return events
 
 
 def _is_live(product: Product, impression: int, click: int) -> bool:
@@ -165,7 +165,7 @@ def _is_live(product: Product, impression: int, click: int) -> bool:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     process_guard.begin()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--impressions", type=int, default=20_000)

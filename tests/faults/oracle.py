@@ -1,10 +1,10 @@
-"""The obligation ledger: writes down every answer of a constant load, and after a fault asks the report store for each.
+"""The obligation ledger: note every answer to a constant load; after a fault, look each up in the report store.
 
-An answer `recorded` is an obligation. Once the fault is over:
+An answer `recorded` is an obligation. After the fault:
 C  conservation: each obligation is in the archive exactly once
-I  integrity: nothing is there that was not sent, and each event is what was sent (kind, tracker, cost)
-L  liveness: a new event passes
-R  agreement: report totals equal the archived events
+I  integrity: the archive holds nothing that was not sent, and each event as it was sent (kind, tracker, cost)
+L  liveness: a new event is recorded and counted
+R  agreement: the report's totals equal the archived events
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from tests.faults.archive import Archive, Found
+from tests.faults.archive import Archive, ArchivedEvent
 from tests.faults.kill_storm import make_trackers
 from tests.faults.verdicts import Fault, Verdict
 from tests.support.product import Product
@@ -27,20 +27,21 @@ from tests.support.traffic import Traffic
 from tests.support.waiting import wait_until
 
 RATE = 60.0
-"""Impressions a second; clicks are a quarter of it."""
+"""Impressions per second."""
 CLICKS = 0.25
+"""Clicks per impression."""
 
 HTTP = httpx.Client(timeout=20, limits=httpx.Limits(max_keepalive_connections=0))
-"""A new connection for each request, so that any edge may get it; httpx's functions read all certificates each time."""
+"""Opens a connection per request, so that any edge may accept it. Shared: a new client reads all certificates."""
 
 
 def cost_of(name: str) -> int:
-    """The `ancost` that a request carries, in micros: different from one to the next, known from its name."""
+    """Return the `ancost` of the request of this name, in micros; it differs from one request to the next."""
     return int(name[1:]) % 9973
 
 
 class Oracle:
-    """Sends while `rounds` goes on, and checks after each. `clients`: how many may wait for an answer at once."""
+    """Sends a load during each of the `rounds` and checks after it; at most `clients` requests wait for an answer."""
 
     def __init__(
         self,
@@ -56,9 +57,9 @@ class Oracle:
         self.fault = fault
         self.random = generator
         self.owed: set[str] = set()
-        """Further obligations, which an experiment has made by itself."""
+        """Obligations that an experiment has added."""
         self.also: set[str] = set()
-        """Requests in doubt that an experiment has sent by itself."""
+        """Requests in doubt that an experiment has sent."""
         self.archive = Archive(product)
         self._note = note
         self._rate = rate
@@ -66,23 +67,23 @@ class Oracle:
         self._traffic: list[Traffic] = []
         self._recorded = 0
         self.verdicts: list[Verdict] = []
-        """One a round."""
+        """One per round."""
         self.client = product.client()
         self.trackers = dict(zip("ic", make_trackers(self.client), strict=True))
         wait_until(lambda: all(self.says(f"{prefix}0", "ignored; reason=head") for prefix in "ic"), "trackers are live")
 
     def path(self, name: str) -> str:
-        """The path of the request of this name; its first letter is its kind."""
+        """Return the path of the request of this name, whose first letter is its kind."""
         page = {"i": "imptr", "c": "clktr"}[name[0]]
         return f"/{page}?id={self.trackers[name[0]]}&cachebuster={name}&ancost={cost_of(name) / 1e6:.6f}"
 
     def says(self, name: str, text: str) -> bool:
-        """Whether the edge says this to a HEAD, which is never counted."""
+        """Return whether the edge answers a HEAD, which is never counted, with this `X-OneByOne`."""
         answer = HTTP.head(self.product.edge_url + self.path(name))
         return bool(answer.headers.get("x-onebyone") == text)
 
     def seconds_to_answer(self, since: float, share: float = 0.9) -> float:
-        """What so many of the requests answered since then (monotonic) took at most."""
+        """Return the seconds within which that share of the requests since then (monotonic) was answered."""
         took = sorted(
             seconds for traffic in self._traffic for when, seconds in list(traffic.answers.took) if when > since
         )
@@ -90,9 +91,9 @@ class Oracle:
         return took[int(len(took) * share)]
 
     def rounds(self, *, doubtful: bool = False, seconds: float = 90.0) -> Iterator[int]:
-        """The repeats of an experiment on one product: load, the loop's body makes the fault, then the account of all.
+        """Repeat an experiment on one product: start the load, let the loop's body cause the fault, check every answer.
 
-        `doubtful`: what a failed sync refused may be on disk all the same.
+        `doubtful`: an event that a failed sync refused may be on disk nevertheless.
         """
         for number in range(1, 1 + int(os.environ.get("ONEBYONE_FAULT_REPEATS", "1"))):
             self._begin(number)
@@ -106,7 +107,7 @@ class Oracle:
             self._settle(over, doubtful, seconds)
 
     def stop(self) -> None:
-        """Ends the load."""
+        """End the load."""
         for traffic in self._traffic:
             traffic.stop()
 
@@ -138,9 +139,9 @@ class Oracle:
         verdict = Verdict(
             obligations=len(recorded) - self._recorded,
             lost=len(recorded - set(counted)),
-            doubled=sum(len(found) > 1 for found in counted.values()),
+            doubled=sum(len(events) > 1 for events in counted.values()),
             invented=len(set(counted) - allowed),
-            altered=sum(not self._as_sent(name, event) for name, found in counted.items() for event in found),
+            altered=sum(not self._as_sent(name, event) for name, events in counted.items() for event in events),
             refused=dict(sum((answer.reasons for answer in newest), Counter[str]())),
             unanswered=sum(len(answer.in_doubt) for answer in newest),
             seconds=took,
@@ -155,12 +156,12 @@ class Oracle:
         assert verdict.obligations > 20
         self._agree(counted)
 
-    def _as_sent(self, name: str, event: Found) -> bool:
+    def _as_sent(self, name: str, event: ArchivedEvent) -> bool:
         kind = {"i": "imp", "c": "clk"}[name[0]]
         return event[1:] == (kind, self.trackers[name[0]], cost_of(name)) and 0 < event.id < 2**63
 
-    def _agree(self, counted: dict[str, list[Found]]) -> None:
-        events = [event for found in counted.values() for event in found]
+    def _agree(self, counted: dict[str, list[ArchivedEvent]]) -> None:
+        events = [event for several in counted.values() for event in several]
         assert len({event.id for event in events}) == len(events)
         kinds = Counter(event.kind for event in events)
         now = datetime.now(UTC)

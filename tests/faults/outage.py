@@ -1,7 +1,7 @@
-"""One edge process while the stream server is away: memory, and bytes on disk an event, as its journal grows.
+"""Measure one edge while the stream server is away: memory, and bytes on disk per event, as its journal grows.
 
-`python -m tests.faults.outage --events 5000000` prints a line each million; then the process is killed, and how long
-the next one takes for its first answer is printed. Needs wrk.
+`python -m tests.faults.outage --events 5000000` prints a line per million events, then kills the process and prints
+how long the next one takes to its first answer. Needs wrk.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from tests.support import process_guard
 from tests.support.valkey import start_valkey
 
 SECONDS = 10
-"""Of one burst; the figures are read between two."""
+"""Length of one burst of requests; the figures are read between two."""
 
 
 def recorded(edge: EdgeProcess) -> int:
-    """Events on disk, as the edge counts them."""
+    """Return the number of events on disk, as the edge counts them."""
     page = httpx.get(f"{edge.url}/metrics", timeout=30).text
     found = re.search(r"^onebyone_edge_recorded_total (\S+)", page, re.MULTILINE)
     return int(float(found[1])) if found else 0
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     process_guard.begin()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=5_000_000)

@@ -1,4 +1,4 @@
-"""The cache server frozen or flushed, the stores away, changes whose announcement is lost."""
+"""The cache server is frozen or flushed, the stores are away, and announcements of changes are lost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(1200)
 
 @slow
 @fault(8, "cache server does not answer, 60 s", means="SIGSTOP")
-def test_the_cache_server_stops_answering(experiment: Experiment, cache: ValkeyProcess) -> None:
+def test_cache_server_stops_answering(experiment: Experiment, cache: ValkeyProcess) -> None:
     with experiment(cache_url=cache.url) as oracle:
         for _ in oracle.rounds():
             began = time.monotonic()
@@ -36,20 +36,20 @@ def test_the_cache_server_stops_answering(experiment: Experiment, cache: ValkeyP
                 frozen = oracle.seconds_to_answer(began)
             finally:
                 cache.resume()
-            # A request that waited for the cache would take its time-out, hundreds of times as long.
+            # A request that waited for the cache would take as long as its timeout, hundreds of times longer.
             assert frozen < 10 * healthy, (frozen, healthy)
 
 
 @slow
 @fault(9, "FLUSHALL on the cache server, 3 times", means="FLUSHALL at random moments")
-def test_the_cache_server_is_flushed(experiment: Experiment, cache: ValkeyProcess) -> None:
+def test_cache_server_is_flushed(experiment: Experiment, cache: ValkeyProcess) -> None:
     with experiment(cache_url=cache.url) as oracle:
         for number in oracle.rounds():
             for _ in range(3):
                 with cache.client() as client:
                     client.flushall()
                 time.sleep(oracle.random.uniform(0.3, 1.5))
-            # Edges never ask the store; the API reads it once for each time that it has to fill the cache.
+            # Edges never query the store; the API reads it once each time that it has to fill the cache.
             assert oracle.product.stderr.read_text().count("configuration cache rebuilt") <= 1 + 3 * number
 
 
@@ -86,7 +86,7 @@ def test_edges_start_from_their_snapshot(experiment: Experiment, cache: ValkeyPr
 
 
 @fault(22, "tracker inactive and active again, click URL changed", means="the API's own PUT")
-def test_a_change_is_live(experiment: Experiment) -> None:
+def test_change_reaches_every_edge(experiment: Experiment) -> None:
     with experiment() as oracle:
         for _ in oracle.rounds():
             _change(oracle, lambda change: change())
@@ -96,14 +96,14 @@ def test_a_change_is_live(experiment: Experiment) -> None:
 @fault(
     22, "the same with the announcement lost", means="edges stopped, the change's entry cut from the stream of changes"
 )
-def test_a_change_is_live_although_its_announcement_is_lost(experiment: Experiment, cache: ValkeyProcess) -> None:
+def test_change_reaches_every_edge_without_its_announcement(experiment: Experiment, cache: ValkeyProcess) -> None:
     with experiment(cache_url=cache.url) as oracle, cache.client() as client:
         for _ in oracle.rounds():
 
-            def unheard(change: Callable[[], object]) -> None:
+            def without_announcement(change: Callable[[], object]) -> None:
                 with processes.frozen(oracle.product, "edge"):
                     before = client.get(keys.HEAD)
-                    # Who waits for the next entry is served at once, frozen or not: so nobody waits.
+                    # The server answers a blocked reader immediately, frozen or not: so unblock them all first.
                     for one in client.client_list():
                         if "b" in one["flags"]:
                             client.client_unblock(int(one["id"]))
@@ -111,12 +111,12 @@ def test_a_change_is_live_although_its_announcement_is_lost(experiment: Experime
                     wait_until(lambda: client.get(keys.HEAD) != before, "it is published")
                     client.xtrim(keys.CHANGES, maxlen=0, approximate=False)
 
-            _change(oracle, unheard)
+            _change(oracle, without_announcement)
             assert oracle.product.stderr.read_text().count("missed an announcement") >= 1
 
 
 def _change(oracle: Oracle, during: Callable[[Callable[[], object]], object]) -> None:
-    """Changes of two trackers that carry no load, each soon live at every edge."""
+    """Change two trackers that carry no load, and check that each change is soon live at every edge."""
     client = oracle.client
     impression, click = make_trackers(client)
     url = f"{oracle.product.edge_url}/imptr?id={impression}"

@@ -1,4 +1,4 @@
-"""Clocks that jump: of the edges, the counter, the API and the stream server."""
+"""The wall clocks of the edges, the counter, the API and the stream server jump."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The counter killed and stopped, what it cannot read, what comes twice, and its store lost."""
+"""The counter is killed or stopped, cannot read an entry, receives batches twice, or loses its store."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.timeout(1200)
 
 @slow
 @fault(14, "kill -9 of the counter, 8 times", means="SIGKILL at random moments")
-def test_the_counter_is_killed_again_and_again(experiment: Experiment) -> None:
+def test_counter_is_killed_repeatedly(experiment: Experiment) -> None:
     with experiment() as oracle:
         for _ in oracle.rounds():
             for _ in range(8):
@@ -41,7 +41,7 @@ def test_the_counter_is_killed_again_and_again(experiment: Experiment) -> None:
 @fault(
     14, "kill -9 of the counter before its commit, twice", means="SIGKILL while SQLite's write lock is held by another"
 )
-def test_the_counter_is_killed_before_its_commit(experiment: Experiment) -> None:
+def test_counter_is_killed_before_its_commit(experiment: Experiment) -> None:
     with experiment() as oracle:
         for _ in oracle.rounds():
             for _ in range(2):
@@ -58,7 +58,7 @@ def test_the_counter_is_killed_before_its_commit(experiment: Experiment) -> None
     "kill -9 of the counter after its commit, before it trims and tells, twice",
     means="SIGKILL while the server's ACL denies the trim",
 )
-def test_the_counter_is_killed_between_commit_and_trim(experiment: Experiment) -> None:
+def test_counter_is_killed_between_commit_and_trim(experiment: Experiment) -> None:
     with experiment() as oracle, processes.embedded(oracle.product) as client:
         for _ in oracle.rounds():
             for _ in range(2):
@@ -75,7 +75,7 @@ def test_the_counter_is_killed_between_commit_and_trim(experiment: Experiment) -
     "counter away for an hour of events at full rate",
     means="SIGSTOP 60 s; the rest of the hour as dead edges' journals",
 )
-def test_the_counter_is_away_for_an_hour(experiment: Experiment, tmp_path: Path) -> None:
+def test_counter_is_away_for_an_hour(experiment: Experiment, tmp_path: Path) -> None:
     with experiment() as oracle:
         for _ in oracle.rounds():
             wait_until(lambda: oracle.archive.events() > 0, "one event to copy")
@@ -114,7 +114,7 @@ def test_poisoned_records(experiment: Experiment) -> None:
 
 @slow
 @fault(17, "all batches shipped again", means="every row of every journal sent by another client")
-def test_everything_is_shipped_twice(experiment: Experiment) -> None:
+def test_every_batch_is_shipped_twice(experiment: Experiment) -> None:
     with experiment() as oracle:
         for _ in oracle.rounds():
             time.sleep(1)
@@ -129,7 +129,7 @@ def test_everything_is_shipped_twice(experiment: Experiment) -> None:
 
 
 @fault(28, "report store restored from a backup", means="SQLite file replaced by an older copy", broken=True)
-def test_the_report_store_comes_back_from_a_backup(experiment: Experiment, tmp_path: Path) -> None:
+def test_report_store_is_restored_from_a_backup(experiment: Experiment, tmp_path: Path) -> None:
     with experiment() as oracle:
         for _ in oracle.rounds():
             path = oracle.product.data_dir / "reports.sqlite3"

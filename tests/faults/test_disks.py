@@ -1,4 +1,4 @@
-"""The disk of the journals full, failing, gone with what was not synced, hanging, and slow."""
+"""The disk of the journals is full, fails, loses power, hangs, or is slow."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(1200)
 
 
 @fault(11, "disk of the journals full, 3 s", means="tmpfs of 6 MB, filled to the last block", refused=("journal",))
-def test_the_journals_disk_is_full(experiment: Experiment, tmp_path: Path) -> None:
+def test_journal_disk_is_full(experiment: Experiment, tmp_path: Path) -> None:
     with disks.small(tmp_path / "data" / "journal", 6) as folder, experiment() as oracle:
         for _ in oracle.rounds():
             time.sleep(oracle.random.uniform(0, 0.5))
@@ -46,8 +46,8 @@ def test_a_sync_fails(experiment: Experiment) -> None:
         for _ in oracle.rounds(doubtful=True):
             pid = oracle.random.choice(wait_until(lambda: oracle.product.pids("edge"), "an edge runs"))
             with injected([pid], "io_submit,fsync,fdatasync:error=EIO"):
-                # New connections, because those of the load may all be the other edge's.
-                wait_until(partial(_has_gone, oracle, pid), "it goes down rather than believe a failed sync", 60)
+                # On new connections, because the other edge may hold all those of the load.
+                wait_until(partial(_has_gone, oracle, pid), "the edge ends after a failed sync", 60)
 
 
 def _has_gone(oracle: Oracle, pid: int) -> bool:
@@ -67,20 +67,20 @@ def _has_gone(oracle: Oracle, pid: int) -> bool:
     refused=("journal",),
     broken=True,
 )
-def test_the_journals_disk_loses_power(experiment: Experiment, tmp_path: Path) -> None:
+def test_journal_disk_loses_power(experiment: Experiment, tmp_path: Path) -> None:
     disk = disks.LoopDisk(tmp_path / "disk", tmp_path / "data" / "journal", 64)
     try:
         with experiment() as oracle:
             for _ in oracle.rounds(doubtful=True):
                 time.sleep(oracle.random.uniform(0, 1))
                 edges = oracle.product.pids("edge")
-                # Not within a sync: Linux (6.18) may say 0 to one that the shutdown overtakes, though the data is
-                # gone. A loop of write and fdatasync with nothing else lost one so in 5 of 100 shutdowns.
+                # Not during a sync: Linux (6.18) may return 0 from one that the shutdown overtakes, although the
+                # data is lost. A loop of write and fdatasync alone lost data in this way in 5 of 100 shutdowns.
                 with processes.frozen(oracle.product, "edge"):
-                    # The kernel goes on with a sync that was begun, and nothing says when it has ended.
+                    # The kernel continues a sync that has begun, and nothing tells when it has ended.
                     time.sleep(0.2)
                     disk.lose_power()
-                processes.wait_gone(edges, "no edge goes on on a disk that is gone")
+                processes.wait_gone(edges, "every edge ends after its disk is lost")
                 oracle.product.terminate()
                 disk.unmount()
                 disk.mount()
@@ -94,7 +94,7 @@ def test_the_journals_disk_loses_power(experiment: Experiment, tmp_path: Path) -
     "disk of the journals hangs, 3 s",
     means="ext4 on a loop device whose image lies on another one, which FIFREEZE stops",
 )
-def test_the_disk_hangs(experiment: Experiment, tmp_path: Path) -> None:
+def test_journal_disk_hangs(experiment: Experiment, tmp_path: Path) -> None:
     folder = tmp_path / "data" / "journal"
     with disks.hanging(tmp_path / "below", folder, 64) as below, experiment(workers=1) as oracle:
         for number in oracle.rounds():
@@ -106,8 +106,8 @@ def test_the_disk_hangs(experiment: Experiment, tmp_path: Path) -> None:
                 with pytest.raises(httpx.ReadTimeout):
                     HTTP.get(oracle.product.edge_url + oracle.path(waiting), timeout=1)
                 while time.monotonic() < until:
-                    alive_still = HTTP.get(f"{oracle.product.edge_url}/livez", timeout=1)
-                    assert alive_still.status_code == 200
+                    response = HTTP.get(f"{oracle.product.edge_url}/livez", timeout=1)
+                    assert response.status_code == 200
                     time.sleep(0.05)
 
 
@@ -117,9 +117,9 @@ def test_the_disk_hangs(experiment: Experiment, tmp_path: Path) -> None:
     "each sync of the edges takes up to 200 ms, 5 s",
     means="ext4 on a loop device whose image lies on another one, which FIFREEZE stops for 200 ms at a time",
 )
-def test_the_disk_is_slow(experiment: Experiment, tmp_path: Path) -> None:
+def test_journal_disk_is_slow(experiment: Experiment, tmp_path: Path) -> None:
     folder = tmp_path / "data" / "journal"
-    # So many clients that a constant rate does not wait for the answers.
+    # Enough clients that a constant rate never waits for the answers.
     with disks.hanging(tmp_path / "below", folder, 64) as below, experiment(clients=80) as oracle:
         for _ in oracle.rounds():
             time.sleep(1)
@@ -136,7 +136,9 @@ def test_the_disk_is_slow(experiment: Experiment, tmp_path: Path) -> None:
     "each fsync of the edges takes 200 ms, 5 s",
     means="edges that find no io_submit; delay injected into fsync and fdatasync by strace",
 )
-def test_the_disk_is_slow_for_threads(experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_journal_disk_is_slow_for_syncs_on_a_thread(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "sitecustomize.py").write_text("import platform\n\nplatform.machine = lambda: 'another'\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     with experiment(clients=80) as oracle:

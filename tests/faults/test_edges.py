@@ -1,4 +1,4 @@
-"""Edge processes that are killed, replaced, told to stop, left alone by their clients, and out of descriptors."""
+"""Edges are killed, replaced or stopped, lose their clients, or run out of descriptors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.timeout(1200)
 
 
 @fault(1, "kill -9 of one edge, 10 times", means="SIGKILL at random moments", broken=True)
-def test_one_edge_is_killed_again_and_again(experiment: Experiment) -> None:
+def test_one_edge_is_killed_repeatedly(experiment: Experiment) -> None:
     with experiment() as oracle:
         for _ in oracle.rounds():
             for _ in range(10):
@@ -41,7 +41,7 @@ def test_one_edge_is_killed_fifty_times(experiment: Experiment) -> None:
     with experiment(workers=4) as oracle:
         for _ in oracle.rounds():
             for _ in range(50):
-                # An edge that died young comes back late, so the longest-lived one goes: about five seconds old.
+                # An edge that dies young is restarted late, so kill the oldest, which is about five seconds old.
                 time.sleep(oracle.random.uniform(0.2, 2))
                 pids = wait_until(lambda: oracle.product.pids("edge"), "an edge runs", every=0.02)
                 os.kill(min(pids, key=processes.started), signal.SIGKILL)
@@ -49,7 +49,7 @@ def test_one_edge_is_killed_fifty_times(experiment: Experiment) -> None:
 
 @slow
 @fault(2, "kill -9 of all edges at once, 4 times", means="SIGKILL", broken=True)
-def test_all_edges_are_killed_at_once(experiment: Experiment) -> None:
+def test_all_edges_are_killed_together(experiment: Experiment) -> None:
     with experiment() as oracle:
         for _ in oracle.rounds():
             for _ in range(4):
@@ -78,12 +78,12 @@ def test_edges_drain_under_load(experiment: Experiment) -> None:
                 one = oracle.random.choice(pids)
                 os.kill(one, signal.SIGTERM)
                 processes.wait_gone([one], "it has drained")
-                wait_until(lambda: _all_edges(oracle), "another one is there", 60)
+                wait_until(lambda: _all_edges(oracle), "its successor runs", 60)
 
 
 @slow
 @fault(20, "told to stop twice while trackers change", means="SIGTERM, and again after 0.2 s", broken=True)
-def test_told_twice_to_stop_while_the_configuration_changes(experiment: Experiment) -> None:
+def test_second_sigterm_while_the_configuration_changes(experiment: Experiment) -> None:
     with experiment() as oracle:
         for _ in oracle.rounds():
             over = threading.Event()
@@ -124,7 +124,7 @@ def test_ten_thousand_idle_connections(experiment: Experiment) -> None:
                 assert HTTP.get(f"{oracle.product.edge_url}/livez").status_code == 200
                 time.sleep(3)
                 assert HTTP.get(f"{oracle.product.edge_url}/readyz").status_code == 200
-                wait_until(partial(_all_closed, held), "their heads are late, and they are closed", 90)
+                wait_until(partial(_all_closed, held), "connections without a complete head are closed", 90)
             finally:
                 for one in held:
                     one.close()

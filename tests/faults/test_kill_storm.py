@@ -1,4 +1,4 @@
-"""A short kill storm for every run of the tests; the long one is a command (`make storm`)."""
+"""A short kill storm in every run of the tests; `make storm` is the long one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.product import start_product
 
 
 @pytest.mark.processes
-def test_every_recorded_answer_is_in_the_report_once_whatever_is_killed(tmp_path: Path) -> None:
+def test_report_equals_the_recorded_answers_after_a_kill_storm(tmp_path: Path) -> None:
     product = start_product(tmp_path / "data", workers=2)
     try:
         account = kill_storm.run(product, impressions=3000, clicks=600, kills=2, seed=random.randrange(10**6))

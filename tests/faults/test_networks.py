@@ -1,4 +1,4 @@
-"""The wire to the stream, cache or SQL server: cut without a word, one way only, lossy and slow, connections reset."""
+"""The network to the stream, cache or SQL server is cut, passes one way only, is lossy, or resets connections."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WIRE = "network namespace, packets dropped between two TUN devices"
 
 @contextlib.contextmanager
 def wired(server: str, tmp_path: Path, chance: random.Random) -> Iterator[tuple[Wire, dict[str, Any]]]:
-    """A server behind a wire, and the settings that make the product use it."""
+    """Yield the wire to a server at its far end, and the settings that make the product use that server."""
     wire = Wire(chance)
     with contextlib.ExitStack() as stack:
         stack.callback(wire.close)
@@ -88,18 +88,16 @@ HOW: dict[str, Callable[[Wire, Oracle], None]] = {
         for how in HOW
     ],
 )
-def test_the_network_fails(
-    experiment: Experiment, tmp_path: Path, chance: random.Random, server: str, how: str
-) -> None:
+def test_network_fails(experiment: Experiment, tmp_path: Path, chance: random.Random, server: str, how: str) -> None:
     with wired(server, tmp_path, chance) as (wire, settings), experiment(**settings) as oracle:
         for _ in oracle.rounds():
             HOW[how](wire, oracle)
-        # TCP by itself would pause for as long again as the wire was cut.
+        # TCP alone would wait as long again as the wire was cut.
         assert all(verdict.seconds < 30 for verdict in oracle.verdicts)
 
 
 @fault(23, "network to the stream server cut for 8 s", means=WIRE)
-def test_the_network_is_cut(experiment: Experiment, tmp_path: Path, chance: random.Random) -> None:
+def test_network_is_cut(experiment: Experiment, tmp_path: Path, chance: random.Random) -> None:
     with wired("stream", tmp_path, chance) as (wire, settings), experiment(**settings) as oracle:
         for _ in oracle.rounds():
             wire.cut()

@@ -1,4 +1,4 @@
-"""The stream server killed, emptied, full, frozen, evicting, denied to its user, replaced by a replica."""
+"""The stream server is killed, emptied, full, frozen, evicts, denies a command, or is replaced by a replica."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.timeout(1200)
         for sync in ("everysec", "always")
     ],
 )
-def test_the_stream_server_is_killed(experiment: Experiment, sync: str) -> None:
+def test_stream_server_is_killed(experiment: Experiment, sync: str) -> None:
     with experiment() as oracle:
         for _ in oracle.rounds():
             for _ in range(4):
@@ -47,7 +47,7 @@ def test_the_stream_server_is_killed(experiment: Experiment, sync: str) -> None:
 
 
 @fault(4, "stream server comes back without its data", means="SIGKILL, append-only folder deleted")
-def test_the_data_of_the_stream_server_is_deleted(experiment: Experiment) -> None:
+def test_stream_server_loses_its_data(experiment: Experiment) -> None:
     with experiment() as oracle:
         for _ in oracle.rounds():
             time.sleep(oracle.random.uniform(0, 1))
@@ -61,7 +61,7 @@ def test_the_data_of_the_stream_server_is_deleted(experiment: Experiment) -> Non
 
 
 @fault(5, "stream server out of memory", means="CONFIG SET maxmemory below what it holds, counter stopped")
-def test_the_memory_of_the_stream_server_is_full(experiment: Experiment) -> None:
+def test_stream_server_is_out_of_memory(experiment: Experiment) -> None:
     with experiment() as oracle:
         for _ in oracle.rounds():
             time.sleep(2)
@@ -79,12 +79,12 @@ def test_the_memory_of_the_stream_server_is_full(experiment: Experiment) -> None
 
 @slow
 @fault(6, "stream server that may evict", means="maxmemory-policy allkeys-lru at a start; then noeviction", broken=True)
-def test_an_evicting_stream_server_is_refused(experiment: Experiment, stream: ValkeyProcess) -> None:
+def test_evicting_stream_server_is_refused_at_start(experiment: Experiment, stream: ValkeyProcess) -> None:
     with experiment(stream_url=stream.url) as oracle, stream.client() as client:
         for _ in oracle.rounds():
             oracle.product.terminate()
             client.config_set("maxmemory-policy", "allkeys-lru")
-            # Edges and API may have become ready before the counter has refused, and all go down.
+            # Edges and API may become ready before the counter refuses, which then ends the product.
             with contextlib.suppress(AssertionError):
                 oracle.product.start()
             assert oracle.product.ended() != 0
@@ -95,7 +95,7 @@ def test_an_evicting_stream_server_is_refused(experiment: Experiment, stream: Va
 
 @slow
 @fault(6, "stream server made to evict while it runs", means="CONFIG SET allkeys-random and a small maxmemory, 4 s")
-def test_a_running_stream_server_evicts(experiment: Experiment, stream: ValkeyProcess, cache: ValkeyProcess) -> None:
+def test_running_stream_server_evicts(experiment: Experiment, stream: ValkeyProcess, cache: ValkeyProcess) -> None:
     with experiment(stream_url=stream.url, cache_url=cache.url) as oracle, stream.client() as client:
         for _ in oracle.rounds():
             with processes.frozen(oracle.product, "counter"):
@@ -111,7 +111,7 @@ def test_a_running_stream_server_evicts(experiment: Experiment, stream: ValkeyPr
 
 @slow
 @fault(7, "stream server does not answer, 60 s", means="SIGSTOP")
-def test_the_stream_server_stops_answering(experiment: Experiment, cache: ValkeyProcess) -> None:
+def test_stream_server_stops_answering(experiment: Experiment, cache: ValkeyProcess) -> None:
     with experiment(cache_url=cache.url) as oracle:
         for _ in oracle.rounds():
             pids = oracle.product.pids("edge") + oracle.product.pids("counter")
@@ -124,7 +124,7 @@ def test_the_stream_server_stops_answering(experiment: Experiment, cache: Valkey
 
 
 @fault(10, "FLUSHALL on the server of cache and stream, 3 times", means="FLUSHALL at random moments")
-def test_the_one_server_of_both_is_flushed(experiment: Experiment) -> None:
+def test_shared_server_of_cache_and_stream_is_flushed(experiment: Experiment) -> None:
     with experiment() as oracle:
         for _ in oracle.rounds():
             for _ in range(3):
@@ -137,7 +137,7 @@ def test_the_one_server_of_both_is_flushed(experiment: Experiment) -> None:
 @fault(
     10, "FLUSHALL on a stream server with its own user, 3 times", means="ACL: the product's user may not, another does"
 )
-def test_the_products_user_may_not_flush(experiment: Experiment, stream: ValkeyProcess, cache: ValkeyProcess) -> None:
+def test_product_user_may_not_flush(experiment: Experiment, stream: ValkeyProcess, cache: ValkeyProcess) -> None:
     rules = ["on", ">secret", "~onebyone:*", "+@all", "-@admin", "-@dangerous", "+config|get"]
     with stream.client() as admin:
         admin.execute_command("ACL", "SETUSER", "product", *rules)
@@ -147,7 +147,7 @@ def test_the_products_user_may_not_flush(experiment: Experiment, stream: ValkeyP
                 with redis.Redis.from_url(url, protocol=2) as own, pytest.raises(redis.exceptions.NoPermissionError):
                     own.flushall()
                 for _ in range(3):
-                    # Users of the list are no data: they stay.
+                    # The server's users are not data: FLUSHALL keeps them.
                     admin.flushall()
                     time.sleep(oracle.random.uniform(0.3, 1.5))
 
@@ -156,7 +156,7 @@ def test_the_products_user_may_not_flush(experiment: Experiment, stream: ValkeyP
 @fault(
     24, "failover to a replica that lacks the newest entries, and back", means="SIGKILL, REPLICAOF NO ONE, one address"
 )
-def test_the_stream_server_fails_over(experiment: Experiment, tmp_path: Path, cache: ValkeyProcess) -> None:
+def test_stream_server_fails_over(experiment: Experiment, tmp_path: Path, cache: ValkeyProcess) -> None:
     ports = (free_port(), free_port())
     servers = [
         start_valkey(tmp_path / f"server-{port}", "--port", str(port), "--bind", "127.0.0.1", *more)
@@ -172,7 +172,7 @@ def test_the_stream_server_fails_over(experiment: Experiment, tmp_path: Path, ca
                     time.sleep(oracle.random.uniform(0.2, 1))
                     with new.client() as client:
                         client.execute_command("REPLICAOF", "NO", "ONE")
-                    # What the old one takes in this time is acknowledged, and lost with it.
+                    # Entries that the old server acknowledges in this time are lost with it.
                     time.sleep(oracle.random.uniform(0.3, 1))
                     old.kill()
                     address.target = new.socket_path

@@ -1,4 +1,4 @@
-"""What an experiment is, what it found, and the table of all of them: as text, as Markdown and as JSON."""
+"""An experiment, its result, and the table of all results as text, Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ class Fault:
     number: int
     name: str
     means: str
-    """How it is made."""
+    """How it is caused."""
     refused: tuple[str, ...] = ()
-    """Reasons with which events may be refused while it lasts; none: every answer is `recorded`."""
+    """Reasons with which events may be refused during the fault; without any, every answer must be `recorded`."""
     broken: bool = False
-    """Requests may end without an answer, because the process that had them was killed."""
+    """Whether requests may end without an answer, because the process that received them was killed."""
 
 
 def fault(
     number: int, name: str, *, means: str, refused: tuple[str, ...] = (), broken: bool = False
 ) -> pytest.MarkDecorator:
-    """Marks a test as an experiment."""
+    """Mark a test as an experiment."""
     return pytest.mark.fault(Fault(number, name, means, refused, broken))
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the ledger found after one repeat."""
+    """What the ledger found after one round."""
 
     obligations: int
     lost: int
@@ -42,31 +42,31 @@ class Verdict:
     invented: int
     altered: int
     refused: dict[str, int]
-    """Events that the edge said it did not record, by reason."""
+    """Number of events that the edge refused, by reason."""
     unanswered: int
     seconds: float
-    """From the end of the fault until every obligation and a new event were counted; a second of it is further load."""
+    """From the end of the fault until every obligation and a new event were counted, including a second of load."""
 
 
 @dataclass
 class Row:
-    """All repeats of one experiment."""
+    """All rounds of one experiment."""
 
     fault: Fault
     outcomes: Counter[str] = field(default_factory=Counter)
     verdicts: list[Verdict] = field(default_factory=list)
 
     def total(self, of: Callable[[Verdict], int]) -> int:
-        """The sum over all repeats."""
+        """Return the sum over all rounds."""
         return sum(of(verdict) for verdict in self.verdicts)
 
     @property
     def refused(self) -> Counter[str]:
-        """By reason, over all repeats."""
+        """Number of refused events by reason, over all rounds."""
         return sum((Counter(verdict.refused) for verdict in self.verdicts), Counter[str]())
 
     def cells(self) -> list[str]:
-        """For people; in the order of `HEAD`."""
+        """Return the cells of the table's row, in the order of `HEAD`."""
         others = ", ".join(what for what in sorted(self.outcomes) if what != "passed")
         told = ", ".join(f"{number} {reason}" for reason, number in sorted(self.refused.items())) or "0"
         allowed = " or ".join(self.fault.refused) or "none"
@@ -89,13 +89,13 @@ HEAD = ["#", "fault", "repeats", "obligations", "lost", "doubled", "refused", "u
 
 
 class Table:
-    """Collects the runs; `add` takes what a worker process sends."""
+    """Collects the results, which `add` takes as a worker process sends them."""
 
     def __init__(self) -> None:
         self._rows: dict[tuple[int, str], Row] = {}
 
     def add(self, about: dict[str, Any], outcome: str, verdicts: list[dict[str, Any]]) -> None:
-        """One run."""
+        """Add the result of one test."""
         one = Fault(**about | {"refused": tuple(about["refused"])})
         row = self._rows.setdefault((one.number, one.name), Row(one))
         row.outcomes[outcome] += 1
@@ -103,11 +103,11 @@ class Table:
 
     @property
     def rows(self) -> list[Row]:
-        """In the order of their numbers."""
+        """The rows in the order of their numbers."""
         return [self._rows[key] for key in sorted(self._rows)]
 
     def text(self) -> list[str]:
-        """Lines with aligned columns."""
+        """Return the table as lines with aligned columns."""
         cells = [HEAD, *(row.cells() for row in self.rows)]
         widths = [max(len(line[column]) for line in cells) for column in range(len(HEAD))]
         return [
@@ -115,12 +115,12 @@ class Table:
         ]
 
     def markdown(self) -> str:
-        """The same for the documentation."""
+        """Return the table as Markdown, for the documentation."""
         lines = [HEAD, ["---"] * len(HEAD), *(row.cells() for row in self.rows)]
         return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
     def json(self, seed: str) -> str:
-        """The same with every run, for programs."""
+        """Return the table and every round as JSON."""
         rows = [
             asdict(row.fault) | {"outcomes": row.outcomes, "runs": [asdict(verdict) for verdict in row.verdicts]}
             for row in self.rows

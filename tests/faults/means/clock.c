@@ -1,4 +1,4 @@
-/* Preloaded into a program: its wall clock is off by the nanoseconds that a mapped file holds. */
+/* Preloaded into a program, it sets the wall clock off by the nanoseconds that a mapped file holds. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>

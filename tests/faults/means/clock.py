@@ -1,4 +1,4 @@
-"""Wall clocks that jump: a library loaded before a program's own answers what time it is."""
+"""Wall clocks that jump: a preloaded library answers what time it is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SOURCE = Path(__file__).with_name("clock.c")
 
 
 class MovedClock:
-    """The wall clock of every process whose command line holds `program`; monotonic clocks go on as they are."""
+    """The wall clock of every process whose command line contains `program`; monotonic clocks are unchanged."""
 
     def __init__(self, folder: Path, program: str) -> None:
         compiler = shutil.which("cc")
@@ -33,11 +33,11 @@ class MovedClock:
         }
 
     def move(self, seconds: float) -> None:
-        """From now on it is so far from the true time."""
-        # In place and in one write: the processes have these eight bytes mapped.
+        """Set the clock off by that many seconds."""
+        # In place and in one write, because the processes have these eight bytes mapped.
         with self._offset.open("r+b", buffering=0) as file:
             file.write(struct.pack("q", int(seconds * 1e9)))
 
     def reaches(self, pid: int) -> bool:
-        """Whether a process has it; a program that is linked statically never does."""
+        """Return whether a process uses the clock; a statically linked program never does."""
         return str(self._offset) in Path(f"/proc/{pid}/maps").read_text()

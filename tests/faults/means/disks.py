@@ -1,4 +1,4 @@
-"""Small file systems of their own: one that fills up, one that can be taken away under its users, one that hangs."""
+"""Small file systems: one that fills up, one that loses power under its users, one that hangs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FREEZE, _THAW = 0xC0045877, 0xC0045878
 
 @contextlib.contextmanager
 def small(folder: Path, megabytes: int) -> Iterator[Path]:
-    """A tmpfs of so many megabytes, mounted on `folder`."""
+    """Mount a tmpfs of that many megabytes on `folder`."""
     folder.mkdir(parents=True)
     _mount("-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder))
     try:
@@ -31,7 +31,7 @@ def small(folder: Path, megabytes: int) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def filled(folder: Path) -> Iterator[None]:
-    """Not one block is free on the disk of `folder`."""
+    """Fill the disk of `folder` to the last block inside the block."""
     ballast = folder / "ballast"
     with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
@@ -43,7 +43,7 @@ def filled(folder: Path) -> Iterator[None]:
 
 
 class LoopDisk:
-    """An ext4 in a file, mounted on `folder` through a loop device."""
+    """An ext4 file system in a file, mounted on `folder` through a loop device."""
 
     def __init__(self, image: Path, folder: Path, megabytes: int) -> None:
         self._image = image
@@ -51,30 +51,30 @@ class LoopDisk:
         folder.mkdir(parents=True)
         with image.open("wb") as file:
             file.truncate(megabytes * 2**20)
-        # All of it is written now, and not by a thread of the kernel's while it is used.
+        # Write all of it now: otherwise a kernel thread does so while the disk is in use.
         options = "lazy_itable_init=0,lazy_journal_init=0"
         subprocess.run(["mkfs.ext4", "-q", "-E", options, str(image)], check=True)
         self.mount()
 
     def mount(self) -> None:
-        """Mounts it; what its journal holds is applied."""
+        """Mount the file system and replay its journal."""
         _mount("-o", "loop", str(self._image), str(self.folder))
 
     def unmount(self) -> None:
-        """Takes it away; nobody may have a file open."""
+        """Unmount the file system, on which no file may be open."""
         subprocess.run(["umount", str(self.folder)], check=True)
 
     def remove(self) -> None:
-        """The end of it, in any state."""
+        """Unmount the file system in any state."""
         subprocess.run(["umount", "-l", str(self.folder)], capture_output=True)
 
     def lose_power(self) -> None:
-        """Nothing more reaches the disk, what was not synced is gone, and every access is EIO, until the next mount."""
+        """Lose what is not synced, write nothing more, and fail every access with EIO until the next mount."""
         self._control(_EXT4_IOC_SHUTDOWN, _NO_LOG_FLUSH)
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
-        """Whoever writes to it waits."""
+        """Block every write inside the block."""
         self._control(_FREEZE, 0)
         try:
             yield
@@ -82,18 +82,18 @@ class LoopDisk:
             self._control(_THAW, 0)
 
     def _control(self, request: int, argument: int) -> None:
-        descriptor = os.open(self.folder, os.O_RDONLY)
+        fd = os.open(self.folder, os.O_RDONLY)
         try:
-            fcntl.ioctl(descriptor, request, struct.pack("I", argument))
+            fcntl.ioctl(fd, request, struct.pack("I", argument))
         finally:
-            os.close(descriptor)
+            os.close(fd)
 
 
 @contextlib.contextmanager
 def hanging(below: Path, folder: Path, megabytes: int) -> Iterator[LoopDisk]:
-    """Mounts a `LoopDisk` on `folder`, and yields the one below, which holds its image.
+    """Mount a `LoopDisk` on `folder` and yield the disk below, which holds its image.
 
-    While the one below is frozen the disk hangs, and only that: its users write to the kernel's memory as before.
+    While the disk below is frozen, syncs on the upper one hang, but writes to the page cache do not.
     """
     lower = LoopDisk(below.with_suffix(".image"), below, 2 * megabytes)
     try:

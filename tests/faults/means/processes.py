@@ -1,4 +1,4 @@
-"""Signals to the processes of a product, and what a process holds."""
+"""Signals to the processes of a product, and the resources that a process holds."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from tests.support.waiting import wait_until
 
 
 def kill(product: Product, role: str, count: int | None = None) -> None:
-    """SIGKILL to the first `count` processes of a role, or to all, once there is one."""
+    """Send SIGKILL to the first `count` processes of a role, or to all, once one runs."""
     for pid in wait_until(lambda: product.pids(role), f"{role} runs", every=0.02)[:count]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
 def wait_gone(pids: list[int], why: str) -> None:
-    """Until none of these processes runs."""
+    """Wait until none of these processes runs."""
     wait_until(lambda: not any(alive(pid) for pid in pids), why, 60)
 
 
 @contextlib.contextmanager
 def frozen(product: Product, *roles: str) -> Iterator[None]:
-    """SIGSTOP to all processes of some roles, SIGCONT at the end. Inside, none of them is within a system call."""
+    """Stop all processes of the roles with SIGSTOP inside the block; none of them is then in a system call."""
     pids = [pid for role in roles for pid in wait_until(lambda role=role: product.pids(role), f"{role} runs")]  # type: ignore[misc]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
@@ -50,42 +50,42 @@ def _is_stopped(pid: int) -> bool:
 
 
 def embedded(product: Product) -> Any:
-    """A client of the embedded server."""
+    """Return a client of the embedded server."""
     return redis.Redis.from_url((product.data_dir / "run" / "embedded-valkey").read_text().strip(), protocol=2)
 
 
 def answers(product: Product) -> bool:
-    """Whether the embedded server does."""
+    """Return whether the embedded server answers."""
     with contextlib.suppress(redis.RedisError, OSError), embedded(product) as client:
         return bool(client.ping())
     return False
 
 
 def descriptors(pid: int) -> int:
-    """Open files of a process."""
+    """Return the number of open files of a process."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def started(pid: int) -> int:
-    """When a process was started, in ticks since the boot; 0 when it is gone."""
+    """Return when a process was started, in ticks since boot; 0 if it has ended."""
     with contextlib.suppress(OSError):
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
     return 0
 
 
 def threads(pid: int) -> int:
-    """Threads of a process."""
+    """Return the number of threads of a process."""
     return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
 def resident_mb(pid: int) -> int:
-    """Megabytes of a process in memory."""
+    """Return the resident memory of a process in MB."""
     (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
     return int(line.split()[1]) // 1024
 
 
 def need_descriptors(number: int) -> None:
-    """Lets this process, and those that it starts, open so many files."""
+    """Let this process and its children open that many files, or skip the test."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < number <= hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (number, hard))
@@ -95,7 +95,7 @@ def need_descriptors(number: int) -> None:
 
 @contextlib.contextmanager
 def few_descriptors(pids: list[int], spare: int) -> Iterator[None]:
-    """Lets running processes open `spare` files more than they have, and no more."""
+    """Limit running processes to `spare` more files than they have open, inside the block."""
     before = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in pids}
     for pid, (_, hard) in before.items():
         highest = max(int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir())

@@ -1,4 +1,4 @@
-"""A TCP port before unix sockets: connections that are reset, and a server that is replaced behind one address."""
+"""A TCP proxy to unix sockets, whose connections can be cut and whose server can be replaced."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 class Proxy:
-    """`target` may be changed: connections that are open stay where they are until `cut`."""
+    """Accepts on `url`. A change of `target` affects new connections; `cut` ends the open ones."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -22,7 +22,7 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        """Ends every connection."""
+        """End every connection."""
         for pair in self._pairs:
             for end in pair:
                 with contextlib.suppress(OSError):
@@ -30,7 +30,7 @@ class Proxy:
         self._pairs.clear()
 
     def close(self) -> None:
-        """Ends it."""
+        """Stop accepting, and end every connection."""
         self._listener.close()
         self.cut()
 
@@ -62,7 +62,7 @@ def _carry(near: socket.socket, far: socket.socket) -> None:
 
 
 def reset(address: tuple[str, int], request: bytes, wait: float) -> None:
-    """Sends a request and resets the connection before the answer is read."""
+    """Send a request and reset the connection after `wait` seconds, without reading the answer."""
     with socket.create_connection(address, timeout=20) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.sendall(request)

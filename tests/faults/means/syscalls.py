@@ -1,4 +1,4 @@
-"""System calls that fail or wait, as strace injects them: at the border of the kernel."""
+"""System calls that fail or are delayed, by strace's fault injection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.waiting import wait_until
 
 @contextlib.contextmanager
 def injected(pids: list[int], fault: str) -> Iterator[None]:
-    """`fault` as in `strace -e inject=...`, for processes that run."""
+    """Inject a fault, as in `strace -e inject=...`, into running processes inside the block."""
     command = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject={fault}"]
     try:
         tracer = subprocess.Popen([*command, *(f"--attach={pid}" for pid in pids)], stderr=subprocess.DEVNULL)

@@ -1,8 +1,8 @@
-"""A network between this machine and a server in a network namespace of its own: a wire that can lose packets.
+"""A network to a server in a separate network namespace: a wire that can lose packets.
 
-Both ends are TUN devices; a thread carries the IP packets between them, and drops or delays what it is told to. So the
-kernel's TCP sees what it sees on a bad network: half-open connections, retransmissions, no reset. The devices and the
-namespace go with the descriptors and processes that hold them.
+Both ends are TUN devices. A thread carries the IP packets between them, and drops or delays some on request, so the
+kernel's TCP meets what it meets on a bad network: half-open connections, retransmissions, no reset. The devices and the
+namespace end with the descriptors and processes that hold them.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ _packets = itertools.count()
 
 @dataclass
 class Direction:
-    """What happens to packets that go one way."""
+    """What happens to the packets in one direction."""
 
     loss: float = 0.0
-    """Share of packets that vanish; 1.0 is a cut wire."""
+    """Share of packets that are dropped; 1.0 is a cut wire."""
     delay: float = 0.0
-    """Seconds that a packet takes."""
+    """Seconds by which a packet is delayed."""
 
 
 class Wire:
-    """`host` is the far end's address; what is started by `far` listens there."""
+    """A wire to the address `host`, where servers started by `far` listen. Skips the test where none can be made."""
 
     def __init__(self, generator: random.Random) -> None:
         self.there = Direction()
@@ -80,7 +80,7 @@ class Wire:
             carrier.start()
 
     def far(self, call: Callable[[], T]) -> T:
-        """Runs `call` inside the namespace; processes that it starts stay there."""
+        """Run `call` inside the namespace, where the processes that it starts stay, and return its result."""
         results: list[T] = []
         errors: list[Exception] = []
 
@@ -99,21 +99,21 @@ class Wire:
         return results[0]
 
     def cut(self) -> None:
-        """A partition: nothing passes, and nobody is told."""
+        """Drop every packet without a reset."""
         self.there.loss = self.back.loss = 1.0
 
     def heal(self) -> None:
-        """A good wire again."""
+        """Drop and delay nothing from now on."""
         for direction in (self.there, self.back):
             direction.loss = direction.delay = 0.0
 
     def close(self) -> None:
-        """Ends it; servers at the far end have to be stopped before."""
+        """Remove the wire; servers at the far end must have been stopped."""
         os.close(self._closed)
         for carrier in self._carriers:
             carrier.join()
-        for descriptor in (self._near, self._far, self._closing):
-            os.close(descriptor)
+        for fd in (self._near, self._far, self._closing):
+            os.close(fd)
         self._holder.kill()
         self._holder.wait()
 
@@ -134,23 +134,23 @@ class Wire:
                 if self._random.random() >= direction.loss:
                     heapq.heappush(waiting, (time.monotonic() + direction.delay, next(_packets), packet))
             while waiting and waiting[0][0] <= time.monotonic():
-                # A full queue at the other end drops the packet, as a switch would.
+                # A full queue at the other end drops the packet, as a switch does.
                 with contextlib.suppress(OSError):
                     os.write(target, heapq.heappop(waiting)[2])
 
 
 def _enter(pid: int) -> None:
-    descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+    fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
     try:
-        if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET) != 0:
+        if ctypes.CDLL(None, use_errno=True).setns(fd, _CLONE_NEWNET) != 0:
             raise OSError(ctypes.get_errno(), "setns")
     finally:
-        os.close(descriptor)
+        os.close(fd)
 
 
 def _device(address: str, peer: str, *, loopback: bool = False) -> int:
-    descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
-    about = fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH22x", b"fault%d", _IFF_TUN | _IFF_NO_PI))
+    fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+    about = fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", b"fault%d", _IFF_TUN | _IFF_NO_PI))
     name = about[:16].rstrip(b"\0").decode()
     for words in (
         *([("link", "set", "lo", "up")] if loopback else []),
@@ -158,4 +158,4 @@ def _device(address: str, peer: str, *, loopback: bool = False) -> int:
         ("link", "set", name, "mtu", str(_MTU), "up"),
     ):
         subprocess.run(["ip", *words], check=True, capture_output=True)
-    return descriptor
+    return fd
