@@ -143,24 +143,3 @@ def test_links_lead_somewhere(path: Path) -> None:
 def test_named_files_exist(path: Path) -> None:
     for name in re.findall(r"`(\w[\w/]*/[\w/]*(?:\.py|/))`", path.read_text()):
         assert any((root / name).exists() for root in (ROOT, ROOT / "src" / "onebyone")), name
-
-
-def tree() -> set[str]:
-    """Paths of the modules in the architecture's tree, relative to the package."""
-    _, _, text = (DOCS / "architecture.md").read_text().partition("```text\n")
-    folders: list[str] = []
-    paths = set()
-    for line in text.partition("```")[0].splitlines():
-        name = line.split()[0]
-        depth = (len(line) - len(line.lstrip())) // 2
-        folders[depth:] = [name]
-        if name.endswith(".py"):
-            assert len(line.split()) > 1, f"{name} says nothing"
-            paths.add("".join(folders[1:]))
-    return paths
-
-
-def test_the_architecture_has_every_module() -> None:
-    package = ROOT / "src" / "onebyone"
-    modules = {str(path.relative_to(package)) for path in package.rglob("*.py") if path.name != "__init__.py"}
-    assert tree() == modules
