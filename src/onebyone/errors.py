@@ -39,7 +39,7 @@ class Refused(DomainError):
 
 
 class NotFound(DomainError):
-    """No object of `service` has this id or code for the caller, whoever else may own one."""
+    """The caller sees no object of `service` with this id or code, even if another member has one."""
 
     def __init__(self, service: str, value: int | str, *, key: Literal["id", "code"] = "id") -> None:
         super().__init__(f"{service} {key} not found: {value}")

@@ -202,10 +202,10 @@ async def test_server_errors_reveal_nothing(api: Harness, monkeypatch: pytest.Mo
 async def test_usage_is_counted(api: Harness) -> None:
     api.clock.to_next_minute()
     for expected in (1, 2):
-        told = (await api.call("GET", "member"))["dbg_info"]
-        assert (told["reads"], told["writes"]) == (expected, 0)
-    told = (await api.call("DELETE", "imptracker", id=1))["dbg_info"]
-    assert (told["reads"], told["writes"]) == (2, 1)
+        info = (await api.call("GET", "member"))["dbg_info"]
+        assert (info["reads"], info["writes"]) == (expected, 0)
+    info = (await api.call("DELETE", "imptracker", id=1))["dbg_info"]
+    assert (info["reads"], info["writes"]) == (2, 1)
 
 
 async def test_operator_paths(api: Harness) -> None:

@@ -88,7 +88,7 @@ TABLE: dict[str, tuple[Callable[[Entity, Json], bytes], str]] = {
     "nothing": (lambda entity, fields: b"", SHAPE),
     "blanks": (lambda entity, fields: b" \r\n", SHAPE),
     "cut off": (lambda entity, fields: body(entity, fields)[:-1], NOT_JSON),
-    "something behind it": (lambda entity, fields: body(entity, fields) + b"x", NOT_JSON),
+    "trailing bytes": (lambda entity, fields: body(entity, fields) + b"x", NOT_JSON),
     "a comma too much": (lambda entity, fields: body(entity, fields)[:-2] + b",}}", NOT_JSON),
     "single quotes": (lambda entity, fields: body(entity, fields).replace(b'"', b"'"), NOT_JSON),
     "a form": (lambda entity, fields: b"name=Good&state=active", NOT_JSON),
@@ -145,12 +145,12 @@ async def test_malformed_bodies_are_refused(api: Harness, entity: Entity) -> Non
             sent = content(entity, place.fields)
             answer = await api.send(method, f"/{entity.service}{target}", content=sent)
             response = response_of(answer)
-            told = (name, method, response.get("error"))
-            assert (answer.status_code, response["status"], response.get("error_id")) == (200, "error", "SYNTAX"), told
+            where = (name, method, response.get("error"))
+            assert (answer.status_code, response["status"], response.get("error_id")) == (200, "error", "SYNTAX"), where
             assert (response["service"], response["method"]) == (entity.service, method)
             wanted = start.format(service=entity.service, text=text_of(entity))
-            assert wanted in response["error"] if wanted == "twice" else response["error"].startswith(wanted), told
-            assert len(response["error"]) < 500, told
+            assert wanted in response["error"] if wanted == "twice" else response["error"].startswith(wanted), where
+            assert len(response["error"]) < 500, where
     assert await everything(api) == before
 
 
@@ -190,13 +190,13 @@ async def test_all_invalid_fields_are_reported_together(api: Harness, entity: En
 async def test_unknown_fields_are_dropped_with_a_warning(api: Harness, entity: Entity) -> None:
     place = await place_of(api, entity.service)
     wrong = {f"surprise {number}": {"a": [number]} for number in range(3)}
-    told = ["beside", *(f"{entity.service}.{name}" for name in wrong)]
+    unknown = ["beside", *(f"{entity.service}.{name}" for name in wrong)]
     for method, target in (("POST", place.query), ("PUT", f"?id={place.row_id}")):
         if method in entity.methods:
             sent = {entity.service: {**(place.fields if method == "POST" else {}), **wrong}, "beside": 1}
             response = response_of(await api.send(method, f"/{entity.service}{target}", json=sent))
             assert response["status"] == "OK"
-            assert response["dbg_info"]["warnings"] == [f"unknown field not used: {name}" for name in told]
+            assert response["dbg_info"]["warnings"] == [f"unknown field not used: {name}" for name in unknown]
             assert not wrong.keys() & response[entity.service].keys()
 
 

@@ -234,8 +234,8 @@ async def test_unused_fields_cause_warnings(api: Harness, service: str) -> None:
     row_id = (await api.tracker(service, world))["id"] if service == "imptracker" else world[service]
     sent = {service: dict.fromkeys(sorted(NOT_SHOWN[service]), 1)}
     response = await api.call("PUT", service, sent, id=row_id)
-    told = [f"unknown field not used: {service}.{name}" for name in sorted(NOT_SHOWN[service])]
-    assert response["dbg_info"]["warnings"] == told
+    warnings = [f"unknown field not used: {service}.{name}" for name in sorted(NOT_SHOWN[service])]
+    assert response["dbg_info"]["warnings"] == warnings
 
 
 TEXTS = {"timezone": "CET", "currency": "USD"}

@@ -1,4 +1,4 @@
-"""Who calls: what the engine knows of the user behind a request, whichever face it came through."""
+"""The caller: what the engine knows of the user who makes a request, through any face."""
 
 from __future__ import annotations
 

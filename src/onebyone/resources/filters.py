@@ -83,20 +83,20 @@ _ARTICLES = {
 def entity_filters(entity: Entity) -> dict[str, Filter]:
     """Return the filters of an entity by field."""
     columns = entity.table.c
-    found = {}
+    known = {}
     for link in entity.links:
-        found[link.column] = Filter(link.column, columns[link.column], "int")
+        known[link.column] = Filter(link.column, columns[link.column], "int")
     for name, shape in field_shapes.entity_shapes(entity).items():
-        if name in found or shape.word not in field_shapes.SCALARS:
+        if name in known or shape.word not in field_shapes.SCALARS:
             continue
         if name == "code" and "code_key" in columns:
-            found[name] = Filter(name, columns.code_key, "string")
+            known[name] = Filter(name, columns.code_key, "string")
         elif name in columns:
             choices = () if columns[name].nullable else shape.choices
-            found[name] = Filter(name, columns[name], shape.word, choices)
+            known[name] = Filter(name, columns[name], shape.word, choices)
         elif name in entity.body.model_fields:
-            found[name] = Filter(name, _in_document(entity, name, shape), shape.word)
-    return found
+            known[name] = Filter(name, _in_document(entity, name, shape), shape.word)
+    return known
 
 
 def _in_document(entity: Entity, name: str, shape: field_shapes.Shape) -> ColumnElement[Any]:

@@ -77,16 +77,16 @@ async def read_objects(
     """
     own = entity.table.c[entity.tenant_column] == member_id
     rows = [dict(row) for row in (await connection.execute(_rows_query(entity).where(own, *where))).mappings()]
-    wanted = entity.shown if keys is None else keys
-    asked = any(name in entity.derived for name in wanted)
-    related = await entity.related(connection, rows) if rows and asked else {}
-    if rows and any(name in entity.optional for name in wanted):
+    shown = entity.shown if keys is None else keys
+    has_derived = any(name in entity.derived for name in shown)
+    related = await entity.related(connection, rows) if rows and has_derived else {}
+    if rows and any(name in entity.optional for name in shown):
         for row_id, more in (await entity.related_if_asked(connection, rows)).items():
             related[row_id] |= more
-    if delivery_stats is not None and rows and asked:
-        for row_id, more in (await entity.delivery_fields(delivery_stats, rows, wanted)).items():
+    if delivery_stats is not None and rows and has_derived:
+        for row_id, more in (await entity.delivery_fields(delivery_stats, rows, shown)).items():
             related[row_id] |= more
-    return {row["id"]: _present(entity, row, related.get(row["id"], {}), wanted) for row in rows}
+    return {row["id"]: _present(entity, row, related.get(row["id"], {}), shown) for row in rows}
 
 
 @cache

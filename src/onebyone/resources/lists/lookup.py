@@ -38,13 +38,13 @@ async def look_up(
     """
     if object_type not in ("", *TYPES):
         raise Refused(Fault("type", f"must be one of {', '.join(TYPES)}"))
-    found: dict[str, Rows] = {}
+    rows: dict[str, Rows] = {}
     room = OBJECTS_MAX
     for name, entity in TYPES.items():
         if object_type in ("", name):
-            found[name] = await _read_rows(store, entity, caller, owners or {}, room)
-            room -= len(found[name])
-    return found
+            rows[name] = await _read_rows(store, entity, caller, owners or {}, room)
+            room -= len(rows[name])
+    return rows
 
 
 async def _read_rows(store: AsyncEngine, entity: Entity, caller: Caller, owners: Mapping[str, str], limit: int) -> Rows:
