@@ -9,6 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+Operation = Literal["read", "create", "update", "delete"]
+"""What callers do with objects."""
+
 FaultKind = Literal["invalid", "conflict"]
 """Whether a value is wrong by itself, or contradicts what is stored."""
 
@@ -54,6 +57,24 @@ class Forbidden(DomainError):
     def __init__(self, text: str, *, reason: str | None = None) -> None:
         super().__init__(text)
         self.reason = reason
+
+
+class ForbiddenOperation(Forbidden):
+    """The caller may not run this operation on any object of the service."""
+
+    def __init__(self, operation: Operation, service: str) -> None:
+        super().__init__(f"the user may not {operation} {service}")
+        self.operation = operation
+        self.service = service
+
+
+class UnsupportedOperation(DomainError):
+    """Objects of the service do not have this operation for anybody."""
+
+    def __init__(self, operation: Operation, service: str) -> None:
+        super().__init__(f"{service} has no operation {operation}")
+        self.operation = operation
+        self.service = service
 
 
 class Conflict(DomainError):

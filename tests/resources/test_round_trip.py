@@ -175,7 +175,7 @@ def test_accepted_bodies_are_shown_as_sent(world: World, entity: Entity) -> None
     @FEW
     @given(st.data())
     def check(data: st.DataObject) -> None:
-        if "POST" in entity.methods:
+        if "create" in entity.operations:
             fields = {**world.body(service), **data.draw(some(fields_of(entity, "Create")), "new")}
             made = world.send("POST", service, fields, **world.owner(service))
             if made["status"] == "OK":
@@ -203,10 +203,10 @@ def test_refused_bodies_write_nothing(world: World, entity: Entity) -> None:
     @FEW
     @given(st.data())
     def check(data: st.DataObject) -> None:
-        fields = fields_of(entity, "Create" if "POST" in entity.methods else "Update")
+        fields = fields_of(entity, "Create" if "create" in entity.operations else "Update")
         name = data.draw(st.sampled_from(sorted(fields)), "field")
         bad = {name: data.draw(drawn_values.wrong(fields[name]), "value")}
-        if "POST" in entity.methods:
+        if "create" in entity.operations:
             made = world.send("POST", service, {**world.body(service), **bad}, **world.owner(service))
             assert (made["status"], made["error_id"]) == ("error", "SYNTAX"), bad
             assert name in made["error"]

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import pytest
 
 from onebyone.auth.caller import Caller
-from onebyone.errors import Fault, Forbidden, LimitReached, NotFound, Refused
+from onebyone.errors import Fault, Forbidden, ForbiddenOperation, LimitReached, NotFound, Refused, UnsupportedOperation
 from onebyone.resources.context import EngineContext
 from onebyone.resources.entities.advertiser import Advertiser
 from onebyone.resources.entities.line_item import LineItem
+from onebyone.resources.entities.member import Member
 from onebyone.resources.entities.publisher import Publisher
 from onebyone.resources.entities.tracker import Clicktracker, Imptracker
 from onebyone.resources.entity import Values
@@ -159,6 +160,10 @@ async def test_callers_are_limited_to_their_own_objects(resources: Resources, co
         await resources.create(ADVERTISER, replace(CALLER, read_only=True), {"name": "A"})
     with pytest.raises(NotFound):
         await resources.get(ADVERTISER, replace(CALLER, member_id=2), own.id)
+    with pytest.raises(ForbiddenOperation, match="may not create advertiser"):
+        await resources.create(ADVERTISER, limited, {"name": "Second"})
+    with pytest.raises(UnsupportedOperation, match="member has no operation delete"):
+        await resources.delete(Member(), CALLER, Target([1]))
     settings = context.settings.model_copy(update={"limits": {"advertiser": 2}})
     with pytest.raises(LimitReached, match="limit of 2"):
         await Resources(replace(context, settings=settings)).create(ADVERTISER, CALLER, {"name": "Third"})

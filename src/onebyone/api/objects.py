@@ -10,6 +10,7 @@ from starlette.responses import Response
 from onebyone.api.http import parameters
 from onebyone.api.http.envelope import success
 from onebyone.api.http.errors import unsupported_method
+from onebyone.api.http.methods import entity_methods
 from onebyone.api.http.request import ApiRequest, Handler
 from onebyone.resources.entity import Entity
 from onebyone.resources.meta import describe_fields
@@ -29,7 +30,7 @@ class _ObjectHandler:
         self._entity = entity
 
     async def answer(self, request: ApiRequest) -> Response:
-        if request.method not in self._entity.methods:
+        if request.method not in entity_methods(self._entity):
             raise unsupported_method(request.method, request.service)
         if request.meta:
             return self._describe(request)

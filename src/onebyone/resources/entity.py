@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from sqlalchemy import ColumnElement, Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from onebyone.errors import Operation
 from onebyone.reports.delivery_stats import DeliveryStats
 from onebyone.resources.fields import MICROS, Body
 from onebyone.resources.paging import Query
@@ -69,7 +70,7 @@ class Entity:
     references: ClassVar[tuple[Reference, ...]] = ()
     code_owner: ClassVar[str | None] = None
     """Column within whose value codes are unique."""
-    methods: ClassVar[tuple[str, ...]] = ("GET", "POST", "PUT", "DELETE")
+    operations: ClassVar[tuple[Operation, ...]] = ("read", "create", "update", "delete")
     immutable: ClassVar[frozenset[str]] = frozenset()
     """Fields that an update must leave as they are."""
     partial: ClassVar[frozenset[str]] = frozenset()
@@ -82,8 +83,8 @@ class Entity:
     """Field -> flag, for fields that are shown only when a read sets the flag."""
     ranged: ClassVar[frozenset[str]] = frozenset()
     """Fields of the report store that a read can filter by range (`delivery_conditions`)."""
-    parameters: ClassVar[Mapping[str, str]] = {}
-    """Flag -> method that reads it, for flags of this entity alone."""
+    flags: ClassVar[Mapping[str, Operation]] = {}
+    """Flag -> operation that reads it, for flags of this entity alone."""
     search_column: ClassVar[str] = "name"
     """Column that `search` looks through beside the id."""
     tenant_column: ClassVar[str] = "member_id"

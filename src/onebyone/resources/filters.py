@@ -121,7 +121,7 @@ def filter_conditions(
 ) -> list[ColumnElement[bool]]:
     """Return the conditions of all filters together; add a warning for each parameter that filters nothing."""
     known = entity_filters(entity)
-    ignored = {*_IGNORED, *entity.parameters, *entity.optional.values(), *ranges(entity.ranged)}
+    ignored = {*_IGNORED, *entity.flags, *entity.optional.values(), *ranges(entity.ranged)}
     conditions = []
     for parameter, text in filters.items():
         condition = _condition(entity, member_id, known, parameter, text)

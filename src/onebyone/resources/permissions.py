@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement
 
 from onebyone.auth.caller import Caller
-from onebyone.errors import Forbidden, NotFound
+from onebyone.errors import Forbidden, ForbiddenOperation, NotFound, Operation, UnsupportedOperation
 from onebyone.resources.entity import Entity
 
 _WHOLE_MEMBER_SERVICES = frozenset({"member", "user", "thirdparty-pixel"})
@@ -43,16 +43,21 @@ def is_visible(entity: Entity, caller: Caller, row: Mapping[str, Any]) -> bool:
     return all(row[column] == value for column, value in row_limits(entity, caller).items())
 
 
-def require_write(entity: Entity, caller: Caller, method: str) -> None:
-    """Raise `Forbidden` unless the caller may POST, PUT or DELETE any object of the service."""
+def require_write(entity: Entity, caller: Caller, operation: Operation) -> None:
+    """Raise `Forbidden` unless the caller may create, update or delete any object of the service.
+
+    Raise `UnsupportedOperation` when nobody may.
+    """
+    if operation not in entity.operations:
+        raise UnsupportedOperation(operation, entity.service)
     if caller.read_only:
         raise Forbidden("the user is read-only")
     if caller.limit is None:
         return
     row_limits(entity, caller)
     own = entity.service == caller.limit[0].removesuffix("_id")
-    if entity.service in _WHOLE_MEMBER_SERVICES or (own and method != "PUT"):
-        raise Forbidden(f"the user may not {method} {entity.service}")
+    if entity.service in _WHOLE_MEMBER_SERVICES or (own and operation != "update"):
+        raise ForbiddenOperation(operation, entity.service)
 
 
 def require_owner(caller: Caller, owners: Mapping[str, Any]) -> None:

@@ -112,7 +112,7 @@ class Resources:
         None for `values` stands for a request without an object, which is refused unless the caller may not create
         one anyway. Raise `Refused` with every fault, `Forbidden`, `NotFound`, `Conflict` or `LimitReached`.
         """
-        permissions.require_write(entity, caller, "POST")
+        permissions.require_write(entity, caller, "create")
         request = self._write_request(caller, values, flags)
         async with begin_write(self._context, request, [] if warnings is None else warnings) as work:
             await entity.allow_create(work)
@@ -148,7 +148,7 @@ class Resources:
 
         Raise as `create` does.
         """
-        permissions.require_write(entity, caller, "PUT")
+        permissions.require_write(entity, caller, "update")
         request = self._write_request(caller, values, flags)
         async with begin_write(self._context, request, [] if warnings is None else warnings) as work:
             ids, owners = await _resolve_target(entity, work, target)
@@ -168,7 +168,7 @@ class Resources:
 
         Raise `NotFound` for any that the caller does not see, `Refused` when others still use one, or `Forbidden`.
         """
-        permissions.require_write(entity, caller, "DELETE")
+        permissions.require_write(entity, caller, "delete")
         async with begin_write(self._context, self._write_request(caller, None, None), []) as work:
             ids, owners = await _resolve_target(entity, work, target)
             if not ids:

@@ -8,15 +8,18 @@ from typing import Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from onebyone.api.http.methods import METHODS
 from onebyone.errors import (
     Conflict,
     DomainError,
     Forbidden,
+    ForbiddenOperation,
     LimitReached,
     NotFound,
     Refused,
     TooManyRequests,
     Unauthenticated,
+    UnsupportedOperation,
 )
 
 FAULTS_MAX = 1000
@@ -73,6 +76,10 @@ def _domain_error(error: DomainError) -> ApiError:
         case NotFound():
             code = f"NOTFOUND_{error.service.replace('-', '_').upper()}"
             return ApiError("SYNTAX", text, error_code=code)
+        case ForbiddenOperation():
+            return ApiError("UNAUTH", f"the user may not {METHODS[error.operation]} {error.service}")
+        case UnsupportedOperation():
+            return unsupported_method(METHODS[error.operation], error.service)
         case Forbidden():
             return ApiError("UNAUTH", text, error_description=error.reason)
         case Conflict():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from onebyone.api.http.methods import METHODS
 from onebyone.api.openapi import parameters
 from onebyone.api.openapi.components import (
     COUNT,
@@ -36,9 +37,10 @@ def add_shared(components: Components) -> None:
 
 def entity_paths(components: Components, entity: Entity) -> dict[str, Schema]:
     """Return the paths of an entity, with their operations by method."""
-    describe = {"GET": _read, "POST": _create, "PUT": _update, "DELETE": _delete}
+    describe = {"read": _read, "create": _create, "update": _update, "delete": _delete}
+    operations = {METHODS[name].lower(): describe[name](components, entity) for name in entity.operations}
     return {
-        f"/{entity.service}": {method.lower(): describe[method](components, entity) for method in entity.methods},
+        f"/{entity.service}": operations,
         f"/{entity.service}/meta": {"get": _meta(entity)},
     }
 

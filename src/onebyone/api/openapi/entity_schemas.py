@@ -25,12 +25,12 @@ def add_entity(components: Components, entity: Entity) -> None:
     name = component_name(entity)
     body = BodySchemas(components, entity.body, entity.partial)
     components.add(name, _object(entity, body))
-    if {"POST", "PUT"} & set(entity.methods):
+    if {"create", "update"} & set(entity.operations):
         full = {"allOf": [{"$ref": f"#/components/schemas/{name}"}, {"required": list(entity.shown)}]}
         components.add(f"{name}Full", full)
-    if "POST" in entity.methods:
+    if "create" in entity.operations:
         _add_request(components, entity, "Create", body, View.WRITE)
-    if "PUT" in entity.methods:
+    if "update" in entity.operations:
         _add_request(components, entity, "Update", body, View.UPDATE)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from onebyone.api.openapi import examples
 from onebyone.api.openapi.components import FLAG, TEXT, Components, Schema, reference
+from onebyone.errors import Operation
 from onebyone.resources import codes, field_shapes, filters, paging
 from onebyone.resources.entity import Entity, ranges
 from onebyone.resources.fields import CLOCK_PATTERN, DAY_PATTERN, MAX_ID
@@ -77,7 +78,7 @@ def read_parameters(components: Components, entity: Entity, name: str) -> list[S
         _field_list("fields", "Only these fields of each object.", entity.output, ""),
         *_optional_fields(entity),
         *(parameter(name, "UTC, `YYYY-MM-DD HH:MM:SS`.", TEXT) for name in ranges(sorted(entity.ranged))),
-        *_flags(entity, "GET"),
+        *_flags(entity, "read"),
     ]
     if entity.service == "user":
         listed.append(parameter("current", "Present: the user of the session.", TEXT))
@@ -86,13 +87,13 @@ def read_parameters(components: Components, entity: Entity, name: str) -> list[S
 
 def create_parameters(entity: Entity) -> list[Schema]:
     """Return the parameters of POST: the owner, by id or by code, and what is the service's own."""
-    return [*_owners(entity, example=1), *_flags(entity, "POST")]
+    return [*_owners(entity, example=1), *_flags(entity, "create")]
 
 
 def update_parameters(entity: Entity) -> list[Schema]:
     """Return the parameters of PUT."""
     address = parameter("id", "The object.", _ID, example=examples.UPDATED_IDS.get(entity.service, 1))
-    return [address, *_code(entity), *_owners(entity), shared_parameter("append"), *_flags(entity, "PUT")]
+    return [address, *_code(entity), *_owners(entity), shared_parameter("append"), *_flags(entity, "update")]
 
 
 def delete_parameters(entity: Entity) -> list[Schema]:
@@ -116,8 +117,8 @@ def _optional_fields(entity: Entity) -> list[Schema]:
     return [parameter(flag, f"`true`: show {' and '.join(names)} too.", FLAG) for flag, names in fields.items()]
 
 
-def _flags(entity: Entity, method: str) -> list[Schema]:
-    return [parameter(name, _FLAGS[name], FLAG) for name, used_by in entity.parameters.items() if used_by == method]
+def _flags(entity: Entity, operation: Operation) -> list[Schema]:
+    return [parameter(name, _FLAGS[name], FLAG) for name, used_by in entity.flags.items() if used_by == operation]
 
 
 def _field_list(name: str, description: str, fields: Iterable[str], ending: str) -> Schema:

@@ -85,7 +85,7 @@ class Advertiser(Entity):
         "object_stats": "object",
     }
     optional = {"object_stats": "object_stats"}  # noqa: RUF012
-    parameters = {"set_child_timezone": "PUT"}  # noqa: RUF012
+    flags = {"set_child_timezone": "update"}  # noqa: RUF012
     output = (
         "id",
         "code",

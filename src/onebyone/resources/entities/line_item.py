@@ -60,7 +60,7 @@ class LineItem(Entity):
         **dict.fromkeys(flight.RUNS, "flight_info"),
     }
     ranged = frozenset(flight.RUNS)
-    parameters = {flight.NEVER: "GET"}  # noqa: RUF012
+    flags = {flight.NEVER: "read"}  # noqa: RUF012
     derived = {  # noqa: RUF012
         **{name: word for name, (word, _) in FIXED.items()},
         **dict.fromkeys(("bid_object_type", "delivery_model_type"), "string"),

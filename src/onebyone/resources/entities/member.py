@@ -42,7 +42,7 @@ class Member(Entity):
     table = tables.member
     body = _MemberBody
     tenant_column = "id"
-    methods = ("GET", "PUT")
+    operations = ("read", "update")
     derived = {"enable_click_and_imp_trackers": "boolean", "thirdparty_pixels": "array of objects"}  # noqa: RUF012
     output = (
         "id",

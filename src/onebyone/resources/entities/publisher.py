@@ -126,7 +126,7 @@ class Publisher(Entity):
     body = _PublisherBody
     code_owner = "member_id"
     immutable = frozenset({"currency"})
-    parameters = {"create_default_placement": "POST"}  # noqa: RUF012
+    flags = {"create_default_placement": "create"}  # noqa: RUF012
     derived = {  # noqa: RUF012
         "is_rtb": "boolean",
         "reselling_exposed_on": "date",

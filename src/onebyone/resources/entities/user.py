@@ -46,7 +46,7 @@ class User(Entity):
     service = "user"
     table = tables.user
     body = _UserBody
-    methods = ("GET", "POST", "PUT")
+    operations = ("read", "create", "update")
     search_column = "username"
     discriminators = frozenset({"username", "user_type"})
     derived = {  # noqa: RUF012
