@@ -1,1 +1,1 @@
-"""Load on the loopback address: `verdict` compares recorded with counted, `bench` prints figures."""
+"""Load tests on the loopback address: `verdict` compares recorded with counted, `bench` measures."""

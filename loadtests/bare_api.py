@@ -1,4 +1,4 @@
-"""The yardstick of `bench_api.py`: Starlette and SQLAlchemy, one route that inserts a row and answers with it."""
+"""The baseline of `bench_api.py`: Starlette and SQLAlchemy, with one route that inserts a row and returns it."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _thing = Table(
 
 
 async def application(engine: AsyncEngine) -> Starlette:
-    """The application, on a table of its own in the same store."""
+    """Return the application, with its own table in the same store."""
     async with sql.writing(engine) as connection:
         await connection.run_sync(_thing.metadata.create_all)
 
     async def create(request: Request) -> JSONResponse:
         fields = await request.json()
         async with sql.writing(engine) as connection:
-            found = await connection.execute(insert(_thing).values(fields).returning(_thing.c.id))
-            row_id = found.scalar_one()
+            inserted = await connection.execute(insert(_thing).values(fields).returning(_thing.c.id))
+            row_id = inserted.scalar_one()
         return JSONResponse({"id": row_id, **fields})
 
     return Starlette(routes=[Route("/thing", create, methods=["POST"])])
 
 
 async def missing(scope: Scope, receive: Receive, send: Send) -> None:
-    """Stands where the operator's pages are."""
+    """Take the place of the ops endpoints."""

@@ -1,8 +1,8 @@
-"""Figures of the configuration API: reads of a small and of a large store, and what a write costs.
+"""Measure the configuration API: reads of a small and of a large store, and the cost of a write.
 
     python -m loadtests.bench_api [--rounds 40] [--small 1000] [--large 100000]
 
-Both stores are read in turns, so that a busy machine slows both. Times are of whole requests in this process.
+Both stores are read in turn, so that a busy machine slows both. Each time is that of a whole request in this process.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ READS = {
 PASSWORD = "Correct-horse-1"  # noqa: S105
 
 
-class Quiet:
-    """Stands where the publisher is."""
+class NoPublisher:
+    """Takes the place of the publisher."""
 
     def wake(self) -> None:
-        """Nothing follows."""
+        """Publish nothing."""
 
 
 @dataclass
@@ -74,48 +74,48 @@ class Store:
     token: str = field(init=False, default="")
 
     async def open(self) -> None:
-        """Makes and fills it."""
+        """Create the store and fill it."""
         settings = Settings(
             database_url=self.url, admin_password=SecretStr(PASSWORD), reads_a_minute=10**9, writes_a_minute=10**9
         )
         await schema.upgrade(self.url)
         self.engine = sql.create_engine(self.url)
         await bootstrap(self.engine, settings)
-        self.app = Api(EngineContext(settings, self.engine, self.engine, Quiet()), bare_api.missing)
+        self.app = Api(EngineContext(settings, self.engine, self.engine, NoPublisher()), bare_api.missing)
         auth = {"auth": {"username": "admin", "password": PASSWORD}}
         self.token = (await call(self.app, "POST", "/auth", "", "", auth))["response"]["token"]
         advertiser = await self.made("advertiser", "", {"name": "A"})
         line_item = await self.made("line-item", f"advertiser_id={advertiser}", {"name": "L"})
         publisher = await self.made("publisher", "", {"name": "P"})
         links = {"advertiser_id": advertiser, "line_item_id": line_item, "publisher_id": publisher}
-        await crowd.fill(self.engine, self.size, links)
+        await crowd.fill_store(self.engine, self.size, links)
 
     async def made(self, service: str, query: str, fields: dict[str, Any]) -> int:
-        """Creates an object and returns its id."""
+        """Create an object and return its id."""
         answer = await self.send("POST", service, query, {service: fields})
         return int(answer["response"]["id"])
 
     async def send(self, method: str, service: str, query: str, body: Any = None) -> Any:
-        """One request that must succeed."""
+        """Send a request, which must succeed, and return the decoded answer."""
         answer = await call(self.app, method, f"/{service}", query, self.token, body)
         assert answer["response"]["status"] == "OK", answer
         return answer
 
     def query(self, name: str) -> str:
-        """The query string of a read of `READS` on this store."""
+        """Return the query string of a read in `READS` for this store."""
         middle = self.size // 2
         words = {
             "last": self.size - 100,
             "last_active": self.size * 9 // 10 - 100,
             "middle": middle,
-            "name": crowd.row(middle, self.size, {})["name"].replace(" ", "%20"),
-            "recently": crowd.row(self.size - 50, self.size, {})["last_modified"].replace(" ", "%20"),
+            "name": crowd.tracker_row(middle, self.size, {})["name"].replace(" ", "%20"),
+            "recently": crowd.tracker_row(self.size - 50, self.size, {})["last_modified"].replace(" ", "%20"),
         }
         return READS[name].format(**words)
 
 
 async def call(app: ASGIApp, method: str, path: str, query: str, token: str, body: Any = None) -> Any:
-    """One request without a network; the decoded answer."""
+    """Call the application with a request and return the decoded answer."""
     sent = b"" if body is None else orjson.dumps(body)
     scope = {
         "type": "http",
@@ -138,14 +138,14 @@ async def call(app: ASGIApp, method: str, path: str, query: str, token: str, bod
 
 
 async def measured(work: Callable[[], Coroutine[Any, Any, Any]]) -> tuple[float, float]:
-    """Wall and CPU milliseconds of this process."""
+    """Return the wall time and this process's CPU time of `work`, in ms."""
     wall, cpu = time.perf_counter(), time.process_time()
     await work()
     return (time.perf_counter() - wall) * 1000, (time.process_time() - cpu) * 1000
 
 
 async def reads(stores: list[Store], rounds: int) -> None:
-    """Prints medians and ratio of each read, and the plans on the larger store."""
+    """Print the medians and the ratio of each read, and its plans on the larger store."""
     times: dict[tuple[str, int], list[tuple[float, float]]] = {
         (name, store.size): [] for name in READS for store in stores
     }
@@ -169,7 +169,7 @@ async def reads(stores: list[Store], rounds: int) -> None:
 
 
 async def print_plans(store: Store, name: str) -> None:
-    """The plan of each statement that reads trackers or their tally."""
+    """Print the plan of each statement that reads trackers or their number."""
     with plans.recorded(store.engine) as statements:
         await store.send("GET", "imptracker", store.query(name))
     print(f"{name}: GET /imptracker?{store.query(name)}")
@@ -180,7 +180,7 @@ async def print_plans(store: Store, name: str) -> None:
 
 
 async def writes(store: Store, rounds: int) -> None:
-    """Prints what creating and changing a tracker costs beside the least application that inserts a row."""
+    """Print what creating and changing a tracker costs, compared with a minimal application that inserts a row."""
     links = {"publisher": {"id": 1}, "line_item": {"id": 1}}
     bare = await bare_api.application(store.engine)
     number = iter(range(10**9))
@@ -213,7 +213,7 @@ async def writes(store: Store, rounds: int) -> None:
 
 
 async def contest(name: str, urls: list[str], arguments: argparse.Namespace) -> None:
-    """All figures on one engine."""
+    """Print all figures of one engine."""
     stores = [Store(url, size) for url, size in zip(urls, (arguments.small, arguments.large), strict=True)]
     for store in stores:
         began = time.perf_counter()
@@ -227,7 +227,7 @@ async def contest(name: str, urls: list[str], arguments: argparse.Namespace) -> 
 
 
 def main() -> None:
-    """Prints the figures on SQLite, and on PostgreSQL where its programs are installed."""
+    """Print the figures on SQLite, and on PostgreSQL if there is a server."""
     process_guard.begin()
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=40)

@@ -1,6 +1,6 @@
-"""Browsers of a page with our tags: images, scripts and clicks, each request with a cachebuster of its own.
+"""Browsers on a page with our tags: images, scripts and clicks, each request with a different cachebuster.
 
-`verdict.py` runs it. By hand, against trackers that exist:
+`verdict.py` runs it. To run it by hand against existing trackers:
 
     locust -f loadtests/locustfile.py --host http://127.0.0.1:8080 --impression-tracker 1 --click-tracker 1
 """
@@ -19,7 +19,7 @@ from locust import FastHttpUser, constant_throughput, events, task
 from locust.env import Environment
 
 answers: Counter[str] = Counter()
-"""`imp recorded`, `clk ignored; reason=overload`, `imp unanswered`, ... -> how many."""
+"""Number of answers by kind and verdict: `imp recorded`, `clk ignored; reason=overload`, `imp unanswered`, ..."""
 
 _run = secrets.token_hex(4)
 _numbers = itertools.count(1)
@@ -38,13 +38,13 @@ def _write(environment: Environment, **_: Any) -> None:
         Path(target).write_text(json.dumps(answers))
 
 
-# locust's event hooks carry no types
+# The event hooks of locust have no types.
 events.init_command_line_parser.add_listener(_options)  # type: ignore[no-untyped-call]
 events.quitting.add_listener(_write)  # type: ignore[no-untyped-call]
 
 
 class Browser(FastHttpUser):
-    """One browser; it repeats nothing by itself, because a repeated request is a second event."""
+    """One browser. It never retries by itself, because a repeated request is a second event."""
 
     wait_time = constant_throughput(25)
     max_retries = 1
@@ -53,22 +53,22 @@ class Browser(FastHttpUser):
 
     @task(6)
     def image(self) -> None:
-        """An image tag."""
+        """Load an image tag."""
         self._fire("imp", "/imptr image", f"/imptr?id={self._option('impression_tracker')}&t=2", 200)
 
     @task(2)
     def script(self) -> None:
-        """A script tag."""
+        """Load a script tag."""
         self._fire("imp", "/imptr script", f"/imptr?id={self._option('impression_tracker')}&t=1", 200)
 
     @task(1)
     def click(self) -> None:
-        """A click that goes to the tracker's own target."""
+        """Click through to the tracker's target."""
         self._fire("clk", "/clktr", f"/clktr?id={self._option('click_tracker')}", 302)
 
     @task(1)
     def redirected_click(self) -> None:
-        """A click that names its target."""
+        """Click with a target in the request."""
         redirect = self._option("redirect")
         tail = f"&redir={redirect}" if redirect else ""
         self._fire("clk", "/clktr redir", f"/clktr?id={self._option('click_tracker')}", 302, tail)

@@ -1,10 +1,10 @@
-"""A headless load run that ends in a verdict: answers that said "recorded" = events in the report.
+"""Run a load and print a verdict: whether the answers "recorded" equal the events in the report.
 
-    python -m loadtests.verdict                                   starts a product of its own in a temporary folder
+    python -m loadtests.verdict                                   starts a product in a temporary folder
     ONEBYONE_ADMIN_PASSWORD=... python -m loadtests.verdict --edge http://127.0.0.1:8080 --api http://127.0.0.1:8081
 
-It makes an advertiser of its own, so the traffic of others does not disturb it. Loopback only, bounded in time.
-Exit code 0: equal. 1: not equal. 2: it could not be found out.
+The run creates an advertiser, so that other traffic does not disturb it. Loopback only, bounded in time.
+Exit code 0: equal. 1: not equal. 2: no verdict.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from tests.support.product import start_product
 
 MAX_SECONDS = 600
 DRAIN_SECONDS = 60.0
+"""How long the pipeline may take to count what was recorded, on a busy machine."""
 SETTLE_SECONDS = 2.0
-"""After the totals are equal: how long to look on, so that a second count would be seen."""
+"""How long to wait after the totals are equal, so that an event counted twice would be seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Trackers:
-    """What the run fires at."""
+    """The trackers that the run requests."""
 
     advertiser_id: int
     impression: int
@@ -54,19 +55,19 @@ class Trackers:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Impressions and clicks."""
+    """Numbers of impressions and clicks."""
 
     impressions: int
     clicks: int
 
     @property
     def events(self) -> int:
-        """Both."""
+        """The sum of both."""
         return self.impressions + self.clicks
 
 
 def verdict(recorded: Totals, counted: Totals, others: Counter[str]) -> tuple[str, bool]:
-    """The lines to print, the verdict last, and whether it is good. An empty run proves nothing and is not."""
+    """Return the lines to print, the verdict last, and whether it is good; an empty run proves nothing and is not."""
     equal = recorded == counted and recorded.events > 0
     lines = [f"answers {said}: {number}" for said, number in sorted(others.items())]
     for name, left, right in (
@@ -80,7 +81,7 @@ def verdict(recorded: Totals, counted: Totals, others: Counter[str]) -> tuple[st
 
 
 def create_trackers(api: ApiClient) -> Trackers:
-    """A fresh advertiser with one impression and one click tracker."""
+    """Create an advertiser with one impression and one click tracker."""
     mark = f"load test {time.time_ns()}"
     advertiser = api.create("advertiser", {"name": mark})["id"]
     publisher = api.create("publisher", {"name": mark})["id"]
@@ -93,12 +94,12 @@ def create_trackers(api: ApiClient) -> Trackers:
 
 
 def run_locust(target: Target, trackers: Trackers, users: int, seconds: int) -> Counter[str]:
-    """Runs the locust file in a process of its own; the answers by kind and `X-OneByOne`."""
+    """Run the locust file in a separate process, and return the number of answers by kind and `X-OneByOne`."""
     with tempfile.TemporaryDirectory() as folder:
         answers = Path(folder) / "answers.json"
         command = [sys.executable, "-m", "locust", "--locustfile", str(Path(__file__).with_name("locustfile.py"))]
         command += ["--headless", "--only-summary", "--host", target.edge_url, "--users", str(users)]
-        # Users finish the request that they are in: a request that is cut off may be recorded without an answer.
+        # Let users finish their request: one that is cut off may be recorded without an answer.
         command += ["--spawn-rate", str(users), "--run-time", f"{seconds}s", "--stop-timeout", "15"]
         command += ["--impression-tracker", str(trackers.impression), "--click-tracker", str(trackers.click)]
         command += ["--redirect", trackers.redirect, "--answers", str(answers)]
@@ -109,7 +110,7 @@ def run_locust(target: Target, trackers: Trackers, users: int, seconds: int) -> 
 
 
 def counted_totals(target: Target, trackers: Trackers) -> Totals:
-    """The advertiser's totals over all time, from the report."""
+    """Return the advertiser's totals over all time, from the report."""
     columns = ["advertiser_id", "external_impression", "external_click"]
     report = {"report_type": "network_analytics", "report_interval": "lifetime", "timezone": "UTC", "columns": columns}
     for row in target.api.run_report(report):
@@ -119,7 +120,7 @@ def counted_totals(target: Target, trackers: Trackers) -> Totals:
 
 
 def wait_for_drain(target: Target, trackers: Trackers, recorded: Totals) -> Totals:
-    """The totals once they are what was recorded, and have stayed so; else those after `DRAIN_SECONDS`."""
+    """Wait, for `DRAIN_SECONDS` at most, until all that was recorded is counted; return the totals shortly after."""
     deadline = time.monotonic() + DRAIN_SECONDS
     counted = counted_totals(target, trackers)
     while counted.events < recorded.events and time.monotonic() < deadline:
@@ -130,7 +131,7 @@ def wait_for_drain(target: Target, trackers: Trackers, recorded: Totals) -> Tota
 
 
 def loopback(url: str) -> str:
-    """The URL, if it leads to this machine."""
+    """Return the URL without its last slash; raise `ArgumentTypeError` unless it is on the loopback address."""
     host = urlsplit(url).hostname or ""
     try:
         here = host == "localhost" or ip_address(host).is_loopback
@@ -143,7 +144,7 @@ def loopback(url: str) -> str:
 
 @contextmanager
 def target_of(options: argparse.Namespace) -> Iterator[Target]:
-    """The named product, or one that is started for this run."""
+    """Yield the named product, or start one for this run."""
     if options.edge and options.api:
         yield Target(options.edge, ApiClient(options.api, options.username, os.environ["ONEBYONE_ADMIN_PASSWORD"]))
         return
@@ -156,7 +157,7 @@ def target_of(options: argparse.Namespace) -> Iterator[Target]:
 
 
 def main() -> int:
-    """Reads the options, runs, prints."""
+    """Run the command and return its exit code."""
     process_guard.begin()
     parser = argparse.ArgumentParser(prog="loadtests.verdict", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--edge", type=loopback, help="URL of a running edge; without it a product is started")

@@ -1,1 +1,1 @@
-"""Figures, not verdicts: what an event costs at the edge and behind it, beside nginx, and how that grows."""
+"""Measure what an event costs at the edge and after it, compared with nginx, and how that cost grows."""

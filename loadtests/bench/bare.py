@@ -1,4 +1,4 @@
-"""The yardstick of `contest.py`: the same server with an application that returns the GIF and does nothing else."""
+"""The baseline of `contest.py`: the same server with an application that only returns the GIF."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 async def app(scope: Any, receive: Any, send: Send) -> None:
-    """Answers everything with the GIF."""
+    """Answer every request with the GIF."""
     await send(_START)
     await send(_BODY)
 

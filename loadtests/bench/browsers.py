@@ -1,4 +1,4 @@
-"""Requests as Chrome sends them to a tag, from many pages and agents: no two are alike."""
+"""Requests as Chrome sends them to a tag, from many pages and agents, all different."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CLICK = "/clktr?id={id}&cachebuster={cachebuster}"
 MANY = 4096
 
 END = b"\r\n\r\n"
-"""How each request of a file ends, and no other line in it."""
+"""The end of each request of a file; no other part of it contains this."""
 
 _SYSTEMS = (
     "Windows NT 10.0; Win64; x64",
@@ -40,7 +40,7 @@ Accept-Language: en-US,en;q=0.9
 """.replace("\n", "\r\n")
 
 
-def write(
+def write_requests(
     path: Path,
     host: str,
     target: str = IMPRESSION,
@@ -49,9 +49,9 @@ def write(
     least: int = MANY,
     pages: int = MANY,
 ) -> Path:
-    """Writes a file of requests to be sent in rotation, at least one for each id; the same at each call.
+    """Write a file of requests to send in rotation, at least one for each id; every call writes the same.
 
-    Each has a cachebuster of its own; pages and agents come again after `pages` requests.
+    Each has a different cachebuster; pages and agents repeat after `pages` requests.
     """
     with path.open("w", newline="") as file:
         for number in range(max(least, len(ids))):
@@ -71,6 +71,6 @@ def write(
     return path
 
 
-def read(path: Path) -> list[bytes]:
-    """The requests of a file."""
+def read_requests(path: Path) -> list[bytes]:
+    """Return the requests of a file."""
     return [request + END for request in path.read_bytes().split(END)[:-1]]

@@ -1,4 +1,4 @@
-"""Under what conditions a round runs, and one round of wrk against one server."""
+"""The conditions of a round, and a round of wrk against one server."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from tests.support.valkey import ValkeyProcess
 
 STREAMS = [keys.events(shard) for shard in range(4)]
 PEER_STREAM = "bench:events"
-_LOOKS = 20
+_MAX_POLLS = 20
+"""Three seconds: the edge ships within one."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server under test, and the file of requests that it gets."""
+    """A server under test, and the file of requests that it receives."""
 
     url: str
     pid: int
@@ -28,7 +29,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What all rounds have in common."""
+    """What all rounds have in common. `seconds` is the length of one."""
 
     folder: Path
     rounds: int
@@ -38,13 +39,13 @@ class Conditions:
     quiet: Quiet
 
     def round(self, row: Row, server: Server, valkey: ValkeyProcess) -> float:
-        """Loads the server with all that it can answer and adds to the row what that cost; the answers a second."""
+        """Saturate the server, add to the row what that cost, and return the answers per second."""
         self.quiet.wait()
         parts, cpu = processes.thread_seconds(server.pid), processes.cpu_seconds(server.pid)
         kernel = processes.kernel_seconds()
         stream_cpu, others = processes.cpu_seconds(valkey.pid), Others(server.pid, valkey.pid)
         with self.cores.loading():
-            answers = wrk.run(server.url, server.requests, self.connections, self.seconds)
+            answers = wrk.run_wrk(server.url, server.requests, self.connections, self.seconds)
         used_by_others = others.cores()
         each = 1e6 / answers.requests
         values = {
@@ -69,11 +70,11 @@ class Conditions:
 
 
 def take_stream(valkey: ValkeyProcess) -> tuple[int, int]:
-    """How many entries came, and their bytes, once no more come; the streams are empty afterwards."""
+    """Wait until no more entries arrive, empty the streams, and return the number of entries and their bytes."""
     with valkey.client() as client:
         names = [*STREAMS, PEER_STREAM]
         entries, before = sum(int(client.xlen(name)) for name in names), 0
-        for _ in range(_LOOKS):
+        for _ in range(_MAX_POLLS):
             if entries == before:
                 break
             time.sleep(0.15)

@@ -1,7 +1,7 @@
-"""Latency at seven tenths of what a server can answer, at a constant rate, receipts on disk.
+"""Measure latency at a constant rate of 70 % of what a server can answer, with receipts on disk.
 
-Each round first loads the server with all that it can answer (wrk), then sends at 70 % of that (`sender.py`), and nginx
-once more at the edge's rate.
+Each round first saturates the server (wrk), then sends at 70 % of that rate (`sender.py`), and then to nginx at the
+edge's rate.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from tests.support.valkey import ValkeyProcess, start_valkey
 
 SHARE = 0.7
 ROUNDS = 3
-"""At most."""
+"""Maximum number of rounds, each of which takes twice as long as one of the contest."""
 LONGER = 2.0
-"""How much longer than a round of the contest; p99.9 needs answers."""
+"""Length relative to a round of the contest: p99.9 needs many answers."""
 EDGE = "edge"
 AT_EDGE_RATE = f"{LOG}, the edge's rate"
 COLUMNS = {
@@ -45,8 +45,8 @@ COLUMNS = {
 
 
 def run(conditions: Conditions) -> list[Table]:
-    """Runs all rounds."""
-    if (reason := wrk.missing()) is not None:
+    """Run all rounds and return the table."""
+    if (reason := wrk.reason_missing()) is not None:
         return [Table("constant rate", f"Constant rate: skipped, {reason}", (), [])]
     conditions.folder.mkdir(parents=True)
     valkey = start_valkey(conditions.folder / "valkey")
@@ -84,14 +84,14 @@ def run(conditions: Conditions) -> list[Table]:
 def _round(
     conditions: Conditions, row: Row, server: Server, valkey: ValkeyProcess, saturation: float, rate: float
 ) -> None:
-    # What others have written, nginx its log, must not go to the disk now.
+    # Write out earlier output now (nginx has its log), so that it does not reach the disk during the round.
     os.sync()
     conditions.quiet.wait()
     cpu, others = processes.cpu_seconds(server.pid), Others(server.pid, valkey.pid)
     with conditions.cores.loading():
         count = int(rate * conditions.seconds * LONGER)
         mark = RECORDED if row.name == EDGE else ""
-        found = send(server, count, conditions.connections, rate, mark)
+        result = send(server, count, conditions.connections, rate, mark)
     spent = (processes.cpu_seconds(server.pid) - cpu) / count * 1e6
-    row.add(found | {"micros": spent, "saturation": saturation, "kept": found["rate"] / rate}, others.cores())
+    row.add(result | {"micros": spent, "saturation": saturation, "kept": result["rate"] / rate}, others.cores())
     take_stream(valkey)

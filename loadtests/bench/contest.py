@@ -1,8 +1,8 @@
-"""CPU time a request of the edge and its peers: interleaved rounds on pinned cores.
+"""Measure the CPU time of a request at the edge and its peers, in interleaved rounds on pinned cores.
 
-Each round runs through all contenders, every other round backwards. The server has one core, wrk and the stream server
-another. A figure is all user and system time of the server's process, all threads, by the kernel's count, divided by
-wrk's count of answers. Read ratios: a noisy machine moves all rows together.
+Each round runs through all contenders, every other round in reverse order. The server has one core; wrk and the stream
+server share another. A figure is the user and system time of all threads of the server's process, as the kernel counts
+it, divided by the answers that wrk counted. Read the ratios: a noisy machine changes all rows together.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from loadtests.bench.rows import Column, Row, Table
 from tests.support.valkey import ValkeyProcess, start_valkey
 
 LOG, LUA, BARE = "nginx, log line", "nginx, Lua, XADD", "bare ASGI"
-"""The peers that ratios refer to."""
+"""The peers to which the ratios refer."""
 LOG_CLOSE = f"{LOG}, close"
 
 _COST = (Column("us CPU", "micros", compared=True), Column("range", "micros", show="range"))
@@ -53,48 +53,48 @@ class Contender:
     target: str = browsers.IMPRESSION
     connection: str = "keep-alive"
     pages: int = browsers.MANY
-    """How many different pages and agents; an edge remembers some thousands."""
+    """Number of different pages and agents; an edge remembers some thousand."""
 
 
 def contenders(valkey: ValkeyProcess) -> tuple[list[Contender], list[str]]:
-    """All that can run here, and what cannot, with the reason."""
-    found, skipped = [], []
+    """Return the contenders that can run on this machine, and a line for each that cannot, with the reason."""
+    able, skipped = [], []
     if (reason := peers.missing_nginx()) is None:
-        found.append(Contender(LOG, peers.nginx_log))
-        found.append(Contender(LOG_CLOSE, peers.nginx_log, connection="close"))
+        able.append(Contender(LOG, peers.nginx_log))
+        able.append(Contender(LOG_CLOSE, peers.nginx_log, connection="close"))
     else:
         skipped.append(f"skipped: nginx: {reason}")
     if (reason := peers.missing_lua()) is None:
         socket = re.sub(r"^unix://|\?.*$", "", valkey.url)
-        found.append(Contender(LUA, lambda folder: peers.nginx_lua(folder, socket)))
+        able.append(Contender(LUA, lambda folder: peers.nginx_lua(folder, socket)))
     else:
         skipped.append(f"skipped: nginx with Lua: {reason}")
-    found.append(Contender(BARE, peers.bare))
-    found.append(Contender("edge", _edge(valkey)))
-    found.append(Contender("edge, click", _edge(valkey), browsers.CLICK))
-    found.append(Contender("edge, t=1", _edge(valkey), browsers.SCRIPT))
-    found.append(Contender("edge, 100,000 pages", _edge(valkey), pages=100_000))
-    found.append(Contender("edge, close", _edge(valkey), connection="close"))
-    found.append(Contender("edge, memory", _edge(valkey, receipt="memory")))
-    found.append(Contender("edge, ASGI way", _edge(valkey, edge_http="asgi")))
-    return found, skipped
+    able.append(Contender(BARE, peers.bare))
+    able.append(Contender("edge", _edge(valkey)))
+    able.append(Contender("edge, click", _edge(valkey), browsers.CLICK))
+    able.append(Contender("edge, t=1", _edge(valkey), browsers.SCRIPT))
+    able.append(Contender("edge, 100,000 pages", _edge(valkey), pages=100_000))
+    able.append(Contender("edge, close", _edge(valkey), connection="close"))
+    able.append(Contender("edge, memory", _edge(valkey, receipt="memory")))
+    able.append(Contender("edge, ASGI way", _edge(valkey, edge_http="asgi")))
+    return able, skipped
 
 
 def _edge(valkey: ValkeyProcess, **settings: str) -> Callable[[Path], AbstractContextManager[tuple[str, int]]]:
     @contextmanager
     def start(folder: Path) -> Iterator[tuple[str, int]]:
-        with edges.edge(folder, valkey, **settings) as process:
-            yield process.url, edges.pid(process)
+        with edges.running_edge(folder, valkey, **settings) as process:
+            yield process.url, edges.edge_pid(process)
 
     return start
 
 
 def started(stack: ExitStack, conditions: Conditions, contender: Contender) -> Server:
-    """The contender's server, on its core, until the stack ends."""
+    """Start the contender's server on its core; it runs until the stack is closed."""
     folder = conditions.folder / re.sub(r"\W+", "-", contender.name)
     url, pid = stack.enter_context(contender.start(folder))
     conditions.cores.serves(pid)
-    requests = browsers.write(
+    requests = browsers.write_requests(
         folder.with_suffix(".requests"),
         url.removeprefix("http://"),
         contender.target,
@@ -107,8 +107,8 @@ def started(stack: ExitStack, conditions: Conditions, contender: Contender) -> S
 
 
 def run(conditions: Conditions) -> list[Table]:
-    """Runs all rounds."""
-    if (reason := wrk.missing()) is not None:
+    """Run all rounds and return the tables."""
+    if (reason := wrk.reason_missing()) is not None:
         return [Table("keep-alive", f"Edge and peers: skipped, {reason}", (), [])]
     conditions.folder.mkdir(parents=True)
     valkey = start_valkey(conditions.folder / "valkey")

@@ -13,19 +13,19 @@ from tests.support.valkey import ValkeyProcess
 
 TRACKER = 531
 TERMS = {"pricing_type": "cpm", "revenue_value": 4_250_000, "cost_cpm": 1_750_000, "commission_cpm": 120_000}
-"""A tracker whose line item and payment rule have terms, as those that earn money do."""
+"""Terms of a tracker whose line item and payment rule price its events."""
 LANDING = "https://landing.example/offer?campaign=1234567&creative=7654321"
 
 
 def publish(valkey: ValkeyProcess) -> None:
-    """One impression and one click tracker of the same id, and their member."""
+    """Publish an impression tracker and a click tracker of the same id, and their member."""
     click = tracker("clk", TRACKER, click_url=LANDING, terms=TERMS)
     Publisher(valkey).publish(MemberRecord(7), tracker("imp", TRACKER, terms=TERMS), click)
 
 
 @contextmanager
-def edge(folder: Path, valkey: ValkeyProcess, **settings: str) -> Iterator[EdgeProcess]:
-    """An edge process that knows the tracker and records on it."""
+def running_edge(folder: Path, valkey: ValkeyProcess, **settings: str) -> Iterator[EdgeProcess]:
+    """Run an edge process, which has already recorded a request for each tracker."""
     process = EdgeProcess(folder, valkey.url, journal_overlap_seconds="0", **settings)
     process.start()
     try:
@@ -38,7 +38,7 @@ def edge(folder: Path, valkey: ValkeyProcess, **settings: str) -> Iterator[EdgeP
         process.listener.close()
 
 
-def pid(process: EdgeProcess) -> int:
-    """Its process id."""
+def edge_pid(process: EdgeProcess) -> int:
+    """Return the process id of a running edge."""
     assert process.process is not None
     return process.process.pid

@@ -1,8 +1,8 @@
-"""Whether an event costs more, and how much memory a tracker takes, as there are more trackers.
+"""Measure how the cost of an event and the memory of a tracker grow with the number of trackers.
 
-The records are in the cache server as the API would write them; the hot ones are asked for in rotation. Each row has an
-edge process of its own, which has seen its hot trackers before the rounds begin: the first request for a tracker looks
-it up, and what that costs and what memory it leaves is read meanwhile.
+The cache server holds the records as the API would write them; the hot trackers are requested in rotation. Each row has
+a separate edge process, which has looked up its hot trackers before the rounds begin. The cost of these first requests
+and the memory that they leave are measured too.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from tests.edge.edge_process import tracker
 from tests.support.valkey import ValkeyProcess, start_valkey
 
 ROUNDS = 5
-"""At most."""
+"""Maximum number of rounds."""
 _FIRST = 1_000_001
-"""The lowest id: seven digits, as ids have that were given out for years."""
+"""The lowest id: seven digits, as ids have after years of use."""
 _OBJECTS: dict[str, Any] = {
     "advertiser_id": 2_000_001,
     "line_item_id": 2_000_002,
@@ -33,24 +33,24 @@ _OBJECTS: dict[str, Any] = {
 _STEP = 2_000
 _PASSES = 3
 _SETTLE = 20_000
-"""Requests before memory is read: what is remembered of requests in general is there by then."""
+"""Requests before memory is read, enough to fill what the edge remembers of requests in general."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many trackers there are and how many are asked for."""
+    """The numbers of configured trackers and of those that are requested."""
 
     configured: int
     hot: int
 
     @property
     def name(self) -> str:
-        """Of the row."""
+        """The name of the row."""
         return f"{self.configured:,} configured, {self.hot:,} hot"
 
     @property
     def ids(self) -> range:
-        """The hot ones, spread over all."""
+        """The ids of the hot trackers, spread over all."""
         return range(_FIRST, _FIRST + self.configured, self.configured // self.hot)
 
 
@@ -71,8 +71,8 @@ COLUMNS = {
 
 
 def run(conditions: Conditions) -> list[Table]:
-    """Fills the cache servers, warms the edges, runs all rounds."""
-    if (reason := wrk.missing()) is not None:
+    """Fill the cache servers, warm the edges, run all rounds, and return the table."""
+    if (reason := wrk.reason_missing()) is not None:
         return [Table("growth", f"Growth: skipped, {reason}", (), [])]
     conditions.folder.mkdir(parents=True)
     with ExitStack() as stack:
@@ -102,14 +102,14 @@ def _cache(conditions: Conditions, configured: int) -> Iterator[ValkeyProcess]:
     valkey = start_valkey(conditions.folder / f"valkey-{configured}", "--appendonly", "no")
     conditions.cores.loads(valkey.pid)
     try:
-        fill(valkey, configured)
+        fill_cache(valkey, configured)
         yield valkey
     finally:
         valkey.remove()
 
 
-def fill(valkey: ValkeyProcess, configured: int) -> None:
-    """Writes that many records, and then the head that says they are all there."""
+def fill_cache(valkey: ValkeyProcess, configured: int) -> None:
+    """Write that many records, then the head that announces them."""
     before, _, after = tracker("imp", _FIRST, terms=edges.TERMS, **_OBJECTS).encode().partition(b"%d" % _FIRST)
     with valkey.client() as client:
         for start in range(_FIRST, _FIRST + configured, _STEP):
@@ -120,35 +120,35 @@ def fill(valkey: ValkeyProcess, configured: int) -> None:
 
 def _warm(stack: ExitStack, conditions: Conditions, size: Size, valkey: ValkeyProcess, row: Row) -> Server:
     folder = conditions.folder / f"edge-{size.configured}-{size.hot}"
-    process = stack.enter_context(edges.edge(folder, valkey))
-    pid = edges.pid(process)
+    process = stack.enter_context(edges.running_edge(folder, valkey))
+    pid = edges.edge_pid(process)
     conditions.cores.serves(pid)
     host = process.url.removeprefix("http://")
-    # Files of one length: what the generator does to the caches that the cores share is then the same for all.
-    requests = browsers.write(folder.with_suffix(".requests"), host, ids=size.ids, least=_REQUESTS)
-    known = browsers.write(folder.with_suffix(".known"), host, ids=(edges.TRACKER,))
+    # Files of one length, so that the generator affects the shared caches of the cores equally for all.
+    requests = browsers.write_requests(folder.with_suffix(".requests"), host, ids=size.ids, least=_REQUESTS)
+    known = browsers.write_requests(folder.with_suffix(".known"), host, ids=(edges.TRACKER,))
     _send_all(conditions, Server(process.url, pid, known), _SETTLE)
     memory, cpu = processes.resident_mb(pid), processes.cpu_seconds(pid)
     server = Server(process.url, pid, requests)
     _send_all(conditions, server, size.hot)
     if size.hot >= _SETTLE:
-        # Of few, what they take is less than what a process takes and gives back meanwhile.
+        # The memory of few trackers is less than what a process takes and returns meanwhile.
         row.add(
             {
                 "look_micros": (processes.cpu_seconds(pid) - cpu) / size.hot * 1e6,
                 "tracker_bytes": (processes.resident_mb(pid) - memory) * 2**20 / size.hot,
             }
         )
-    # What is remembered of a tag is learnt from the second request for it.
+    # The edge remembers a tag from its second request on.
     _send_all(conditions, server, size.hot)
     return server
 
 
 def _send_all(conditions: Conditions, server: Server, count: int) -> None:
-    # Where a look-up took too long, on a busy machine, the tracker is asked for again.
+    # On a busy machine a look-up may take too long: request the tracker again.
     for _ in range(_PASSES):
         with conditions.cores.loading():
-            found = send(server, count, conditions.connections, mark=RECORDED)
-        if not found["errors"]:
+            result = send(server, count, conditions.connections, mark=RECORDED)
+        if not result["errors"]:
             return
-    raise RuntimeError(f"{found['errors']:.0f} of {count} requests were not recorded")
+    raise RuntimeError(f"{result['errors']:.0f} of {count} requests were not recorded")

@@ -1,4 +1,4 @@
-"""What connections cost on which nothing happens: memory of each, and what others notice of them."""
+"""Measure idle connections: the memory of each, and their effect on the others."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from contextlib import contextmanager
 from loadtests.bench import browsers, edges, processes, wrk
 from loadtests.bench.conditions import Conditions, Server
 from loadtests.bench.rows import Column, Row, Table
-from loadtests.bench.sender import whole
+from loadtests.bench.sender import is_complete
 from tests.edge.edge_process import EdgeProcess
 from tests.support.valkey import ValkeyProcess, start_valkey
 
 CONNECTIONS = 10_000
 _SPARE = 500
-"""Descriptors for everything else."""
+"""Descriptors kept for everything else."""
 _STEP = 100
-"""Connections that are opened at a time; the listener's queue holds more."""
+"""Connections opened at a time, fewer than the listener's queue holds."""
 _SECONDS = 20.0
 ROUNDS = 2
-"""At most, without and with them."""
+"""Maximum number of rounds without idle connections, and with them."""
 WAYS = ("fast", "asgi")
-"""A connection whose last request went the ASGI way keeps uvicorn's protocol and its parser."""
+"""Values of `edge_http`; with `asgi` each connection keeps uvicorn's protocol and its parser."""
 _ALONE, _AMONG = "alone", "among them"
 _COLUMNS = (
     Column("us CPU", "micros", compared=True),
@@ -38,8 +38,8 @@ COLUMNS = {f"idle, {way}": _COLUMNS for way in WAYS}
 
 
 def run(conditions: Conditions) -> list[Table]:
-    """Rounds without idle connections, then with them; each of them has had an answer before, and gets one after."""
-    if (reason := wrk.missing()) is not None:
+    """Run rounds without idle connections, then with them; each is answered once before the rounds and once after."""
+    if (reason := wrk.reason_missing()) is not None:
         return [Table(f"idle, {WAYS[0]}", f"Idle connections: skipped, {reason}", (), [])]
     conditions.folder.mkdir(parents=True)
     valkey = start_valkey(conditions.folder / "valkey")
@@ -53,19 +53,19 @@ def run(conditions: Conditions) -> list[Table]:
 
 
 def _way(conditions: Conditions, valkey: ValkeyProcess, way: str, count: int) -> Table:
-    """One way into the edge (`ONEBYONE_EDGE_HTTP`)."""
+    """Measure one value of `ONEBYONE_EDGE_HTTP`."""
     alone, among = Row(_ALONE), Row(_AMONG)
-    with edges.edge(conditions.folder / way, valkey, edge_http=way) as process:
-        pid = edges.pid(process)
+    with edges.running_edge(conditions.folder / way, valkey, edge_http=way) as process:
+        pid = edges.edge_pid(process)
         conditions.cores.serves(pid)
         requests = conditions.folder / f"{way}.requests"
-        server = Server(process.url, pid, browsers.write(requests, process.url.removeprefix("http://")))
+        server = Server(process.url, pid, browsers.write_requests(requests, process.url.removeprefix("http://")))
         rounds = min(ROUNDS, conditions.rounds)
         for _ in range(rounds):
             conditions.round(alone, server, valkey)
         memory = processes.resident_mb(pid)
         alone.add({"resident_mb": memory})
-        request = browsers.read(requests)[0]
+        request = browsers.read_requests(requests)[0]
         with conditions.cores.loading():
             connections = _open(process, request, count)
         grown = processes.resident_mb(pid)
@@ -82,7 +82,7 @@ def _way(conditions: Conditions, valkey: ValkeyProcess, way: str, count: int) ->
 
 @contextmanager
 def _descriptors() -> Iterator[int]:
-    """As many descriptors as this process and its children may have; how many connections they are good for."""
+    """Raise the limit of descriptors to its maximum, and yield how many connections that allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
@@ -92,7 +92,7 @@ def _descriptors() -> Iterator[int]:
 
 
 def _open(process: EdgeProcess, request: bytes, count: int) -> list[socket.socket]:
-    """Connections that have each had an answer."""
+    """Open connections, on each of which a request has been answered."""
     address, connections = process.listener.getsockname(), []
     for at in range(0, count, _STEP):
         some = [socket.create_connection(address, timeout=_SECONDS) for _ in range(min(_STEP, count - at))]
@@ -103,7 +103,7 @@ def _open(process: EdgeProcess, request: bytes, count: int) -> list[socket.socke
 
 
 def _ask(connections: Sequence[socket.socket], request: bytes) -> int:
-    """Sends the request on each; how many were recorded."""
+    """Send the request on each connection, and return how many were recorded."""
     for connection in connections:
         connection.sendall(request)
     return sum(b"x-onebyone: recorded" in _answer(connection) for connection in connections)
@@ -111,6 +111,6 @@ def _ask(connections: Sequence[socket.socket], request: bytes) -> int:
 
 def _answer(connection: socket.socket) -> bytes:
     data = connection.recv(65_536)
-    while data and not whole(data) and (more := connection.recv(65_536)):
+    while data and not is_complete(data) and (more := connection.recv(65_536)):
         data += more
     return data

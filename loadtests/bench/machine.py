@@ -1,4 +1,4 @@
-"""The machine: which cores serve and which load, how busy others keep it, and its description."""
+"""The machine: which cores serve and which send load, how busy other processes keep it, and its description."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from pathlib import Path
 from loadtests.bench.processes import cpu_seconds, kernel_seconds
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_LOOK_SECONDS = 0.2
+_SAMPLE_SECONDS = 0.2
 QUIET_CORES = 0.1
-"""Less than this many cores in use: nobody else is there."""
+"""The machine counts as quiet while others use fewer cores than this."""
 
 
 class Cores:
-    """One core for the server, the others for what loads it; nothing is pinned where there is only one."""
+    """One core for the server, and the others for its load; on one core both share it."""
 
     def __init__(self) -> None:
         cores = sorted(os.sched_getaffinity(0))
@@ -32,16 +32,16 @@ class Cores:
         self.load = set(cores[1:]) or {cores[0]}
 
     def serves(self, pid: int) -> None:
-        """Pins a server, all its threads."""
+        """Pin all threads of a server."""
         self._pin(pid, self.server)
 
     def loads(self, pid: int) -> None:
-        """Pins what stands on the other side."""
+        """Pin all threads of a process on the side of the load."""
         self._pin(pid, self.load)
 
     @contextmanager
     def loading(self) -> Iterator[None]:
-        """This process is on the side of the load, and what it starts: a child inherits its parent's cores."""
+        """Pin this process to the cores of the load inside the block; a child that it starts inherits them."""
         own = os.sched_getaffinity(0)
         os.sched_setaffinity(0, self.load)
         try:
@@ -55,37 +55,37 @@ class Cores:
 
 
 class Quiet:
-    """Waits until the machine is nearly idle, but for a bounded time."""
+    """Wait until the machine is nearly idle, for a bounded time."""
 
-    def __init__(self, at_once: float, in_all: float) -> None:
-        """The most seconds of one wait, and of all."""
-        self._at_once = at_once
-        self._left = in_all
+    def __init__(self, each: float, total: float) -> None:
+        """Limit one wait, and all together, in seconds."""
+        self._each = each
+        self._left = total
 
     def wait(self) -> None:
-        """Returns when others use next to nothing, or the time is over."""
+        """Return when other processes use almost nothing, or when the time is over."""
         began = time.monotonic()
-        end = began + min(self._at_once, self._left)
+        end = began + min(self._each, self._left)
         while time.monotonic() < end:
             others = Others()
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_SAMPLE_SECONDS)
             if others.cores() < QUIET_CORES:
                 break
         self._left = max(0.0, self._left - (time.monotonic() - began))
 
 
 class Others:
-    """Watches how much of the machine is used by processes that are not the measurement's."""
+    """Measures how much of the machine processes use that do not belong to the measurement."""
 
     def __init__(self, *own: int) -> None:
-        """Besides this process and those children that it waits for, the processes `own` are the measurement's; the
-        kernel's own threads, which work for them, are nobody's."""
+        """Start to measure. This process, the children that it waits for and the processes `own` belong to the
+        measurement; kernel threads, which work for them, are not counted as others."""
         self._own = own
         self._began = time.monotonic()
         self._then = _busy_seconds() - self._ours()
 
     def cores(self) -> float:
-        """Cores in use by others since then, on average, with those that the host gave to other guests."""
+        """Return the cores that others have used since then, on average, including those given to other guests."""
         used = _busy_seconds() - self._ours() - self._then
         return max(0.0, used / (time.monotonic() - self._began))
 
@@ -96,7 +96,7 @@ class Others:
 
 
 def _busy_seconds() -> float:
-    """Time that all cores were not idle, or were not this machine's, since it started."""
+    """Return the seconds since boot in which the cores were busy or given to other guests, summed over the cores."""
     user, nice, system, _idle, _wait, irq, softirq, stolen = map(
         int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
     )
@@ -104,7 +104,7 @@ def _busy_seconds() -> float:
 
 
 def description() -> dict[str, str]:
-    """What the figures depend on."""
+    """Return what the figures depend on, by name."""
     model = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return {
         "cores": str(len(os.sched_getaffinity(0))),
@@ -118,7 +118,7 @@ def description() -> dict[str, str]:
 
 
 def _python() -> str:
-    """Version and build of this interpreter; what Debian's tells of its build is another one's."""
+    """Return version and build of this interpreter; Debian's reports the build flags of another one."""
     if sys.base_prefix == "/usr":
         return f"{platform.python_version()} (the system's)"
     optimised = "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
@@ -126,7 +126,7 @@ def _python() -> str:
 
 
 def _printed(*command: str) -> str:
-    """The version that a program prints of itself."""
+    """Return the version that a program prints; `none` if there is no such program."""
     try:
         ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
     except OSError:

@@ -1,4 +1,4 @@
-"""What the edge is measured against: nginx with a log line, nginx with Lua and Redis, and a bare ASGI application."""
+"""The peers of the edge: nginx with a log line, nginx with Lua and Redis, and a bare ASGI application."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ _LUA_START = """
 
 
 def missing_nginx() -> str | None:
-    """Why there is no nginx to compare with."""
+    """Return why nginx cannot run on this machine, or None."""
     return None if shutil.which("nginx", path="/usr/sbin:/usr/bin") else "nginx is not installed (nginx-light)"
 
 
 def missing_lua() -> str | None:
-    """Why there is no nginx with Lua and Redis to compare with."""
+    """Return why nginx with Lua and Redis cannot run on this machine, or None."""
     for path, package in (
         (MODULES / "ngx_http_lua_module.so", "libnginx-mod-http-lua"),
         (LUA / "nginx" / "redis.lua", "lua-nginx-redis"),
@@ -78,13 +78,13 @@ def missing_lua() -> str | None:
 
 @contextmanager
 def nginx_log(folder: Path) -> Iterator[tuple[str, int]]:
-    """nginx with `empty_gif` and a buffered log line of the same facts."""
+    """Run nginx with `empty_gif` and a buffered log line of the same facts."""
     yield from _nginx(folder, "", _LOG, _GIF)
 
 
 @contextmanager
 def nginx_lua(folder: Path, socket: str) -> Iterator[tuple[str, int]]:
-    """nginx with Lua that awaits one XADD a request, on pooled connections."""
+    """Run nginx with Lua, which awaits one XADD per request, on pooled connections."""
     load = "".join(f"load_module {MODULES}/{name}.so;\n" for name in ("ndk_http_module", "ngx_http_lua_module"))
     start = _LUA_START.replace("@LUA@", str(LUA))
     yield from _nginx(folder, load, start, _XADD.replace("@SOCKET@", socket))
@@ -114,7 +114,7 @@ http {{
 
 @contextmanager
 def bare(folder: Path) -> Iterator[tuple[str, int]]:
-    """The same server with an ASGI application that returns the pixel and does nothing else (`bare.py`)."""
+    """Run the same server as the edge with an ASGI application that only returns the GIF (`bare.py`)."""
     port = free_port()
     yield from _process([sys.executable, "-m", "loadtests.bench.bare", str(port)], port)
 

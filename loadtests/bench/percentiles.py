@@ -6,6 +6,6 @@ from collections.abc import Sequence
 
 
 def percentile(ordered: Sequence[int], share: float) -> int:
-    """The least value that at least this share of all values does not exceed (nearest rank). Not of nothing."""
+    """Return the least of the values that at least this share of them does not exceed (nearest rank)."""
     rank = -(-len(ordered) * share // 1)
     return ordered[max(0, int(rank) - 1)]

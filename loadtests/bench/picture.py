@@ -1,4 +1,4 @@
-"""The picture of docs/performance.md: where the CPU time of one request goes, a bar for each server."""
+"""Draw the picture of docs/performance.md: where the CPU time of a request goes, one bar per server."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from xml.sax.saxutils import escape
 from loadtests.bench.rows import Row, rows_of
 
 PARTS = {"loop, user": "#4878a8", "loop, kernel": "#9dbbd6", "other threads": "#e0a458", "kernel threads": "#b8b8b8"}
-"""Measures of the table `breakdown`, in the order of the bar, and their colours."""
+"""The measures of the table `breakdown` in the order of the bar, with their colours."""
 _LEFT, _WIDTH, _TOP, _STEP = 190, 720, 44, 32
 
 
 def svg(result: Mapping[str, Any]) -> str:
-    """The picture of one result (`results.write`) as an SVG document."""
+    """Return the picture of a result (`results.write_result`) as an SVG document."""
     rows = [row for row in rows_of(result["tables"]["breakdown"]) if row.values]
     rows.sort(key=_total)
     height = _TOP + _STEP * len(rows) + 24

@@ -1,4 +1,4 @@
-"""CPU of all roles for one counted event, from the tag to the report."""
+"""Measure the CPU time of all roles for one counted event, from the tag to the report."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tests.support.waiting import wait_until
 ROLES = ("edge", "valkey", "counter")
 TOGETHER = "together"
 ROUNDS = 3
-"""At most; each waits until the report has all."""
+"""Maximum number of rounds, each of which waits until the report has every event."""
 _EVENTS_A_SECOND = 10_000
-"""How many events a round has for each of its seconds."""
+"""Events that a round sends for each second of its length."""
 COLUMNS = {
     "pipeline": (
         Column("us CPU", "micros", compared=True),
@@ -28,7 +28,7 @@ COLUMNS = {
 
 
 def run(conditions: Conditions) -> list[Table]:
-    """Sends events to a whole product, nothing pinned, and reads the report until it has them."""
+    """Send events to a whole product, with nothing pinned, and read the report until it has them."""
     conditions.folder.mkdir(parents=True)
     product = start_product(conditions.folder / "product", workers=1)
     try:
@@ -41,7 +41,7 @@ def _run(conditions: Conditions, product: Product) -> Table:
     target = Target(product.edge_url, product.client())
     trackers = create_trackers(target.api)
     host = product.edge_url.removeprefix("http://")
-    requests = browsers.write(conditions.folder / "requests", host, ids=(trackers.impression,))
+    requests = browsers.write_requests(conditions.folder / "requests", host, ids=(trackers.impression,))
     url = product.edge_url + browsers.IMPRESSION.format(id=trackers.impression, cachebuster=1)
     wait_until(lambda: httpx.get(url).headers["x-onebyone"] == "recorded", "the new tracker is live")
     wait_for_drain(target, trackers, Totals(1, 0))
@@ -54,9 +54,9 @@ def _run(conditions: Conditions, product: Product) -> Table:
         conditions.quiet.wait()
         before, others = {role: processes.cpu_seconds(pid) for role, pid in pids.items()}, Others(*family)
         count = int(_EVENTS_A_SECOND * conditions.seconds)
-        found = send(server, count, conditions.connections, mark=RECORDED)
+        result = send(server, count, conditions.connections, mark=RECORDED)
         used_by_others = others.cores()
-        sent, recorded = sent + count, recorded + count - int(found["errors"])
+        sent, recorded = sent + count, recorded + count - int(result["errors"])
         wait_for_drain(target, trackers, Totals(recorded, 0))
         spent = {role: (processes.cpu_seconds(pid) - before[role]) / count * 1e6 for role, pid in pids.items()}
         for role, micros in spent.items():

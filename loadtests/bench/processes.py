@@ -1,4 +1,4 @@
-"""What the kernel says of processes: memory and CPU time (Linux, /proc)."""
+"""Memory and CPU time of processes, as Linux reports them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def family(pid: int) -> list[int]:
-    """A process and all that it has started."""
-    return [pid, *(found for child in children(pid) for found in family(child))]
+    """Return the ids of a process and all its descendants."""
+    return [pid, *(descendant for child in children(pid) for descendant in family(child))]
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process, all its threads together, those that have ended too."""
-    # Its CPU clock, as clock_getcpuclockid(3) names it: nanoseconds, where /proc counts in ticks.
+    """Return the user and system time of a process, including threads that have ended."""
+    # The id of its CPU clock, as clock_getcpuclockid(3) returns it: nanoseconds, while /proc counts in ticks.
     return time.clock_gettime(~pid << 3 | 2)
 
 
 def thread_seconds(pid: int) -> dict[str, float]:
-    """User and system time of the main thread, and all time of the other threads."""
+    """Return the user and the system time of the main thread, and the time of the other threads."""
     spent = {"loop, user": 0.0, "loop, kernel": 0.0, "other threads": 0.0}
     for task in Path(f"/proc/{pid}/task").iterdir():
         fields = (task / "stat").read_text().rpartition(")")[2].split()
@@ -37,10 +37,10 @@ def thread_seconds(pid: int) -> dict[str, float]:
 
 
 def kernel_seconds() -> dict[str, float]:
-    """CPU time of each of the kernel's own threads: they write to the disk what a server has left to them."""
+    """Return the CPU time of each kernel thread: they write to the disk what a server has left to them."""
     spent = {}
     for process in Path("/proc").iterdir():
-        # A thread may end meanwhile. Only the kernel's have no command line.
+        # A thread may end meanwhile. Only kernel threads have no command line.
         with contextlib.suppress(OSError):
             if process.name.isdigit() and not (process / "cmdline").read_bytes():
                 spent[process.name] = int((process / "schedstat").read_text().split()[0]) / 1e9
@@ -48,12 +48,12 @@ def kernel_seconds() -> dict[str, float]:
 
 
 def resident_mb(pid: int) -> float:
-    """Resident memory; pages that processes share count in each."""
+    """Return the resident memory in MB; shared pages count in each process."""
     return _kilobytes(Path(f"/proc/{pid}/status"), "VmRSS:") / 1024
 
 
 def proportional_mb(pid: int) -> float | None:
-    """Resident memory with shared pages divided among those who share them; None where it cannot be read."""
+    """Return the resident memory in MB, with shared pages divided among processes; None if it cannot be read."""
     try:
         return _kilobytes(Path(f"/proc/{pid}/smaps_rollup"), "Pss:") / 1024
     except OSError:

@@ -1,4 +1,4 @@
-"""Tables as people read them: Markdown, in columns."""
+"""Tables as Markdown with aligned columns."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from loadtests.bench.rows import NOISY_CORES, Table
 _NOISE = f"!: in more than half of the rounds other processes used over {NOISY_CORES} cores; read the row with care"
 
 
-def text(table: Table) -> str:
-    """Title, rows and notes. The last column says how many cores others used meanwhile, where that was watched."""
+def table_text(table: Table) -> str:
+    """Return title, rows and notes. If it was measured, the last column tells how many cores others used meanwhile."""
     watched = any(row.others for row in table.rows)
     lines = [["", *(column.heading for column in table.columns), *(["other cores"] if watched else [])]]
     for row in table.rows:
@@ -24,7 +24,7 @@ def text(table: Table) -> str:
 
 
 def markdown(lines: Sequence[Sequence[str]]) -> list[str]:
-    """A table of cells, its first line the headings; the first column is text, the others are figures."""
+    """Return a table, whose first line has the headings and whose first column is text; the others are figures."""
     widths = [max(3, *(len(line[at]) for line in lines)) for at in range(len(lines[0]))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     padded = [

@@ -1,4 +1,4 @@
-"""Results in files: the last and the one before it, and what changed between them."""
+"""The files of the last two results, and their comparison."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from loadtests.bench.rows import Column, Table, rows_of
 FOLDER = Path(__file__).parents[2] / "bench-results"
 
 
-def write(tables: Sequence[Table], machine: Mapping[str, str], options: Mapping[str, Any], folder: Path) -> Path:
-    """Writes `latest.json`; what was there becomes `previous.json`."""
+def write_result(tables: Sequence[Table], machine: Mapping[str, str], options: Mapping[str, Any], folder: Path) -> Path:
+    """Write `latest.json`, after renaming the one that is there to `previous.json`; return its path."""
     folder.mkdir(exist_ok=True)
     latest = folder / "latest.json"
     if latest.exists():
@@ -24,14 +24,14 @@ def write(tables: Sequence[Table], machine: Mapping[str, str], options: Mapping[
     return latest
 
 
-def read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The result before the last and the last one. Raises `FileNotFoundError` while there are no two."""
+def read_last_two(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the last result but one, and the last. Raise `FileNotFoundError` unless there are two."""
     before, after = (json.loads((folder / f"{name}.json").read_text()) for name in ("previous", "latest"))
     return before, after
 
 
 def compare(before: Mapping[str, Any], after: Mapping[str, Any], columns: Mapping[str, Sequence[Column]]) -> str:
-    """The figures of two results side by side, table by table, those that `columns` (by table) say are compared."""
+    """Return the figures of two results side by side, for the compared ones of `columns` (by table)."""
     lines = [
         f"other {what} than before: {before.get(what)} and {after.get(what)}"
         for what in ("machine", "options")
@@ -39,10 +39,10 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any], columns: Mappin
     ]
     for name, content in after["tables"].items():
         if name in before["tables"]:
-            found = list(_changes(before["tables"][name], content, columns.get(name, ())))
-            if found:
+            changes = list(_changes(before["tables"][name], content, columns.get(name, ())))
+            if changes:
                 lines += [f"## {content['title']}", ""]
-                lines += [*markdown([["", "figure", "before", "after", "change"], *found]), ""]
+                lines += [*markdown([["", "figure", "before", "after", "change"], *changes]), ""]
     return "\n".join(lines)
 
 

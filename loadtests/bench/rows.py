@@ -1,4 +1,4 @@
-"""What was measured: rows of values, one a round, and how a table shows them."""
+"""Rows of measured values, one per round, and how a table shows them."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ NOISY_CORES = 0.15
 
 @dataclass
 class Row:
-    """What one contender did."""
+    """The values of one contender."""
 
     name: str
     values: dict[str, list[float]] = field(default_factory=dict)
-    """Measure -> a value a round."""
+    """The values of each measure, one per round."""
     others: list[float] = field(default_factory=list)
-    """Cores that other processes used, or the host took away, a value a round."""
+    """Cores that other processes used or the host took away, one value per round."""
 
     def add(self, values: Mapping[str, float], others: float | None = None) -> None:
-        """What one round gave."""
+        """Add the values of one round."""
         for measure, value in values.items():
             self.values.setdefault(measure, []).append(value)
         if others is not None:
             self.others.append(others)
 
     def median(self, measure: str) -> float | None:
-        """The middle of all rounds; None where it was not measured."""
+        """Return the median over all rounds; None if it was not measured."""
         values = self.values.get(measure)
         return median(values) if values else None
 
     @property
     def noisy(self) -> bool:
-        """Whether more than half of its rounds were."""
+        """Whether more than half of its rounds were noisy."""
         return sum(cores > NOISY_CORES for cores in self.others) * 2 > len(self.others)
 
 
@@ -47,14 +47,14 @@ class Column:
     measure: str
     digits: int = 1
     against: str | None = None
-    """Show the ratio to the row of this name."""
+    """If set, show the ratio to the row of this name."""
     show: Literal["median", "range", "sum"] = "median"
-    """Of all rounds; the range is the lowest and the highest value."""
+    """What to show of all rounds; the range is from the lowest to the highest value."""
     compared: bool = False
-    """Two results are compared by it."""
+    """Whether the comparison of two results shows it."""
 
     def value(self, row: Row, rows: Sequence[Row]) -> float | None:
-        """The median or the sum; a ratio is the median of the rounds' own, as the pace of the machine changes."""
+        """Return the median or sum; a ratio is the median of each round's ratio, as the machine's pace changes."""
         if self.show == "sum":
             return sum(row.values[self.measure]) if self.measure in row.values else None
         own = row.values.get(self.measure, [])
@@ -65,7 +65,7 @@ class Column:
         return median(ratios) if ratios else None
 
     def text(self, row: Row, rows: Sequence[Row]) -> str:
-        """The cell."""
+        """Return the text of the cell."""
         if self.show == "range":
             values = row.values.get(self.measure, [])
             return f"{min(values):.{self.digits}f}-{max(values):.{self.digits}f}" if values else ""
@@ -75,7 +75,7 @@ class Column:
 
 @dataclass
 class Table:
-    """Rows that belong together."""
+    """Rows that are shown together."""
 
     name: str
     title: str
@@ -84,11 +84,11 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """All values of all rounds."""
+        """Return all values of all rounds."""
         rows = [{"name": row.name, "values": row.values, "others": row.others} for row in self.rows]
         return {"title": self.title, "rows": rows, "notes": self.notes}
 
 
 def rows_of(content: Mapping[str, Any]) -> list[Row]:
-    """The rows of `Table.to_json`."""
+    """Return the rows of what `Table.to_json` returned."""
     return [Row(row["name"], row["values"], row["others"]) for row in content["rows"]]

@@ -1,4 +1,4 @@
-"""How long a product takes to be ready, and its memory, with two edge processes."""
+"""Measure how long a product with two edge processes takes to be ready, and its memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COLUMNS = {
 
 
 def run(conditions: Conditions) -> list[Table]:
-    """Starts a new product, stops it, starts it again, and lets it be idle."""
+    """Start a new product, stop it, start it again, leave it idle, and return the tables."""
     conditions.folder.mkdir(parents=True)
     starts, memory = [], []
     for name in ("first start", "second start"):
@@ -34,7 +34,7 @@ def run(conditions: Conditions) -> list[Table]:
         ready = time.perf_counter() - began
         try:
             cpu = sum(map(processes.cpu_seconds, processes.family(product.pid)))
-            # What the product used is not others'.
+            # The product's own use is not that of others.
             row.add({"seconds": ready, "cpu_seconds": cpu}, max(0.0, others.cores() - cpu / ready))
             starts.append(row)
             if name == "second start":
@@ -52,14 +52,14 @@ def _memory(product: Product) -> list[Row]:
     roles = dict.fromkeys(processes.family(product.pid), "supervisor")
     for role in ROLES:
         roles |= dict.fromkeys(product.pids(role), role)
-    found: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+    usage: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
     for pid, role in roles.items():
         figures = (processes.resident_mb(pid), processes.proportional_mb(pid) or 0.0)
-        found[role].append(figures)
-        found["together"].append(figures)
+        usage[role].append(figures)
+        usage["together"].append(figures)
     rows = []
     for role in ("supervisor", *ROLES, "together"):
-        resident, proportional = map(sum, zip(*found[role], strict=True))
+        resident, proportional = map(sum, zip(*usage[role], strict=True))
         rows.append(Row(role))
-        rows[-1].add({"processes": len(found[role]), "resident_mb": resident, "proportional_mb": proportional})
+        rows[-1].add({"processes": len(usage[role]), "resident_mb": resident, "proportional_mb": proportional})
     return rows

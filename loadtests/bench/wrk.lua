@@ -1,4 +1,4 @@
--- The requests of a file that browsers.py has written, in rotation.
+-- Send the requests of a file written by browsers.py, in rotation.
 local requests, next_one = {}, 0
 
 function init(args)

@@ -1,4 +1,4 @@
-"""wrk: as many requests as a server answers, on one thread."""
+"""Run wrk, which sends as many requests as a server answers, on one thread."""
 
 from __future__ import annotations
 
@@ -13,35 +13,37 @@ _MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 
 class Failed(Exception):
-    """What wrk printed, where it was not a run of good answers."""
+    """Raised with the output of wrk unless every answer was good."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What wrk counted."""
+    """The figures of a run."""
 
     requests: int
     rate: float
-    """Answers a second."""
+    """Answers per second."""
     p50_ms: float
     p99_ms: float
     errors: int
-    """Connections that failed, reads and writes that failed, answers that took over two seconds."""
+    """Failed connections, reads and writes, and answers that took over two seconds."""
 
 
-def missing() -> str | None:
-    """Why it cannot be used."""
+def reason_missing() -> str | None:
+    """Return why wrk cannot run on this machine, or None."""
     return None if shutil.which("wrk") else "wrk is not installed (wrk)"
 
 
-def run(url: str, requests: Path, connections: int, seconds: float) -> Answers:
-    """Sends the file's requests in rotation, each connection one at a time. Raises `Failed`."""
+def run_wrk(url: str, requests: Path, connections: int, seconds: float) -> Answers:
+    """Send the requests of the file in rotation, one at a time on each connection. Raise `Failed`."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency", "-s", str(_SCRIPT)]
-    return read(subprocess.run([*command, url, "--", str(requests)], capture_output=True, text=True, check=True).stdout)
+    return parse_output(
+        subprocess.run([*command, url, "--", str(requests)], capture_output=True, text=True, check=True).stdout
+    )
 
 
-def read(output: str) -> Answers:
-    """The figures in what wrk prints."""
+def parse_output(output: str) -> Answers:
+    """Return the figures in the output of wrk. Raise `Failed`."""
     if "Non-2xx" in output:
         raise Failed(output)
     errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output)

@@ -1,4 +1,4 @@
-"""The compose file of the separate roles: it parses, names only what exists, and keeps what must be kept."""
+"""The compose file of the separate roles: it parses, names only what exists, and keeps data that must survive."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def arguments(service: str) -> dict[str, str]:
     return dict(zip(command[1::2], command[2::2], strict=True))
 
 
-def test_the_roles_and_their_stores_are_there() -> None:
+def test_roles_and_stores() -> None:
     assert set(SERVICES) == {*ROLES, "postgres", "cache", "stream"}
     for role in ROLES:
         assert SERVICES[role]["command"] == [role]
@@ -52,11 +52,11 @@ def test_every_setting_exists(service: str) -> None:
     assert named <= SETTINGS
 
 
-def test_every_variable_is_in_the_example_and_the_other_way_round() -> None:
+def test_example_has_exactly_the_variables() -> None:
     assert variables(TEXT) == set(defined())
 
 
-def test_the_example_holds_no_secret() -> None:
+def test_example_has_no_secret() -> None:
     assert [name for name, value in defined().items() if "PASSWORD" in name and value] == []
     for name in variables(TEXT):
         if "PASSWORD" in name:
@@ -65,7 +65,7 @@ def test_the_example_holds_no_secret() -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_has_the_stores_that_it_needs_and_no_other(role: str) -> None:
+def test_role_has_only_the_stores_that_it_needs(role: str) -> None:
     needs = {
         "edge": {"ONEBYONE_CACHE_URL", "ONEBYONE_STREAM_URL"},
         "api": {"ONEBYONE_DATABASE_URL", "ONEBYONE_CACHE_URL"},
@@ -77,7 +77,7 @@ def test_a_role_has_the_stores_that_it_needs_and_no_other(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_has_few_rights(role: str) -> None:
+def test_role_has_few_rights(role: str) -> None:
     assert SERVICES[role]["read_only"] is True
     assert SERVICES[role]["cap_drop"] == ["ALL"]
     assert SERVICES[role]["security_opt"] == ["no-new-privileges:true"]
@@ -89,7 +89,7 @@ def test_no_server_evicts(server: str) -> None:
     assert "--requirepass" in arguments(server)
 
 
-def test_the_stream_and_the_journals_survive_a_container() -> None:
+def test_stream_and_journals_survive_a_container() -> None:
     assert arguments("stream")["--appendonly"] == "yes"
     for service in ("stream", "edge", "postgres"):
         (volume,) = SERVICES[service]["volumes"]
@@ -97,19 +97,19 @@ def test_the_stream_and_the_journals_survive_a_container() -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_health_and_order(service: str) -> None:
+def test_health_checks_and_start_order(service: str) -> None:
     assert "healthcheck" in SERVICES[service]
     for other, wanted in SERVICES[service].get("depends_on", {}).items():
         assert wanted == {"condition": "service_healthy"}
         assert SERVICES[other]["healthcheck"].get("disable") is not True
 
 
-def test_images_are_plain_names_with_a_version() -> None:
+def test_images_have_a_version() -> None:
     for name, service in SERVICES.items():
         assert re.fullmatch(r"onebyone|[a-z]+(/[a-z]+)?:[\d.]+", service["image"]), name
 
 
-def test_only_the_edge_is_open_to_the_world() -> None:
+def test_only_the_edge_is_public() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert published == {"edge": ["8080:8080"], "api": ["127.0.0.1:8081:8081"]}
 
@@ -121,7 +121,7 @@ def has_compose() -> bool:
 
 
 @pytest.mark.skipif(not has_compose(), reason="docker compose is not installed")
-def test_docker_compose_reads_it(tmp_path: Path) -> None:
+def test_docker_compose_accepts_the_file(tmp_path: Path) -> None:
     env = tmp_path / "env"
     env.write_text("".join(f"{name}={value or 'x'}\n" for name, value in defined().items()))
     command = ["docker", "compose", "--env-file", str(env), "--file", str(DEPLOY / "compose.yaml"), "config", "--quiet"]

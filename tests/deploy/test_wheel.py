@@ -1,4 +1,4 @@
-"""The wheel has what it serves: an installation that is no checkout shows the same pages."""
+"""The wheel contains all files that it serves: an installation without a checkout serves the same pages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ print(onebyone.__file__, *(len(pages.page(path).content) for path in pages.PATHS
 @pytest.fixture
 @starts_processes
 def unpacked(tmp_path: Path) -> Path:
-    """The wheel's files."""
+    """The files of the wheel, unpacked."""
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
@@ -44,5 +44,5 @@ def test_pages_are_served_from_the_wheel(unpacked: Path) -> None:
     file, *sizes = found.stdout.split()
     assert Path(file).is_relative_to(unpacked)
     assert all(int(size) > 100 for size in sizes)
-    # Swagger UI is a package of its own, pinned by hash; none of it is ours to ship.
+    # Swagger UI is a separate package, pinned by hash, and not part of the wheel.
     assert not list((unpacked / "onebyone").rglob("*swagger*"))

@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=5_000_000)
     parser.add_argument("--connections", type=int, default=64)
     arguments = parser.parse_args()
-    if (reason := wrk.missing()) is not None:
+    if (reason := wrk.reason_missing()) is not None:
         parser.error(reason)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -48,7 +48,7 @@ def main() -> None:
         edge = EdgeProcess(folder / "data", valkey.url, stream_url=f"unix://{folder}/away")
         fresh = first_answer(edge)
         assert edge.process is not None
-        requests = browsers.write(folder / "requests", edge.url.removeprefix("http://"), ids=(1,))
+        requests = browsers.write_requests(folder / "requests", edge.url.removeprefix("http://"), ids=(1,))
         began, step, told = time.monotonic(), arguments.events // 5, 0
         print("   events   memory     journal  a event  a second")
         while True:
@@ -64,7 +64,7 @@ def main() -> None:
                 )
             if events >= arguments.events:
                 break
-            wrk.run(edge.url, requests, arguments.connections, SECONDS)
+            wrk.run_wrk(edge.url, requests, arguments.connections, SECONDS)
         sink = httpx.get(f"{edge.url}/sinkz", timeout=30).json()
         print(f"waiting for the stream server: {sink['unshipped_batches']:,} batches")
         edge.kill()

@@ -1,4 +1,4 @@
-"""The requests of the bench, and the trackers of its growth."""
+"""The requests of the bench, and the trackers of its growth part."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from tests.support.valkey import ValkeyProcess
     ("target", "kind"), [(browsers.IMPRESSION, "imp"), (browsers.SCRIPT, "imp"), (browsers.CLICK, "clk")]
 )
 @pytest.mark.parametrize("connection", ["keep-alive", "close"])
-def test_each_is_plain_and_none_is_like_another(tmp_path: Path, target: str, kind: Kind, connection: str) -> None:
-    requests = browsers.read(browsers.write(tmp_path / "file", "127.0.0.1:8080", target, connection=connection))
+def test_requests_are_plain_and_all_different(tmp_path: Path, target: str, kind: Kind, connection: str) -> None:
+    requests = browsers.read_requests(
+        browsers.write_requests(tmp_path / "file", "127.0.0.1:8080", target, connection=connection)
+    )
     assert len(set(requests)) == len(requests) == 4096
     for request in requests:
         read = request_parser.parse(request)
@@ -35,14 +37,14 @@ def test_each_is_plain_and_none_is_like_another(tmp_path: Path, target: str, kin
         pytest.param(range(100, 200), 5, 100, id="each of many comes"),
     ],
 )
-def test_ids_in_rotation(tmp_path: Path, ids: Sequence[int], least: int, length: int) -> None:
-    path = browsers.write(tmp_path / "file", "127.0.0.1:8080", ids=ids, least=least)
-    found = [request_parser.parse(request) for request in browsers.read(path)]
-    assert [read.tag.tracker_id for read in found if read] == [ids[at % len(ids)] for at in range(length)]
+def test_ids_rotate(tmp_path: Path, ids: Sequence[int], least: int, length: int) -> None:
+    path = browsers.write_requests(tmp_path / "file", "127.0.0.1:8080", ids=ids, least=least)
+    parsed = [request_parser.parse(request) for request in browsers.read_requests(path)]
+    assert [read.tag.tracker_id for read in parsed if read] == [ids[at % len(ids)] for at in range(length)]
 
 
-def test_records_of_many_trackers(valkey: ValkeyProcess) -> None:
-    growth.fill(valkey, 5)
+def test_cache_holds_a_record_of_each_tracker(valkey: ValkeyProcess) -> None:
+    growth.fill_cache(valkey, 5)
     hot = growth.Size(5, 5).ids
     with valkey.client() as client:
         texts = client.mget([keys.tracker("imp", number) for number in hot])

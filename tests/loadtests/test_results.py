@@ -1,4 +1,4 @@
-"""The last two results, and what is said of the change."""
+"""The files of the last two results, and their comparison."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ def table(**micros: float) -> Table:
 
 
 def write(folder: Path, *tables: Table, rounds: int = 5) -> None:
-    results.write(tables, {"cores": "2"}, {"rounds": rounds}, folder)
+    results.write_result(tables, {"cores": "2"}, {"rounds": rounds}, folder)
 
 
-def test_the_last_two_are_kept(tmp_path: Path) -> None:
+def test_last_two_results_are_kept(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        results.read(tmp_path)
+        results.read_last_two(tmp_path)
     for micros in (1.0, 2.0, 3.0):
         write(tmp_path, table(edge=micros))
-    found = [side["tables"]["contest"]["rows"][0]["values"]["micros"] for side in results.read(tmp_path)]
+    found = [side["tables"]["contest"]["rows"][0]["values"]["micros"] for side in results.read_last_two(tmp_path)]
     assert found == [[2.0], [3.0]]
 
 
-def test_what_changed(tmp_path: Path) -> None:
+def test_comparison_shows_the_change(tmp_path: Path) -> None:
     write(tmp_path, table(log=10.0, edge=40.0, gone=1.0))
     write(tmp_path, table(log=20.0, edge=30.0, new=1.0), Table("idle", "Idle", (), []))
-    assert results.compare(*results.read(tmp_path), COLUMNS).splitlines() == [
+    assert results.compare(*results.read_last_two(tmp_path), COLUMNS).splitlines() == [
         "## Contest",
         "",
         "|      | figure | before | after | change |",
@@ -46,8 +46,8 @@ def test_what_changed(tmp_path: Path) -> None:
     ]
 
 
-def test_other_conditions_are_named(tmp_path: Path) -> None:
+def test_comparison_names_different_conditions(tmp_path: Path) -> None:
     write(tmp_path, table(edge=1.0), rounds=1)
     write(tmp_path, table(edge=1.0))
-    said = results.compare(*results.read(tmp_path), COLUMNS).splitlines()[0]
+    said = results.compare(*results.read_last_two(tmp_path), COLUMNS).splitlines()[0]
     assert said == "other options than before: {'rounds': 1} and {'rounds': 5}"

@@ -1,10 +1,10 @@
-"""What a table makes of the values of its rounds."""
+"""How a table shows the values of its rounds."""
 
 from __future__ import annotations
 
 import pytest
 
-from loadtests.bench.report import markdown, text
+from loadtests.bench.report import markdown, table_text
 from loadtests.bench.rows import Column, Row, Table, rows_of
 
 
@@ -43,16 +43,16 @@ def test_noise(others: tuple[float, ...], noisy: bool) -> None:
     assert row("any", 1.0, others=others).noisy is noisy
 
 
-def test_a_noisy_row_is_marked_and_the_mark_explained() -> None:
+def test_noisy_row_is_marked_with_an_explanation() -> None:
     table = Table(
         "t", "Title", (Column("us", "micros"),), [row("quiet", 1.0, others=(0.0,)), row("loud", 2.0, others=(1.5,))]
     )
-    lines = text(table).splitlines()
+    lines = table_text(table).splitlines()
     assert lines[0] == "## Title"
     assert next(line for line in lines if "!" in line).startswith("| loud ")
     assert lines[-1].startswith("!: ")
     table.rows.pop()
-    assert "!" not in text(table)
+    assert "!" not in table_text(table)
 
 
 def test_markdown() -> None:
@@ -63,6 +63,6 @@ def test_markdown() -> None:
     ]
 
 
-def test_json_and_back() -> None:
+def test_json_round_trip() -> None:
     table = Table("t", "Title", (), [PEER, OWN])
     assert rows_of(table.to_json()) == [PEER, OWN]

@@ -1,4 +1,4 @@
-"""The generator at a constant rate: what it sees when a server stands still, errs, or hangs up."""
+"""The sender at a constant rate, with servers that pause, answer errors or close connections."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_percentile(share: float, value: int) -> None:
 
 @contextmanager
 def serving(answer: Answer) -> Iterator[tuple[str, int]]:
-    """A server that treats one request at a time, counted from 1 over all connections, by `answer`."""
+    """Serve one request at a time with `answer`, which receives its number, counted from 1 over all connections."""
     turns, turn = itertools.count(1), threading.Lock()
 
     class Connection(socketserver.BaseRequestHandler):
@@ -64,7 +64,7 @@ def sent(
             sender.close()
 
 
-def test_a_pause_is_seen_by_all_requests_that_were_due_in_it() -> None:
+def test_pause_delays_every_request_that_is_due_in_it() -> None:
     def pause_once(number: int, connection: socket.socket) -> None:
         if number == 100:
             time.sleep(PAUSE_SECONDS)
@@ -72,18 +72,18 @@ def test_a_pause_is_seen_by_all_requests_that_were_due_in_it() -> None:
 
     found = sent(pause_once, 1000, rate=1000.0)
     assert (found["answered"], found["errors"]) == (1000, 0)
-    # Only four requests were on their way; but about 300 were due meanwhile.
+    # Only four requests were in flight, but about 300 were due meanwhile.
     assert found["max_ms"] >= PAUSE_SECONDS * 1000
     assert found["p90_ms"] >= PAUSE_SECONDS * 1000 / 4
 
 
-def test_without_a_rate_each_request_follows_its_answer() -> None:
+def test_without_a_rate_each_answer_is_followed_by_a_request() -> None:
     found = sent(lambda _, connection: connection.sendall(GOOD), 500, rate=None)
     assert (found["answered"], found["errors"]) == (500, 0)
     assert found["p50_ms"] <= found["p99_ms"] <= found["p999_ms"] <= found["max_ms"]
 
 
-def test_an_answer_in_pieces_is_one_answer() -> None:
+def test_answer_in_pieces_is_one_answer() -> None:
     def pieces(number: int, connection: socket.socket) -> None:
         connection.sendall(GOOD[: number % len(GOOD)])
         time.sleep(0.002)
@@ -101,7 +101,7 @@ def test_an_answer_in_pieces_is_one_answer() -> None:
         pytest.param(lambda connection: connection.shutdown(socket.SHUT_RDWR), 90, id="a connection that is closed"),
     ],
 )
-def test_every_tenth_is_an_error(bad: Callable[[socket.socket], None], answered: int) -> None:
+def test_bad_answers_are_errors(bad: Callable[[socket.socket], None], answered: int) -> None:
     found = sent(
         lambda number, connection: connection.sendall(GOOD) if number % 10 else bad(connection), 100, rate=None
     )

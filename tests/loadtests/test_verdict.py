@@ -1,4 +1,4 @@
-"""The verdict of a load run: what makes it good, and that a real run ends in one."""
+"""The verdict of a load run, and a real run."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def test_verdict(recorded: Totals, counted: Totals, last_line: str, good: bool) 
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8080/", "http://localhost:8080", "http://[::1]:8080"])
-def test_this_machine(url: str) -> None:
+def test_loopback_url_is_accepted(url: str) -> None:
     assert loopback(url) == url.rstrip("/")
 
 
 @pytest.mark.parametrize("url", ["http://ads.example", "http://10.0.0.1:8080", "http://localhost.example", "x"])
-def test_no_other_machine(url: str) -> None:
+def test_other_url_is_refused(url: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="loopback"):
         loopback(url)
 
 
-def test_a_run_against_a_running_product(product: Product) -> None:
+def test_run_against_a_running_product(product: Product) -> None:
     command = [sys.executable, "-m", "loadtests.verdict", "--users", "8", "--seconds", "3"]
     command += ["--edge", product.edge_url, "--api", product.api_url, "--username", product.username]
     environment = os.environ | {"ONEBYONE_ADMIN_PASSWORD": product.password}

@@ -1,4 +1,4 @@
-"""Reading what wrk prints."""
+"""Parsing the output of wrk."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ Transfer/sec:     19.61MB
     ("worst", "milliseconds"), [("3.89ms", 3.89), ("950.00us", 0.95), ("1.20s", 1200.0), ("1.10m", 66_000.0)]
 )
 def test_figures(worst: str, milliseconds: float) -> None:
-    found = wrk.read(PRINTED.format(worst=worst, errors=""))
+    found = wrk.parse_output(PRINTED.format(worst=worst, errors=""))
     assert (found.requests, found.rate, found.errors) == (131_457, 65_700.42, 0)
     assert (found.p50_ms, found.p99_ms) == pytest.approx((0.812, milliseconds))
 
 
 def test_errors_are_counted() -> None:
     errors = "Socket errors: connect 1, read 20, write 300, timeout 4000\n  "
-    assert wrk.read(PRINTED.format(worst="1.00ms", errors=errors)).errors == 4321
+    assert wrk.parse_output(PRINTED.format(worst="1.00ms", errors=errors)).errors == 4321
 
 
 @pytest.mark.parametrize(
     "output", [PRINTED.format(worst="1.00ms", errors="") + "  Non-2xx or 3xx responses: 12\n", "unable to connect"]
 )
-def test_no_run_of_good_answers(output: str) -> None:
+def test_output_without_good_answers_is_refused(output: str) -> None:
     with pytest.raises(wrk.Failed):
-        wrk.read(output)
+        wrk.parse_output(output)

@@ -29,7 +29,7 @@ async def world(api: Harness) -> Json:
     first, second = await api.world(), await api.world()
     for world, size in ((first, SIZE // 2), (second, 24), (first, SIZE // 2 - 24)):
         links = {f"{name.replace('-', '_')}_id": world[name] for name in ("advertiser", "line-item", "publisher")}
-        await crowd.fill(api.store, size, links)
+        await crowd.fill_store(api.store, size, links)
     return {"first": first["advertiser"], "second": second["advertiser"]}
 
 
