@@ -15,7 +15,7 @@ from onebyone.resources import field_shapes
 from onebyone.resources.entities import ENTITIES
 from onebyone.resources.entity import Entity
 from tests.resources.documented import DEFAULTS, FIELDS, LENGTHS, NOT_SHOWN, READ_ONLY, VALUES
-from tests.resources.test_guaranteed_delivery import guaranteed, order  # noqa: F401
+from tests.resources.guaranteed import guaranteed
 from tests.support.api_harness import Harness, Json
 
 pytestmark = pytest.mark.anyio
@@ -118,7 +118,7 @@ def model_of(service: str, path: str) -> tuple[type[BaseModel], str]:
     return model, last
 
 
-async def whole(api: Harness, service: str, order: Json) -> list[Json]:  # noqa: F811
+async def whole(api: Harness, service: str, order: Json) -> list[Json]:
     """Create objects that together show every part that objects of the service can have."""
     world = await api.world()
     if service in ("imptracker", "clicktracker"):
@@ -151,7 +151,7 @@ async def whole(api: Harness, service: str, order: Json) -> list[Json]:  # noqa:
 
 
 @SERVICES
-async def test_every_field_is_shown(api: Harness, order: Json, service: str) -> None:  # noqa: F811
+async def test_every_field_is_shown(api: Harness, order: Json, service: str) -> None:
     shown = {path for row in await whole(api, service, order) for path in paths(row)}
     assert set(FIELDS[service]) - NOT_SHOWN[service] - shown == set()
     assert NOT_SHOWN[service] & shown == set()
@@ -209,7 +209,7 @@ def test_fields_outside_the_body_are_read_only(service: str) -> None:
 
 
 @SERVICES
-async def test_read_only_fields_are_ignored(api: Harness, order: Json, service: str) -> None:  # noqa: F811
+async def test_read_only_fields_are_ignored(api: Harness, order: Json, service: str) -> None:
     made = (await whole(api, service, order))[0]
     before = await api.get(service, made["id"])
     response = await api.call("PUT", service, {service: dict.fromkeys(READ_ONLY[service], "x")}, id=made["id"])
@@ -219,7 +219,7 @@ async def test_read_only_fields_are_ignored(api: Harness, order: Json, service: 
 
 @ENGINES
 @SERVICES
-async def test_response_can_be_sent_back_without_a_warning(api: Harness, order: Json, service: str) -> None:  # noqa: F811
+async def test_response_can_be_sent_back_without_a_warning(api: Harness, order: Json, service: str) -> None:
     for made in await whole(api, service, order):
         response = await api.call("PUT", service, {service: made}, id=made["id"])
         assert (response["status"], response["dbg_info"]["warnings"]) == ("OK", []), response.get("error")

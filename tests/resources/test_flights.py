@@ -7,7 +7,7 @@ from sqlalchemy.dialects import sqlite
 
 from onebyone.reports.delivery_stats import _run_hours_query
 from tests.reports.report_harness import ReportHarness, epoch_ms
-from tests.resources.test_guaranteed_delivery import create, order  # noqa: F401
+from tests.resources.guaranteed import create
 from tests.support.api_harness import Harness, Json
 
 pytestmark = pytest.mark.anyio
@@ -109,7 +109,7 @@ async def test_all_stats(api: Harness, lines: list[int]) -> None:
 
 @ENGINES
 @pytest.mark.parametrize("kind", ["one_time", "daily"])
-async def test_allocated_fee_locks_the_line_item(api: Harness, order: Json, kind: str) -> None:  # noqa: F811
+async def test_allocated_fee_locks_the_line_item(api: Harness, order: Json, kind: str) -> None:
     """Use a flight in October 2020 in UTC; the one-time fee is allocated on 1 November."""
     fee = {"flat_fee_allocation_date": "2020-11-01 00:00:00"} if kind == "one_time" else None
     more = {"revenue_type": "flat_fee", "flat_fee_type": kind, "flat_fee": fee}
