@@ -22,10 +22,7 @@ DATE = "a moment, as text"
 
 DAY_PATTERN = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 CLOCK_PATTERN = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?"
-TIMESTAMP: dict[str, Any] = {
-    "pattern": f"^{DAY_PATTERN} ([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$",
-    "examples": ["2026-03-01 10:00:00"],
-}
+TIMESTAMP: dict[str, Any] = {"pattern": f"^{DAY_PATTERN} ([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$"}
 """JSON Schema of a moment as it is kept."""
 TIME_ZONE: dict[str, Any] = {
     "description": "A name of the IANA time zone database. A few whose offset is no whole hour are refused.",
@@ -164,7 +161,11 @@ TimeZone = Annotated[str, AfterValidator(_zone), Field(json_schema_extra=TIME_ZO
 Currency = Annotated[
     str,
     AfterValidator(_currency),
-    Field(description="ISO 4217; taken in either case.", json_schema_extra={"enum": list(CURRENCY_CODES)}),
+    Field(
+        description="ISO 4217; taken in either case.",
+        examples=["USD"],
+        json_schema_extra={"enum": list(CURRENCY_CODES)},
+    ),
 ]
 Money = Annotated[Decimal, BeforeValidator(_number), Field(ge=0, lt=10**9), AfterValidator(_millionths), MICROS]
 OptionalMoney = Annotated[

@@ -6,10 +6,11 @@ an enumeration that has none would become a numbered class.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
-from onebyone.api.openapi import examples
+from onebyone.api.openapi.field_examples import with_example
 from onebyone.resources.fields import CURRENCY_CODES, TIMESTAMP
 
 Schema = dict[str, Any]
@@ -24,6 +25,8 @@ MOMENT: Schema = {"type": "string", **TIMESTAMP}
 """UTC, or wall clock where the object has a time zone."""
 
 ANY_OBJECT: Schema = {"$ref": "#/components/schemas/AnyObject"}
+
+NO_SAMPLES: Mapping[str, Any] = MappingProxyType({})
 
 SHARED_ENUMERATIONS: dict[tuple[str, ...], str] = {
     ("active", "inactive"): "State",
@@ -75,29 +78,30 @@ class Components:
     def __init__(self) -> None:
         self.schemas: dict[str, Schema] = {}
 
-    def add(self, name: str, schema: Schema, *, owner: str | None = None) -> Schema:
+    def add(
+        self, name: str, schema: Schema, *, owner: str | None = None, samples: Mapping[str, Any] = NO_SAMPLES
+    ) -> Schema:
         """Add a schema under a name and return a reference to it.
 
         The enumerations among its properties become components that are named by `owner`, or else by `name`; its other
-        properties get examples. Raise ValueError when a different schema has the name already.
+        properties get examples, from `samples` first. Raise ValueError when a different schema has the name already.
         """
         named = {"title": name, **schema}
         if isinstance(schema.get("properties"), dict):
             named["properties"] = {
-                field: self._property(owner or name, field, content) for field, content in schema["properties"].items()
+                field: with_example(field, self._with_named_enumerations(owner or name, field, content), samples)
+                for field, content in schema["properties"].items()
             }
         if self.schemas.setdefault(name, named) != named:
             raise ValueError(f"two different schemas are called {name}")
         return reference(name)
 
-    def _property(self, owner: str, field: str, schema: Schema) -> Schema:
-        return examples.with_example(field, self._with_named_enumerations(owner, field, schema))
-
     def _with_named_enumerations(self, owner: str, field: str, schema: Schema) -> Schema:
         if "enum" in schema:
             name = SHARED_ENUMERATIONS.get(tuple(schema["enum"]), _enumeration_name(owner, field))
             beside = {key: schema[key] for key in schema if key in ("default", "description")}
-            return self.add(name, enumeration(schema["enum"])) | beside
+            listed = {key: schema[key] for key in schema if key in ("type", "enum", "examples")}
+            return self.add(name, listed) | beside
         if "items" in schema:
             items = self._with_named_enumerations(owner, field.removesuffix("s"), schema["items"])
             return {**schema, "items": items}

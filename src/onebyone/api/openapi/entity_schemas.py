@@ -24,7 +24,7 @@ def add_entity(components: Components, entity: Entity) -> None:
     """
     name = component_name(entity)
     body = BodySchemas(components, entity.body, entity.partial)
-    components.add(name, _object(entity, body))
+    components.add(name, _object(entity, body), samples=examples.field_samples(entity.service))
     if {"create", "update"} & set(entity.operations):
         full = {"allOf": [{"$ref": f"#/components/schemas/{name}"}, {"required": list(entity.shown)}]}
         components.add(f"{name}Full", full)
@@ -65,6 +65,7 @@ def _add_request(components: Components, entity: Entity, verb: str, body: BodySc
     So what GET shows may be sent back as it is.
     """
     name = component_name(entity)
+    samples = examples.field_samples(entity.service)
     fields: Schema = {
         "type": "object",
         "properties": {field: body.field(field, view) for field in entity.body.model_fields},
@@ -73,7 +74,7 @@ def _add_request(components: Components, entity: Entity, verb: str, body: BodySc
         fields["required"] = body.required
     request: Schema = {
         "type": "object",
-        "properties": {entity.service: components.add(name + verb, fields, owner=name)},
+        "properties": {entity.service: components.add(name + verb, fields, owner=name, samples=samples)},
         "required": [entity.service],
     }
     sample = (examples.CREATE if view is View.WRITE else examples.UPDATE).get(entity.service)

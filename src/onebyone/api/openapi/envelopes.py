@@ -18,6 +18,7 @@ from onebyone.api.openapi.components import (
     nullable,
     reference,
 )
+from onebyone.api.openapi.field_examples import DBG_INFO
 
 _USAGE = ("reads", "read_limit", "read_limit_seconds", "writes", "write_limit", "write_limit_seconds")
 _DBG_INFO: Schema = {
@@ -47,7 +48,7 @@ ERROR: Schema = reference("ErrorResponse")
 
 def add_envelopes(components: Components) -> None:
     """Add the schemas of `dbg_info` and of the error."""
-    components.add("DbgInfo", closed_object(_DBG_INFO))
+    components.add("DbgInfo", {**closed_object(_DBG_INFO), "examples": [dict(DBG_INFO)]})
     error = {
         "status": {"const": "error"},
         "error_id": enumeration(get_args(ErrorId)),
@@ -94,20 +95,40 @@ def _headers(*names: str) -> Schema:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def _failure(description: str, *headers: str) -> Schema:
+def _failure(description: str, error_id: ErrorId, error: str, code: str | None = None, *headers: str) -> Schema:
+    shown = {
+        "status": "error",
+        "error_id": error_id,
+        "error": error,
+        "error_description": None,
+        "service": "imptracker",
+        "method": "GET",
+        "error_code": code,
+        "dbg_info": DBG_INFO,
+    }
     return {
         "description": description,
         "headers": _headers(*_ALWAYS, *headers),
-        "content": {"application/json": {"schema": ERROR}},
+        "content": {"application/json": {"schema": ERROR, "example": {"response": shown}}},
     }
 
 
 RESPONSES: dict[str, Schema] = {
-    "NotLoggedIn": _failure("No token, or one that is no longer valid: log in again (`NOAUTH`)."),
-    "RateExceeded": _failure("Too many requests or logins (`SYSTEM`, `RATE_EXCEEDED`).", "Retry-After"),
-    "NotFound": _failure("No such report."),
-    "Fault": _failure("A fault of the server (`SYSTEM`)."),
-    "Unavailable": _failure("The store does not answer (`SYSTEM`, `SERVICE_UNAVAILABLE`)."),
+    "NotLoggedIn": _failure(
+        "No token, or one that is no longer valid: log in again.", "NOAUTH", "Authentication failed - not logged in"
+    ),
+    "RateExceeded": _failure(
+        "Too many requests or logins.",
+        "SYSTEM",
+        "reads limit exceeded: 100 in 60 seconds",
+        "RATE_EXCEEDED",
+        "Retry-After",
+    ),
+    "NotFound": _failure("No such report.", "SYNTAX", "report id not found: 1", "NOTFOUND_REPORT"),
+    "Fault": _failure("A fault of the server.", "SYSTEM", "internal error", "UNKNOWN"),
+    "Unavailable": _failure(
+        "The store does not answer.", "SYSTEM", "the configuration store is not available", "SERVICE_UNAVAILABLE"
+    ),
 }
 _STATUSES = {"401": "NotLoggedIn", "429": "RateExceeded", "500": "Fault", "503": "Unavailable"}
 

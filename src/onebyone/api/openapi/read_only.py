@@ -55,7 +55,7 @@ FIELDS: Mapping[tuple[str, str], Schema] = {
 """What an object shows in a field, by (service, field)."""
 
 _OF_INTERVAL: Schema = {"object_id": INTEGER, "object_type": TEXT, "timezone": TEXT}
-_OF_LABEL: Schema = {"name": TEXT}
+_OF_LABEL: Schema = {"name": {**TEXT, "examples": ["Salesperson"]}}
 PARTS: Mapping[str, Schema] = {
     "AdvertiserLabel": _OF_LABEL,
     "InsertionOrderLabel": _OF_LABEL,
