@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support import process_guard
 from tests.support.product import Product, alive, children, start_product
 from tests.support.tiers import starts_processes
 from tests.support.waiting import wait_until
@@ -35,6 +36,13 @@ def test_one_ready_line_per_role_and_a_clean_drain(product: Product) -> None:
     everyone = [product.pid, *children(product.pid)]
     assert product.terminate() == 0
     assert not any(alive(pid) for pid in everyone)
+
+
+def test_the_process_guard_finds_every_process(running: Product) -> None:
+    # Valkey overwrites the mark with its title; it ends with its supervisor anyway.
+    expected = {running.pid, *children(running.pid)} - set(running.pids("valkey"))
+    assert len(expected) == 4
+    assert expected <= set(process_guard.marked(os.environ[process_guard.MARK]))
 
 
 @pytest.mark.parametrize("role", ["edge", "api", "counter", "valkey"])

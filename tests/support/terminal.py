@@ -1,4 +1,4 @@
-"""A command on a terminal of its own (a pty), as a person at a keyboard runs it."""
+"""A command on a separate terminal (a pty), as a person at a keyboard runs it."""
 
 from __future__ import annotations
 
