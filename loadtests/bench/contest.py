@@ -76,7 +76,7 @@ def contenders(valkey: ValkeyProcess) -> tuple[list[Contender], list[str]]:
     able.append(Contender("edge, 100,000 pages", _edge(valkey), pages=100_000))
     able.append(Contender("edge, close", _edge(valkey), connection="close"))
     able.append(Contender("edge, memory", _edge(valkey, receipt="memory")))
-    able.append(Contender("edge, ASGI way", _edge(valkey, edge_http="asgi")))
+    able.append(Contender("edge, ASGI path", _edge(valkey, edge_http="asgi")))
     return able, skipped
 
 
