@@ -37,7 +37,7 @@ UNSHOWN = {"user": {"password"}}
 """Fields that can be written but are never shown."""
 KEPT = {
     "user": ("user_type", "advertiser_id", "publisher_id", "state"),
-    "line-item": ("line_item_subtype",),
+    "line-item": ("line_item_subtype", "line_item_type", "supply_strategies"),
     "publisher": ("default_site_id", "base_payment_rule_id", "is_oo"),
 }
 """Fields that keep the example's value: other fields depend on them, or the server sets them."""
