@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import http.server
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Request, sync_playwright
+from playwright.sync_api import Page, Request
 
 from onebyone.contracts.configuration import MemberRecord
 from tests.edge.edge_process import EdgeProcess, Publisher, tracker, wait_for_events
-from tests.support.debian_packages import needs
+from tests.support import chromium
 from tests.support.tiers import starts_processes
 from tests.support.valkey import ValkeyProcess
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=needs("chromium"))
+pytestmark = chromium.required
 
 
 class Site:
@@ -72,12 +60,8 @@ def site() -> Iterator[Site]:
 @pytest.fixture
 @starts_processes
 def page(tmp_path: Path) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            str(tmp_path / "profile"), executable_path=CHROMIUM, args=FLAGS, headless=True
-        )
-        yield context.new_page()
-        context.close()
+    with chromium.opened_page(tmp_path / "profile") as opened:
+        yield opened
 
 
 def test_tags_in_a_page(

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, Request, expect, sync_playwright
+from playwright.sync_api import Locator, Page, Request, expect
 
+from tests.support import chromium
 from tests.support.api_contract import described
-from tests.support.debian_packages import needs
 from tests.support.running_api import running_api
 from tests.support.tiers import starts_processes
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
 PATIENCE_MS = 30_000
 """A page of many operations is slow on a machine that runs other tests too."""
 TO_A_TRACKER = ("auth", "advertiser", "insertion-order", "line-item", "publisher", "imptracker")
 """Services of which a newcomer sends the example of the POST, from top to bottom; test_examples.py sends them all."""
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=needs("chromium"))
+pytestmark = chromium.required
 
 
 @pytest.fixture
@@ -37,16 +33,8 @@ def url(tmp_path: Path) -> Iterator[str]:
 @starts_processes
 def page(tmp_path: Path) -> Iterator[Page]:
     """A page of a browser without history."""
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            str(tmp_path / "profile"),
-            executable_path=CHROMIUM,
-            args=FLAGS,
-            headless=True,
-            viewport={"width": 1280, "height": 1600},
-        )
-        yield context.new_page()
-        context.close()
+    with chromium.opened_page(tmp_path / "profile", viewport={"width": 1280, "height": 1600}) as opened:
+        yield opened
 
 
 def execute(operation: Locator) -> dict[str, object]:
