@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import cast
 from unittest.mock import Mock
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from pydantic import BaseModel
 from starlette.routing import Route
 
 from onebyone.api import ops_endpoints
@@ -22,7 +24,10 @@ from onebyone.reports.service import ReportService
 from onebyone.resources import filters
 from onebyone.resources.context import EngineContext
 from onebyone.resources.entities import ENTITIES
+from onebyone.resources.entities.line_item_parts import InsertionOrderLink
 from onebyone.resources.entity import Entity
+from onebyone.resources.field_shapes import field_shape
+from onebyone.resources.fields import Body, ObjectLink
 from onebyone.settings import Settings
 from tests.support.api_contract import described, resolved, schemas
 from tests.support.api_harness import Harness, response_of
@@ -116,3 +121,29 @@ def test_an_object_has_every_key_and_every_filter(entity: Entity) -> None:
     parameters = described()["paths"][f"/{entity.service}"]["get"]["parameters"]
     (filtered,) = (resolved(item["schema"])["properties"] for item in parameters if item.get("name") == "filter")
     assert {f"not_{name}" for name in filters.entity_filters(entity)} <= filtered.keys()
+
+
+NOT_SHOWN = {("Roadblock", "ad_types")}
+"""Keys that some samples have and that are ignored."""
+
+
+@pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.service)
+def test_nested_objects_have_every_key(entity: Entity) -> None:
+    components = described()["components"]["schemas"]
+    missing = [
+        (part.__name__, key)
+        for part in nested_parts(entity.body)
+        for key in (*part.model_fields, *part.shown)
+        if part not in (ObjectLink, InsertionOrderLink) and key not in components[part.__name__]["properties"]
+    ]
+    assert set(missing) <= NOT_SHOWN
+
+
+def nested_parts(body: type[BaseModel]) -> Iterator[type[Body]]:
+    """Yield the classes of the objects in a body, at any depth."""
+    for field in body.model_fields.values():
+        model = field_shape(field).model
+        if model is not None:
+            assert issubclass(model, Body)
+            yield model
+            yield from nested_parts(model)

@@ -9,6 +9,7 @@ from onebyone.api.openapi.components import (
     FLAG,
     INTEGER,
     MOMENT,
+    NULL,
     NUMBER,
     TEXT,
     Components,
@@ -19,6 +20,7 @@ from onebyone.api.openapi.components import (
     nullable,
     reference,
 )
+from onebyone.resources.entities.line_item_parts import AuctionEvent, ConversionPixel, Creative
 
 TYPE_WORDS: Mapping[str, Schema] = {
     "int": INTEGER,
@@ -66,9 +68,12 @@ PARTS: Mapping[str, Schema] = {
     "DeliveryGoal": {"guaranteed_delivery_version": nullable(INTEGER)},
     "FlatFee": {"flat_fee_status": TEXT, "flat_fee_adjustment_id": nullable(INTEGER)},
     "AuctionEvent": {
+        **dict.fromkeys(AuctionEvent.shown, NULL),
         "revenue_auction_event_type_code": TEXT,
         "revenue_auction_type_id": INTEGER,
     },
+    "ConversionPixel": dict.fromkeys(ConversionPixel.shown, NULL),
+    "Creative": dict.fromkeys(Creative.shown, NULL),
     "PublisherContact": {"id": INTEGER},
 }
 """What nested objects show beside the fields that callers write, by the name of their class."""
