@@ -10,10 +10,7 @@ from onebyone.resources.fields import zones
 
 KNOWN = 4
 """Objects of each kind have the ids 1 and 2; a drawn id becomes one of 0 to 3."""
-OWN_USER = 1
 _ACCOUNT = ("username", "password", "state", "user_type", "advertiser_id", "publisher_id", "read_only")
-
-
 _ZONES = sorted(zones())
 _reports: list[str] = []
 

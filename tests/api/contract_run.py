@@ -83,9 +83,7 @@ def _populate(client: ApiClient) -> None:
             if "code" in fields or service == "user":
                 fields |= {"code": f"C{number}"} if "code" in fields else {"username": f"user{number}"}
             owner = {_OWNERS[service]: 1} if service in _OWNERS else {}
-            client.create(
-                service, fields | ({"use_insertion_orders": True} if service == "advertiser" else {}), **owner
-            )
+            client.create(service, fields, **owner)
 
 
 def _answers() -> Counter[tuple[str, str]]:

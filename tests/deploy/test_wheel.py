@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 SERVED = """
 import onebyone
 from onebyone.api.openapi import pages
-print(onebyone.__file__, *(len(pages.page(path).content) for path in pages.PATHS))
+print(onebyone.__file__, *(len(pages.load_page(path).content) for path in pages.PATHS))
 """
 
 

@@ -19,7 +19,7 @@ _VERSION = re.compile(r"^/(current|v[0-9.]+)(?=/)")
 @cache
 def described() -> dict[str, Any]:
     """Return the document."""
-    return document.document()
+    return document.build_document()
 
 
 def forget() -> None:

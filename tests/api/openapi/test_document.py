@@ -49,7 +49,7 @@ def services() -> list[str]:
 
 
 def test_it_is_valid() -> None:
-    document = json.loads(pages.page("/openapi.json").content)
+    document = json.loads(pages.load_page("/openapi.json").content)
     assert list(OpenAPIV31SpecValidator(document).iter_errors()) == []
     names = [document["paths"][path][method]["operationId"] for path, method in operations()]
     assert len(set(names)) == len(names)

@@ -28,7 +28,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not BIN.exists():
         pytest.skip("the generators are not installed: `make clients`")
     file = tmp_path_factory.mktemp("document") / "openapi.json"
-    file.write_bytes(pages.page("/openapi.json").content)
+    file.write_bytes(pages.load_page("/openapi.json").content)
     return file
 
 

@@ -1,1 +1,1 @@
-"""The API's description of itself: the OpenAPI document, read from the table of entities, and a page to try it on."""
+"""How the API describes itself: the OpenAPI document, built from the table of entities, and a page to try it on."""

@@ -1,4 +1,4 @@
-"""JSON Schema of the bodies that callers write and of the objects that they read, taken from the pydantic models."""
+"""JSON Schemas of the bodies that callers write and of the objects that they read, taken from the pydantic models."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "ex
 
 
 class View(Enum):
-    """How a nested object is met; the value ends the name of its component.
+    """What a caller does with a nested object; the value is the suffix of its component's name.
 
-    What is read has no defaults, and keys that only the server writes. A change leaves alone what it does not name, so
-    no default applies in it and a part of the object may come without the rest.
+    An object that is read has no defaults, and keys that only the server writes. An update keeps what it does not name:
+    no default applies, and any key may be missing.
     """
 
     READ = ""
@@ -32,10 +32,10 @@ class View(Enum):
 
 
 class _WireSchema(GenerateJsonSchema):
-    """What pydantic says of a model, but for decimals, which are numbers on the wire, and without titles of fields."""
+    """pydantic's schema of a model, with decimals as numbers, as they are on the wire, and without titles of fields."""
 
     def generate_inner(self, schema: Any) -> Schema:
-        # A bound that follows a validator of its own is given by its Python name.
+        # pydantic gives a bound that follows a custom validator by its Python name.
         return {_BOUNDS.get(key, key): part for key, part in super().generate_inner(schema).items()}
 
     def field_title_should_be_set(self, schema: Any) -> bool:
@@ -46,11 +46,11 @@ class _WireSchema(GenerateJsonSchema):
         return number
 
     def literal_schema(self, schema: core_schema.LiteralSchema) -> Schema:
-        # One value is an enumeration too: generators take that with null, and the next value does not rename a class.
+        # A single value is an enumeration, too, not a `const`: a second value then renames no class.
         return enumeration(schema["expected"])
 
     def get_default_value(self, schema: core_schema.WithDefaultSchema) -> Any:
-        # The parent class shows no defaults that a factory makes.
+        # The parent class leaves out defaults that a factory makes.
         return schema["default_factory"]() if "default_factory" in schema else super().get_default_value(schema)  # type: ignore[call-arg]
 
     def encode_default(self, dft: Any) -> Any:
@@ -64,7 +64,7 @@ def schema_of(model: type[BaseModel]) -> Schema:
 
 
 class BodySchemas:
-    """The fields of one body, in each view; the nested objects in them become components."""
+    """The fields of one body in each view. Nested objects become components."""
 
     def __init__(self, components: Components, body: type[BaseModel], partial: frozenset[str]) -> None:
         self._components = components
@@ -73,7 +73,7 @@ class BodySchemas:
         self.required: list[str] = self._schema.get("required", [])
 
     def field(self, name: str, view: View) -> Schema:
-        """Return the schema of a field. Only the fields of `partial` are changed in part: others are replaced."""
+        """Return the schema of a field. An update merges only the fields of `partial`, and replaces the others."""
         schema: Schema = self._schema["properties"][name]
         if view is not View.WRITE:
             schema = _without(schema, "default")
@@ -81,7 +81,7 @@ class BodySchemas:
         return _with_references(schema, lambda part: self._part(part, nested))
 
     def _part(self, name: str, view: View) -> Schema:
-        """Return a reference to a nested object; views in which it is the same are one component."""
+        """Return a reference to a nested object. Views in which it is the same share a component."""
         schema = self._described(name, view)
         for earlier in View:
             if earlier is view or self._described(name, earlier) == schema:
@@ -104,7 +104,7 @@ def _without(schema: Mapping[str, Any], key: str) -> Schema:
 
 
 def _with_references(schema: Schema, refer: Callable[[str], Schema]) -> Schema:
-    """Return the schema with references to components where it has such to its own definitions."""
+    """Return the schema with its references to `$defs` replaced by references to components."""
     if "$ref" in schema:
         return {**schema, **refer(schema["$ref"].removeprefix(_DEFINITION))}
     if "items" in schema:

@@ -1,7 +1,7 @@
 """The named schemas of the document: each is written once, under its title, and referred to everywhere else.
 
-Generators of clients name their classes by these names, so a name never changes once it is published, and an object or
-an enumeration that has none would become a numbered class.
+Client generators turn these names into class names. So a published name never changes, and an object or an enumeration
+without one would become a numbered class.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SHARED_ENUMERATIONS: dict[tuple[str, ...], str] = {
     ("include", "exclude", "default"): "DemandFilterAction",
     CURRENCY_CODES: "CurrencyCode",
 }
-"""Names of the enumerations that several objects use; any other is named by its object and field."""
+"""Enumerations that several objects share, with their names; any other is named after its object and field."""
 
 
 def pascal_case(name: str) -> str:
@@ -48,7 +48,7 @@ def reference(name: str) -> Schema:
 
 
 def nullable(schema: Schema) -> Schema:
-    """Return a schema that also allows null, in the form that pydantic gives it."""
+    """Return a schema that also allows null, in the form that pydantic uses."""
     return {"anyOf": [schema, NULL]}
 
 
@@ -58,12 +58,12 @@ def array(items: Schema) -> Schema:
 
 
 def enumeration(values: Iterable[str]) -> Schema:
-    """Return the schema of a text that is one of these."""
+    """Return the schema of a string that is one of these values."""
     return {"type": "string", "enum": list(values)}
 
 
 def closed_object(properties: Schema, optional: Schema | None = None) -> Schema:
-    """Return the schema of an object that has all of `properties`, maybe some of `optional`, and no other key."""
+    """Return the schema of an object with all keys of `properties`, any of `optional`, and no others."""
     return {
         "type": "object",
         "properties": properties | (optional or {}),
@@ -73,7 +73,7 @@ def closed_object(properties: Schema, optional: Schema | None = None) -> Schema:
 
 
 class Components:
-    """The named schemas, gathered while the parts of the document are described."""
+    """The named schemas of one document, which its parts add as they are built."""
 
     def __init__(self) -> None:
         self.schemas: dict[str, Schema] = {}
@@ -83,8 +83,8 @@ class Components:
     ) -> Schema:
         """Add a schema under a name and return a reference to it.
 
-        The enumerations among its properties become components that are named by `owner`, or else by `name`; its other
-        properties get examples, from `samples` first. Raise ValueError when a different schema has the name already.
+        Enumerations among its properties become components named after `owner`, or after `name` without one. Other
+        properties get examples, from `samples` first. Raise ValueError if a different schema already has the name.
         """
         named = {"title": name, **schema}
         if isinstance(schema.get("properties"), dict):

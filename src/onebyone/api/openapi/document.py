@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the API, made from the tables that the services themselves work by."""
+"""The OpenAPI 3.1 document of the API, built from the tables that drive the services."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ from onebyone.resources.entities import ENTITIES
 _ABOUT = """\
 Impression and click trackers, and what they need: advertisers, line items, publishers, placements, payment rules.
 
-**Logging in.** Send `POST /auth`; from then on the browser sends the cookie that came with the answer. A script sends \
-the token as the header `Authorization`, bare, without `Bearer`.
+**Log in** with `POST /auth`; the browser then sends the cookie that comes with the answer. A script sends the token \
+in the header `Authorization`, without `Bearer`.
 
-**Answers.** Every answer is `{"response": {...}}` with `status: "OK"`, or with `error_id` and `error`. Most refusals \
-have the status 200, because clients of ten years look into the body: an id that is not there, a body with faults.
+**Every answer** is `{"response": {...}}` with `status: "OK"`, or with `error_id` and `error`. Most refusals (an \
+unknown id, a body with faults) have the HTTP status 200, because existing clients look into the body.
 
-**Input** is taken loosely: numbers also as text, the one element of an array alone, dates without a time, any \
-content type. Unknown fields and parameters are left out and named in `dbg_info.warnings`.
+**Input** may be loose: numbers as text, the only element of an array without the array, dates without a time, any \
+content type. Unknown fields and parameters are ignored and listed in `dbg_info.warnings`.
 
-**Versions.** `/current/imptracker` and `/v1.16/imptracker` mean `/imptracker`.
+**Versions**: `/current/imptracker` and `/v1.16/imptracker` mean `/imptracker`.
 """
 _TAGS = {
-    "object-limit": "How many objects the member may have.",
-    "lookup": "Everything by id and name.",
-    "currency": "Currencies.",
-    "label": "Labels that objects may carry.",
-    "adserver": "Ad servers; none is known here.",
+    "object-limit": "How many objects the member may have, and has.",
+    "lookup": "All objects by id and name.",
+    "currency": "Currencies of ISO 4217.",
+    "label": "Labels for advertisers, publishers, insertion orders and line items.",
+    "adserver": "Ad servers that third-party pixels may name.",
     "report": "Reports and feeds.",
-    "report-download": "Files of reports.",
-    "operator": "For load balancers, alarms and people.",
+    "report-download": "The files of finished reports.",
+    "operator": "Health, metrics and this page.",
 }
 
 
-def document() -> Schema:
-    """Return the whole document."""
+def build_document() -> Schema:
+    """Return the whole document: its paths, and the components that they refer to."""
     components = Components()
     read_only.add_shared(components)
     envelopes.add_envelopes(components)
     parameters.add_filter_values(components)
     entity_operations.add_shared(components)
-    tags = [{"name": "auth", "description": "Logging in."}]
+    tags = [{"name": "auth", "description": "Log in, and get a token."}]
     paths = list_paths(components)
     for entity in ENTITIES:
         add_entity(components, entity)
@@ -64,7 +64,7 @@ def document() -> Schema:
             "description": _ABOUT,
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/"}, {"url": "/current", "description": "The same, as older scripts address it."}],
+        "servers": [{"url": "/"}, {"url": "/current", "description": "The same, for older scripts."}],
         "security": [{"token": []}, {"session": []}],
         "tags": [*tags, *({"name": name, "description": text} for name, text in _TAGS.items())],
         "paths": paths,
@@ -78,13 +78,13 @@ def document() -> Schema:
                     "type": "apiKey",
                     "in": "header",
                     "name": "Authorization",
-                    "description": "The token of `/auth`, bare.",
+                    "description": "The token of `/auth`, without `Bearer`.",
                 },
                 "session": {
                     "type": "apiKey",
                     "in": "cookie",
                     "name": TOKEN_COOKIE,
-                    "description": "Set by `/auth`; the browser sends it by itself.",
+                    "description": "Set by `/auth`; the browser sends it.",
                 },
             },
         },
@@ -92,6 +92,6 @@ def document() -> Schema:
 
 
 @cache
-def encoded() -> bytes:
-    """The document as JSON; made once in a process."""
-    return orjson.dumps(document())
+def encoded_document() -> bytes:
+    """Return the document as JSON; it is built once in a process."""
+    return orjson.dumps(build_document())

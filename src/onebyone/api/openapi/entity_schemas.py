@@ -35,7 +35,7 @@ def add_entity(components: Components, entity: Entity) -> None:
 
 
 def _object(entity: Entity, body: BodySchemas) -> Schema:
-    """Describe every key of an object; which of them an answer has depends on `fields` and `add_mappings`."""
+    """Return the schema of an object with every key; `fields` and `add_mappings` decide which of them an answer has."""
     properties = {}
     for name, shape in field_shapes.entity_shapes(entity).items():
         schema = _readable(entity, name, shape, body)
@@ -60,9 +60,9 @@ def _readable(entity: Entity, name: str, shape: field_shapes.Shape, body: BodySc
 
 
 def _add_request(components: Components, entity: Entity, verb: str, body: BodySchemas, view: View) -> None:
-    """Add a body and its fields. It is not closed: unknown fields are left out with a warning.
+    """Add a body and its fields.
 
-    So what GET shows may be sent back as it is.
+    Both allow unknown keys, which the API ignores with a warning, so that the answer to a GET may be sent back.
     """
     name = component_name(entity)
     samples = examples.field_samples(entity.service)

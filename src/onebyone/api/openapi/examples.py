@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 CREDENTIALS = {"username": "admin", "password": "One-by-one-4-you"}
-"""Those of the README's first start."""
+"""The administrator of the README's first start."""
 
 _LINKS = {"publisher": {"id": 1}, "line_item": {"id": 1}}
 
@@ -73,9 +73,9 @@ UPDATE: Mapping[str, Mapping[str, Any]] = {
 }
 
 UPDATED_IDS: Mapping[str, int] = {"user": 2, "site": 2, "placement": 2, "payment-rule": 2}
-"""Ids that the bodies of `UPDATE` are for; 1 unless they are here.
+"""Service -> id of the object that the body of `UPDATE` changes, where it is not 1.
 
-The first user is the admin; the first site, placement and payment rule come with a publisher.
+The first user is the admin, and a publisher comes with the first site, placement and payment rule.
 """
 
 REPORT: Mapping[str, Any] = {
@@ -86,6 +86,6 @@ REPORT: Mapping[str, Any] = {
 
 
 def field_samples(service: str) -> Mapping[str, Any]:
-    """Return the values that the bodies of a service give its fields, for what it shows of them."""
+    """Return field -> value from the bodies of a service, for the examples of its objects."""
     samples = {**UPDATE.get(service, {}), **CREATE.get(service, {})}
     return {name: value for name, value in samples.items() if isinstance(value, str | int | float)}

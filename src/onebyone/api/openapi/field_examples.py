@@ -1,4 +1,4 @@
-"""A value for every field that says nothing by itself: without one, tools make it up from the pattern."""
+"""Examples for fields of every type: without one, tools make up a value from the pattern, or show 0."""
 
 from __future__ import annotations
 
@@ -166,15 +166,15 @@ _FIELDS: Mapping[str, Any] = {
     "weight": 10,
     "width": 300,
 }
-"""By the name of the field; a name that two types share has two values."""
+"""Name of a field -> example; a tuple where fields of two types share the name."""
 _ID = (1, "1")
 _TYPES: Mapping[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "number": (int, float)}
 
 
 def with_example(field: str, schema: dict[str, Any], samples: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema of a field with an example, unless it has one or says all by itself.
+    """Return the schema of a field with an example, unless it has one or needs none.
 
-    The values of `samples` go before those that are common to all fields of a name.
+    `samples` (field -> value) takes precedence over the values that fields of one name have in common.
     """
     if "items" in schema:
         return {**schema, "items": with_example(field, schema["items"], {})}

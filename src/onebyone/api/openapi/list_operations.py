@@ -1,4 +1,4 @@
-"""The operations that belong to no entity: logging in, read-only lists, limits and look-ups."""
+"""The operations that belong to no entity: login, read-only lists, limits and look-ups."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def _list(components: Components, service: str, plural: str, key: str, row: Sche
 
 
 def _row_schema(row: Mapping[str, Any], on_demand: Schema) -> Schema:
-    """Return the schema of a row like this one, with keys that are there only when the query string asks for them."""
+    """Return the schema of rows like this one, with keys that the query string may ask for."""
     types = {bool: FLAG, int: INTEGER, str: TEXT, type(None): nullable(TEXT)}
     return closed_object({name: types[type(value)] for name, value in row.items()}, on_demand)
 

@@ -1,4 +1,4 @@
-"""What every operation has: its tag, the name that clients call it by, and its body."""
+"""The parts that every operation has: its tag, its id, by which clients name a function, and its body."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from onebyone.api.openapi.components import FLAG, TEXT, Components, Schema, clos
 from onebyone.api.pipeline_lag import PipelineLag
 
 _ROOT = [{"url": "/"}]
-"""These paths have no `/current` before them."""
+"""These paths are not served under `/current`."""
 
 
 def ops_paths(components: Components) -> dict[str, Schema]:
@@ -32,7 +32,7 @@ def ops_paths(components: Components) -> dict[str, Schema]:
 
 
 def _lag_schema() -> Schema:
-    """Describe the answer of `/sinkz`, which has all its fields; those that are not known are null."""
+    """Return the schema of `/sinkz`; its answer has all fields, and null for what is not known."""
     fields: Schema = TypeAdapter(PipelineLag).json_schema()["properties"]
     for field in fields.values():
         field.pop("title")

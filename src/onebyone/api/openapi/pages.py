@@ -1,6 +1,6 @@
-"""`/openapi.json` and `/docs`, to read and try the API in a browser: no login, because they show no tenant's data.
+"""`/openapi.json` and `/docs`, to read and try the API in a browser without a login: they show no tenant's data.
 
-Swagger UI comes from a package that is pinned like every other; nothing is loaded from another host.
+Swagger UI comes from a pinned package, so that the browser loads nothing from another host.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from swagger_ui_bundle import swagger_ui_path  # type: ignore[import-untyped]
 from onebyone.api.openapi import document
 
 _HEADERS = {
-    # Shown again without asking only when it is the same: a new release changes it.
+    # Browsers ask again each time, and get a 304 until a new release changes the content.
     "cache-control": "no-cache",
     "vary": "accept-encoding",
     "x-content-type-options": "nosniff",
@@ -42,17 +42,17 @@ PATHS = ("/openapi.json", *_OWN, *_BUNDLED)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What is served at a path; made once in a process."""
+    """The content of a path, plain and compressed; built once in a process."""
 
     content: bytes
-    packed: bytes
+    compressed: bytes
     media_type: str
     etag: str
 
 
 @cache
-def page(path: str) -> Page:
-    """The page at one of `PATHS`."""
+def load_page(path: str) -> Page:
+    """Return the page at one of `PATHS`."""
     if path in _OWN:
         name, media_type = _OWN[path]
         content = files("onebyone.api.openapi").joinpath(name).read_bytes()
@@ -60,29 +60,29 @@ def page(path: str) -> Page:
         name, media_type = _BUNDLED[path]
         content = Path(swagger_ui_path, name).read_bytes()
     else:
-        content, media_type = document.encoded(), "application/json"
+        content, media_type = document.encoded_document(), "application/json"
     return Page(content, gzip.compress(content, mtime=0), media_type, hashlib.sha256(content).hexdigest()[:32])
 
 
 class Pages:
-    """ASGI application of these paths."""
+    """ASGI application that serves `PATHS`."""
 
     def __contains__(self, path: str) -> bool:
-        """Whether it answers at this path."""
+        """Return whether it serves this path."""
         return path in PATHS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Answer one request."""
         await self._answer(Request(scope))(scope, receive, send)
 
     def _answer(self, request: Request) -> Response:
         if request.method not in ("GET", "HEAD"):
             return PlainTextResponse("only GET and HEAD\n", 405, {**_HEADERS, "allow": "GET, HEAD"})
-        found = page(request.url.path)
-        packed = "gzip" in request.headers.get("accept-encoding", "")
-        etag = f'"{found.etag}{"-gzip" if packed else ""}"'
-        headers = {**_HEADERS, "etag": etag, **({"content-encoding": "gzip"} if packed else {})}
+        served = load_page(request.url.path)
+        compressed = "gzip" in request.headers.get("accept-encoding", "")
+        etag = f'"{served.etag}{"-gzip" if compressed else ""}"'
+        headers = {**_HEADERS, "etag": etag, **({"content-encoding": "gzip"} if compressed else {})}
         if etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
-        content = found.packed if packed else found.content
-        return Response(content, headers=headers, media_type=found.media_type)
+        content = served.compressed if compressed else served.content
+        return Response(content, headers=headers, media_type=served.media_type)

@@ -20,12 +20,12 @@ _VALUES: dict[str, tuple[str, str]] = {
     "money": (_NUMBER, "2.5"),
     "double": (_NUMBER, "2.5"),
 }
-"""Pattern and example of a value of a filter, by type word."""
+"""Type word -> pattern and example of a value that a filter compares with."""
 _ID: Schema = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 
 
 def parameter(name: str, description: str, schema: Schema, **more: Any) -> Schema:
-    """Return one query parameter. A page to try the API out on begins with its `example`."""
+    """Return one query parameter. Swagger UI fills its form with `example`, but not with examples of the schema."""
     return {"name": name, "in": "query", "required": False, "description": description, "schema": schema, **more}
 
 
@@ -86,7 +86,7 @@ def read_parameters(components: Components, entity: Entity, name: str) -> list[S
 
 
 def create_parameters(entity: Entity) -> list[Schema]:
-    """Return the parameters of POST: the owner, by id or by code, and what is the service's own."""
+    """Return the parameters of POST: the owner by id or by code, and the flags of the service."""
     return [*_owners(entity, example=1), *_flags(entity, "create")]
 
 
@@ -110,7 +110,7 @@ def _code(entity: Entity) -> list[Schema]:
 
 
 def _optional_fields(entity: Entity) -> list[Schema]:
-    """Return the flags of fields that a read shows only on demand."""
+    """Return the flags that make a read show optional fields."""
     fields: dict[str, list[str]] = {}
     for name, flag in entity.optional.items():
         fields.setdefault(flag, []).append(f"`{name}`")
@@ -152,7 +152,7 @@ def _owner_codes(entity: Entity) -> list[Schema]:
 
 
 def _filter(components: Components, entity: Entity, name: str) -> Schema:
-    """Return the parameter of which each property is a query parameter by itself (`style: form`, exploded)."""
+    """Return the parameter whose properties are query parameters by themselves (`style: form`, exploded)."""
     properties: Schema = {}
     for field, filtered in filters.entity_filters(entity).items():
         one, several = (TEXT, TEXT) if filtered.word not in _VALUES else map(reference, _value_names(filtered.word))

@@ -1,4 +1,4 @@
-"""What only the server writes, as the samples of the documents show it: no field declares these schemas."""
+"""Schemas of what only the server writes, after the samples of the documents: no declared field has them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TYPE_WORDS: Mapping[str, Schema] = {
 
 STATE: Schema = enumeration(("active", "inactive"))
 NAMED_LINK: Schema = reference("NamedLink")
-"""Another object, as an object shows it."""
+"""How an object shows another."""
 
 _SUMMARIES = nullable(array(reference("ObjectSummary")))
 _PIXELS = nullable(array(reference("PixelSummary")))
@@ -54,7 +54,7 @@ FIELDS: Mapping[tuple[str, str], Schema] = {
     ("publisher", "placements"): _PLACEMENTS,
     ("site", "placements"): _PLACEMENTS,
 }
-"""What an object shows in a field, by (service, field)."""
+"""(service, field) -> its schema in an object."""
 
 _OF_INTERVAL: Schema = {"object_id": INTEGER, "object_type": TEXT, "timezone": TEXT}
 _OF_LABEL: Schema = {"name": {**TEXT, "examples": ["Salesperson"]}}
@@ -76,7 +76,7 @@ PARTS: Mapping[str, Schema] = {
     "Creative": dict.fromkeys(Creative.shown, NULL),
     "PublisherContact": {"id": INTEGER},
 }
-"""What nested objects show beside the fields that callers write, by the name of their class."""
+"""Class of a nested object -> its keys beside those that callers write."""
 
 
 def add_shared(components: Components) -> None:

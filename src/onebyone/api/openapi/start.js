@@ -1,7 +1,7 @@
 "use strict";
 
-// A login that is tried out on this page also fills in the page's own Authorize dialog.
-function remember(answer) {
+// Fill in the page's Authorize dialog after a login that was tried out on the page.
+function rememberToken(answer) {
   const token = answer.ok && answer.url.endsWith("/auth") && answer.body?.response?.token;
   if (token) {
     page.preauthorizeApiKey("token", token);
@@ -18,7 +18,7 @@ const page = SwaggerUIBundle({
   displayRequestDuration: true,
   filter: true,
   queryConfigEnabled: false,
-  responseInterceptor: remember,
+  responseInterceptor: rememberToken,
   tryItOutEnabled: true,
   validatorUrl: null,
 });
