@@ -12,8 +12,8 @@ from typing import Literal
 Operation = Literal["read", "create", "update", "delete"]
 """What callers do with objects."""
 
-FaultKind = Literal["invalid", "conflict"]
-"""Whether a value is wrong by itself, or contradicts what is stored."""
+FaultKind = Literal["invalid", "conflict", "no owner"]
+"""Whether a value is wrong by itself, contradicts what is stored, or is an owner that was not named."""
 
 
 class DomainError(Exception):
@@ -39,6 +39,16 @@ class Refused(DomainError):
     def __init__(self, *faults: Fault) -> None:
         super().__init__("; ".join(map(str, faults[:10])))
         self.faults = faults
+
+
+class MissingArgument(DomainError):
+    """A write came without the object, or without the id, that it needs."""
+
+    def __init__(self, operation: Operation, service: str, argument: Literal["object", "id"]) -> None:
+        super().__init__(f"{argument} required to {operation} {service}")
+        self.operation = operation
+        self.service = service
+        self.argument = argument
 
 
 class NotFound(DomainError):

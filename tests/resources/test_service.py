@@ -8,7 +8,16 @@ from dataclasses import dataclass, replace
 import pytest
 
 from onebyone.auth.caller import Caller
-from onebyone.errors import Fault, Forbidden, ForbiddenOperation, LimitReached, NotFound, Refused, UnsupportedOperation
+from onebyone.errors import (
+    Fault,
+    Forbidden,
+    ForbiddenOperation,
+    LimitReached,
+    MissingArgument,
+    NotFound,
+    Refused,
+    UnsupportedOperation,
+)
 from onebyone.resources.context import EngineContext
 from onebyone.resources.entities.advertiser import Advertiser
 from onebyone.resources.entities.line_item import LineItem
@@ -125,7 +134,11 @@ async def test_faults_are_data_and_refused_writes_change_nothing(resources: Reso
     assert warnings == ["unknown field not used: clicktracker.moon"]
     with pytest.raises(Refused) as refused:
         await resources.create(CLICKTRACKER, CALLER, fields)
-    assert refused.value.faults == (Fault("advertiser_id", "required in the query string"),)
+    assert refused.value.faults == (Fault("advertiser_id", "required", "no owner"),)
+    with pytest.raises(MissingArgument, match="object required to create clicktracker"):
+        await resources.create(CLICKTRACKER, CALLER, None)
+    with pytest.raises(MissingArgument, match="id required to update clicktracker"):
+        await resources.update(CLICKTRACKER, CALLER, Target(), {})
     assert (await resources.list(CLICKTRACKER, CALLER)).total == 0
     assert wakes.count == before
 

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.auth.caller import Caller
-from onebyone.errors import Fault, NotFound, Refused, raise_faults
+from onebyone.errors import MissingArgument, NotFound, raise_faults
 from onebyone.reports.delivery_stats import DeliveryStats
 from onebyone.resources import codes, filters, object_limits, partial_update, permissions, reader, validation
 from onebyone.resources.context import EngineContext
@@ -109,8 +109,8 @@ class Resources:
     ) -> Written:
         """Create an object with these fields under the owner named by `owners`, as in `Target`.
 
-        None for `values` stands for a request without an object, which is refused unless the caller may not create
-        one anyway. Raise `Refused` with every fault, `Forbidden`, `NotFound`, `Conflict` or `LimitReached`.
+        None for `values` stands for a request without an object: it raises `MissingArgument`, but only when the caller
+        may create one at all. Raise `Refused` with every fault, `Forbidden`, `NotFound`, `Conflict` or `LimitReached`.
         """
         permissions.require_write(entity, caller, "create")
         request = self._write_request(caller, values, flags)
@@ -118,6 +118,8 @@ class Resources:
             await entity.allow_create(work)
             limit = self._context.settings.limits.get(entity.service)
             await object_limits.require_room(work.connection, entity, work.member_id, limit)
+            if values is None:
+                raise MissingArgument("create", entity.service, "object")
             sent = validation.known_fields(entity, work, values)
             named = await codes.resolve_owner_codes(work.connection, work.member_id, owners or {}, strict=True)
             parents = await entity.parents(work, named)
@@ -146,15 +148,17 @@ class Resources:
     ) -> Written:
         """Change the fields of one object that `values` has; `append` merges arrays instead of replacing them.
 
-        Raise as `create` does.
+        Raise as `create` does, and `MissingArgument` for no id or several.
         """
         permissions.require_write(entity, caller, "update")
         request = self._write_request(caller, values, flags)
         async with begin_write(self._context, request, [] if warnings is None else warnings) as work:
             ids, owners = await _resolve_target(entity, work, target)
             if len(ids) != 1:
-                raise Refused(Fault("id", "one id is required in the query string"))
+                raise MissingArgument("update", entity.service, "id")
             stored = await _stored_row(entity, work, ids[0], owners, caller)
+            if values is None:
+                raise MissingArgument("update", entity.service, "object")
             sent = validation.known_fields(entity, work, values)
             row, carried = await _updated_columns(entity, work, stored, sent, append=append)
             raise_faults(work.faults)
@@ -172,7 +176,7 @@ class Resources:
         async with begin_write(self._context, self._write_request(caller, None, None), []) as work:
             ids, owners = await _resolve_target(entity, work, target)
             if not ids:
-                raise Refused(Fault("id", "required in the query string"))
+                raise MissingArgument("delete", entity.service, "id")
             for row_id in ids:
                 await _stored_row(entity, work, row_id, owners, caller)
             await entity.delete(work, ids)

@@ -155,7 +155,7 @@ class UnitOfWork:
         column = f"{table.name}_id"
         text = named.get(column, "")
         if not text:
-            self.invalid(column, "required in the query string")
+            self.faults.append(Fault(column, "required", "no owner"))
         elif not (text.isascii() and text.isdigit()) or int(text[:20]) > MAX_ID:
             self.invalid(column, "not an id")
         elif await self.find_row(table, int(text)) is None:

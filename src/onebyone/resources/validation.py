@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
 from sqlalchemy import CompoundSelect, bindparam, literal_column, select, union_all
 
 from onebyone.contracts.money import to_micros
-from onebyone.errors import Fault, NotFound, Refused
+from onebyone.errors import NotFound
 from onebyone.resources import unknown_fields
 from onebyone.resources.entity import Carried, Entity, Reference, Values
 from onebyone.resources.fields import ObjectId, OptionalLink
@@ -21,10 +21,8 @@ _link: TypeAdapter[Any] = TypeAdapter(OptionalLink)
 _id: TypeAdapter[Any] = TypeAdapter(ObjectId)
 
 
-def known_fields(entity: Entity, work: UnitOfWork, values: Mapping[str, Any] | None) -> Values:
-    """Return the fields that the entity has; add a warning for each other one. Raise `Refused` for no object."""
-    if values is None:
-        raise Refused(Fault(entity.service, "the body must be an object with this key and an object in it"))
+def known_fields(entity: Entity, work: UnitOfWork, values: Mapping[str, Any]) -> Values:
+    """Return the fields that the entity has; add a warning for each other one."""
     unknown_fields.warn_of_unknown_fields(entity, values, work.warnings)
     return {name: value for name, value in values.items() if name in entity.body.model_fields}
 

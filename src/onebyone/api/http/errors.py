@@ -12,9 +12,11 @@ from onebyone.api.http.methods import METHODS
 from onebyone.errors import (
     Conflict,
     DomainError,
+    Fault,
     Forbidden,
     ForbiddenOperation,
     LimitReached,
+    MissingArgument,
     NotFound,
     Refused,
     TooManyRequests,
@@ -73,6 +75,8 @@ def _domain_error(error: DomainError) -> ApiError:
     match error:
         case Refused():
             return _refused(error)
+        case MissingArgument():
+            return ApiError("SYNTAX", _missing_argument_text(error))
         case NotFound():
             code = f"NOTFOUND_{error.service.replace('-', '_').upper()}"
             return ApiError("SYNTAX", text, error_code=code)
@@ -96,11 +100,21 @@ def _domain_error(error: DomainError) -> ApiError:
 
 def _refused(error: Refused) -> ApiError:
     """Return one error that lists the faults; a body with an invalid value is a syntax error whatever else is wrong."""
-    invalid = any(fault.kind == "invalid" for fault in error.faults)
-    lines = [str(fault) for fault in error.faults[:FAULTS_MAX]]
+    invalid = any(fault.kind != "conflict" for fault in error.faults)
+    lines = [_fault_line(fault) for fault in error.faults[:FAULTS_MAX]]
     if len(error.faults) > FAULTS_MAX:
         lines.append(f"and {len(error.faults) - FAULTS_MAX} more")
     return ApiError("SYNTAX" if invalid else "INTEGRITY", "; ".join(lines))
+
+
+def _fault_line(fault: Fault) -> str:
+    return f"{fault.path}: required in the query string" if fault.kind == "no owner" else str(fault)
+
+
+def _missing_argument_text(error: MissingArgument) -> str:
+    if error.argument == "object":
+        return f"{error.service}: the body must be an object with this key and an object in it"
+    return f"id: {'' if error.operation == 'delete' else 'one id is '}required in the query string"
 
 
 def _too_many_requests(error: TooManyRequests) -> ApiError:
