@@ -36,7 +36,7 @@ COMPUTED = {"workers": "cores, at most 4"}
 
 
 def rows(name: str) -> list[str]:
-    """Table rows of a document."""
+    """Return the table rows of a document."""
     return [line for line in (DOCS / name).read_text().splitlines() if line.startswith("|")]
 
 
@@ -60,7 +60,7 @@ def test_no_setting_that_is_gone() -> None:
 
 
 def metrics() -> list[MetricWrapperBase]:
-    """All metrics of the modules named `metrics`, wherever they are in the package."""
+    """Return all metrics of the modules named `metrics`, wherever they are in the package."""
     collected = []
     for path in sorted((ROOT / "src").rglob("metrics.py")):
         name = ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
@@ -99,7 +99,7 @@ def test_event_fields() -> None:
 
 
 def endpoint_rows(heading: str) -> list[str]:
-    """Table rows of one section of the endpoints."""
+    """Return the table rows of one section of the endpoints."""
     _, _, section = (DOCS / "endpoints.md").read_text().partition(f"## {heading}")
     return [line for line in section.partition("\n## ")[0].splitlines() if line.startswith("| `/")]
 

@@ -60,7 +60,7 @@ def trackers(product: Product) -> dict[str, Any]:
 
 
 def fire(product: Product, path: str, expected: str = "recorded") -> httpx.Response:
-    """Sends a tag until it is answered as expected: a new tracker is live within a second."""
+    """Send a tag until it is answered as expected: a new tracker is live within a second."""
 
     def answered() -> httpx.Response | None:
         answer = httpx.get(product.edge_url + path)
@@ -70,7 +70,7 @@ def fire(product: Product, path: str, expected: str = "recorded") -> httpx.Respo
 
 
 def window(**more: Any) -> dict[str, Any]:
-    """The last day as report dates, UTC."""
+    """Return the last day as report dates, UTC."""
     now = datetime.now(UTC)
     start, end = now - timedelta(hours=23), now + timedelta(hours=1)
     form = "%Y-%m-%d %H:00:00"
@@ -78,7 +78,7 @@ def window(**more: Any) -> dict[str, Any]:
 
 
 def only(trackers: dict[str, Any]) -> list[dict[str, Any]]:
-    """The filter of a report about these trackers alone."""
+    """Return the filter of a report about these trackers alone."""
     return [{"advertiser_id": trackers["advertiser"]["id"]}]
 
 

@@ -23,7 +23,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def committed() -> list[Path]:
-    """Files that git tracks, or would with `git add --all`."""
+    """Return the files that git tracks, or would with `git add --all`."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode != 0:
@@ -39,13 +39,13 @@ def text_of(path: Path) -> str:
 
 
 def pins(lock: str) -> dict[str, str]:
-    """Package name to version."""
+    """Return the pinned version of each package, by normalised name."""
     found = re.findall(r"^([\w.-]+)==(\S+)", (ROOT / lock).read_text(), re.MULTILINE)
     return {normal(name): version for name, version in found}
 
 
 def normal(requirement: str) -> str:
-    """The normalised name of a requirement."""
+    """Return the normalised name of a requirement."""
     (name,) = re.findall(r"^[\w.-]+", requirement)
     return str(re.sub(r"[-_.]+", "-", name)).lower()
 

@@ -14,13 +14,13 @@ README = (Path(__file__).parents[1] / "README.md").read_text()
 
 
 def session() -> list[str]:
-    """The lines of the curl session."""
+    """Return the lines of the curl session."""
     (block,) = (block for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) if "/auth" in block)
     return str(block).splitlines()
 
 
 def password() -> str:
-    """What the README gives `make run`."""
+    """Return the password that the README gives `make run`."""
     (found,) = re.findall(r"ONEBYONE_ADMIN_PASSWORD='([^']+)' make run", README)
     return str(found)
 

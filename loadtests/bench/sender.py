@@ -38,7 +38,7 @@ class Sender:
     """Sends on one thread over several connections, each with one request at a time."""
 
     def __init__(self, address: tuple[str, int], requests: Sequence[bytes], connections: int, mark: bytes) -> None:
-        """An answer is good if its status is 200 and it contains `mark`."""
+        """Take an answer as good if its status is 200 and it contains `mark`."""
         self._address = address
         self._requests = requests
         self._mark = mark

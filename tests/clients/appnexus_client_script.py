@@ -1,6 +1,6 @@
-"""What a script does with `appnexus-client`: `python appnexus_client_script.py TOKEN_FILE [URL]`.
+"""The steps of a script that uses `appnexus-client`: `python appnexus_client_script.py TOKEN_FILE [URL]`.
 
-Without a URL it calls the name that the library has built in.
+Without a URL it calls the name built into the library.
 """
 
 from __future__ import annotations
@@ -23,58 +23,58 @@ class Clicktracker(Model):  # type: ignore[misc]
 
 
 def log_in(username: str, password: str) -> str:
-    """The user whom the API sees."""
+    """Log in and return the user name that the API reports."""
     connect(username, password, representation=raw, token_file=sys.argv[1])
     return str(client.get("user", current=True)["user"]["username"])
 
 
 def create(service: str, fields: Json, **query: Any) -> Json:
-    """The new object."""
+    """Create an object and return it."""
     found: Json = client.create(service, {service: fields}, **query)[service]
     return found
 
 
 def find(service: str, **query: Any) -> list[Json]:
-    """All objects, by the cursor."""
+    """Return all objects, read through the cursor."""
     return list(client.find(service, **query))
 
 
 def read(service: str, row_id: int) -> Json:
-    """One object."""
+    """Return one object."""
     found: Json = client.find(service, id=row_id).first
     return found
 
 
 def modify(service: str, row_id: int, fields: Json) -> Json:
-    """The changed object."""
+    """Change an object and return it."""
     found: Json = client.modify(service, {service: fields}, id=row_id)[service]
     return found
 
 
 def append(service: str, row_id: int, fields: Json) -> Json:
-    """The object with longer lists."""
+    """Append to the lists of an object and return it."""
     found: Json = client.append(service, {service: fields}, id=row_id)[service]
     return found
 
 
 def delete(service: str, ids: list[int]) -> int:
-    """How many are gone."""
+    """Delete objects and return how many were deleted."""
     return int(client.delete(service, *ids)["count"])
 
 
 def meta(service: str) -> list[str]:
-    """Names of the fields."""
+    """Return the names of the fields."""
     return [field["name"] for field in client.meta(service)["fields"]]
 
 
 def report(wanted: Json) -> list[list[str]]:
-    """The lines of the report, by the library's own waiting."""
+    """Order a report, let the library wait for it, and return its lines, each split into columns."""
     text = Report(wanted).save().download().decode()
     return [line.split(",") for line in text.splitlines()]
 
 
 def cursor(service: str, place: int, **query: Any) -> Json:
-    """What a cursor gives without going through all pages."""
+    """Return what a cursor can tell without a walk through all pages: a count, single objects and a slice."""
     found = client.find(service, **query)
     return {
         "count": len(found),
@@ -85,14 +85,14 @@ def cursor(service: str, place: int, **query: Any) -> Json:
 
 
 def save_twice(fields: Json, advertiser_id: int) -> Json:
-    """A model creates an object, and puts back all that it was answered, with a new name."""
+    """Create an object through a model, then send the whole response back with a new name."""
     made = Clicktracker(fields).save(advertiser_id=advertiser_id)
     made.name = "Renamed"
     return {"id": made.id, **made.save().clicktracker}
 
 
 def token() -> str:
-    """The token in use."""
+    """Return the token in use."""
     return str(client.token)
 
 

@@ -25,16 +25,16 @@ IMPRESSIONS = 3
 
 @dataclass
 class World:
-    """What the clients meet: ids, and the product that holds them."""
+    """The objects that the clients find: ids, and the product that holds them."""
 
     product: Product
     api: ApiClient
     advertiser: int
     other_advertiser: int
     links: dict[str, Any]
-    """What every tracker names."""
+    """The objects that every tracker refers to."""
     trackers: list[int]
-    """Impression trackers; the tag of the first was fired."""
+    """Impression trackers; the tag of the first has been fired."""
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def _world(product: Product) -> World:
 
 
 def _copies(product: Product, tracker: int, count: int) -> list[int]:
-    """Ids of new rows like the tracker's; the store makes them in no time, where the API is asked once for each."""
+    """Copy the tracker's row in the store and return the new ids: far quicker than one API request per tracker."""
     with closing(sqlite3.connect(product.data_dir / "config.sqlite3", timeout=10)) as store, store:
         names = [name for _, name, *_ in store.execute("PRAGMA table_info(imptracker)") if name != "id"]
         kept = ", ".join(names)
@@ -80,7 +80,7 @@ StartScript = Callable[..., Script]
 @pytest.fixture(scope="module")
 @starts_processes
 def start_script(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartScript]:
-    """Starts the script of a client: at a URL, or where `environment` leads it."""
+    """A function that starts the script of a client, at a URL or where `environment` leads it."""
     running = []
 
     def start(client: str, url: str | None, environment: dict[str, str] | None = None) -> Script:
@@ -97,7 +97,7 @@ def start_script(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartScri
 def scripts(world: World, start_script: StartScript, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The logged-in script of a client by its name, at the product.
 
-    The Python clients call the name that they have built in; anx-api has none and is told a URL.
+    The Python clients call the name that is built into them; anx-api has none and gets a URL.
     """
     fronts: list[Front] = []
     known: dict[str, Script] = {}

@@ -1,8 +1,8 @@
-"""Stands where `api.appnexus.com` is, for clients that know no other name: a proxy that ends their TLS at the product.
+"""Stands in for `api.appnexus.com`, for clients that know no other name: a proxy that ends their TLS at the product.
 
 Runs on the clients' Python: `python front.py API_PORT CA_FILE`. It writes the certificate of the authority that signed
-its own, prints its port, and ends with its standard input. A client comes by `HTTPS_PROXY=http://127.0.0.1:PORT` and
-believes it by `REQUESTS_CA_BUNDLE=CA_FILE`.
+its own, prints its port, and ends with its standard input. `HTTPS_PROXY=http://127.0.0.1:PORT` leads a client to it,
+and `REQUESTS_CA_BUNDLE=CA_FILE` makes the client trust it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NAME = "api.appnexus.com"
 
 
 class Front:
-    """Tunnels to `NAME` alone; whatever else is asked for never leaves the machine."""
+    """Tunnels to `NAME` alone; requests for another host never leave the machine."""
 
     def __init__(self, api_port: int, authority: trustme.CA) -> None:
         self._api_port = api_port
@@ -25,7 +25,7 @@ class Front:
         authority.issue_cert(NAME).configure_cert(self._tls)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection of a client."""
+        """Serve one connection of a client."""
         try:
             asked = (await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)
             if asked[:2] != [b"CONNECT", f"{NAME}:443".encode()]:
@@ -42,7 +42,7 @@ class Front:
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Hands on what comes until one side has no more."""
+    """Pass data on until one side closes."""
     try:
         while data := await reader.read(65536):
             writer.write(data)
@@ -52,7 +52,7 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 async def main(api_port: int, authority_file: str) -> None:
-    """Serves until standard input ends."""
+    """Serve until standard input ends."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(authority_file)
     server = await asyncio.start_server(Front(api_port, authority).serve, "127.0.0.1", 0)

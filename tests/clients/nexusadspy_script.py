@@ -1,6 +1,6 @@
-"""What a script does with `nexusadspy`: `python nexusadspy_script.py TOKEN_FILE [URL]`.
+"""The steps of a script that uses `nexusadspy`: `python nexusadspy_script.py TOKEN_FILE [URL]`.
 
-Without a URL it calls the name that the library has built in; its reports always do.
+Without a URL it calls the name built into the library; its reports always do.
 """
 
 from __future__ import annotations
@@ -21,60 +21,60 @@ client = AppnexusClient(token_file, **({"endpoint": sys.argv[2]} if len(sys.argv
 
 
 def log_in(username: str, password: str) -> str:
-    """The user whom the API sees."""
+    """Log in and return the user name that the API reports."""
     os.environ.update(USERNAME_NEXUSADSPY=username, PASSWORD_NEXUSADSPY=password)
     return str(client.request("user", "GET", params={"current": 1})[0]["username"])
 
 
 def create(service: str, fields: Json, **query: Any) -> Json:
-    """The new object."""
+    """Create an object and return it."""
     found: Json = client.request(service, "POST", params=query, data={service: fields})[0][service]
     return found
 
 
 def find(service: str, **query: Any) -> list[Json]:
-    """All objects, by the client's own paging."""
+    """Return all objects, read through the client's own paging."""
     found: list[Json] = client.request(service, "GET", params=query)
     return found
 
 
 def read(service: str, row_id: int) -> Json:
-    """One object, asked for as the library documents it: parameters are the body."""
+    """Return one object, requested as the library documents it: with the parameters in the body."""
     found: Json = client.request(service, "GET", data={"id": row_id})[0]
     return found
 
 
 def modify(service: str, row_id: int, fields: Json) -> Json:
-    """The changed object."""
+    """Change an object and return it."""
     found: Json = client.request(service, "PUT", params={"id": row_id}, data={service: fields})[0][service]
     return found
 
 
 def append(service: str, row_id: int, fields: Json) -> Json:
-    """The object with longer lists."""
+    """Append to the lists of an object and return it."""
     query = {"id": row_id, "append": "true"}
     found: Json = client.request(service, "PUT", params=query, data={service: fields})[0][service]
     return found
 
 
 def delete(service: str, ids: list[int]) -> int:
-    """How many are gone."""
+    """Delete objects and return how many were deleted."""
     return int(client.request(service, "DELETE", params={"id": ",".join(map(str, ids))})[0]["count"])
 
 
 def meta(service: str) -> list[str]:
-    """Names of the fields."""
+    """Return the names of the fields."""
     return [field["name"] for field in client.request(f"{service}/meta", "GET")]
 
 
 def report(wanted: Json) -> list[list[str]]:
-    """The lines of the report, by the library's own waiting."""
+    """Order a report, let the library wait for it, and return its lines, each split into columns."""
     rows = AppnexusReport(**wanted, credentials_path=token_file).get()
     return [list(rows[0]), *(list(row.values()) for row in rows)] if rows else []
 
 
 def token() -> str:
-    """The token in use."""
+    """Return the token in use."""
     return str(json.loads(Path(token_file).read_text())["token"])
 
 

@@ -1,4 +1,4 @@
-"""A client's script as a process that runs one step after the other, and the front that stands before the product."""
+"""A client's script as a process that runs one step after another, and the front as a process before the product."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FILES = {
 
 
 class ClientRaised(AssertionError):
-    """A step ended with an error of the client's; `name` is its class."""
+    """A step ended with an exception of the client; `name` is its class."""
 
     def __init__(self, name: str, text: str, trace: str) -> None:
         super().__init__(trace)
@@ -54,7 +54,7 @@ class Script:
             )
 
     def __call__(self, step: str, /, **given: Any) -> Any:
-        """The result of a step. Raises `ClientRaised`."""
+        """Run a step and return its result. Raise `ClientRaised` with an error of the client."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"step": step, "given": given}).encode() + b"\n")
@@ -68,12 +68,12 @@ class Script:
         return answer["result"]
 
     def stop(self) -> None:
-        """Ends it."""
+        """End the script."""
         _end(self._process)
 
 
 class Front:
-    """The running front; `environment` leads a client through it."""
+    """The running front; a client with the variables of `environment` connects through it."""
 
     def __init__(self, api_url: str, folder: Path) -> None:
         authority = folder / "authority.pem"
@@ -84,19 +84,19 @@ class Front:
         self.environment = {"HTTPS_PROXY": f"http://127.0.0.1:{port}", "REQUESTS_CA_BUNDLE": str(authority)}
 
     def stop(self) -> None:
-        """Ends it."""
+        """End the front."""
         _end(self._process)
 
 
 def local_environment() -> dict[str, str]:
-    """The environment of a client that must reach nothing but this machine."""
+    """Return the environment of a client that must reach nothing but this machine."""
     kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     nowhere = {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1"}
     return kept | nowhere | {"NODE_PATH": str(NODE_MODULES)}
 
 
 def interpreter(client: str) -> list[str]:
-    """What runs the client; skips where it is not installed."""
+    """Return the command that runs the client's scripts; skip the test where the client is not installed."""
     if client == "anx-api":
         node = shutil.which("node")
         if node is None or not NODE_MODULES.exists():

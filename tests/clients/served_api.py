@@ -1,4 +1,4 @@
-"""The API on a real socket with a clock that tests move, because nobody waits a minute for a limit to pass."""
+"""The API on a real socket with a clock that tests move, so that no test waits a minute for a limit to expire."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MINUTE_MS = 60_000
 
 
 class Clock(api_harness.Clock):
-    """Can stand still until the first answer that sends a client away, so that no slow machine misses the moment."""
+    """Can stand still until the first response that refuses a request, so that no slow machine misses the moment."""
 
     stands_at: int | None = None
 
@@ -31,26 +31,26 @@ class Clock(api_harness.Clock):
         return super().__call__() if self.stands_at is None else self.stands_at
 
     def stand_before_next_minute(self) -> None:
-        """Stands one second before the end of the next minute."""
+        """Stop one second before the end of the next minute."""
         now = self()
         self.stands_at = now - now % MINUTE_MS + 2 * MINUTE_MS - 1000
 
     def go_on(self) -> None:
-        """Runs again from where it stood."""
+        """Run again from where the clock stopped."""
         if self.stands_at is not None:
             self.ahead_ms += self.stands_at - super().__call__()
             self.stands_at = None
 
 
 class ServedApi:
-    """Its store has member 1 with the user `admin`, who may make `REQUESTS` reads and as many writes in a minute."""
+    """An API with member 1 and its user `admin`, who may make `REQUESTS` reads and as many writes in a minute."""
 
     password = api_harness.PASSWORD
 
     def __init__(self, store: Path) -> None:
         self.clock = Clock()
         self.answers: list[int] = []
-        """HTTP status of every answer since `use_up`."""
+        """HTTP status of every response since `use_up`."""
         listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         self._server = uvicorn.Server(uvicorn.Config(self._serve, interface="asgi3", lifespan="off", log_config=None))
@@ -61,7 +61,7 @@ class ServedApi:
         wait_until(lambda: self._server.started, "the API listens")
 
     def use_up(self) -> None:
-        """Makes all requests of a minute that is about to end; it ends after the first one too many."""
+        """Make all requests of a minute that ends with the first request over the limit."""
         self.clock.stand_before_next_minute()
         with httpx.Client(base_url=self.url, headers={"Authorization": self._token}) as client:
             for _ in range(REQUESTS):
@@ -71,7 +71,7 @@ class ServedApi:
         self.answers.clear()
 
     def stop(self) -> None:
-        """Ends it."""
+        """Stop the server and wait for its thread."""
         self._server.should_exit = True
         self._thread.join()
 
@@ -89,7 +89,7 @@ class ServedApi:
         await plain.store.dispose()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def told(message: Message) -> None:
+        async def observe(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self.answers.append(message["status"])
                 if message["status"] == 429:
@@ -97,4 +97,4 @@ class ServedApi:
             await send(message)
 
         assert self._api is not None
-        await self._api(scope, receive, told)
+        await self._api(scope, receive, observe)

@@ -1,4 +1,4 @@
-"""Runs the steps of a script by name: a line of JSON in, a line of JSON out, so that one client lives through many."""
+"""Runs the steps of a script by name: a line of JSON in, a line of JSON out, so that one client runs many steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Steps = dict[str, Callable[..., Any]]
 
 
 def run(steps: Steps) -> None:
-    """Answers every line of standard input until it ends; what a step prints goes to standard error."""
+    """Answer every line of standard input until it ends; the output of a step goes to standard error."""
     answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
         asked = json.loads(line)

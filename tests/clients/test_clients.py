@@ -154,7 +154,7 @@ def test_meta(script: Script) -> None:
 
 
 def wait_until_counted(world: World) -> None:
-    """Returns once the impressions are in a report."""
+    """Wait until the impressions are in a report."""
     wanted = {"report_type": "network_analytics", "columns": ["imps"], "report_interval": "lifetime"}
     world.api.report(wanted, lambda rows: rows == [{"imps": str(IMPRESSIONS)}])
 

@@ -25,7 +25,7 @@ _numbers = itertools.count(1)
 
 
 def event(**changes: Any) -> dict[str, Any]:
-    """A valid impression; `changes` replaces fields, None removes one."""
+    """Return a valid impression; `changes` replaces fields, None removes one."""
     made = {
         "v": 1,
         "id": next(_numbers),
@@ -46,7 +46,7 @@ def event(**changes: Any) -> dict[str, Any]:
 
 
 def batch(producer: str, seq: int, *records: dict[str, Any] | bytes, kept_from: int = 1) -> batches.Batch:
-    """A batch of records; bytes are an event's line verbatim."""
+    """Return a batch of records; bytes are an event's line verbatim."""
     records = records or (event(),)
     return batches.Batch(producer, seq, len(records), payload(records), kept_from)
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 
 def value(name: str, **labels: str) -> float:
-    """A sample of this process."""
+    """Return the value of a metric in this process."""
     return REGISTRY.get_sample_value(name, labels) or 0.0
 
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def _age(harness: Harness) -> None:
-    """Makes the producer silent for long enough."""
+    """Make the producer silent for long enough."""
     async with sql.writing(harness.engine) as connection:
         old = tables.producers.c.updated_at - missing.SILENT_MS
         await connection.execute(update(tables.producers).values(updated_at=old))

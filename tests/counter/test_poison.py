@@ -94,7 +94,7 @@ async def test_odd_but_valid_records_are_counted(each_harness: Harness, name: st
 
 
 def _entries(producer: str) -> dict[str, tuple[dict[str, Any], int]]:
-    """Entry and how far it moves its producer."""
+    """Return each entry with the number of seqs by which it advances its producer."""
     payload = batch(producer, 1).payload
     bomb = zstandard.compress(b"\n" * (batches.EVENTS_MAX + 1))
     headless = zstandard.compress(b'"kind":"imp"\n')

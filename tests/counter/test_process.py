@@ -39,7 +39,7 @@ class Process:
             )
 
     def end(self, number: signal.Signals) -> int:
-        """Sends a signal and waits; the exit code."""
+        """Send a signal, wait for the end and return the exit code."""
         self.popen.send_signal(number)
         return self.popen.wait(30)
 

@@ -93,7 +93,7 @@ class Account:
 
 
 def make_trackers(client: ApiClient) -> tuple[int, int]:
-    """An impression and a click tracker; their ids."""
+    """Create an impression and a click tracker; return their ids."""
     advertiser = client.create("advertiser", {"name": "Storm"})["id"]
     publisher = client.create("publisher", {"name": "Storm"})["id"]
     line_item = client.create("line-item", {"name": "Storm"}, advertiser_id=advertiser)["id"]

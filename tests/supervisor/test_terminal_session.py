@@ -44,12 +44,12 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 
 def log_lines(terminal: Terminal) -> list[str]:
-    """Readable log lines, without their time."""
+    """Return the readable log lines, without their time."""
     return [line.partition(" ")[2] for line in terminal.screen.splitlines() if LOG_LINE.match(line)]
 
 
 def supervisor_lines(terminal: Terminal) -> list[str]:
-    """Level and text of the supervisor's log lines."""
+    """Return level and text of the supervisor's log lines."""
     return [" ".join(line.split()) for line in log_lines(terminal) if " supervisor " in line]
 
 
@@ -118,7 +118,7 @@ def test_options_reach_all_processes(serve: Serve, tmp_path: Path) -> None:
 
 
 def journal_lines(product: Product) -> list[str]:
-    """Log lines of edges about journals of earlier processes."""
+    """Return the log lines of edges about journals of earlier processes."""
     return [line for line in product.stderr.read_text().splitlines() if "earlier process" in line]
 
 

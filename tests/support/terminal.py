@@ -41,7 +41,7 @@ class Terminal:
         return self._shown.decode().replace("\r\n", "\n").replace("^C", "")
 
     def press(self, keys: bytes) -> None:
-        """Type; `CTRL_C` sends SIGINT to the foreground processes."""
+        """Type the keys; `CTRL_C` sends SIGINT to the foreground processes."""
         os.write(self._master, keys)
 
     def wait_for(self, text: str) -> None:

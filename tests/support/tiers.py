@@ -36,7 +36,7 @@ def mark(item: pytest.Function) -> None:
 
 @contextmanager
 def held_to_its_tier(item: pytest.Item) -> Iterator[None]:
-    """While a quick test runs, a process that it starts is an error."""
+    """Raise an error for a process that a quick test starts."""
     _quick[:] = [] if item.get_closest_marker("processes") else [item.nodeid]
     try:
         yield

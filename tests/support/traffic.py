@@ -37,7 +37,7 @@ class Traffic:
     def __init__(
         self, url: str, path: Callable[[str], str], clients: int = 4, prefix: str = "t", first: int = 0
     ) -> None:
-        """`path` returns the path of a request for its cachebuster: the prefix and a number, from `first` on."""
+        """Take `path`, which maps a cachebuster to the path of its request: the prefix and a number from `first` on."""
         self._address = urlsplit(url)
         self._path = path
         self._clients = clients

@@ -26,35 +26,56 @@ MEMBER_PREFIX = "onebyone:member:"
 
 
 def tracker(kind: Kind, tracker_id: int) -> str:
-    """String, cache server: the JSON of one tracker as the edge needs it (`configuration.TrackerRecord`)."""
+    """Return the key of one tracker.
+
+    String, cache server: its JSON as the edge needs it (`configuration.TrackerRecord`).
+    """
     return f"{TRACKER_PREFIX}{kind}:{tracker_id}"
 
 
 def member(member_id: int) -> str:
-    """String, cache server: the JSON of one member's redirect rules (`configuration.MemberRecord`)."""
+    """Return the key of one member.
+
+    String, cache server: the JSON of its redirect rules (`configuration.MemberRecord`).
+    """
     return f"{MEMBER_PREFIX}{member_id}"
 
 
 def usage(user_id: int, window: int) -> str:
-    """Hash with expiry, cache server: `reads` and `writes` of a user in one minute, over all API processes."""
+    """Return the key of a user's limits in one minute.
+
+    Hash with expiry, cache server: `reads` and `writes` over all API processes.
+    """
     return f"onebyone:use:{user_id}:{window}"
 
 
 def events(shard: int) -> str:
-    """Stream, stream server: packed batches (`batches.py`) of the producers that write to this shard."""
+    """Return the key of a shard's events.
+
+    Stream, stream server: packed batches (`batches.py`) of the producers that write to this shard.
+    """
     return f"onebyone:{{events:{shard}}}"
 
 
 def progress(shard: int) -> str:
-    """Hash, stream server: producer -> highest `seq` committed to the report store; edges delete up to it."""
+    """Return the key of a shard's progress.
+
+    Hash, stream server: producer -> highest `seq` committed to the report store; edges delete up to it.
+    """
     return f"onebyone:{{events:{shard}}}:progress"
 
 
 def resend(shard: int) -> str:
-    """Hash, stream server: producer -> token; a new token requests a resend from `progress` + 1 of its edge."""
+    """Return the key of a shard's requests for a resend.
+
+    Hash, stream server: producer -> token; a new token asks the edge to send again from `progress` + 1 on.
+    """
     return f"onebyone:{{events:{shard}}}:resend"
 
 
 def incarnation(shard: int) -> str:
-    """String, stream server: random, set once. Another value, or none: the server was emptied or replaced."""
+    """Return the key of a shard's incarnation.
+
+    String, stream server: random, set once. Another value, or none: the server was emptied or replaced.
+    """
     return f"onebyone:{{events:{shard}}}:incarnation"

@@ -200,13 +200,13 @@ def requests(draw: st.DrawFn) -> bytes:
 
 
 def usual(number: int, page: bytes = b"https://news.example/1") -> bytes:
-    """A request whose parts are all remembered afterwards."""
+    """Return a request whose parts are all remembered afterwards."""
     line = b"GET /imptr?id=531&t=2&cachebuster=%d HTTP/1.1\r\n" % number
     return line + b"Host: t\r\nReferer: " + page + b"\r\nUser-Agent: a\r\n\r\n"
 
 
 def forwarded(line: bytes) -> bytes:
-    """A request without a page, and with one more header line."""
+    """Return a request without a page, and with one more header line."""
     return b"GET /imptr?id=531&cachebuster=1 HTTP/1.1\r\nHost: t\r\n" + line + b"User-Agent: a\r\n\r\n"
 
 

@@ -21,7 +21,7 @@ class ResponseCache:
     """The responses of the current second, by decision."""
 
     def __init__(self, state: ServerState) -> None:
-        """uvicorn replaces the list `state.default_headers` whenever `Date` changes."""
+        """Take the server's `state`: uvicorn replaces the list `state.default_headers` whenever `Date` changes."""
         self._state = state
         self._default_headers: list[tuple[bytes, bytes]] = []
         self._header_lines = b""

@@ -172,7 +172,7 @@ class GroupCommit:
         return None
 
     def poll(self) -> None:
-        """If the batch in progress has been synced, notify its waiters and start the next batch."""
+        """Notify the waiters of the batch in progress if it has been synced, and start the next batch."""
         if self._journal is None or self._in_progress is None:
             return
         failure = None

@@ -52,7 +52,7 @@ class CacheMiss(Exception):
     """The decision needs a record that is not in memory."""
 
     def __init__(self, records: RecordCache[Any], record_id: int) -> None:
-        """The caller fetches `record_id` with `records.fetch`, and decides again with the result."""
+        """Name the record that the caller fetches with `records.fetch` before it decides again."""
         super().__init__(record_id)
         self.records = records
         self.record_id = record_id
