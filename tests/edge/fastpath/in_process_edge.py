@@ -158,6 +158,11 @@ class InProcessEdge:
             time.sleep(0.001)
         raise AssertionError("no connection is handed over")
 
+    def poll_while_the_loop_waits(self) -> None:
+        """Poll once for what was sent before; nothing else of the loop runs."""
+        time.sleep(BUSY_KERNEL_SECONDS)
+        self.acceptor.poll()
+
     async def settle(self) -> None:
         """Poll, sync, and let uvicorn's protocol finish."""
         for _ in range(3):

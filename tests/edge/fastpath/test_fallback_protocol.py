@@ -34,6 +34,25 @@ async def test_split_request_is_handed_over_and_the_connection_taken_back(edge: 
     assert len(edge.commits.events) == 3
 
 
+async def test_connection_that_ends_when_it_was_just_taken_back_is_not_read_again(edge: InProcessEdge) -> None:
+    edge.commits.quick = True
+    client, other = edge.connect(), edge.connect(1)
+    client.send(b"HEAD /imptr?id=531 HTTP/1.1\r\nHost: t\r\n\r\n")
+    await edge.settle()
+    assert client.read()
+    assert RECORDED in other.read()
+    (protocol,) = edge.state.connections
+    # From here on the loop does not run, so uvicorn's transport cannot close its descriptor of the socket.
+    protocol.data_received(impression(2))
+    assert RECORDED in client.read()
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.socket.close()
+    edge.poll_while_the_loop_waits()
+    other.send(impression(3))
+    edge.poll_while_the_loop_waits()
+    assert RECORDED in other.read()
+
+
 async def test_pipelined_requests_are_handed_over_with_what_follows(edge: InProcessEdge) -> None:
     client = edge.connect()
     client.send(b"".join(map(impression, (1, 2))))

@@ -72,6 +72,8 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._connections: dict[int, Connection] = {}
         """The connections that are `IDLE` or `AWAITING_DISK`, by descriptor."""
+        self._duplicates: set[int] = set()
+        """The descriptors of connections that were taken back: uvicorn's transport closes its own a little later."""
         self._state = state
         self._keep_alive_seconds = config.timeout_keep_alive
         self.responses = ResponseCache(state)
@@ -190,6 +192,10 @@ class Acceptor:
         """Forget the connection, and return the descriptor, which the caller then owns."""
         fd = connection.fd
         del self._connections[fd]
+        if fd in self._duplicates:
+            # While the transport has the socket open too, closing this descriptor would leave it in the epoll.
+            self._duplicates.remove(fd)
+            self.unwatch(connection)
         if self._closed:
             self._state.connections.discard(cast(Any, connection))
         return fd
@@ -210,6 +216,7 @@ class Acceptor:
             return False
         connection = Connection(self, fd, address, self.next_idle_deadline())
         self._connections[fd] = connection
+        self._duplicates.add(fd)
         transport.abort()
         batch = self._batcher.new_batch()
         batch.accepted.append(connection)
