@@ -54,6 +54,17 @@ def test_only_an_unexpected_error_is_logged_with_its_traceback(error: Exception,
     assert bool(lines[0]["exc_info"]) is traced
 
 
+def test_an_unexpected_error_is_logged_although_an_expected_one_began_the_outage() -> None:
+    outage = Outage("away", "back", expected=(OSError,))
+    with capture_logs() as lines:
+        for error in (OSError(), KeyError(1), KeyError(2), OSError()):
+            outage.failed(error)
+        outage.over()
+        outage.failed(OSError())
+        outage.failed(KeyError(3))
+    assert [line.get("error") for line in lines] == ["OSError()", "KeyError(1)", None, "OSError()", "KeyError(3)"]
+
+
 def test_a_long_error_is_cut() -> None:
     with capture_logs() as lines:
         Outage("away", "back").failed(OSError("x" * 10_000))

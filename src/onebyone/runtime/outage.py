@@ -1,7 +1,8 @@
 """An outage: something that a process retries until it works again.
 
 It is logged once when it begins and once when it ends, however many attempts fail in between: a server that is away
-fails hundreds of attempts a minute, and the log may lie on the disk that is full.
+fails hundreds of attempts a minute, and the log may lie on the disk that is full. Only the first error that is not
+expected is logged in between, because it has another cause.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Outage:
         self._backoff = backoff
         self._level = level
         self._attempts: dict[Hashable, int] = {}
+        self._unexpected_logged = False
 
     @property
     def lasts(self) -> bool:
@@ -50,8 +52,10 @@ class Outage:
 
     def failed(self, error: BaseException, source: Hashable = None, **fields: Any) -> float:
         """Note a failed attempt; return the seconds to wait before the next one. `fields` go into the log line."""
-        if not self._attempts:
-            traceback = None if isinstance(error, self._expected) else error
+        unexpected = not isinstance(error, self._expected)
+        if not self._attempts or (unexpected and not self._unexpected_logged):
+            self._unexpected_logged = unexpected
+            traceback = error if unexpected else None
             getattr(_log, self._level)(self._began, error=f"{error!r:.{ERROR_LENGTH}}", exc_info=traceback, **fields)
         attempts = self._attempts[source] = self._attempts.get(source, 0) + 1
         return self._backoff[min(attempts, len(self._backoff)) - 1]
@@ -59,4 +63,5 @@ class Outage:
     def over(self, source: Hashable = None, **fields: Any) -> None:
         """Note that an attempt of `source` succeeded."""
         if self._attempts.pop(source, None) and not self._attempts:
+            self._unexpected_logged = False
             _log.info(self._ended, **fields)

@@ -7,6 +7,7 @@ import errno
 import sqlite3
 
 import pytest
+from structlog.testing import capture_logs
 
 from onebyone.edge.journal.group_commit import QUICK_SYNCS
 from tests.edge.journal.group_commits import (
@@ -69,6 +70,18 @@ async def test_after_a_failed_sync_every_batch_is_refused(journal: FaultyJournal
     await commits.close()
     assert recorded.failures == [(1, True), (1, True)]
     assert journal.newest_seq() == 0
+    assert not commits.recording
+
+
+async def test_a_fatal_error_is_logged_although_the_disk_was_full_before(journal: FaultyJournal) -> None:
+    commits = Recorded().group_commit(journal)
+    with capture_logs() as lines:
+        for code, name in ((sqlite3.SQLITE_FULL, "SQLITE_FULL"), (sqlite3.SQLITE_IOERR, "SQLITE_IOERR")):
+            journal.error = sqlite_error(code, name)
+            for _ in range(2):
+                assert await submit(commits, b"lost") is False
+    await commits.close()
+    assert [(line["sqlite_error"], line["fatal"]) for line in lines] == [("SQLITE_FULL", False), ("SQLITE_IOERR", True)]
     assert not commits.recording
 
 

@@ -45,6 +45,8 @@ class Waiter(Protocol):
         """Take the outcome: the events are on disk, or (`ok` false) the disk refused them. Called on the loop."""
 
 
+_REFUSED, _ACCEPTED = "journal refused a batch", "journal takes batches again"
+
 _log = structlog.get_logger()
 
 
@@ -76,7 +78,9 @@ class GroupCommit:
         self._gather_until = 0.0
         self._scheduled: asyncio.Handle | None = None
         self._busy = False
-        self._refusals = Outage("journal refused a batch", "journal takes batches again", level="error")
+        self._refusals = Outage(_REFUSED, _ACCEPTED, level="error")
+        self._failures = Outage(_REFUSED, _ACCEPTED, level="error")
+        """Fatal refusals, which never end: the first is logged even if a full disk has refused batches before."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._sync_ended = select.poll()
@@ -93,7 +97,7 @@ class GroupCommit:
     @property
     def recording(self) -> bool:
         """Whether there is a journal and it accepted the last batch."""
-        return self._journal is not None and not self._refusals.lasts
+        return not (self._journal is None or self._fatal or self._refusals.lasts)
 
     def submit(self, group: list[bytes], waiter: Waiter | None, gathered: bool = False) -> bool:
         """Queue a group: a head line and one line per event (`contracts/batches.py`). Notify `waiter` of the outcome.
@@ -194,7 +198,8 @@ class GroupCommit:
         else:
             self._on_failure(events, self._fatal)
             name = getattr(failure, "sqlite_errorname", None)
-            self._refusals.failed(failure, events=events, fatal=self._fatal, sqlite_error=name)
+            refusals = self._failures if self._fatal else self._refusals
+            refusals.failed(failure, events=events, fatal=self._fatal, sqlite_error=name)
         for waiter in waiters:
             try:
                 waiter.on_durable(failure is None)
