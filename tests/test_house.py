@@ -18,6 +18,7 @@ LOCKS = (
     "requirements-build.lock",
     "tests/clients/requirements.lock",
     "tests/clients/requirements-build.lock",
+    "tests/api/openapi/generators.lock",
 )
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
