@@ -213,3 +213,12 @@ async def test_operator_paths(api: Harness) -> None:
     ready = await api.http.get("/readyz")
     assert (ready.status_code, ready.json()) == (200, {"ready": True, "checks": {"configuration": True}})
     assert "onebyone_api_requests_total" in (await api.http.get("/metrics")).text
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+async def test_permission_is_checked_before_the_id(api: Harness, method: str) -> None:
+    fields = {"username": "reader@b.example", "password": PASSWORD, "read_only": True}
+    await api.create("user", fields)
+    reader = await api.login("reader@b.example", PASSWORD)
+    response = await reader.call(method, "advertiser", {"advertiser": {}}, id="x")
+    assert (response["error_id"], response["error"]) == ("UNAUTH", "the user is read-only")

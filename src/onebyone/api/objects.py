@@ -10,11 +10,12 @@ from starlette.responses import Response
 from onebyone.api.http import parameters
 from onebyone.api.http.envelope import success
 from onebyone.api.http.errors import unsupported_method
-from onebyone.api.http.methods import entity_methods
+from onebyone.api.http.methods import OPERATIONS, entity_methods
 from onebyone.api.http.request import ApiRequest, Handler
 from onebyone.resources.entity import Entity
 from onebyone.resources.meta import describe_fields
 from onebyone.resources.paging import PAGE
+from onebyone.resources.permissions import require_write
 from onebyone.resources.service import Resources, Written
 from onebyone.resources.unknown_fields import WARNINGS_MAX, unknown_field_warning
 
@@ -34,9 +35,11 @@ class _ObjectHandler:
             raise unsupported_method(request.method, request.service)
         if request.meta:
             return self._describe(request)
+        if request.method == "GET":
+            return await self._read(request)
+        # A caller who may not write is told so, whatever else is wrong with the request.
+        require_write(self._entity, request.caller, OPERATIONS[request.method])
         match request.method:
-            case "GET":
-                return await self._read(request)
             case "POST":
                 return await self._create(request)
             case "PUT":
