@@ -17,7 +17,6 @@ from onebyone.resources.meta import describe_fields
 from onebyone.resources.paging import PAGE
 from onebyone.resources.permissions import require_write
 from onebyone.resources.service import Resources, Written
-from onebyone.resources.unknown_fields import WARNINGS_MAX, unknown_field_warning
 
 
 def object_handler(resources: Resources, entity: Entity) -> Handler:
@@ -66,12 +65,14 @@ class _ObjectHandler:
         return success({**paging, entity.plural: listing.objects, "count": listing.total}, entity.plural)
 
     async def _create(self, request: ApiRequest) -> Response:
+        values, beside = self._unwrap(request.body)
         written = await self._resources.create(
             self._entity,
             request.caller,
-            self._unwrap(request),
+            values,
             owners=parameters.parse_owners(request.query),
             flags=parameters.parse_flags(request.query),
+            beside=beside,
             warnings=request.warnings,
         )
         return self._render(written, written.id)
@@ -79,13 +80,15 @@ class _ObjectHandler:
     async def _update(self, request: ApiRequest) -> Response:
         own = self._with_own_id(request)
         flags = parameters.parse_flags(own)
+        values, beside = self._unwrap(request.body)
         written = await self._resources.update(
             self._entity,
             request.caller,
             parameters.parse_target(own),
-            self._unwrap(request),
+            values,
             append=flags.get("append", False),
             flags=flags,
+            beside=beside,
             warnings=request.warnings,
         )
         return self._render(written, own.get("id", str(written.id)))
@@ -102,15 +105,12 @@ class _ObjectHandler:
             return {"id": str(request.caller.member_id)}
         return request.query
 
-    def _unwrap(self, request: ApiRequest) -> Mapping[str, Any] | None:
-        """Return the object inside `{"<service>": {...}}`, None when there is none; warn of keys beside it."""
-        service, body = self._entity.service, request.body
+    def _unwrap(self, body: Any) -> tuple[Mapping[str, Any] | None, list[str]]:
+        """Return the object inside `{"<service>": {...}}`, None when there is none, and the names beside it."""
+        service = self._entity.service
         if not isinstance(body, dict) or not isinstance(body.get(service), dict):
-            return None
-        beside = [name for name in body if name != service]
-        request.warnings.extend(unknown_field_warning(name) for name in beside[:WARNINGS_MAX])
-        values: Mapping[str, Any] = body[service]
-        return values
+            return None, []
+        return body[service], [name for name in body if name != service]
 
     def _render(self, written: Written, echoed_id: int | str) -> Response:
         fields: dict[str, Any] = {"count": 1, "id": echoed_id, "start_element": 0, "num_elements": PAGE}

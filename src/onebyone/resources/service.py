@@ -105,12 +105,14 @@ class Resources:
         *,
         owners: Mapping[str, str] | None = None,
         flags: Mapping[str, bool] | None = None,
+        beside: Sequence[str] = (),
         warnings: Warnings | None = None,
     ) -> Written:
         """Create an object with these fields under the owner named by `owners`, as in `Target`.
 
-        None for `values` stands for a request without an object: it raises `MissingArgument`, but only when the caller
-        may create one at all. Raise `Refused` with every fault, `Forbidden`, `NotFound`, `Conflict` or `LimitReached`.
+        Each name in `beside`, sent with the object, causes a warning. None for `values` stands for a request without an
+        object: it raises `MissingArgument`, but only when the caller may create one at all. Raise `Refused` with every
+        fault, `Forbidden`, `NotFound`, `Conflict` or `LimitReached`.
         """
         permissions.require_write(entity, caller, "create")
         request = self._write_request(caller, values, flags)
@@ -120,7 +122,7 @@ class Resources:
             await object_limits.require_room(work.connection, entity, work.member_id, limit)
             if values is None:
                 raise MissingArgument("create", entity.service, "object")
-            sent = validation.known_fields(entity, work, values)
+            sent = validation.known_fields(entity, work, values, beside)
             named = await codes.resolve_owner_codes(work.connection, work.member_id, owners or {}, strict=True)
             parents = await entity.parents(work, named)
             permissions.require_owner(caller, parents)
@@ -144,6 +146,7 @@ class Resources:
         *,
         append: bool = False,
         flags: Mapping[str, bool] | None = None,
+        beside: Sequence[str] = (),
         warnings: Warnings | None = None,
     ) -> Written:
         """Change the fields of one object that `values` has; `append` merges arrays instead of replacing them.
@@ -159,7 +162,7 @@ class Resources:
             stored = await _stored_row(entity, work, ids[0], owners, caller)
             if values is None:
                 raise MissingArgument("update", entity.service, "object")
-            sent = validation.known_fields(entity, work, values)
+            sent = validation.known_fields(entity, work, values, beside)
             row, carried = await _updated_columns(entity, work, stored, sent, append=append)
             raise_faults(work.faults)
             await work.update(entity.table, stored["id"], row)

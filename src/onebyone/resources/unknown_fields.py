@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from onebyone.resources import field_shapes
@@ -13,17 +13,14 @@ WARNINGS_MAX = 100
 """Warnings of one request; a megabyte of JSON can hold half a million unknown fields."""
 
 
-def warn_of_unknown_fields(entity: Entity, values: Mapping[str, Any], warnings: list[str]) -> None:
-    """Add a warning for each unknown field of the object and of the objects inside it, up to `WARNINGS_MAX` in all."""
+def warn_of_unknown_fields(
+    entity: Entity, values: Mapping[str, Any], beside: Sequence[str], warnings: list[str]
+) -> None:
+    """Add a warning for each name beside the object, and each unknown field in it, up to `WARNINGS_MAX`."""
     known = {*entity.body.model_fields, *entity.output, "id", "member_id"}
-    paths = [f"{entity.service}.{name}" for name in values if name not in known]
+    paths = [*beside, *(f"{entity.service}.{name}" for name in values if name not in known)]
     _collect_nested(entity.body, values, entity.service, paths)
-    warnings += [unknown_field_warning(path) for path in paths[: max(0, WARNINGS_MAX - len(warnings))]]
-
-
-def unknown_field_warning(path: str) -> str:
-    """Return the warning for one field."""
-    return f"unknown field not used: {path[:200]}"
+    warnings += [f"unknown field not used: {path[:200]}" for path in paths[:WARNINGS_MAX]]
 
 
 def _collect_nested(model: type[Body], values: Mapping[str, Any], path: str, paths: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -21,9 +21,9 @@ _link: TypeAdapter[Any] = TypeAdapter(OptionalLink)
 _id: TypeAdapter[Any] = TypeAdapter(ObjectId)
 
 
-def known_fields(entity: Entity, work: UnitOfWork, values: Mapping[str, Any]) -> Values:
-    """Return the fields that the entity has; add a warning for each other one."""
-    unknown_fields.warn_of_unknown_fields(entity, values, work.warnings)
+def known_fields(entity: Entity, work: UnitOfWork, values: Mapping[str, Any], beside: Sequence[str]) -> Values:
+    """Return the fields that the entity has; add a warning for each other one, and for each name beside the object."""
+    unknown_fields.warn_of_unknown_fields(entity, values, beside, work.warnings)
     return {name: value for name, value in values.items() if name in entity.body.model_fields}
 
 
