@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.support.debian_packages import needs
 
 _EXT4_IOC_SHUTDOWN = 0x8004587D
 _NO_LOG_FLUSH = 2
@@ -43,9 +46,14 @@ def filled(folder: Path) -> Iterator[None]:
 
 
 class LoopDisk:
-    """An ext4 file system in a file, mounted on `folder` through a loop device."""
+    """An ext4 file system in a file, mounted on `folder` through a loop device. Skips the test unless root runs it."""
 
     def __init__(self, image: Path, folder: Path, megabytes: int) -> None:
+        if os.getuid() != 0:
+            pytest.skip("only root mounts a file system")
+        program = shutil.which("mkfs.ext4", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+        if program is None:
+            pytest.skip(needs("e2fsprogs"))
         self._image = image
         self.folder = folder
         folder.mkdir(parents=True)
@@ -53,7 +61,7 @@ class LoopDisk:
             file.truncate(megabytes * 2**20)
         # Write all of it now: otherwise a kernel thread does so while the disk is in use.
         options = "lazy_itable_init=0,lazy_journal_init=0"
-        subprocess.run(["mkfs.ext4", "-q", "-E", options, str(image)], check=True)
+        subprocess.run([program, "-q", "-E", options, str(image)], check=True)
         self.mount()
 
     def mount(self) -> None:
