@@ -76,3 +76,10 @@ def test_accounts_of_another_data_folder(tmp_path: Path, monkeypatch: pytest.Mon
     assert CliRunner().invoke(app, ["member", "create", "Second", *there]).output == "2\n"
     assert "Second" in CliRunner().invoke(app, ["member", "list", *there]).output
     assert "Second" not in CliRunner().invoke(app, ["member", "list"]).output
+
+
+def test_a_missing_store_is_named_and_not_created(tmp_path: Path) -> None:
+    run = CliRunner().invoke(app, ["member", "list", "--data-dir", str(tmp_path)])
+    assert run.exit_code == 1
+    assert run.output.startswith("onebyone: there is no configuration store at sqlite")
+    assert list(tmp_path.iterdir()) == []

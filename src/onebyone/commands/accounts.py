@@ -35,8 +35,11 @@ def _run(
     from sqlalchemy.exc import SQLAlchemyError
 
     from onebyone.resources.admin import administration
+    from onebyone.runtime import sql
 
     settings = load_settings(data_dir=data_dir)
+    if sql.is_missing(settings.config_store_url):
+        fail(f"there is no configuration store at {settings.config_store_url}: the first start of the API creates it")
 
     async def run() -> T:
         return await function(settings, *arguments, **options)
