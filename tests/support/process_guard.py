@@ -16,7 +16,6 @@ import contextlib
 import os
 import secrets
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -26,22 +25,26 @@ GRACE_SECONDS = 3.0
 """From SIGTERM to SIGKILL: PostgreSQL removes its shared memory in that time, and a product drains."""
 _POLL_SECONDS = 0.05
 
-_guards: list[subprocess.Popen[bytes]] = []
-"""The guard of this process. It ends after this process, so it is never waited for."""
+_lifelines: list[int] = []
+"""The pipe to the guard of this process, which is closed by the end of the process and by nothing else."""
 
 
 def begin() -> None:
     """Start this process's guard; do nothing where it has one, or where there is no `/proc`."""
-    if _guards or not Path("/proc/self/environ").exists():
+    if _lifelines or not Path("/proc/self/environ").exists():
         return
     unmarked = {name: value for name, value in os.environ.items() if name != MARK}
     os.environ[MARK] = f"{os.environ.get(MARK, '')}/{secrets.token_hex(8)}"
     command = [sys.executable, "-I", "-S", __file__, os.environ[MARK]]
-    # In a session of its own, where a signal to the process group of the run does not reach it.
-    guard = subprocess.Popen(
-        command, env=unmarked, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
-    )
-    _guards.append(guard)
+    read_end, write_end = os.pipe()
+    null = os.open(os.devnull, os.O_WRONLY)
+    actions = [(os.POSIX_SPAWN_DUP2, read_end, 0), (os.POSIX_SPAWN_DUP2, null, 1)]
+    # In a session of its own, where a signal to the process group of the run does not reach it. Not a `Popen`, which
+    # warns at exit of a process that still runs: this one ends after its parent.
+    os.posix_spawn(sys.executable, command, unmarked, file_actions=actions, setsid=True)
+    os.close(read_end)
+    os.close(null)
+    _lifelines.append(write_end)
 
 
 def marked(mark: str) -> list[int]:
