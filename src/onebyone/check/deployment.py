@@ -28,7 +28,8 @@ def _check_role(role: str, url: str) -> list[Finding]:
         ready, checks = _ask(f"{url}/readyz")
         sink, about = _ask(f"{url}/sinkz")
     except (OSError, ValueError) as error:
-        return [Finding(role, f"nothing answers on {url}: {error}", skipped=True)]
+        reason = getattr(error, "reason", None) or error
+        return [Finding(role, f"nothing answers on {url}: {getattr(reason, 'strerror', None) or reason}", skipped=True)]
     findings = []
     if ready != 200:
         failing = ", ".join(name for name, good in checks.get("checks", {}).items() if not good)
