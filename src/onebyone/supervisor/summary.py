@@ -82,7 +82,7 @@ def _api_rows(settings: Settings, port: int) -> Rows:
 
 def _login_row(settings: Settings) -> tuple[str, str]:
     configured = settings.admin_password.get_secret_value()
-    password = "from ONEBYONE_ADMIN_PASSWORD" if configured else "as printed by the first start"
+    password = "of ONEBYONE_ADMIN_PASSWORD at the first start" if configured else "as printed by the first start"
     return ("Log in", f"user {settings.admin_username}, password {password}")
 
 
