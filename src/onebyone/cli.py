@@ -160,14 +160,14 @@ def _demo_password(data_dir: Path, typed: str | None) -> str:
     try:
         return demo_password(data_dir)
     except OSError as error:
-        fail(f"data dir {data_dir} cannot be used: {error.strerror}")
+        fail(f"data folder {data_dir} cannot be used: {error.strerror}")
 
 
 @app.command()
 def tail(data_dir: DataDir = None) -> None:
     """Print events as they pass, one JSON line each.
 
-    Reads the server of ONEBYONE_STREAM_URL, else that of the `onebyone serve` which runs on the data dir.
+    Reads the server of ONEBYONE_STREAM_URL, else that of the `onebyone serve` which runs on the data folder.
     """
     settings = load_settings(data_dir=data_dir)
     from onebyone.commands.tail import tail_events
@@ -191,8 +191,8 @@ def check(
 ) -> None:
     """Look for faults in an installation; change nothing.
 
-    Looks at the data dir and at what runs on it, says what is wrong and what to do. Exits with 0 when nothing is wrong,
-    with 1 when something is, and with 2 when there was nothing to look at.
+    Looks at the data folder and at what runs on it, says what is wrong and what to do. Exits with 0 when nothing is
+    wrong, with 1 when something is, and with 2 when there was nothing to look at.
     """
     settings = load_settings(data_dir=data_dir, host=host, edge_port=edge_port, api_port=api_port)
     from onebyone.check.main import run_check

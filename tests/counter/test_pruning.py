@@ -25,4 +25,4 @@ async def test_old_batches_and_clicks_are_removed_in_steps(
     await pruning.prune(each_harness.engine, 100, asyncio.Semaphore(1))
     assert sorted(row.seq for row in await each_harness.rows(tables.archive)) == [4, 5, 6, 7]
     assert len(await each_harness.rows(tables.clicks)) == 2
-    assert await each_harness.counted() == 7, "rollups are kept for ever"
+    assert await each_harness.counted() == 7, "rollups are kept forever"

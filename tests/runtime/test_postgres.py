@@ -1,4 +1,4 @@
-"""Neither side of a connection to PostgreSQL waits for ever for the other."""
+"""Neither side of a connection to PostgreSQL waits forever for the other."""
 
 from __future__ import annotations
 

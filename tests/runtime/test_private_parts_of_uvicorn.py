@@ -102,7 +102,7 @@ def test_status_lines() -> None:
         ("shutdown", [], "a drain waits for a client that does not read"),
         ("pause_writing", [], "a client that does not read is never cut off"),
         ("resume_writing", [], "a client that reads slowly is cut off"),
-        ("timeout_keep_alive_handler", [], "an idle client that does not read is flushed for ever"),
+        ("timeout_keep_alive_handler", [], "an idle client that does not read is flushed forever"),
         (
             "_start_asgi_task",
             ["cycle", "app"],

@@ -96,7 +96,7 @@ def test_a_second_start_on_the_same_folder_fails_with_one_line(serve: Serve) -> 
     wait_ready(first)
     second = serve()
     assert second.wait() == 1
-    assert second.stderr[0].startswith("onebyone: data dir")
+    assert second.stderr[0].startswith("onebyone: data folder")
     assert second.stderr[0].endswith(f"is already in use by process {first.pid}")
     assert len(second.stderr) == 1
 

@@ -19,7 +19,7 @@ PASSWORD = "Testing-0nly-Password"
 
 
 class Product:
-    """A running product. Its standard output and error are in `<data dir>.out` and `<data dir>.err`."""
+    """A running product. Its standard output and error are in `<data folder>.out` and `<data folder>.err`."""
 
     username = "admin"
     password = PASSWORD

@@ -26,7 +26,7 @@ class JournalState:
 def check_journals(directory: Path) -> tuple[list[Finding], list[JournalState]]:
     """Return the state of the files, and what the readable ones keep."""
     if not directory.is_dir():
-        return [Finding(SUBJECT, f"no folder {directory}: no edge has run on this data dir", skipped=True)], []
+        return [Finding(SUBJECT, f"no folder {directory}: no edge has run on this data folder", skipped=True)], []
     findings: list[Finding] = []
     states: list[JournalState] = []
     for path in sorted(directory.glob("*.sqlite3")):

@@ -14,7 +14,7 @@ from onebyone.settings import Settings
 
 FAULTS_FOUND = 1
 NOTHING_TO_CHECK = 2
-"""Exit codes; nothing to look at most often means a wrong data dir, hence the code of a wrong setting."""
+"""Exit codes; nothing to look at most often means a wrong data folder, hence the code of a wrong setting."""
 
 
 def run_check(settings: Settings, hours: int) -> int:
@@ -34,7 +34,7 @@ async def _run(settings: Settings, hours: int) -> int:
         skipped += finding.skipped
     if skipped == total:
         print(
-            f"nothing could be checked: nothing runs here, and {settings.data_dir} is no data dir that was used; "
+            f"nothing could be checked: nothing runs here, and {settings.data_dir} is no data folder that was used; "
             "give the settings of the installation, such as --data-dir"
         )
         return NOTHING_TO_CHECK

@@ -51,7 +51,7 @@ async def check_losses(connection: AsyncConnection) -> list[Finding]:
     waiting = (await connection.execute(late)).scalars().all()
     if waiting:
         remedy = (
-            "start the edge whose data dir has their journals: it sends what is missing; where that disk is gone, "
+            "start the edge whose data folder has their journals: it sends what is missing; where that disk is gone, "
             "`onebyone missing list`, then `onebyone missing give-up PRODUCER` records the loss, and counting continues"
         )
         names = ", ".join(waiting[:3])

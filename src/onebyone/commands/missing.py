@@ -36,7 +36,7 @@ def give_up_batches(settings: Settings, producers: Sequence[str]) -> int:
         for producer in producers:
             try:
                 if _has_journal_here(settings, producer):
-                    raise NotGivenUp(f"the journal of producer {producer} is here: start an edge on this data dir")
+                    raise NotGivenUp(f"the journal of producer {producer} is here: start an edge on this data folder")
                 gap = await missing.give_up(engine, producer)
             except NotGivenUp as reason:
                 write_error(str(reason))

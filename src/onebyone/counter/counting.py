@@ -49,7 +49,7 @@ class BatchTotals:
         self.duplicates = 0
         self.kinds: Counter[str] = Counter()
         self.progress: dict[str, int] = {}
-        """Producer -> last counted `seq`, for every producer of these entries."""
+        """Producer -> last counted `seq`, forevery producer of these entries."""
         self.seen: dict[str, int] = {}
         self.hours: dict[tuple[int, tuple[Any, ...]], list[int]] = {}
         self.clicks: list[dict[str, Any]] = []
@@ -81,7 +81,7 @@ class BatchTotals:
         return [producer for producer, seen in self.seen.items() if seen > self.progress[producer]]
 
     def _add_entry(self, fields: Mapping[bytes, bytes], committed: Mapping[str, int]) -> None:
-        # An unreadable batch advances its producer too, or the later batches of the producer would wait for ever.
+        # An unreadable batch advances its producer too, or the later batches of the producer would wait forever.
         name = batch_name(fields)
         if name is not None and not self._is_next(*name, committed):
             return

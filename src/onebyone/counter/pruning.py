@@ -25,7 +25,7 @@ STEP_SECONDS = 0.05
 
 
 async def run(engine: AsyncEngine, archive_days: int, writers: asyncio.Semaphore) -> None:
-    """Prune every `EVERY_SECONDS` for ever; after a failure, try again in the next round."""
+    """Prune every `EVERY_SECONDS` forever; after a failure, try again in the next round."""
     outage = Outage("report store is unreachable, pruning is paused", "pruning resumed")
     while True:
         try:

@@ -24,7 +24,7 @@ RUN_SECONDS = 15 * 60
 RENEW_SECONDS = 3.0
 """How often to renew the leases of pending runs: a fifth of `run_store.LEASE_MS`."""
 STOP_SECONDS = 3.0
-"""How long a stopping process goes on with its reports: most finish in time, and the drain must not overrun."""
+"""How long a stopping process continues its reports: most finish in time, and the drain must not overrun."""
 CONCURRENT_REPORTS = 2
 """Reports that one process makes at the same time, so that they leave the database and the CPU to its requests."""
 

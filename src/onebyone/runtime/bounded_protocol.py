@@ -11,7 +11,7 @@ HEAD_MAX = 65_536
 """Bytes of request line and headers after which a connection is closed; common proxies pass on half as many at most."""
 HEAD_SECONDS = 20.0
 """How long a client may take to complete its first request head, or one that it has begun: uvicorn itself would wait
-for ever. A slow mobile network needs a few seconds."""
+forever. A slow mobile network needs a few seconds."""
 
 DRAINING = "draining"
 """The key of the draining event in the application state, where the protocols find it."""

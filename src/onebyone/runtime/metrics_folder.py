@@ -5,7 +5,7 @@ process would start. Candidates, of which the first with room is taken:
 
     ONEBYONE_METRICS_DIR; or /dev/shm, then XDG_RUNTIME_DIR, then <data_dir>/run
 
-Below it: `onebyone-<uid>-<hash of the data dir>/metrics-<role>/`. A supervisor holds a lock in its folder; the next
+Below it: `onebyone-<uid>-<hash of the data folder>/metrics-<role>/`. A supervisor holds a lock in its folder; the next
 start removes folders without a lock holder, which killed runs have left.
 """
 

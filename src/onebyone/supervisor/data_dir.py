@@ -53,10 +53,10 @@ class DataDir:
         while not try_lock(fd):
             holder = int(os.pread(fd, 20, 0) or b"0")
             if holder != os.getpid() and _is_running(holder):
-                raise StartFault(f"data dir {self.path} is already in use by process {holder}")
+                raise StartFault(f"data folder {self.path} is already in use by process {holder}")
             if time.monotonic() > deadline:
                 raise StartFault(
-                    f"data dir {self.path} is still in use by {role} processes that process {holder} left behind"
+                    f"data folder {self.path} is still in use by {role} processes that process {holder} left behind"
                 )
             time.sleep(0.05)
         # A full disk may not take the process id; the lock holds nevertheless, only its holder is not named.
@@ -70,7 +70,7 @@ class DataDir:
         return disk.f_bavail * disk.f_frsize < FULL_BYTES
 
     def _unusable(self, error: OSError) -> StartFault:
-        return StartFault(f"data dir {self.path} cannot be used: {error.strerror} ({error.filename})")
+        return StartFault(f"data folder {self.path} cannot be used: {error.strerror} ({error.filename})")
 
 
 def _is_running(pid: int) -> bool:

@@ -1,11 +1,11 @@
 """The last known configuration on disk, for an edge that starts while the cache server is unreachable.
 
-    <data dir>/last-known.sqlite3    records(key, text), by Redis key; state(store_id, version, confirmed_ms)
+    <data folder>/last-known.sqlite3    records(key, text), by Redis key; state(store_id, version, confirmed_ms)
 
-The file holds the records that the edges of this data dir have used, up to a limit, and always those of one published
-version: a thread compares it with `keys.HEAD` and applies every change published since. It is read only while the cache
-server cannot be asked, and then record by record, so it does not slow a start down. It is only a copy: a damaged file
-is replaced, and a full disk merely lets it age.
+The file holds the records that the edges of this data folder have used, up to a limit, and always those of one
+published version: a thread compares it with `keys.HEAD` and applies every change published since. It is read only while
+the cache server cannot be asked, and then record by record, so it does not slow a start down. It is only a copy: a
+damaged file is replaced, and a full disk merely lets it age.
 """
 
 from __future__ import annotations

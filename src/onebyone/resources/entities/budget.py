@@ -70,7 +70,7 @@ def interval_time_faults(interval: Values) -> list[tuple[str, str]]:
     if end is not None and not end.endswith(":59:59"):
         faults.append(("end_date", "must be hh:59:59"))
     if end is not None and end <= interval["start_date"]:
-        faults.append(("end_date", "must be behind start_date"))
+        faults.append(("end_date", "must be after start_date"))
     return faults
 
 
