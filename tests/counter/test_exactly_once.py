@@ -278,8 +278,8 @@ async def test_a_full_stream_server_is_emptied(valkey: ValkeyProcess, tmp_path: 
             await eventually(lambda: harness.client.xlen(keys.events(0)) == 0, "the stream is empty")
             assert harness.progress() == 1, "no write is taken"
             harness.client.config_set("maxmemory", "0")
-            await eventually(lambda: harness.progress() == 3, "progress is told later")
-            await eventually(lambda: harness.token() is not None, "and the gap is asked for")
+            await eventually(lambda: harness.progress() == 3, "progress is published later")
+            await eventually(lambda: harness.token() is not None, "and the gap is requested again")
         assert await harness.counted() == 3
 
 

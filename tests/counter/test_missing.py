@@ -1,4 +1,4 @@
-"""Batches whose disk is gone: they are named, can be given up, and counting goes on behind a recorded hole."""
+"""Batches whose disk is gone: they are named, can be given up, and counting continues after a recorded hole."""
 
 from __future__ import annotations
 

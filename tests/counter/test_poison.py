@@ -102,12 +102,12 @@ def _entries(producer: str) -> dict[str, tuple[dict[str, Any], int]]:
     good = {"v": batches.FORMAT, "p": producer, "s": 1, "n": 1, "k": 1, "z": payload}
     return {
         "no batch": ({"hello": "world"}, 0),
-        "batch format of nobody": ({**good, "v": 0}, 1),
+        "unknown batch format": ({**good, "v": 0}, 1),
         "newer batch format": ({**good, "v": batches.FORMAT + 1}, 1),
         "no payload": ({name: value for name, value in good.items() if name != "z"}, 1),
         "payload that does not unpack": ({**good, "z": b"\xff\0garbage"}, 1),
         "payload without a head line": ({**good, "z": headless}, 1),
-        "head line that is none": ({**good, "z": beheaded}, 1),
+        "invalid head line": ({**good, "z": beheaded}, 1),
         "other number of events": ({**good, "n": 2}, 1),
         "bomb of lines": ({**good, "n": batches.EVENTS_MAX + 1, "z": bomb}, 1),
         "seq beyond 64 bits": ({**good, "s": 2**63}, 0),

@@ -75,7 +75,7 @@ async def test_a_killed_counter_counts_exactly_once(each_harness: Harness, tmp_p
         total += ship(60)
         time.sleep(chance.uniform(0, 0.15))  # noqa: ASYNC251
         running.end(signal.SIGKILL)
-    # The last counter has work of its own, so that it is up when it is told to stop.
+    # The last counter has work of its own, so that it is running when SIGTERM arrives.
     total += ship(60)
     running = Process(each_harness, tmp_path / "log")
     await eventually(lambda: all(each_harness.progress(name) == seq for name, seq in seqs.items()), f"all; seed {seed}")

@@ -6,7 +6,7 @@ pytest process starts, directly or not, inherits a mark in its environment. The 
 its session, user or parent is by then. A worker's mark begins with the mark of its controller, so the controller's
 guard finds every process of the run.
 
-A program that overwrites its environment to show a title, as Valkey does, must be told not to; `valkey.py` does that.
+A program that overwrites its environment to show a title, as Valkey does, must be kept from it; `valkey.py` does that.
 The measuring commands (`python -m loadtests.bench` and the like) start a guard too.
 """
 

@@ -16,23 +16,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from onebyone.auth import metrics, passwords
 from onebyone.auth.caller import Caller
 from onebyone.auth.tokens import TOKEN_MAX, new_token, token_digest
+from onebyone.clock import DAY_MS, HOUR_MS
 from onebyone.config_store import tables
 from onebyone.errors import Forbidden, NotFound, TooManyRequests, Unauthenticated
 from onebyone.runtime import sql
 from onebyone.settings import Settings
 
-HOUR_MS = 3_600_000
 IDLE_MS = 2 * HOUR_MS
-LIFETIME_MS = 24 * HOUR_MS
+LIFETIME_MS = DAY_MS
+"""As documented (xandr-api-facts, section 1.2)."""
 LOGIN_WINDOW_MS = 5 * 60_000
 """The time in which a user may log in `ONEBYONE_LOGINS` times (xandr-api-facts, section 1.1)."""
 TOUCH_MS = 60_000
 """A use is written at most this often, or each read would be a write. The idle time is longer by as much, so that
 nobody loses a minute of it."""
 CROWDED_RETRY_SECONDS = 5
-"""How long a login waits that found the queue full: the queue is about two seconds long, and others return as well."""
+"""`Retry-After` of a login that found the queue full: the queue lasts about two seconds, and others return as well."""
 
-_DAY_MS = 24 * HOUR_MS
 _CALLER = (
     select(tables.user, tables.session.c.created_ms, tables.session.c.used_ms)
     .join(tables.session, tables.session.c.user_id == tables.user.c.id)
@@ -79,7 +79,7 @@ class Sessions:
             metrics.LOGINS.labels("disabled").inc()
             raise Unauthenticated("the user is not active", "disabled")
         days = self._settings.password_days
-        if days and self._clock() >= user.password_ms + days * _DAY_MS:
+        if days and self._clock() >= user.password_ms + days * DAY_MS:
             metrics.LOGINS.labels("expired").inc()
             raise Unauthenticated("the password of the user has expired", "expired")
         token = await self._open(user.id)

@@ -20,34 +20,33 @@ MOST_ENTRIES = 10_000
 
 
 def read_progress(url: str, shards: int) -> dict[str, int] | None:
-    """Return producer -> the last seq that the edges were told is committed; None when the server does not answer."""
+    """Return producer -> the last seq published as committed; None when the server does not answer."""
     if not url:
         return None
     client: Any = connect_blocking(url)
-    told: dict[str, int] = {}
+    published: dict[str, int] = {}
     try:
         for shard in range(shards):
-            told |= {name.decode("latin-1"): int(seq) for name, seq in client.hgetall(keys.progress(shard)).items()}
+            progress = client.hgetall(keys.progress(shard))
+            published |= {name.decode("latin-1"): int(seq) for name, seq in progress.items()}
     except (*Unavailable, ValueError):
         return None
     finally:
         client.close()
-    return told
+    return published
 
 
 def check_delivery(
-    journals: Sequence[JournalState], told: Mapping[str, int] | None, committed: Mapping[str, int], url: str
+    journals: Sequence[JournalState], published: Mapping[str, int] | None, committed: Mapping[str, int], url: str
 ) -> list[Finding]:
     """Return lost and forgotten batches.
 
-    Read `journals` and `told` before `committed`: in another order progress looks like a loss.
+    Read `journals` and `published` before `committed`: in another order progress looks like a loss.
     """
     findings = []
-    forgotten = sorted(name for name, seq in (told or {}).items() if seq > committed.get(name, 0))
+    forgotten = sorted(name for name, seq in (published or {}).items() if seq > committed.get(name, 0))
     if forgotten:
-        text = (
-            f"the report store has forgotten batches of {len(forgotten)} producers that edges were told are committed"
-        )
+        text = f"the report store has forgotten batches of {len(forgotten)} producers that were published as committed"
         remedy = (
             "it was restored to an earlier state: run the edges and the counter, and check again in a minute; "
             "the edges send again what their journals keep, and the rest becomes a hole"
@@ -64,7 +63,7 @@ def check_delivery(
         return findings
     waiting = sum(max(0, journal.high - committed.get(journal.producer, 0)) for journal in journals)
     text = f"every batch that is not counted is still kept: {waiting} in the journals here"
-    return [Finding(SUBJECT, text if told is not None else f"{text}; the stream server was not asked")]
+    return [Finding(SUBJECT, text if published is not None else f"{text}; the stream server was not asked")]
 
 
 def _in_stream(url: str, journal: JournalState, seq: int) -> bool:

@@ -37,9 +37,9 @@ def _check_role(role: str, url: str) -> list[Finding]:
             Finding(role, f"is not ready: {failing}", "look at its log; a draining process is not ready either")
         )
     if sink == 503:
-        told = ", ".join(f"{name} {value}" for name, value in about.items() if name not in ("healthy", "process"))
+        details = ", ".join(f"{name} {value}" for name, value in about.items() if name not in ("healthy", "process"))
         remedy = "nothing is lost; make sure that the stream server answers and that the counter runs"
-        findings.append(Finding(role, f"its sink is red: {told}", remedy))
+        findings.append(Finding(role, f"its sink is red: {details}", remedy))
     return findings or [Finding(role, f"ready on {url}" + (", its sink is green" if sink == 200 else ""))]
 
 

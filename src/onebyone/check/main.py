@@ -57,7 +57,7 @@ async def all_findings(settings: Settings, hours: int) -> AsyncIterator[Finding]
     for finding in findings:
         yield finding
     # Read before the report store: what is committed in between then only looks newer, never lost.
-    told = await asyncio.to_thread(delivery.read_progress, stream, settings.shards)
+    published = await asyncio.to_thread(delivery.read_progress, stream, settings.shards)
     if sql.is_missing(settings.report_store_url):
         yield Finding(report_store.SUBJECT, f"not there: {settings.report_store_url}", skipped=True)
         return
@@ -67,7 +67,7 @@ async def all_findings(settings: Settings, hours: int) -> AsyncIterator[Finding]
             committed = await report_store.committed_batches(connection)
             for finding in await report_store.check_losses(connection):
                 yield finding
-        for finding in await asyncio.to_thread(delivery.check_delivery, states, told, committed, stream):
+        for finding in await asyncio.to_thread(delivery.check_delivery, states, published, committed, stream):
             yield finding
         async with sql.reading(engine, snapshot=True) as connection:
             for finding in await report_store.check_sums(connection, settings.archive_days, hours):

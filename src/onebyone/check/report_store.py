@@ -12,11 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.check import servers
 from onebyone.check.finding import Finding
-from onebyone.clock import HOUR_MS, now_ms
+from onebyone.clock import DAY_MS, HOUR_MS, now_ms
 from onebyone.contracts import batches
 from onebyone.contracts.money import NANOS
 from onebyone.counter.counting import BatchTotals
-from onebyone.counter.pruning import DAY_MS
 from onebyone.report_store.tables import archive, dead_letters, holes, hourly, producers
 
 SUBJECT = "report store"

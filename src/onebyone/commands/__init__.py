@@ -1,1 +1,1 @@
-"""The one-shot commands beside the roles: accounts, events as they pass, dead letters, missing batches."""
+"""One-shot commands, which run next to the roles: accounts, events as they pass, dead letters, missing batches."""

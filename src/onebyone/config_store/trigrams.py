@@ -42,7 +42,7 @@ def has_trigram_index(table: Table, column: str | None) -> bool:
 def tenant_expression(column: ColumnElement[int], where: Sequence[ColumnElement[bool]]) -> ColumnElement[int]:
     """Return what to compare with the member's id in a read with these conditions.
 
-    That is `column`, but beside a `TrigramMatch` an expression that no other index starts with: SQLite estimates ten
+    That is `column`, but next to a `TrigramMatch` an expression that no other index starts with: SQLite estimates ten
     rows a member, and would read all of them to look each one up among the matches.
     """
     matched = any(isinstance(part, TrigramMatch) for condition in where for part in visitors.iterate(condition))

@@ -26,6 +26,7 @@ from onebyone.contracts import events
 
 FORMAT = 2
 _FORMATS = (1, FORMAT)
+"""The format that edges write, and those that counters read: journals and streams may still hold the older one."""
 PAYLOAD_MAX_BYTES = 64 * 1024 * 1024
 """Refuse a payload that claims to unpack to more as a decompression bomb; edges stay three orders below."""
 

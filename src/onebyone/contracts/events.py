@@ -12,6 +12,7 @@ from typing import Any, Literal, NotRequired, TypedDict, cast
 import orjson
 
 VERSION = 1
+"""The version that this module specifies; a change of the record takes the next one and an entry of `UPGRADES`."""
 
 Kind = Literal["imp", "clk"]
 """What a tracker tracks and an event is: an impression or a click."""

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 MICROS = 1_000_000
 NANOS = 1_000_000_000
+"""Parts of one currency unit."""
 ANCOST_MAX_MICROS = 999_999_999_999
 """999999.999999, the documented maximum (click-tracker-service, "Query String Parameters")."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from onebyone.clock import now_ms
+from onebyone.clock import DAY_MS, now_ms
 from onebyone.counter.counting import BatchTotals, write_totals
 from onebyone.counter.statements import insert_new
 from onebyone.report_store.tables import positions, producers
@@ -15,7 +15,7 @@ from onebyone.runtime import sql
 
 NAMES = 500
 """Producers in one statement, well below the number of parameters that SQLite accepts."""
-RECENT_MS = 24 * 3_600_000
+RECENT_MS = DAY_MS
 """Publish the progress of producers seen within this time again to a stream server that lost it: edges keep an overlap
 of minutes, so a day is more than any of them needs."""
 

@@ -81,7 +81,7 @@ async def _shards(engine: AsyncEngine, configured: int) -> int:
 async def _until_it_succeeds(
     outages: Outages, cause: Cause, attempt: Callable[[], Awaitable[T]], stopping: asyncio.Event
 ) -> T | None:
-    """Retry `attempt` and return its first result; return None when the process is told to stop before."""
+    """Retry `attempt` and return its first result; return None when the process must stop before."""
     while not stopping.is_set():
         try:
             result = await attempt()

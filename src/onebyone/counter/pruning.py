@@ -8,14 +8,13 @@ from sqlalchemy import ColumnElement, Table, delete, select, tuple_
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone.clock import now_ms
+from onebyone.clock import DAY_MS, now_ms
 from onebyone.report_store.tables import archive, clicks
 from onebyone.runtime import sql
 from onebyone.runtime.outage import Outage
 
-DAY_MS = 86_400_000
 CLICK_DAYS = 31
-"""The click feed serves the last 30 days."""
+"""One more than the 30 days that the click feed serves."""
 EVERY_SECONDS = 60.0
 """Retention is in days, so a minute is soon enough."""
 STEP_ROWS = 500

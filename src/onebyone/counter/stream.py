@@ -93,7 +93,7 @@ class Stream:
         await self._client.hdel(keys.progress(self._shard), *producers)
 
     async def published_progress(self) -> dict[str, int]:
-        """Return what edges were told is committed, by producer."""
+        """Return the last seq published as committed, by producer."""
         published = await self._client.hgetall(keys.progress(self._shard))
         return {
             name.decode(): int(seq) for name, seq in published.items() if batches.is_producer(name) and seq.isdigit()

@@ -12,6 +12,7 @@ from onebyone.demo.traffic import Sender
 COUNT_SECONDS = 10.0
 """How long to wait for the counter and the report; both take about a second, on a busy machine a few."""
 POLL_SECONDS = 0.2
+"""Pause between two looks at a report, which takes about a second; each look is a request to the API."""
 
 
 class Progress:

@@ -36,7 +36,7 @@ METRICS_SECONDS = 1.0
 
 
 async def main(settings: Settings) -> int:
-    """Run one edge process until it is told to stop; return its exit code."""
+    """Run one edge process until a signal or the end of its supervisor stops it; return its exit code."""
     lifeline = role.Lifeline()
     shipper = Shipper(settings.stream_url, settings.journal_dir, settings.journal_overlap_seconds)
     journal_open, journal_failed, serving = asyncio.Event(), asyncio.Event(), asyncio.Event()

@@ -19,7 +19,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone.clock import now_ms
+from onebyone.clock import DAY_MS, now_ms
 from onebyone.config_store import tables
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import Head
@@ -36,10 +36,10 @@ OUTBOX_ROWS_PER_PASS = 50
 """A row holds up to 1000 keys: 50 rows bound a transaction to some 20 MB of records."""
 FINISH_SECONDS = 2.0
 """How long a stopping process tries to publish what is committed; another process, or the next start, does the rest."""
-OUTBOX_RETENTION_MS = 24 * 3_600_000
+OUTBOX_RETENTION_MS = DAY_MS
 """A HEAD older than a day (a restored cache server, say) costs a rebuild instead of a longer outbox for everybody."""
 PRUNE_SECONDS = 3600
-"""How often to delete old outbox rows; an hour of them is little beside the day that is kept."""
+"""How often to delete old outbox rows; an hour of them is little compared with the day that is kept."""
 
 
 class ConfigPublisher:

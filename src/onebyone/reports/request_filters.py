@@ -1,4 +1,4 @@
-"""What a report request asks for beside its time: columns, filters, conditions on metrics, order."""
+"""What a report request asks for besides its time: columns, filters, conditions on metrics, order."""
 
 from __future__ import annotations
 

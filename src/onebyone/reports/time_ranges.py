@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 HOUR = 3600
 DAY = 86_400
+"""Seconds."""
 YEARS = range(2000, 2101)
 """Years of accepted dates: older than any event, and near enough that a range has a bounded number of hours."""
 LIFETIME = "lifetime"

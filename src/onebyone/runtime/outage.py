@@ -25,7 +25,7 @@ _log = structlog.get_logger()
 class Outage:
     """Failed attempts of one kind, by whichever of several sources (shards, say) make them.
 
-    `began` and `ended` are the two log lines. An error that is none of `expected` is logged with its traceback.
+    `began` and `ended` are the two log lines. An error that is not in `expected` is logged with its traceback.
     """
 
     def __init__(

@@ -20,8 +20,8 @@ IDLE_SECONDS = 5
 """After this long without traffic, TCP probes the peer."""
 PROBES = 2
 """Unanswered probes until the peer counts as gone: `IDLE_SECONDS * (PROBES + 1)` is `SILENCE_SECONDS`."""
-
 _SILENCE_MS = SILENCE_SECONDS * 1000
+"""The unit of `TCP_USER_TIMEOUT` and `tcp_user_timeout`; the probes are set in seconds."""
 
 SESSION = {
     "tcp_keepalives_idle": str(IDLE_SECONDS),

@@ -1,4 +1,4 @@
-"""The life of a role's process: report readiness, run until told to stop, drain.
+"""The life of a role's process: report readiness, run until a signal or the end of the supervisor, drain.
 
 The supervisor starts every role and hands it a *lifeline*: one end of a socket pair, whose file descriptor is in
 `ONEBYONE_LIFELINE_FD`. The role writes one line, `ready`, when it may get traffic; end of file means that the

@@ -28,7 +28,7 @@ class Child(ABC):
     """A process that must run. `refused` is set when it cannot run as configured and has said why."""
 
     one_shot = False
-    """Whether it may end by itself, and is not restarted then."""
+    """Whether the process may end on its own and is then not restarted."""
 
     def __init__(self, name: str) -> None:
         self.name = name

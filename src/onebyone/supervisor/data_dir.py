@@ -25,7 +25,7 @@ FULL_BYTES = 16_384
 
 
 class DataDir:
-    """A usable data folder; raises `StartFault` when `path` is none."""
+    """A usable data folder; raises `StartFault` when `path` cannot be one."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()

@@ -23,7 +23,7 @@ from onebyone.supervisor.signals import handle_signals
 from onebyone.supervisor.valkey import EmbeddedValkey
 
 DRAIN_SECONDS = 12.0
-"""For one group to drain, beside the setting `drain_seconds`: an edge ships for up to 5, a long request takes some."""
+"""For one group to drain, after the setting `drain_seconds`: an edge ships for up to 5, a long request takes some."""
 VALKEY_STOP_SECONDS = 5.0
 """For the embedded server to write and sync its append-only file."""
 HURRIED_VALKEY_SECONDS = 2.0

@@ -25,7 +25,7 @@ class Role:
     processes: int = 1
     listener: socket.socket | None = None
     one_shot: bool = False
-    """Whether it may end by itself, and is not restarted then. It starts after all other roles are ready."""
+    """Whether the process may end on its own and is then not restarted. It starts after all other roles are ready."""
 
 
 @dataclass(frozen=True, slots=True)

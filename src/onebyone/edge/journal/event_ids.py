@@ -21,6 +21,7 @@ _COUNT_BITS = 24
 """16.7 million events between two prefixes; 39 random bits remain, so that no two processes draw the same one."""
 _COUNT_END = 1 << _COUNT_BITS
 _PREFIX_BITS = 63 - _COUNT_BITS
+"""63 bits in all: an id is a signed BIGINT in SQL."""
 
 
 class IdAllocator:

@@ -11,6 +11,7 @@ down_revision = "0002"
 _TEXTS = {"imptracker": ("name", "code_key"), "clicktracker": ("name", "code_key", "click_url")}
 _KEY = "member_id, advertiser_id, block, state"
 _BLOCK = 1000
+"""Ids of one block (`tables.ROW_COUNT_BLOCK`); the triggers of this revision keep it for good."""
 
 
 def upgrade() -> None:
