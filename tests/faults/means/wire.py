@@ -60,6 +60,8 @@ class Wire:
         network = f"198.18.{os.getpid() % 250}.{4 * (next(_networks) % 60)}"
         stem, _, last = network.rpartition(".")
         self.host, near = f"{stem}.{int(last) + 2}", f"{stem}.{int(last) + 1}"
+        if os.getuid() != 0:
+            pytest.skip("only root makes a network namespace")
         if shutil.which("ip") is None:
             pytest.skip(needs("iproute2"))
         self._holder = subprocess.Popen(["unshare", "--net", "sleep", "3600"], stderr=subprocess.DEVNULL)
