@@ -41,7 +41,7 @@ class _ListHandlers:
         self._entities = entities
 
     async def lookup(self, request: ApiRequest) -> Response:
-        """`?type=line_item` is one type, `?advertiser_id=5` what belongs to one advertiser."""
+        """Answer with ids and names of objects: of one `type`, or of what belongs to one `advertiser_id`."""
         _require_get(request)
         owners = {name: request.query[name] for name in OWNERS if name in request.query}
         rows = await look_up(self._context.store, request.caller, request.query.get("type", ""), owners)
@@ -50,7 +50,7 @@ class _ListHandlers:
         return success({"num_elements": total, "start_element": 0, "results": results}, "results")
 
     async def object_limit(self, request: ApiRequest) -> Response:
-        """`?object_type=line_item` is one limit; without a type the answer has all of them."""
+        """Answer with the limit that `?object_type=line_item` names, or without a type with all of them."""
         _require_get(request)
         service = request.query.get("object_type", "").replace("_", "-")
         limits = await read_object_limits(self._context, self._entities, request.caller, service)
@@ -75,7 +75,7 @@ class _CatalogueHandler:
         self._catalogue = catalogue
 
     async def answer(self, request: ApiRequest) -> Response:
-        """A page of the list, or one row when the query string has one key."""
+        """Answer with a page of the list, or with one row when the query string has one key."""
         _require_get(request)
         catalogue = self._catalogue
         page = parameters.parse_page(request.query)
@@ -92,7 +92,7 @@ class _CatalogueHandler:
         return success({**paging, catalogue.plural: shown, "count": len(rows)}, catalogue.plural)
 
     async def _on_demand(self, request: ApiRequest, rows: Rows) -> Rows:
-        """Return the rows with what flags ask to see beside them."""
+        """Return the rows with the additional values that flags ask for."""
         flags = parameters.parse_flags(request.query)
         if self._catalogue.service == "currency" and flags.get("show_rate"):
             return with_rates(rows)

@@ -36,7 +36,7 @@ class _ObjectHandler:
             return self._describe(request)
         if request.method == "GET":
             return await self._read(request)
-        # A caller who may not write is told so, whatever else is wrong with the request.
+        # First: a caller who may not write must learn that, whatever else is wrong with the request.
         require_write(self._entity, request.caller, OPERATIONS[request.method])
         match request.method:
             case "POST":

@@ -32,7 +32,7 @@ class _ReportHandlers:
         self._reports = reports
 
     async def report(self, request: ApiRequest) -> Response:
-        """POST orders a report; GET returns its status, or with `meta` what can be ordered."""
+        """Order a report on POST; on GET return its status, or with `meta` what can be ordered."""
         if request.method == "POST":
             owners = {name: request.query[name] for name in OWNERS if name in request.query}
             report_id = await self._reports.order(request.caller, _unwrap_report(request.body), owners)
@@ -46,7 +46,7 @@ class _ReportHandlers:
         return success({"report": _render_run(run), "execution_status": run.status})
 
     async def download(self, request: ApiRequest) -> Response:
-        """GET returns the file of a report; unlike all other services it reports failures by HTTP status too."""
+        """Return the file of a report; unlike all other services, report failures by HTTP status too."""
         if request.method != "GET":
             raise unsupported_method(request.method, request.service)
         try:
@@ -67,7 +67,7 @@ def _unwrap_report(body: Any) -> Mapping[str, Any]:
         raise Refused(Fault("report", "the body must be an object with this key and an object in it"))
     fields: dict[str, Any] = body["report"]
     if "report_interval" in body and not fields.keys() & {"report_interval", "start_date", "end_date"}:
-        # nexusadspy puts the interval beside the report.
+        # nexusadspy puts the interval next to the report.
         return {**fields, "report_interval": body["report_interval"]}
     return fields
 

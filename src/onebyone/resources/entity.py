@@ -86,7 +86,7 @@ class Entity:
     flags: ClassVar[Mapping[str, Operation]] = {}
     """Flag -> operation that reads it, for flags of this entity alone."""
     search_column: ClassVar[str] = "name"
-    """Column that `search` looks through beside the id."""
+    """Column that `search` looks through besides the id."""
     tenant_column: ClassVar[str] = "member_id"
     """Column that holds the id of the member."""
 

@@ -31,7 +31,7 @@ _WRITER_LOCK = select(tables.store_state.c.version).with_for_update()
 
 @dataclass(frozen=True, slots=True)
 class WriteRequest:
-    """What rules may know of a write beside the values of its fields."""
+    """What rules may know of a write besides the values of its fields."""
 
     member_id: int
     admin: bool = False

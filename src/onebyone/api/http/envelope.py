@@ -31,7 +31,7 @@ def success(fields: dict[str, Any], output_term: str = NOT_FOUND) -> Response:
 
 
 def failure(error: ApiError) -> Response:
-    """Return the error envelope; it has `status: error` beside `error_id`, because clients look for either."""
+    """Return the error envelope; it has `status: error` in addition to `error_id`, because clients look for either."""
     context = request_context.current()
     fields = {
         "status": "error",

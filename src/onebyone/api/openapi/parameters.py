@@ -49,7 +49,7 @@ COMPONENTS: dict[str, Schema] = {
 _FLAGS = {
     "create_default_placement": "`false`: create none.",
     "set_child_timezone": "`true`: the advertiser's insertion orders and line items take its time zone too.",
-    "never_run": "`true`: line items that nothing was counted for, beside those of the ranges.",
+    "never_run": "`true`: line items that nothing was counted for, in addition to those of the ranges.",
 }
 
 

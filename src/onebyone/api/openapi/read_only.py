@@ -76,7 +76,7 @@ PARTS: Mapping[str, Schema] = {
     "Creative": dict.fromkeys(Creative.shown, NULL),
     "PublisherContact": {"id": INTEGER},
 }
-"""Class of a nested object -> its keys beside those that callers write."""
+"""Class of a nested object -> its keys besides those that callers write."""
 
 
 def add_shared(components: Components) -> None:
