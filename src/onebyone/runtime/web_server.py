@@ -20,8 +20,8 @@ side, so that they never send a request on a connection that is being closed her
 LINGER_SECONDS = 1.0
 """How long an idle connection is kept after the listener has closed: its next request may be on its way."""
 GRACE_SECONDS = 10
-"""Requests that still run this long after the listener has closed are cancelled: the supervisor ends the process two
-seconds later."""
+"""Requests that still run this long after those `LINGER_SECONDS` are cancelled: the supervisor ends the process about
+a second later."""
 _LINGER_CHECK_SECONDS = 0.02
 """How often the lingering connections are counted; a stop takes this much longer at most."""
 

@@ -53,7 +53,7 @@ class JournalReader:
         """Lock and yield the journals of dead processes; the caller then owns them.
 
         `unopened` remembers, between calls, the producers whose file cannot be opened for now: each is logged once. A
-        damaged file is set aside as `.corrupt`; a file without a batch is removed.
+        damaged file is set aside as `.corrupt`; one whose creation was not finished is removed.
         """
         producers = {path.stem for pattern in ("*.lock", "*.sqlite3") for path in directory.glob(pattern)}
         for producer in sorted(producers):
@@ -74,7 +74,7 @@ class JournalReader:
                 unopened.add(producer)
                 lock.release()
                 continue
-            # Damaged, or its process died before the first commit, or another adopter has just deleted it.
+            # Set aside, or its process died while creating it, or another adopter has just deleted it.
             remove_files(directory, producer)
             lock.release()
 
