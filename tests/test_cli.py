@@ -248,14 +248,14 @@ def test_tail_prints_new_events_of_all_shards(onebyone: Run, shared_valkey: Valk
         return batches.to_entry(batches.Batch("0" * 16, seq, 1, payload([event])))
 
     with shared_valkey.client() as client:
-        client.xadd(keys.events(0), entry(1, {**EVENT, "id": 1}))
+        client.xadd(keys.events_key(0), entry(1, {**EVENT, "id": 1}))
         run = onebyone("tail", stream_url=shared_valkey.url, shards=2)
 
         def seen() -> list[int]:
             # Events before it is connected are not printed, so send some until those of both shards appear.
-            client.xadd(keys.events(0), entry(2, {**EVENT, "id": 2}))
-            client.xadd(keys.events(1), entry(3, {**EVENT, "id": 3}))
-            client.xadd(keys.events(1), {"not": "a batch"})
+            client.xadd(keys.events_key(0), entry(2, {**EVENT, "id": 2}))
+            client.xadd(keys.events_key(1), entry(3, {**EVENT, "id": 3}))
+            client.xadd(keys.events_key(1), {"not": "a batch"})
             ids = [orjson.loads(line)["id"] for line in run.stdout]
             return ids if {2, 3} <= set(ids) else []
 

@@ -12,7 +12,7 @@ from loadtests.bench.rows import Row
 from onebyone.contracts import keys
 from tests.support.valkey import ValkeyProcess
 
-STREAMS = [keys.events(shard) for shard in range(4)]
+STREAMS = [keys.events_key(shard) for shard in range(4)]
 PEER_STREAM = "bench:events"
 _MAX_POLLS = 20
 """Three seconds: the edge ships within one."""

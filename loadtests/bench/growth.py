@@ -114,7 +114,7 @@ def fill_cache(valkey: ValkeyProcess, configured: int) -> None:
     with valkey.client() as client:
         for start in range(_FIRST, _FIRST + configured, _STEP):
             numbers = range(start, min(start + _STEP, _FIRST + configured))
-            client.mset({keys.tracker("imp", number): b"%b%d%b" % (before, number, after) for number in numbers})
+            client.mset({keys.tracker_key("imp", number): b"%b%d%b" % (before, number, after) for number in numbers})
     edges.publish(valkey)
 
 

@@ -53,7 +53,7 @@ async def test_holes_waiting_producers_and_dead_letters(valkey: ValkeyProcess, s
 async def test_batch_waiting_too_long(valkey: ValkeyProcess, sql_url: str) -> None:
     async with RunningHarness(valkey, sql_url) as lane:
         await lane.drain()
-        lane.client.xadd(keys.events(0), {"v": "1"}, id="1000-0")
+        lane.client.xadd(keys.events_key(0), {"v": "1"}, id="1000-0")
         late = await measured(lane.settings, lane.engine)
         assert (late.healthy, late.uncounted_batches) == (False, 1)
 

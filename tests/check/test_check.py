@@ -144,14 +144,14 @@ def test_delivery_of_a_batch_that_only_the_stream_has(shared_valkey: ValkeyProce
     state = journals.JournalState("a" * 16, 0, 3, 3)
     with shared_valkey.client() as client:
         for seq in (1, 2):
-            client.xadd(keys.events(0), {"p": "a" * 16, "s": seq})
+            client.xadd(keys.events_key(0), {"p": "a" * 16, "s": seq})
     (found,) = delivery.check_delivery([state], {}, {"a" * 16: 1}, shared_valkey.url)
     assert not found.wrong
 
 
 def test_a_report_store_restored_to_an_earlier_state(shared_valkey: ValkeyProcess) -> None:
     with shared_valkey.client() as client:
-        client.hset(keys.progress(1), "a" * 16, "9")
+        client.hset(keys.progress_key(1), "a" * 16, "9")
     told = delivery.read_progress(shared_valkey.url, 4)
     (found,) = delivery.check_delivery([], told, {"a" * 16: 7}, shared_valkey.url)
     assert "has forgotten" in found.text

@@ -63,7 +63,7 @@ class Harness:
     def ship(self, *sent: batches.Batch) -> None:
         """Append batches to the stream, as an edge does."""
         for one in sent:
-            self.client.xadd(keys.events(0), batches.to_entry(one))  # type: ignore[arg-type]
+            self.client.xadd(keys.events_key(0), batches.to_entry(one))  # type: ignore[arg-type]
 
     def send(self, seq: int, *records: dict[str, Any] | bytes, kept_from: int = 1) -> None:
         """Append one batch of its own producer."""
@@ -71,11 +71,11 @@ class Harness:
 
     def progress(self, producer: str = "") -> int:
         """Return the progress that the counter has published."""
-        return int(self.client.hget(keys.progress(0), producer or self.producer) or 0)
+        return int(self.client.hget(keys.progress_key(0), producer or self.producer) or 0)
 
     def token(self) -> bytes | None:
         """Return the token of the counter's last resend request."""
-        token = self.client.hget(keys.resend(0), self.producer)
+        token = self.client.hget(keys.resend_key(0), self.producer)
         assert token is None or isinstance(token, bytes)
         return token
 

@@ -100,7 +100,7 @@ async def test_a_replay_beside_a_running_counter(each_harness: Harness) -> None:
 async def test_a_batch_that_could_not_be_unpacked(each_harness: Harness) -> None:
     harness = each_harness
     good = batch(harness.producer, 1, event(), event(), b"not JSON")
-    harness.client.xadd(keys.events(0), batches.to_entry(good) | {"z": b"broken"})  # type: ignore[arg-type]
+    harness.client.xadd(keys.events_key(0), batches.to_entry(good) | {"z": b"broken"})  # type: ignore[arg-type]
     harness.send(2)
     await harness.drain()
     assert await harness.counted() == 1

@@ -27,7 +27,7 @@ async def test_batches_are_counted_and_trimmed(each_harness: Harness) -> None:
     await each_harness.drain()
     assert await each_harness.counted() == 5
     assert each_harness.progress() == 5
-    assert each_harness.client.xlen(keys.events(0)) == 0
+    assert each_harness.client.xlen(keys.events_key(0)) == 0
     assert len(await each_harness.rows(tables.archive)) == 5
 
 
@@ -36,7 +36,7 @@ async def test_duplicates_are_skipped(each_harness: Harness) -> None:
     each_harness.ship(one, one, two, one, two)
     await each_harness.drain()
     each_harness.ship(one, two)
-    each_harness.client.delete(keys.progress(0))
+    each_harness.client.delete(keys.progress_key(0))
     await each_harness.drain()
     assert await each_harness.counted() == 2
     assert each_harness.progress() == 2, "progress is published again for duplicates too"
@@ -58,7 +58,7 @@ async def test_the_next_counter_requests_a_missing_batch_again(harness: Harness)
     harness.send(2)
     await harness.drain()
     first = harness.token()
-    harness.client.delete(keys.resend(0))
+    harness.client.delete(keys.resend_key(0))
     async with harness.counter():
         await eventually(lambda: harness.token() not in (None, first), "another request")
 
@@ -102,7 +102,7 @@ async def test_a_replacement_with_lower_stream_ids_is_counted(harness: Harness, 
     if incarnation == "gone":
         harness.client.flushall()
     else:
-        harness.client.delete(keys.events(0))
+        harness.client.delete(keys.events_key(0))
     entry = {
         "v": batches.FORMAT,
         "p": harness.producer,
@@ -111,7 +111,7 @@ async def test_a_replacement_with_lower_stream_ids_is_counted(harness: Harness, 
         "k": 1,
         "z": batch(harness.producer, 2).payload,
     }
-    harness.client.xadd(keys.events(0), entry, id="5-1")  # type: ignore[arg-type]
+    harness.client.xadd(keys.events_key(0), entry, id="5-1")  # type: ignore[arg-type]
     await harness.drain()
     assert await harness.counted() == 2
 
@@ -180,7 +180,7 @@ async def test_one_producer_in_two_shards_counts_once(each_harness: Harness) -> 
     async with each_harness.counter():
         for entry in entries:
             for number in (0, 1):
-                each_harness.client.xadd(keys.events(number), entry)  # type: ignore[arg-type]
+                each_harness.client.xadd(keys.events_key(number), entry)  # type: ignore[arg-type]
             await asyncio.sleep(0)
         await eventually(lambda: each_harness.progress() == 50, "all counted")
     assert await each_harness.counted() == 50
@@ -230,9 +230,9 @@ async def test_only_committed_entries_are_trimmed(harness: Harness, monkeypatch:
         await asyncio.sleep(0.7)
         stopping.set()
         await stopped
-    assert harness.client.xlen(keys.events(0)) == 3
+    assert harness.client.xlen(keys.events_key(0)) == 3
     await harness.drain()
-    assert harness.client.xlen(keys.events(0)) == 0
+    assert harness.client.xlen(keys.events_key(0)) == 0
     assert await harness.counted() == 3
 
 
@@ -275,7 +275,7 @@ async def test_a_full_stream_server_is_emptied(valkey: ValkeyProcess, tmp_path: 
             harness.send(seq)
         harness.client.config_set("maxmemory", "1")
         async with harness.counter():
-            await eventually(lambda: harness.client.xlen(keys.events(0)) == 0, "the stream is empty")
+            await eventually(lambda: harness.client.xlen(keys.events_key(0)) == 0, "the stream is empty")
             assert harness.progress() == 1, "no write is taken"
             harness.client.config_set("maxmemory", "0")
             await eventually(lambda: harness.progress() == 3, "progress is published later")
@@ -287,7 +287,7 @@ async def test_a_restored_store_withdraws_progress_that_it_does_not_hold(each_ha
     harness = each_harness
     harness.send(1)
     await harness.drain()
-    harness.client.hset(keys.progress(0), mapping={harness.producer: 7, "0" * 16: 3, b"\xff": 1})
+    harness.client.hset(keys.progress_key(0), mapping={harness.producer: 7, "0" * 16: 3, b"\xff": 1})
     await harness.drain()
     assert harness.progress() == 1
     assert harness.progress("0" * 16) == 0

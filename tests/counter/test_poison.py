@@ -120,7 +120,7 @@ def _entries(producer: str) -> dict[str, tuple[dict[str, Any], int]]:
 @pytest.mark.parametrize("name", _entries("0" * 16))
 async def test_entries_that_are_not_batches_become_dead_letters(each_harness: Harness, name: str) -> None:
     entry, moved = _entries(each_harness.producer)[name]
-    each_harness.client.xadd(keys.events(0), entry)  # type: ignore[arg-type]
+    each_harness.client.xadd(keys.events_key(0), entry)  # type: ignore[arg-type]
     each_harness.send(moved + 1)
     await each_harness.drain()
     assert await each_harness.counted() == 1

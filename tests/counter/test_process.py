@@ -95,7 +95,7 @@ async def test_a_stopping_counter_drains_the_stream(harness: Harness, tmp_path: 
         harness.send(seq, *[event()] * 50)
     assert running.end(signal.SIGTERM) == 0
     assert await harness.counted() == 1 + 198 * 50
-    assert harness.client.xlen(keys.events(0)) == 0
+    assert harness.client.xlen(keys.events_key(0)) == 0
 
 
 async def test_a_stream_server_that_may_evict_is_refused(harness: Harness, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ async def test_shards_beyond_the_setting_are_counted_to_their_end(harness: Harne
     async with harness.counter():
         pass
     harness.settings.shards = 1
-    harness.client.xadd(keys.events(2), batches.to_entry(batch(harness.producer, 1)))  # type: ignore[arg-type]
+    harness.client.xadd(keys.events_key(2), batches.to_entry(batch(harness.producer, 1)))  # type: ignore[arg-type]
     await harness.drain()
     assert await harness.counted() == 1
 

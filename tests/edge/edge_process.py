@@ -45,7 +45,11 @@ class Publisher:
         names = [*deleted]
         pipe = self.client.pipeline()
         for record in records:
-            key = keys.tracker(record.kind, record.id) if isinstance(record, TrackerRecord) else keys.member(record.id)
+            key = (
+                keys.tracker_key(record.kind, record.id)
+                if isinstance(record, TrackerRecord)
+                else keys.member_key(record.id)
+            )
             names.append(key)
             pipe.set(key, record.encode())
         for key in deleted:
@@ -136,7 +140,7 @@ def shipped(client: redis.Redis, shards: int = 4) -> list[dict[str, Any]]:
     """Return all events in the streams, each batch once, in the order of receipt."""
     batches_by_name: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for shard in range(shards):
-        for _, fields in cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrange(keys.events(shard))):
+        for _, fields in cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrange(keys.events_key(shard))):
             batch = batches.from_entry(fields)
             lines = batches.unpack(batch.payload)
             assert len(lines) == batch.events

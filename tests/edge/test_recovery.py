@@ -124,9 +124,9 @@ def test_the_journal_of_a_dead_process_is_deleted_once_counted(
     shard = int(path.stem, 16) % 4
     edge.start()
     wait_until(lambda: len(shipped(client)) == 1 and path.exists(), "adopted")
-    client.hset(keys.progress(shard), path.stem, "1")
+    client.hset(keys.progress_key(shard), path.stem, "1")
     wait_until(lambda: not path.exists(), "the journal is deleted")
-    wait_until(lambda: not client.hexists(keys.progress(shard), path.stem), "its progress is deleted")
+    wait_until(lambda: not client.hexists(keys.progress_key(shard), path.stem), "its progress is deleted")
     edge.stop()
     edge.listener.close()
 
@@ -143,12 +143,12 @@ def test_a_resend_request_ships_again_after_the_committed_seq(
     shard = int(path.stem, 16) % 4
 
     def seqs() -> list[int]:
-        entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrange(keys.events(shard)))
+        entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrange(keys.events_key(shard)))
         return [int(fields[b"s"]) for _, fields in entries]
 
     assert seqs() == [1, 2, 3]
-    client.hset(keys.progress(shard), path.stem, "1")
-    client.hset(keys.resend(shard), path.stem, "please")
+    client.hset(keys.progress_key(shard), path.stem, "1")
+    client.hset(keys.resend_key(shard), path.stem, "please")
     wait_until(lambda: seqs() == [1, 2, 3, 2, 3], "batches 2 and 3 are sent again")
 
 
@@ -163,13 +163,13 @@ def test_a_restored_report_store_gets_the_missing_batches_again(
     wait_until(lambda: len(shipped(client)) == 3, "three events are shipped")
     (path,) = (edge.data_dir / "journal").glob("*.sqlite3")
     shard = int(path.stem, 16) % 4
-    client.hset(keys.progress(shard), path.stem, "3")
+    client.hset(keys.progress_key(shard), path.stem, "3")
     edge.kill()
     edge.start()
     # Until the successor has adopted the journal and read its progress.
     time.sleep(3)
-    client.delete(keys.events(shard))
-    client.hset(keys.progress(shard), path.stem, "1")
+    client.delete(keys.events_key(shard))
+    client.hset(keys.progress_key(shard), path.stem, "1")
     wait_until(
         lambda: {event["cb"] for event in shipped(client)} == {"1", "2"}, "the missing batches are shipped again"
     )

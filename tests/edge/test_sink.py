@@ -44,7 +44,7 @@ def test_the_sink_reports_uncounted_batches(edge: EdgeProcess, publisher: Publis
     (path,) = (edge.data_dir / "journal").glob("*.sqlite3")
     client = valkey.client()
     wait_until(lambda: sink(edge)[1]["oldest_uncounted_seconds"] > 0, "an uncounted batch is reported")
-    client.hset(keys.progress(int(path.stem, 16) % 4), path.stem, "1")
+    client.hset(keys.progress_key(int(path.stem, 16) % 4), path.stem, "1")
     wait_until(lambda: sink(edge)[1]["uncounted_batches"] == 0, "it is counted")
     assert sink(edge)[1]["oldest_uncounted_seconds"] == 0
     assert sink(edge)[1]["journal_bytes"] > 0

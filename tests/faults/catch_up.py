@@ -55,7 +55,7 @@ def fill(valkey: ValkeyProcess, events: int, shards: int) -> None:
                 lines.append(fragment + fact % values)
             name = names[index % PRODUCERS]
             one = batches.Batch(name, index // PRODUCERS + 1, BATCH, batches.pack(lines))
-            client.xadd(keys.events(batches.shard_of(name, shards)), batches.to_entry(one))
+            client.xadd(keys.events_key(batches.shard_of(name, shards)), batches.to_entry(one))
 
 
 async def count(settings: Settings, valkey: ValkeyProcess) -> None:
@@ -63,7 +63,7 @@ async def count(settings: Settings, valkey: ValkeyProcess) -> None:
     stopping = asyncio.Event()
     running = asyncio.create_task(process.run(settings, stopping, lambda: None))
     with valkey.client() as client:
-        while any(client.xlen(keys.events(shard)) for shard in range(settings.shards)):  # noqa: ASYNC110
+        while any(client.xlen(keys.events_key(shard)) for shard in range(settings.shards)):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     stopping.set()
     await running

@@ -83,7 +83,7 @@ def test_counter_is_away_for_an_hour(experiment: Experiment, tmp_path: Path) -> 
                 events = an_hour(oracle, tmp_path)
                 time.sleep(60)
                 with processes.embedded(oracle.product) as client:
-                    entries = sum(client.xlen(keys.events(shard)) for shard in range(4))
+                    entries = sum(client.xlen(keys.events_key(shard)) for shard in range(4))
                 sink = HTTP.get(f"{oracle.product.api_url}/sinkz").json()
                 assert sink["oldest_uncounted_seconds"] > 30
                 assert sink["uncounted_batches"] >= entries > 300
@@ -106,8 +106,8 @@ def test_poisoned_records(experiment: Experiment) -> None:
             with processes.embedded(oracle.product) as client:
                 for shard in range(4):
                     one = batches.Batch(batches.new_producer(), 1, len(lines), payload(lines))
-                    client.xadd(keys.events(shard), batches.to_entry(one))
-                    client.xadd(keys.events(shard), {"hello": "world"})
+                    client.xadd(keys.events_key(shard), batches.to_entry(one))
+                    client.xadd(keys.events_key(shard), {"hello": "world"})
             letters = number * 4 * (len(lines) + 1)
             wait_until(lambda letters=letters: _dead_letters(oracle) == letters, "each poisoned record is kept")  # type: ignore[misc]
 
@@ -125,7 +125,7 @@ def test_every_batch_is_shipped_twice(experiment: Experiment) -> None:
                         rows = journal.execute("SELECT seq, events, payload FROM batches ORDER BY seq").fetchall()
                     for seq, events, payload in rows:
                         entry: Any = batches.to_entry(batches.Batch(path.stem, seq, events, payload))
-                        client.xadd(keys.events(shard), entry)
+                        client.xadd(keys.events_key(shard), entry)
 
 
 @fault(28, "report store restored from a backup", means="SQLite file replaced by an older copy", broken=True)
@@ -167,7 +167,7 @@ def test_postgresql_crashes(experiment: Experiment) -> None:
 
 def _committed_and_kept(oracle: Oracle, client: Any) -> bool:
     for shard, position in enumerate(oracle.archive.committed()):
-        for entry_id, _ in client.xrange(keys.events(shard), count=1):
+        for entry_id, _ in client.xrange(keys.events_key(shard), count=1):
             milliseconds, _, number = entry_id.decode().partition("-")
             if (int(milliseconds), int(number)) <= position:
                 return True

@@ -125,4 +125,4 @@ def _entries(oracle: Oracle, form: dict[str, Any], producer: str, payloads: list
         for seq, payload in enumerate(payloads, 1):
             values = {"PRODUCER": producer, "SEQ": seq, "EVENTS": EVENTS, "PAYLOAD": payload}
             entry: Any = {name: values.get(value, value) for name, value in form["entry"].items()}
-            client.xadd(keys.events(batches.shard_of(producer, 4)), entry)
+            client.xadd(keys.events_key(batches.shard_of(producer, 4)), entry)

@@ -47,7 +47,7 @@ def test_cache_holds_a_record_of_each_tracker(valkey: ValkeyProcess) -> None:
     growth.fill_cache(valkey, 5)
     hot = growth.Size(5, 5).ids
     with valkey.client() as client:
-        texts = client.mget([keys.tracker("imp", number) for number in hot])
+        texts = client.mget([keys.tracker_key("imp", number) for number in hot])
         assert client.exists(keys.HEAD)
     records = [TrackerRecord.decode(text) for text in texts]
     assert [record.id for record in records] == list(hot)

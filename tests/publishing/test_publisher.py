@@ -40,11 +40,11 @@ class Cache:
         self.client = client
 
     async def tracker(self, kind: Kind, tracker_id: int) -> TrackerRecord | None:
-        text = await self.client.get(keys.tracker(kind, tracker_id))
+        text = await self.client.get(keys.tracker_key(kind, tracker_id))
         return None if text is None else TrackerRecord.decode(text)
 
     async def member(self, member_id: int = 1) -> MemberRecord | None:
-        text = await self.client.get(keys.member(member_id))
+        text = await self.client.get(keys.member_key(member_id))
         return None if text is None else MemberRecord.decode(text)
 
     async def head(self) -> Head | None:
@@ -124,7 +124,7 @@ async def test_tracker_is_published_changed_and_deleted(published: Harness, cach
     head = await cache.head()
     assert head is not None
     assert int(entries[-1][1][b"v"]) == head.version
-    assert keys.tracker("clk", row_id) in entries[-1][1][b"keys"].decode().split()
+    assert keys.tracker_key("clk", row_id) in entries[-1][1][b"keys"].decode().split()
 
 
 async def test_terms_from_line_item_payment_rule_and_publisher(published: Harness, cache: Cache) -> None:
@@ -183,7 +183,7 @@ async def test_damaged_cache_is_repaired(published: Harness, cache: Cache, damag
     await eventually(live)
     head = await cache.head()
     assert head is not None
-    stray = keys.tracker("imp", 987_654)
+    stray = keys.tracker_key("imp", 987_654)
     await cache.client.set(stray, b"{}")
     match damage:
         case "everything":
@@ -213,7 +213,7 @@ async def test_lost_changes_are_published_again(published: Harness, cache: Cache
     await eventually(lambda: _all_published(published, cache))
     assert before is not None
     async with cache.client.pipeline() as pipe:
-        pipe.delete(keys.tracker("imp", second["id"])).set(keys.HEAD, before.encode())
+        pipe.delete(keys.tracker_key("imp", second["id"])).set(keys.HEAD, before.encode())
         await pipe.execute()
     await eventually(lambda: _all_published(published, cache))
     assert await cache.tracker("imp", second["id"]) is not None

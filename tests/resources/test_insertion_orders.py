@@ -141,7 +141,7 @@ async def test_trackers_use_the_first_active_order(api: Harness, order: Json) ->
     second = await api.create("insertion-order", seamless(name="Second"), advertiser_id=order["advertiser_id"])
     line = await create(api, order, insertion_orders=[{"id": order["id"]}, {"id": second["id"]}])
     tracker = await api.tracker("imptracker", {**world, "line-item": line["id"]})
-    name = keys.tracker("imp", tracker["id"])
+    name = keys.tracker_key("imp", tracker["id"])
 
     async def published() -> int:
         async with api.store.connect() as connection:

@@ -109,8 +109,8 @@ class PipelineLagMeter:
         """
         pipe = self._stream.pipeline(transaction=False)
         for shard, place in sorted(places.items()):
-            pipe.xlen(keys.events(shard))
-            pipe.xrange(keys.events(shard), f"({place}", count=1)
+            pipe.xlen(keys.events_key(shard))
+            pipe.xrange(keys.events_key(shard), f"({place}", count=1)
         replies = await pipe.execute()
         oldest = now = now_ms()
         batches = 0

@@ -27,7 +27,7 @@ def read_progress(url: str, shards: int) -> dict[str, int] | None:
     published: dict[str, int] = {}
     try:
         for shard in range(shards):
-            progress = client.hgetall(keys.progress(shard))
+            progress = client.hgetall(keys.progress_key(shard))
             published |= {name.decode("latin-1"): int(seq) for name, seq in progress.items()}
     except (*Unavailable, ValueError):
         return None
@@ -73,7 +73,7 @@ def _in_stream(url: str, journal: JournalState, seq: int) -> bool:
     after, seen = "-", 0
     try:
         while seen < MOST_ENTRIES:
-            page = client.xrange(keys.events(journal.shard), after, "+", count=PAGE)
+            page = client.xrange(keys.events_key(journal.shard), after, "+", count=PAGE)
             for entry_id, fields in page:
                 after = f"({entry_id.decode()}"
                 if (fields.get(b"p"), fields.get(b"s")) == (journal.producer.encode(), b"%d" % seq):

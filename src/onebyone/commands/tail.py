@@ -42,7 +42,9 @@ def tail_events(settings: Settings) -> int:
 
 def _follow(client: redis.Redis, shards: int) -> NoReturn:
     """Print what is added to the streams of `shards` shards from now on."""
-    positions = {keys.events(shard).encode(): _newest_entry(client, keys.events(shard)) for shard in range(shards)}
+    positions = {
+        keys.events_key(shard).encode(): _newest_entry(client, keys.events_key(shard)) for shard in range(shards)
+    }
     while True:
         reply = cast(Reply, client.xread(positions, block=WAIT_MS) or [])  # type: ignore[arg-type]
         for stream, entries in reply:

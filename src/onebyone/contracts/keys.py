@@ -25,7 +25,7 @@ TRACKER_PREFIX = "onebyone:tracker:"
 MEMBER_PREFIX = "onebyone:member:"
 
 
-def tracker(kind: Kind, tracker_id: int) -> str:
+def tracker_key(kind: Kind, tracker_id: int) -> str:
     """Return the key of one tracker.
 
     String, cache server: its JSON as the edge needs it (`configuration.TrackerRecord`).
@@ -33,7 +33,7 @@ def tracker(kind: Kind, tracker_id: int) -> str:
     return f"{TRACKER_PREFIX}{kind}:{tracker_id}"
 
 
-def member(member_id: int) -> str:
+def member_key(member_id: int) -> str:
     """Return the key of one member.
 
     String, cache server: the JSON of its redirect rules (`configuration.MemberRecord`).
@@ -41,7 +41,7 @@ def member(member_id: int) -> str:
     return f"{MEMBER_PREFIX}{member_id}"
 
 
-def usage(user_id: int, window: int) -> str:
+def usage_key(user_id: int, window: int) -> str:
     """Return the key of a user's limits in one minute.
 
     Hash with expiry, cache server: `reads` and `writes` over all API processes.
@@ -49,7 +49,7 @@ def usage(user_id: int, window: int) -> str:
     return f"onebyone:use:{user_id}:{window}"
 
 
-def events(shard: int) -> str:
+def events_key(shard: int) -> str:
     """Return the key of a shard's events.
 
     Stream, stream server: packed batches (`batches.py`) of the producers that write to this shard.
@@ -57,7 +57,7 @@ def events(shard: int) -> str:
     return f"onebyone:{{events:{shard}}}"
 
 
-def progress(shard: int) -> str:
+def progress_key(shard: int) -> str:
     """Return the key of a shard's progress.
 
     Hash, stream server: producer -> highest `seq` committed to the report store; edges delete up to it.
@@ -65,7 +65,7 @@ def progress(shard: int) -> str:
     return f"onebyone:{{events:{shard}}}:progress"
 
 
-def resend(shard: int) -> str:
+def resend_key(shard: int) -> str:
     """Return the key of a shard's requests for a resend.
 
     Hash, stream server: producer -> token; a new token asks the edge to send again from `progress` + 1 on.
@@ -73,7 +73,7 @@ def resend(shard: int) -> str:
     return f"onebyone:{{events:{shard}}}:resend"
 
 
-def incarnation(shard: int) -> str:
+def incarnation_key(shard: int) -> str:
     """Return the key of a shard's incarnation.
 
     String, stream server: random, set once. Another value, or none: the server was emptied or replaced.

@@ -59,9 +59,9 @@ class Stream:
         """Return the next entries after a position, and the incarnation of the server just before the read."""
         count = max(1, min(most, READ_BYTES // self._entry_bytes))
         pipe = self._client.pipeline(transaction=False)
-        pipe.set(keys.incarnation(self._shard), secrets.token_hex(8), nx=True)
-        pipe.get(keys.incarnation(self._shard))
-        pipe.xread({keys.events(self._shard): f"{after[0]}-{after[1]}"}, count=count, block=block_ms)
+        pipe.set(keys.incarnation_key(self._shard), secrets.token_hex(8), nx=True)
+        pipe.get(keys.incarnation_key(self._shard))
+        pipe.xread({keys.events_key(self._shard): f"{after[0]}-{after[1]}"}, count=count, block=block_ms)
         # A server whose memory is full refuses the first command, and must still be read to be emptied.
         created, incarnation, streams = await pipe.execute(raise_on_error=False)
         for reply in (incarnation, streams, created):
@@ -76,7 +76,7 @@ class Stream:
     async def last_id(self) -> tuple[int, int]:
         """Return the newest id that the stream ever assigned; (0, 0) when there is no stream."""
         try:
-            info = await self._client.xinfo_stream(keys.events(self._shard))
+            info = await self._client.xinfo_stream(keys.events_key(self._shard))
         except ResponseError as error:
             if "no such key" in str(error):
                 return (0, 0)
@@ -86,15 +86,15 @@ class Stream:
     async def publish_progress(self, progress: Mapping[str, int]) -> None:
         """Tell edges what is committed; never lower what was published before."""
         if progress:
-            await self._client.eval(_PUBLISH, 1, keys.progress(self._shard), *chain.from_iterable(progress.items()))
+            await self._client.eval(_PUBLISH, 1, keys.progress_key(self._shard), *chain.from_iterable(progress.items()))
 
     async def withdraw_progress(self, producers: Iterable[str]) -> None:
         """Delete the published progress of these producers; unlike a lower value, a full server accepts a deletion."""
-        await self._client.hdel(keys.progress(self._shard), *producers)
+        await self._client.hdel(keys.progress_key(self._shard), *producers)
 
     async def published_progress(self) -> dict[str, int]:
         """Return the last seq published as committed, by producer."""
-        published = await self._client.hgetall(keys.progress(self._shard))
+        published = await self._client.hgetall(keys.progress_key(self._shard))
         return {
             name.decode(): int(seq) for name, seq in published.items() if batches.is_producer(name) and seq.isdigit()
         }
@@ -102,14 +102,14 @@ class Stream:
     async def request_resend(self, producers: list[str]) -> None:
         """Ask edges to ship these producers again from their progress on."""
         token = secrets.token_hex(8)
-        await self._client.hset(keys.resend(self._shard), mapping=dict.fromkeys(producers, token))
+        await self._client.hset(keys.resend_key(self._shard), mapping=dict.fromkeys(producers, token))
 
     async def trim(self, committed: tuple[int, int], incarnation: bytes) -> int:
         """Remove entries up to a committed position; return how many entries remain."""
-        names = (keys.events(self._shard), keys.incarnation(self._shard))
+        names = (keys.events_key(self._shard), keys.incarnation_key(self._shard))
         pipe = self._client.pipeline(transaction=False)
         pipe.eval(_TRIM, 2, *names, incarnation, f"{committed[0]}-{committed[1] + 1}")
-        pipe.xlen(keys.events(self._shard))
+        pipe.xlen(keys.events_key(self._shard))
         return int((await pipe.execute())[1])
 
 

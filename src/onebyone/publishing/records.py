@@ -85,7 +85,7 @@ async def _load_tracker_records(
             click_url=None if row["target"] is None else _redirect_location(row["target"]),
             terms=event_terms(row["line_item_doc"], row["rule_doc"]),
         )
-        records[keys.tracker(kind, row["id"])] = record.encode()
+        records[keys.tracker_key(kind, row["id"])] = record.encode()
     return records
 
 
@@ -166,5 +166,5 @@ async def _load_member_records(connection: AsyncConnection, where: ColumnElement
             redirect_domains=tuple(row["doc"].get("redirect_domains", ())),
             click_hosts=tuple(await connection.scalars(hosts.distinct().order_by(clicks.click_host))),
         )
-        records[keys.member(row["id"])] = record.encode()
+        records[keys.member_key(row["id"])] = record.encode()
     return records

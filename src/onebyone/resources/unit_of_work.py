@@ -113,11 +113,11 @@ class UnitOfWork:
 
     def republish_tracker(self, kind: Kind, tracker_id: int) -> None:
         """Publish the record of this tracker after the write."""
-        self._changed_keys[keys.tracker(kind, tracker_id)] = None
+        self._changed_keys[keys.tracker_key(kind, tracker_id)] = None
 
     def republish_member(self) -> None:
         """Publish the record of the member after the write."""
-        self._changed_keys[keys.member(self.member_id)] = None
+        self._changed_keys[keys.member_key(self.member_id)] = None
 
     async def republish_trackers(self, column: str, values: Select[Any] | int) -> None:
         """Publish the records of all trackers whose `column` is one of `values` (an id or a subquery)."""

@@ -89,13 +89,13 @@ def test_changes_reach_the_snapshot_without_a_request(edge: EdgeProcess, publish
     changed = tracker("clk", 1, click_url=NEW)
     if lost:
         publisher.version += 1
-        publisher.client.set(keys.tracker("clk", 1), changed.encode())
-        publisher.client.delete(keys.tracker("clk", 2))
+        publisher.client.set(keys.tracker_key("clk", 1), changed.encode())
+        publisher.client.delete(keys.tracker_key("clk", 2))
         publisher.client.set(keys.HEAD, Head("store", publisher.version).encode())
     else:
-        publisher.publish(changed, deleted=(keys.tracker("clk", 2),))
+        publisher.publish(changed, deleted=(keys.tracker_key("clk", 2),))
     wait_until(
-        lambda: records_on_disk(edge.data_dir) == {keys.tracker("clk", 1): changed.encode()}, "changed and deleted"
+        lambda: records_on_disk(edge.data_dir) == {keys.tracker_key("clk", 1): changed.encode()}, "changed and deleted"
     )
 
 
@@ -106,7 +106,7 @@ def test_another_store_replaces_the_snapshot(edge: EdgeProcess, publisher: Publi
     publisher.client.set(keys.HEAD, Head("other", 1).encode())
     assert verdict(edge, "/imptr?id=2") == "recorded"
     wait_until(
-        lambda: list(records_on_disk(edge.data_dir)) == [keys.tracker("imp", 2)], "only what the other store has"
+        lambda: list(records_on_disk(edge.data_dir)) == [keys.tracker_key("imp", 2)], "only what the other store has"
     )
 
 
@@ -117,9 +117,9 @@ def test_a_damaged_file_is_replaced(valkey: ValkeyProcess, publisher: Publisher,
     path.write_bytes(damage)
     snapshot = ConfigSnapshot(path, valkey.url, 8)
     assert snapshot.state() is None
-    assert snapshot.load(keys.tracker("imp", 1)) is None
+    assert snapshot.load(keys.tracker_key("imp", 1)) is None
     snapshot.start()
-    snapshot.remember(keys.tracker("imp", 1))
+    snapshot.remember(keys.tracker_key("imp", 1))
     wait_until(lambda: records_on_disk(tmp_path), "kept again")
     snapshot.stop()
 
@@ -143,16 +143,16 @@ def test_the_snapshot_keeps_at_most_the_allowed_number_of_records(
         snapshot = ConfigSnapshot(path, valkey.url, 8)
         snapshot.start()
         for number in range(start, start + 10):
-            snapshot.remember(keys.tracker("imp", number))
+            snapshot.remember(keys.tracker_key("imp", number))
         snapshot.stop()
-    assert set(records_on_disk(tmp_path)) == {keys.tracker("imp", number) for number in range(11, 19)}
+    assert set(records_on_disk(tmp_path)) == {keys.tracker_key("imp", number) for number in range(11, 19)}
 
 
 def test_a_drained_edge_writes_its_last_records(edge: EdgeProcess, publisher: Publisher) -> None:
     publisher.publish(tracker("imp", 1))
     wait_until(lambda: verdict(edge, "/imptr?id=1") == "recorded", "live")
     assert edge.stop() == 0
-    assert list(records_on_disk(edge.data_dir)) == [keys.tracker("imp", 1)]
+    assert list(records_on_disk(edge.data_dir)) == [keys.tracker_key("imp", 1)]
 
 
 class SlowSnapshot:
@@ -165,7 +165,7 @@ class SlowSnapshot:
         pass
 
     def load(self, key: str) -> None:
-        if key == keys.tracker("imp", 1):
+        if key == keys.tracker_key("imp", 1):
             self.is_asked.set()
             self.may_respond.wait(20)
 

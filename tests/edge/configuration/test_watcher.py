@@ -39,7 +39,7 @@ def test_changes_and_deletion_are_applied(edge: EdgeProcess, publisher: Publishe
     wait_until(lambda: location(edge) == NEW, "changed", seconds=2)
     publisher.publish(tracker("clk", 1, click_url=NEW, active=False))
     wait_until(lambda: verdict(edge, "/clktr?id=1") == "ignored; reason=inactive", "inactive", seconds=2)
-    publisher.publish(deleted=(keys.tracker("clk", 1),))
+    publisher.publish(deleted=(keys.tracker_key("clk", 1),))
     wait_until(lambda: verdict(edge, "/clktr?id=1") == "ignored; reason=unknown_id", "deleted", seconds=2)
 
 
@@ -55,7 +55,7 @@ def test_a_lost_announcement_is_noticed(edge: EdgeProcess, publisher: Publisher)
     publisher.publish(tracker("clk", 1, click_url=OLD))
     wait_until(lambda: location(edge) == OLD, "live")
     publisher.version += 1
-    publisher.client.set(keys.tracker("clk", 1), tracker("clk", 1, click_url=NEW).encode())
+    publisher.client.set(keys.tracker_key("clk", 1), tracker("clk", 1, click_url=NEW).encode())
     publisher.client.set(keys.HEAD, Head("store", publisher.version).encode())
     wait_until(lambda: location(edge) == NEW, "the change without a message", seconds=2)
 
@@ -118,7 +118,7 @@ def test_garbage_in_the_cache_does_not_stop_the_watcher(edge: EdgeProcess, publi
     wait_until(lambda: location(edge) == OLD, "live")
     publisher.client.set(keys.HEAD, "rubbish")
     publisher.client.xadd(keys.CHANGES, {"rubbish": "x"})
-    publisher.client.set(keys.tracker("imp", 77), '{"id":77,"kind":"imp"}')
+    publisher.client.set(keys.tracker_key("imp", 77), '{"id":77,"kind":"imp"}')
     unreadable = edge.get("/imptr?id=77")
     assert (unreadable.status_code, unreadable.headers["x-onebyone"]) == (503, "ignored; reason=config")
     publisher.publish(tracker("clk", 1, click_url=NEW))

@@ -65,7 +65,7 @@ class RateLimiter:
         if self._cache is None or time.monotonic() < self._retry_at:
             return None
         asking = asyncio.create_task(
-            _count_in_cache(self._cache, keys.usage(user_id, window), "writes" if write else "reads")
+            _count_in_cache(self._cache, keys.usage_key(user_id, window), "writes" if write else "reads")
         )
         # The task ends by its own time-out and is never cancelled: redis-py can lose a cancellation that meets a reply.
         await asyncio.wait({asking}, timeout=PATIENCE_SECONDS)

@@ -36,13 +36,13 @@ class ConfigCache:
 
     def __init__(self, client: redis.asyncio.Redis, limit: int, snapshot: ConfigSnapshot | None) -> None:
         """Hold up to `limit` impression trackers, as many click trackers and as many members."""
-        self.impressions = RecordCache(client, partial(keys.tracker, "imp"), Tracker.decode, limit, snapshot)
-        self.clicks = RecordCache(client, partial(keys.tracker, "clk"), Tracker.decode, limit, snapshot)
-        self.members = RecordCache(client, keys.member, MemberRecord.decode, limit, snapshot)
+        self.impressions = RecordCache(client, partial(keys.tracker_key, "imp"), Tracker.decode, limit, snapshot)
+        self.clicks = RecordCache(client, partial(keys.tracker_key, "clk"), Tracker.decode, limit, snapshot)
+        self.members = RecordCache(client, keys.member_key, MemberRecord.decode, limit, snapshot)
         self._by_prefix: dict[str, RecordCache[Tracker] | RecordCache[MemberRecord]] = {
-            keys.tracker("imp", 0).rpartition(":")[0]: self.impressions,
-            keys.tracker("clk", 0).rpartition(":")[0]: self.clicks,
-            keys.member(0).rpartition(":")[0]: self.members,
+            keys.tracker_key("imp", 0).rpartition(":")[0]: self.impressions,
+            keys.tracker_key("clk", 0).rpartition(":")[0]: self.clicks,
+            keys.member_key(0).rpartition(":")[0]: self.members,
         }
         self.epoch = 0
         """Grows with each `invalidate_all`, so that a caller can tell when to drop what it derived from records."""

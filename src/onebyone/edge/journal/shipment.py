@@ -39,8 +39,8 @@ class Shipment:
 
     def queue_progress_reads(self, pipe: redis.client.Pipeline) -> None:
         """Queue the two reads whose replies `apply_progress` takes."""
-        pipe.hget(keys.progress(self.shard), self.journal.producer)
-        pipe.hget(keys.resend(self.shard), self.journal.producer)
+        pipe.hget(keys.progress_key(self.shard), self.journal.producer)
+        pipe.hget(keys.resend_key(self.shard), self.journal.producer)
 
     def apply_progress(self, progress: bytes | None, resend: bytes | None) -> None:
         """Take the counter's last committed seq of this producer, and its latest request to ship again, if any."""
@@ -74,7 +74,7 @@ class Shipment:
             return
         entries = cast(
             "list[tuple[bytes, dict[bytes, bytes]]]",
-            client.xrange(keys.events(self.shard), self._newest_entry.decode(), self._newest_entry.decode()),
+            client.xrange(keys.events_key(self.shard), self._newest_entry.decode(), self._newest_entry.decode()),
         )
         if not entries or entries[0][1].get(b"p") != self.journal.producer.encode():
             self.rewind()
@@ -92,7 +92,7 @@ class Shipment:
         commands = []
         for row in rows:
             entry = batches.to_entry(batches.Batch(self.journal.producer, row.seq, row.events, row.payload, kept_from))
-            commands.append(("XADD", keys.events(self.shard), "*", *chain.from_iterable(entry.items())))
+            commands.append(("XADD", keys.events_key(self.shard), "*", *chain.from_iterable(entry.items())))
         entries = redis_client.transaction(client, commands)
         self.shipped = rows[-1].seq
         self._newest_entry = entries[-1]

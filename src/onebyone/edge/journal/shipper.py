@@ -172,8 +172,8 @@ class Shipper:
         shards = sorted({shipment.shard for shipment in self._shipments})
         pipe = self._client.pipeline(transaction=False)
         for shard in shards:
-            pipe.set(keys.incarnation(shard), secrets.token_hex(8), nx=True)
-            pipe.get(keys.incarnation(shard))
+            pipe.set(keys.incarnation_key(shard), secrets.token_hex(8), nx=True)
+            pipe.get(keys.incarnation_key(shard))
         for shipment in self._shipments:
             shipment.queue_progress_reads(pipe)
         replies = pipe.execute()
@@ -208,8 +208,8 @@ class Shipper:
                 continue
             self._shipments.remove(shipment)
             journal.delete()
-            self._client.hdel(keys.progress(shipment.shard), journal.producer)
-            self._client.hdel(keys.resend(shipment.shard), journal.producer)
+            self._client.hdel(keys.progress_key(shipment.shard), journal.producer)
+            self._client.hdel(keys.resend_key(shipment.shard), journal.producer)
             if journal.producer in self._recovering:
                 self._recovering.discard(journal.producer)
                 _log.info("all that an earlier process left is counted", producer=journal.producer)
