@@ -83,7 +83,7 @@ def written(service: str) -> Iterator[tuple[str, str]]:
 @SERVICES
 def test_field_list_matches_the_document(service: str) -> None:
     if not REFERENCE.is_dir():
-        pytest.skip("the reference documents are not beside the checkout")
+        pytest.skip("the reference documents are not next to the checkout")
     rows = dict(written(service))
     assert len(rows) > 10
     assert rows.keys() - set(FIELDS[service]) == set()

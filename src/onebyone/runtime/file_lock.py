@@ -25,9 +25,9 @@ def try_lock(fd: int, *, shared: bool = False) -> bool:
 
 
 class FileLock:
-    """An exclusive lock on a file of its own beside what it guards.
+    """An exclusive lock on a separate file next to the one that it guards.
 
-    Of its own, because closing any descriptor of a SQLite file drops the locks that SQLite holds on that file.
+    Separate, because closing any descriptor of a SQLite file drops the locks that SQLite holds on that file.
     """
 
     def __init__(self, path: Path) -> None:

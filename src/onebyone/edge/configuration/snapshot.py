@@ -169,7 +169,7 @@ class ConfigSnapshot:
         connection.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?)", row)
 
     def _changed_keys(self, old: Head, new: Head) -> list[str] | None:
-        """Return the keys that changed after `old` up to `new`; None if the change stream no longer tells."""
+        """Return the keys that changed after `old` up to `new`; None if the stream no longer holds all changes."""
         if not 0 < new.version - old.version < keys.CHANGES_LENGTH:
             return None
         count = new.version - old.version + 1
