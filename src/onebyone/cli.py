@@ -66,7 +66,7 @@ def serve(
     settings = load_settings(data_dir=data_dir, host=host, edge_port=edge_port, api_port=api_port, workers=workers)
     from onebyone.supervisor import main, plans
 
-    raise typer.Exit(main.run(settings, ("edge", "api", "counter"), plans.everything, embed=True))
+    raise typer.Exit(main.run_plan(settings, ("edge", "api", "counter"), plans.plan_product, embed=True))
 
 
 @app.command()
@@ -79,7 +79,7 @@ def edge(data_dir: DataDir = None, host: Host = None, edge_port: EdgePort = None
     require(settings, "cache_url", "stream_url")
     from onebyone.supervisor import main, plans
 
-    raise typer.Exit(main.run(settings, ("edge",), plans.edge_only, embed=False))
+    raise typer.Exit(main.run_plan(settings, ("edge",), plans.plan_edge, embed=False))
 
 
 @app.command()
@@ -92,7 +92,7 @@ def api(data_dir: DataDir = None, host: Host = None, api_port: ApiPort = None) -
     require(settings, "cache_url")
     from onebyone.supervisor import main, plans
 
-    raise typer.Exit(main.run(settings, ("api",), plans.api_only, embed=False))
+    raise typer.Exit(main.run_plan(settings, ("api",), plans.plan_api, embed=False))
 
 
 @app.command()
@@ -105,7 +105,7 @@ def counter(data_dir: DataDir = None) -> None:
     require(settings, "stream_url")
     from onebyone.supervisor import main, plans
 
-    raise typer.Exit(main.run(settings, ("counter",), plans.counter_only, embed=False))
+    raise typer.Exit(main.run_plan(settings, ("counter",), plans.plan_counter, embed=False))
 
 
 @app.command()
@@ -144,8 +144,8 @@ def demo(
 
     arguments = ("--events", str(events), "--rate", str(rate))
     traffic = Role("demo", "", role_command("demo", *arguments), one_shot=True)
-    plan = partial(plans.demo, traffic=traffic)
-    raise typer.Exit(main.run(settings, ("edge", "api", "counter"), plan, embed=True))
+    plan = partial(plans.plan_demo, traffic=traffic)
+    raise typer.Exit(main.run_plan(settings, ("edge", "api", "counter"), plan, embed=True))
 
 
 def _demo_password(data_dir: Path, typed: str | None) -> str:

@@ -95,7 +95,7 @@ class Harness:
         """Run a counter; setting the event or leaving the block stops it."""
         stopping = asyncio.Event()
         ready = asyncio.Event()
-        running = asyncio.create_task(process.run(self.settings, stopping, ready.set))
+        running = asyncio.create_task(process.run_counter(self.settings, stopping, ready.set))
         waiting = asyncio.create_task(ready.wait())
         await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
         try:

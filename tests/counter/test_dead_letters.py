@@ -26,7 +26,7 @@ READABLE: dict[int, Upgrade] = {0: lambda record: record | {"kind": "imp"}}
 
 
 async def replay(harness: Harness, reason: str | None = None, limit: int | None = None, **more: Any) -> list[Replayed]:
-    return [done async for done in dead_letters.replay(harness.engine, reason, limit, **more)]
+    return [done async for done in dead_letters.replay_letters(harness.engine, reason, limit, **more)]
 
 
 def outcomes(done: list[Replayed]) -> list[str]:

@@ -226,7 +226,7 @@ async def test_only_committed_entries_are_trimmed(harness: Harness, monkeypatch:
     with monkeypatch.context() as patched:
         patched.setattr(Ledger, "commit", refuse)
         stopping = asyncio.Event()
-        stopped = asyncio.create_task(process.run(harness.settings, stopping, lambda: None))
+        stopped = asyncio.create_task(process.run_counter(harness.settings, stopping, lambda: None))
         await asyncio.sleep(0.7)
         stopping.set()
         await stopped

@@ -76,7 +76,7 @@ def test_the_page_shows_this_process_and_folders_of_others(tmp_path: Path) -> No
     for _ in range(2):
         environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
         subprocess.run([sys.executable, "-c", script], env=environment, check=True)
-    page = metrics_page.page([tmp_path, tmp_path / "absent"])
+    page = metrics_page.render_metrics([tmp_path, tmp_path / "absent"])
     assert b'onebyone_counter_events_total{kind="imp"} 82.0' in page
     assert b'onebyone_counter_behind_batches{shard="0"} 3.0' in page
     assert b"python_info" in page
@@ -88,6 +88,6 @@ def test_the_page_of_one_of_many_processes_shows_all(tmp_path: Path, monkeypatch
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", script], env=environment, check=True)
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    page = metrics_page.page()
+    page = metrics_page.render_metrics()
     assert b"onebyone_counter_batches_total 5.0" in page
     assert page.count(b"# HELP onebyone_counter_batches_total") == 1

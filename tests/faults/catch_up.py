@@ -61,7 +61,7 @@ def fill(valkey: ValkeyProcess, events: int, shards: int) -> None:
 async def count(settings: Settings, valkey: ValkeyProcess) -> None:
     """Run a counter in this process until the streams are empty."""
     stopping = asyncio.Event()
-    running = asyncio.create_task(process.run(settings, stopping, lambda: None))
+    running = asyncio.create_task(process.run_counter(settings, stopping, lambda: None))
     with valkey.client() as client:
         while any(client.xlen(keys.events_key(shard)) for shard in range(settings.shards)):  # noqa: ASYNC110
             await asyncio.sleep(0.1)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.processes
 LOGGER = """
 import logging, sys, structlog
 from onebyone.runtime import logs
-logs.configure("edge", "info", sys.argv[1])
+logs.configure_logging("edge", "info", sys.argv[1])
 hostile = "\\x1b[2J\\n12:00:00 [info     ] edge       forged\\u2028x\\x9b"
 log = structlog.get_logger()
 log.debug("below the level")
@@ -30,7 +30,7 @@ WRITER = """
 import sys, structlog
 from onebyone.runtime import logs
 from onebyone.runtime.terminal import write_line
-logs.configure(sys.argv[1], "info", "json")
+logs.configure_logging(sys.argv[1], "info", "json")
 log = structlog.get_logger()
 for number in range(2000):
     log.info("line", number=number, text="x" * 300)

@@ -95,13 +95,13 @@ def test_a_full_file_system_ends_no_process(tiny: Path, labels: int) -> None:
         (tiny / "ballast").write_bytes(b"\0" * (ROOM_BYTES // 64))
     done = write(tiny, labels)
     assert (done.returncode, done.stdout) == (0, "1.0\n"), done.stderr
-    metrics_page.page([tiny])
+    metrics_page.render_metrics([tiny])
 
 
 @pytest.mark.processes
 def test_a_grown_file_is_read_whole(place: Path) -> None:
     assert write(place, 1000).stdout == "1.0\n"
-    assert metrics_page.page([place]).count(b"\nfull_total{") == 1000
+    assert metrics_page.render_metrics([place]).count(b"\nfull_total{") == 1000
 
 
 def test_folders_of_killed_runs_are_removed_and_those_in_use_stay(tmp_path: Path, place: Path) -> None:

@@ -62,4 +62,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "role":
         asyncio.run(live(*sys.argv[2:4]))
     else:
-        sys.exit(main.run(Settings(), ("edge", "api", "counter"), plan, embed=True))
+        sys.exit(main.run_plan(Settings(), ("edge", "api", "counter"), plan, embed=True))

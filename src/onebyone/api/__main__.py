@@ -63,7 +63,7 @@ async def main(settings: Settings) -> int:
     announcing = asyncio.create_task(_announce(lifeline, serving, publisher))
     await lifeline.until(publisher.published, START_SECONDS)
     notice = partial(lifeline.notice, settings.drain_seconds)
-    await web_server.serve(app, role.listener(), lifeline.stopping, notice, serving.set)
+    await web_server.serve(app, role.inherited_listener(), lifeline.stopping, notice, serving.set)
     announcing.cancel()
     await app.reports.stop()
     await publisher.finish(publishing)
@@ -100,5 +100,5 @@ async def _announce(lifeline: role.Lifeline, serving: asyncio.Event, publisher: 
 
 if __name__ == "__main__":
     settings = Settings()
-    logs.configure("api", settings.log_level, settings.log_format)
+    logs.configure_logging("api", settings.log_level, settings.log_format)
     sys.exit(uvloop.run(main(settings)))

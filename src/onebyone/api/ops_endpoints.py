@@ -49,7 +49,7 @@ def create_ops_app(
     async def metrics(request: Request) -> Response:
         if not is_operator(request):
             return PlainTextResponse("not for this address\n", status_code=403, headers=_NO_STORE)
-        page = metrics_page.page(metrics_folder.existing_folders(settings, "counter"))
+        page = metrics_page.render_metrics(metrics_folder.existing_folders(settings, "counter"))
         return Response(page, headers=_NO_STORE, media_type=metrics_page.CONTENT_TYPE)
 
     paths = {"/readyz": readyz, "/livez": livez, "/sinkz": sinkz, "/metrics": metrics}

@@ -40,7 +40,7 @@ def replay_dead_letters(settings: Settings, reason: str | None, limit: int | Non
     async def rows(engine: AsyncEngine) -> AsyncIterator[dict[str, Any]]:
         outcomes: Counter[str] = Counter()
         counted = 0
-        async for replayed in dead_letters.replay(engine, reason, limit):
+        async for replayed in dead_letters.replay_letters(engine, reason, limit):
             outcomes[replayed.outcome.value] += 1
             counted += replayed.events
             row = {

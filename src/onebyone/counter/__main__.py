@@ -18,9 +18,9 @@ from onebyone.settings import Settings
 async def main() -> None:
     """Run until the supervisor or a signal says stop."""
     settings = Settings()
-    logs.configure("counter", settings.log_level, settings.log_format)
+    logs.configure_logging("counter", settings.log_level, settings.log_format)
     lifeline = Lifeline()
-    await process.run(settings, lifeline.stopping, lifeline.ready)
+    await process.run_counter(settings, lifeline.stopping, lifeline.ready)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from onebyone.contracts import batches, events
 from onebyone.contracts.events import Upgrade
 from onebyone.counter.counting import BatchTotals, write_totals
-from onebyone.counter.statements import insert_new, refuses
+from onebyone.counter.statements import insert_new, is_refusal
 from onebyone.report_store.tables import dead_letters, producers
 from onebyone.runtime import sql
 
@@ -66,7 +66,7 @@ async def list_letters(engine: AsyncEngine, reason: str | None, limit: int | Non
         limit = None if limit is None else limit - len(page)
 
 
-async def replay(
+async def replay_letters(
     engine: AsyncEngine, reason: str | None, limit: int | None, upgrades: Mapping[int, Upgrade] = events.UPGRADES
 ) -> AsyncIterator[Replayed]:
     """Try each letter once, in the order of `list_letters`; yield each outcome after it is committed."""
@@ -76,7 +76,7 @@ async def replay(
         try:
             done = await _replay_page(engine, reason, after, size, upgrades)
         except Exception as error:
-            if not refuses(error):
+            if not is_refusal(error):
                 raise
             # The store refuses one of them: try each alone, up to the end of this page.
             done = await _replay_alone(engine, reason, after, size, upgrades)
@@ -98,7 +98,7 @@ async def _replay_alone(
         try:
             done += await _replay_page(engine, reason, letter_id - 1, 1, upgrades)
         except Exception as error:
-            if not refuses(error):
+            if not is_refusal(error):
                 raise
             done.append(Replayed(letter_id, Outcome.REFUSED, detail=f"{error!r:.500}"))
     return done

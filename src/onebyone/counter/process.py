@@ -28,7 +28,7 @@ _NO_SHARD = -1
 """Stands for the start of the process, before it counts any shard."""
 
 
-async def run(settings: Settings, stopping: asyncio.Event, ready: Callable[[], None]) -> None:
+async def run_counter(settings: Settings, stopping: asyncio.Event, ready: Callable[[], None]) -> None:
     """Count until `stopping`, then drain. Call `ready` after the first read of every shard.
 
     Raises `Misconfigured` when these settings can never work.
@@ -49,7 +49,7 @@ async def run(settings: Settings, stopping: asyncio.Event, ready: Callable[[], N
             # SQLite has one writer: shards queue here instead of polling for its lock.
             writers = asyncio.Semaphore(1 if engine.dialect.name == "sqlite" else shards)
             each = [Shard(shard, client, engine, outages, writers, stopping) for shard in range(shards)]
-            await _count(each, pruning.run(engine, settings.archive_days, writers), ready)
+            await _count(each, pruning.prune_forever(engine, settings.archive_days, writers), ready)
     finally:
         await client.aclose()
         await engine.dispose()

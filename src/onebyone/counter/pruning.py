@@ -23,7 +23,7 @@ STEP_SECONDS = 0.05
 """Pause between steps, in which shards commit."""
 
 
-async def run(engine: AsyncEngine, archive_days: int, writers: asyncio.Semaphore) -> None:
+async def prune_forever(engine: AsyncEngine, archive_days: int, writers: asyncio.Semaphore) -> None:
     """Prune every `EVERY_SECONDS` forever; after a failure, try again in the next round."""
     outage = Outage("report store is unreachable, pruning is paused", "pruning resumed")
     while True:

@@ -16,7 +16,7 @@ from onebyone.counter import metrics
 from onebyone.counter.counting import BatchTotals, Entry, batch_name, parse_stream_id
 from onebyone.counter.ledger import ConcurrentCommit, Ledger
 from onebyone.counter.outages import Outages
-from onebyone.counter.statements import refuses
+from onebyone.counter.statements import is_refusal
 from onebyone.counter.stream import READ_ENTRIES, Stream
 
 PACE_SECONDS = 0.1
@@ -169,7 +169,7 @@ class Shard:
         try:
             await self._commit(totals)
         except (SQLAlchemyError, ValueError, TypeError, OverflowError) as error:
-            if not refuses(error):
+            if not is_refusal(error):
                 raise
             self._loaded = False
             if not self._one_by_one:

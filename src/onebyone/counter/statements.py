@@ -15,7 +15,7 @@ def insert_new(dialect: str, table: Table) -> Insert:
     return sqlite.insert(table).on_conflict_do_nothing()
 
 
-def refuses(error: BaseException) -> bool:
+def is_refusal(error: BaseException) -> bool:
     """Return whether the store is reachable and refuses these values, so that a retry cannot succeed."""
     if isinstance(error, DBAPIError):
         # SQLSTATE classes of PostgreSQL: 22 data exception, 23 integrity constraint violation.

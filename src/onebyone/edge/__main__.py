@@ -85,7 +85,7 @@ async def main(settings: Settings) -> int:
     fast = settings.edge_http == "fast" and hasattr(select, "epoll")
     make_server = partial(Acceptor, recorder, settings.tracker_cache) if fast else None
     notice = partial(lifeline.notice, settings.drain_seconds)
-    await web_server.serve(app, role.listener(), lifeline.stopping, notice, serving.set, make_server)
+    await web_server.serve(app, role.inherited_listener(), lifeline.stopping, notice, serving.set, make_server)
     await opening_journal
     await commits.close()
     metric_buffer.flush()
@@ -118,6 +118,6 @@ async def _set_gauges(shipper: Shipper, view: ConfigView) -> None:
 
 if __name__ == "__main__":
     settings = Settings()
-    logs.configure("edge", settings.log_level, settings.log_format)
+    logs.configure_logging("edge", settings.log_level, settings.log_format)
     sys.setswitchinterval(SWITCH_SECONDS)
     sys.exit(uvloop.run(main(settings)))

@@ -59,7 +59,7 @@ class EdgeApp:
         request = _tag_request(kind, scope, self._recorder.trusted_proxies)
         decision = await self._record(*await self._decide(request))
         response = decision.response
-        headers = [*response.headers, responses.verdict(decision.reason)]
+        headers = [*response.headers, responses.verdict_header(decision.reason)]
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})
 

@@ -67,7 +67,7 @@ def create_ops_app(settings: Settings, health: Callable[[], Health], backlog: Ca
         return refuse_stranger(request) or _sink_response(backlog(), health().recording)
 
     async def metrics(request: Request) -> Response:
-        return refuse_stranger(request) or Response(metrics_page.page(), media_type=metrics_page.CONTENT_TYPE)
+        return refuse_stranger(request) or Response(metrics_page.render_metrics(), media_type=metrics_page.CONTENT_TYPE)
 
     paths = {"/readyz": readyz, "/livez": livez, "/sinkz": sinkz, "/metrics": metrics}
     return Starlette(routes=[Route(path, endpoint) for path, endpoint in paths.items()])

@@ -58,7 +58,7 @@ def resolve_format(chosen: Literal["auto", "json", "console"]) -> Literal["json"
     return chosen
 
 
-def configure(role: str, level: str, log_format: Literal["auto", "json", "console"]) -> None:
+def configure_logging(role: str, level: str, log_format: Literal["auto", "json", "console"]) -> None:
     """Send structlog and the standard library's logging to standard error, with `role` on each line."""
     console = resolve_format(log_format) == "console"
     shared: list[Processor] = [

@@ -25,7 +25,7 @@ class _Folders(Collector):
         return merged
 
 
-def page(extra_dirs: Sequence[Path] = ()) -> bytes:
+def render_metrics(extra_dirs: Sequence[Path] = ()) -> bytes:
     """Return the metrics in the Prometheus text format.
 
     With `PROMETHEUS_MULTIPROC_DIR` they cover all processes that share it, without it this process. `extra_dirs` are

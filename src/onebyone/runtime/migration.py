@@ -34,7 +34,7 @@ def _upgrade(connection: Connection, scripts: Path) -> None:
     command.upgrade(config, "head")
 
 
-def run(metadata: MetaData, version_table: str) -> None:
+def run_revisions(metadata: MetaData, version_table: str) -> None:
     """Run revisions on the connection that `upgrade` opened: the body of a store's `env.py`."""
     context.configure(
         connection=context.config.attributes["connection"],

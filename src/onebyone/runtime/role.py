@@ -59,6 +59,6 @@ class Lifeline:
             self._socket.send(b"ready\n")
 
 
-def listener() -> socket.socket:
+def inherited_listener() -> socket.socket:
     """Return the listening socket that the supervisor bound and handed down, so that a crash never closes the port."""
     return socket.socket(fileno=int(os.environ[LISTENER]))

@@ -17,7 +17,7 @@ from onebyone.settings import Settings
 from onebyone.supervisor import rolling
 from onebyone.supervisor.data_dir import DataDir
 from onebyone.supervisor.fault import StartFault
-from onebyone.supervisor.process import ProcessTable, environment
+from onebyone.supervisor.process import ProcessTable, child_environment
 from onebyone.supervisor.roles import Role, RoleProcess, role_processes
 from onebyone.supervisor.signals import handle_signals
 from onebyone.supervisor.valkey import EmbeddedValkey
@@ -45,14 +45,14 @@ class Plan:
     """What to print once everything is ready."""
 
 
-def run(settings: Settings, locks: Sequence[str], plan: Callable[[Settings], Plan], *, embed: bool) -> int:
+def run_plan(settings: Settings, locks: Sequence[str], plan: Callable[[Settings], Plan], *, embed: bool) -> int:
     """Run until stopped and return the exit code. Print one line and no traceback when the product cannot start.
 
     `locks` names the roles that no other supervisor may run on the same data folder. `plan` binds the sockets, so it
     is called once the folder is locked. `embed` starts a server for whichever of the cache and stream URLs is not set.
     """
     log_format = logs.resolve_format(settings.log_format)
-    logs.configure("supervisor", settings.log_level, log_format)
+    logs.configure_logging("supervisor", settings.log_level, log_format)
     _raise_file_limit()
     try:
         data_dir = DataDir(settings.data_dir)
@@ -107,7 +107,7 @@ class _Run:
             write_line(sys.stdout, f"valkey ready (unix socket {self._valkey.socket})")
             shared["cache_url"] = self._settings.cache_url or self._valkey.url
             shared["stream_url"] = self._settings.stream_url or self._valkey.url
-        variables = environment(**shared)
+        variables = child_environment(**shared)
         started: list[tuple[Role, list[RoleProcess]]] = []
         for roles in plan.groups:
             group: list[RoleProcess] = []

@@ -12,34 +12,34 @@ from onebyone.supervisor.main import Plan
 from onebyone.supervisor.roles import Role, role_command
 
 
-def everything(settings: Settings) -> Plan:
+def plan_product(settings: Settings) -> Plan:
     """Return all roles. The counter stops last, to count what the edges ship."""
-    return _everything(settings, summary.serve_summary)
+    return _plan_all(settings, summary.serve_summary)
 
 
-def demo(settings: Settings, traffic: Role) -> Plan:
+def plan_demo(settings: Settings, traffic: Role) -> Plan:
     """Return all roles and the demo's traffic."""
-    return _everything(settings, summary.demo_summary, traffic)
+    return _plan_all(settings, summary.demo_summary, traffic)
 
 
-def edge_only(settings: Settings) -> Plan:
+def plan_edge(settings: Settings) -> Plan:
     """Return the edge workers."""
     role, port = _edge(settings)
     return Plan([[role]], {"edge_port": port}, summary.edge_summary(settings, port))
 
 
-def api_only(settings: Settings) -> Plan:
+def plan_api(settings: Settings) -> Plan:
     """Return the config API."""
     role, port = _api(settings)
     return Plan([[role]], {"api_port": port}, summary.api_summary(settings, port))
 
 
-def counter_only(settings: Settings) -> Plan:
+def plan_counter(settings: Settings) -> Plan:
     """Return the counter."""
     return Plan([[_counter(settings)]], {}, summary.counter_summary(settings))
 
 
-def _everything(settings: Settings, summarise: Callable[[Settings, int, int], str], *more: Role) -> Plan:
+def _plan_all(settings: Settings, summarise: Callable[[Settings, int, int], str], *more: Role) -> Plan:
     (edge, edge_port), (api, api_port) = _edge(settings), _api(settings)
     ports = {"edge_port": edge_port, "api_port": api_port}
     return Plan([[*more, edge, api], [_counter(settings)]], ports, summarise(settings, edge_port, api_port))

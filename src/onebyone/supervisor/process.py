@@ -77,7 +77,7 @@ class ProcessTable:
         self._running = {process for process in self._running if not process.collect()}
 
 
-def environment(**settings: object) -> dict[str, str]:
+def child_environment(**settings: object) -> dict[str, str]:
     """Return this process's environment with `ONEBYONE_<NAME>` for each of the settings, named in lower case."""
     own = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}
     return own | {f"ONEBYONE_{name.upper()}": str(value) for name, value in settings.items()}

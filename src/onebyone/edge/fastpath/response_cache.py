@@ -44,7 +44,7 @@ class ResponseCache:
         return self._rendered.get(decision) or self._render_new(decision)
 
     def _render_new(self, decision: Decision) -> bytes:
-        name, value = responses.verdict(decision.reason)
+        name, value = responses.verdict_header(decision.reason)
         response = b"%b%b%b%b: %b\r\n\r\n%b" % (
             STATUS_LINE[decision.response.status],
             self._header_lines,

@@ -118,7 +118,7 @@ class Decisions:
         if redir is not None:
             location = redirects.to_location(redir)
             if location is not None and self._approved(location, tracker, fetched):
-                decision = Decision(kind, responses.redirect(location), None)
+                decision = Decision(kind, responses.redirect_response(location), None)
             else:
                 metrics.REDIRECTS_REFUSED.inc()
                 refused = True
@@ -187,7 +187,7 @@ def _landing_decision(tracker: Tracker, refused: bytes | None) -> Decision:
 
 @lru_cache(maxsize=_CACHED_VALUES)
 def _redirect_to(url: str) -> Decision:
-    return Decision("clk", responses.redirect(url.encode()), None)
+    return Decision("clk", responses.redirect_response(url.encode()), None)
 
 
 def _cost_and_flags(ancost: bytes | None, macro_unreplaced: bool, refused: bool) -> bytes:

@@ -31,7 +31,7 @@ IGNORED: dict[Reason, Header] = {
 }
 
 
-def verdict(reason: Reason | None) -> Header:
+def verdict_header(reason: Reason | None) -> Header:
     """Return the `X-OneByOne` header: recorded, or ignored with this reason."""
     return RECORDED if reason is None else IGNORED[reason]
 
@@ -74,7 +74,7 @@ GIF_UNAVAILABLE = GIF._replace(status=503)
 SCRIPT_UNAVAILABLE = SCRIPT._replace(status=503)
 
 
-def redirect(location: bytes) -> Response:
+def redirect_response(location: bytes) -> Response:
     """Return a 302 to a target that `redirects.to_location` has returned."""
     headers = (*COMMON, (b"location", location), (b"content-length", b"0"))
     return Response(302, headers, b"%blocation: %b\r\ncontent-length: 0\r\n" % (_COMMON_BLOCK, location), b"")

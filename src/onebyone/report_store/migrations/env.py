@@ -6,4 +6,4 @@ from onebyone.report_store.schema import VERSION_TABLE
 from onebyone.report_store.tables import metadata
 from onebyone.runtime import migration
 
-migration.run(metadata, VERSION_TABLE)
+migration.run_revisions(metadata, VERSION_TABLE)
