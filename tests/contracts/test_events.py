@@ -18,7 +18,7 @@ def line(**changes: Any) -> bytes:
 
 
 def test_a_record_is_read_with_its_unknown_fields() -> None:
-    event: Any = events.decode(line(novel={"a": 1}))
+    event: Any = events.decode_event(line(novel={"a": 1}))
     assert event == {**GOOD, "novel": {"a": 1}}
 
 
@@ -44,7 +44,7 @@ BAD: list[tuple[str, bytes, str]] = [
 @pytest.mark.parametrize(("text", "reason"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
 def test_an_uncountable_record_has_a_reason(text: bytes, reason: str) -> None:
     with pytest.raises(EventError) as caught:
-        events.decode(text)
+        events.decode_event(text)
     assert caught.value.reason == reason
 
 
@@ -59,7 +59,7 @@ def test_an_older_version_is_upgraded_step_by_step() -> None:
 
     old = {name: value for name, value in GOOD.items() if name not in ("kind", "tag_id")}
     old |= {"v": -1, "type": "impression", "placement_id": 1}
-    assert events.decode(orjson.dumps(old), {-1: from_minus_1, 0: from_0}) == GOOD
+    assert events.decode_event(orjson.dumps(old), {-1: from_minus_1, 0: from_0}) == GOOD
 
 
 def test_every_older_version_has_a_step() -> None:

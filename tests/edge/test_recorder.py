@@ -19,7 +19,7 @@ from onebyone.edge.tags.reasons import Reason
 from onebyone.settings import Settings
 from tests.edge.edge_process import tracker
 
-BROWSER = client.parse({b"user-agent": b"Probe/1.0"})
+BROWSER = client.parse_client({b"user-agent": b"Probe/1.0"})
 
 
 class FakeCommits:
@@ -53,7 +53,7 @@ def ignored(reason: Reason) -> float:
 
 
 def decide(recorder: Recorder, raw: bytes) -> tuple[Decision, bytes | None]:
-    return recorder.decide("imp", query.parse(raw), BROWSER, b"", b"")
+    return recorder.decide("imp", query.parse_tag(raw), BROWSER, b"", b"")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_tracker_that_is_not_in_memory_is_not_counted_until_it_is_decided(reco
 
 def test_a_request_without_configuration_is_counted(recorder: Recorder) -> None:
     before = ignored(Reason.CONFIG)
-    decision = recorder.decide_without_configuration("imp", query.parse(b"id=533"), BROWSER)
+    decision = recorder.decide_without_configuration("imp", query.parse_tag(b"id=533"), BROWSER)
     assert (decision.reason, ignored(Reason.CONFIG) - before) == (Reason.CONFIG, 1)
 
 

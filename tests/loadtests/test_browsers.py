@@ -25,7 +25,7 @@ def test_requests_are_plain_and_all_different(tmp_path: Path, target: str, kind:
     )
     assert len(set(requests)) == len(requests) == 4096
     for request in requests:
-        read = request_parser.parse(request)
+        read = request_parser.parse_request(request)
         assert read is not None
         assert (read.kind, read.tag.tracker_id, read.close) == (kind, 531, connection == "close")
 
@@ -39,7 +39,7 @@ def test_requests_are_plain_and_all_different(tmp_path: Path, target: str, kind:
 )
 def test_ids_rotate(tmp_path: Path, ids: Sequence[int], least: int, length: int) -> None:
     path = browsers.write_requests(tmp_path / "file", "127.0.0.1:8080", ids=ids, least=least)
-    parsed = [request_parser.parse(request) for request in browsers.read_requests(path)]
+    parsed = [request_parser.parse_request(request) for request in browsers.read_requests(path)]
     assert [read.tag.tracker_id for read in parsed if read] == [ids[at % len(ids)] for at in range(length)]
 
 

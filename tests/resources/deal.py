@@ -20,11 +20,11 @@ from onebyone.resources.fields import (
     OptionalMoney,
     State,
     Timestamp,
-    listed,
+    as_list,
 )
 from onebyone.resources.unit_of_work import UnitOfWork
 
-TABLE = tables.entity(
+TABLE = tables.entity_table(
     "deal",
     {"advertiser_id": tables.advertiser, "publisher_id": tables.publisher},
     Column("publisher_id", BigInteger),
@@ -47,7 +47,7 @@ class _DealBody(Body):
     budget: OptionalMoney = None
     end_date: Timestamp | None = None
     floor: DealFloor = DealFloor()
-    sizes: Annotated[list[ObjectLink], Field(max_length=10), BeforeValidator(listed)] | None = None
+    sizes: Annotated[list[ObjectLink], Field(max_length=10), BeforeValidator(as_list)] | None = None
 
 
 class Deal(Entity):

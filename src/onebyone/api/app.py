@@ -74,7 +74,7 @@ class Api:
             await self._pages(scope, receive, send)
             return
         started = time.perf_counter()
-        context = request_context.begin()
+        context = request_context.begin_request()
         context.usage = self._rate_limiter.blank
         outcome = "OK"
         try:

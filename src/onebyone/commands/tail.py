@@ -58,7 +58,7 @@ def _follow(client: redis.Redis, shards: int) -> NoReturn:
 def _event_lines(fields: dict[bytes, bytes]) -> list[bytes]:
     """Return the events of one stream entry as JSON lines; report an unreadable batch on standard error."""
     try:
-        return [orjson.dumps(events.decode(line)) for line in batches.unpack(batches.from_entry(fields).payload)]
+        return [orjson.dumps(events.decode_event(line)) for line in batches.unpack(batches.from_entry(fields).payload)]
     except (batches.BatchError, events.EventError) as error:
         write_error(f"unreadable batch: {error}")
         return []

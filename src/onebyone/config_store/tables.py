@@ -52,7 +52,7 @@ member = Table(
 )
 
 
-def entity(
+def entity_table(
     name: str, parents: dict[str, Table], *columns: Column[int] | Column[str], code_owner: str | None = None
 ) -> Table:
     """Return the table of one kind of object.
@@ -90,24 +90,24 @@ def entity(
     return table
 
 
-advertiser = entity("advertiser", {}, code_owner="member_id")
-publisher = entity(
+advertiser = entity_table("advertiser", {}, code_owner="member_id")
+publisher = entity_table(
     "publisher",
     {},
     Column("default_site_id", BigInteger),
     Column("base_payment_rule_id", BigInteger),
     code_owner="member_id",
 )
-site = entity("site", {"publisher_id": publisher}, code_owner="publisher_id")
-placement = entity(
+site = entity_table("site", {"publisher_id": publisher}, code_owner="publisher_id")
+placement = entity_table(
     "placement",
     {"publisher_id": publisher, "site_id": site},
     Column("site_id", BigInteger),
     code_owner="publisher_id",
 )
-payment_rule = entity("payment_rule", {"publisher_id": publisher}, code_owner="publisher_id")
-insertion_order = entity("insertion_order", {"advertiser_id": advertiser}, code_owner="advertiser_id")
-line_item = entity("line_item", {"advertiser_id": advertiser}, code_owner="advertiser_id")
+payment_rule = entity_table("payment_rule", {"publisher_id": publisher}, code_owner="publisher_id")
+insertion_order = entity_table("insertion_order", {"advertiser_id": advertiser}, code_owner="advertiser_id")
+line_item = entity_table("line_item", {"advertiser_id": advertiser}, code_owner="advertiser_id")
 
 thirdparty_pixel = Table(
     "thirdparty_pixel",
@@ -152,7 +152,7 @@ thirdparty_pixel_advertiser = _link_table(thirdparty_pixel, advertiser)
 
 
 def _tracker(name: str, *columns: Column[str]) -> Table:
-    return entity(
+    return entity_table(
         name,
         {
             "advertiser_id": advertiser,

@@ -35,7 +35,7 @@ EVENTS_MAX = 1_000_000
 
 _HEAD = b"[%d,%d,%d]"
 _HEAD_LINE = re.compile(rb"\[(0|[1-9][0-9]{0,18}),(0|[1-9][0-9]{0,18}),(0|[1-9][0-9]{0,18})\]")
-"""Numbers beyond 63 bits are refused where each event is checked (`events.decode`)."""
+"""Numbers beyond 63 bits are refused where each event is checked (`events.decode_event`)."""
 
 _PRODUCER = re.compile(r"[0-9a-f]{16}")
 # A small table and window compress payloads of this size equally well and evict less of the processor's cache.

@@ -102,7 +102,7 @@ UPGRADES: dict[int, Upgrade] = {}
 _INTEGERS = ("id", "ts", "tracker_id", *AS_OF)
 
 
-def decode(line: bytes, upgrades: Mapping[int, Upgrade] = UPGRADES) -> Event:
+def decode_event(line: bytes, upgrades: Mapping[int, Upgrade] = UPGRADES) -> Event:
     """Return the event of one JSON line, upgraded to `VERSION`. Raises `EventError` with the reason."""
     try:
         record = orjson.loads(line)

@@ -127,7 +127,7 @@ class BatchTotals:
         first = TS_END
         for index, line in enumerate(lines):
             try:
-                event = events.decode(line, self._upgrades)
+                event = events.decode_event(line, self._upgrades)
                 ts = event["ts"]
                 if ts >= TS_END:
                     raise EventError("bad_event", f"ts is {ts}")

@@ -96,8 +96,8 @@ def _tag_request(kind: Kind, scope: Scope, trusted_proxies: tuple[Network, ...])
     referrer = headers.get(b"referer")
     return _TagRequest(
         kind,
-        query.parse(scope["query_string"]),
-        client.parse(headers),
+        query.parse_tag(scope["query_string"]),
+        client.parse_client(headers),
         b"" if referrer is None else client.referrer_member(referrer),
         client.network_member(address),
         scope["method"],

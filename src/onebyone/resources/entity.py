@@ -52,7 +52,7 @@ class Reference:
         return f"{self.field}.id" if self.nested else self.field
 
 
-def ranges(fields: Iterable[str]) -> Iterator[str]:
+def range_parameters(fields: Iterable[str]) -> Iterator[str]:
     """Return the parameters that filter these fields by range."""
     return (f"{prefix}_{field}" for prefix in ("min", "max", "nmin", "nmax") for field in fields)
 

@@ -112,13 +112,13 @@ def loose_timestamp(value: str) -> str:
 
 
 @cache
-def zones() -> frozenset[str]:
+def object_time_zones() -> frozenset[str]:
     """Return the names of the time zones that objects may have."""
     return frozenset(available_timezones() - _REFUSED_ZONES)
 
 
 def _zone(value: str) -> str:
-    if value not in zones():
+    if value not in object_time_zones():
         raise ValueError("not a known time zone")
     return value
 
@@ -176,7 +176,7 @@ OptionalShare = Annotated[
 ]
 
 
-def listed(value: Any) -> Any:
+def as_list(value: Any) -> Any:
     """Return an array, also for an only element without one, as some samples of the documents have it."""
     return [value] if isinstance(value, dict) else value
 

@@ -15,7 +15,7 @@ from onebyone.config_store import trigrams
 from onebyone.contracts.money import to_micros
 from onebyone.errors import Fault, Refused
 from onebyone.resources import field_shapes
-from onebyone.resources.entity import Entity, ranges
+from onebyone.resources.entity import Entity, range_parameters
 from onebyone.resources.fields import MAX_ID, loose_timestamp
 
 VALUES_A_FILTER = 1000
@@ -121,7 +121,7 @@ def filter_conditions(
 ) -> list[ColumnElement[bool]]:
     """Return the conditions of all filters together; add a warning for each parameter that filters nothing."""
     known = entity_filters(entity)
-    ignored = {*_IGNORED, *entity.flags, *entity.optional.values(), *ranges(entity.ranged)}
+    ignored = {*_IGNORED, *entity.flags, *entity.optional.values(), *range_parameters(entity.ranged)}
     conditions = []
     for parameter, text in filters.items():
         condition = _condition(entity, member_id, known, parameter, text)

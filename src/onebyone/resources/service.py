@@ -129,7 +129,7 @@ class Resources:
             valid, carried = await validation.validate(entity, work, sent, parents, None)
             row: Values = {}
             if valid is not None and not work.faults:
-                row = {**validation.columns(entity, valid, {}), **parents}
+                row = {**validation.row_columns(entity, valid, {}), **parents}
                 await validation.check_code(entity, work, {**row, "member_id": work.member_id}, None)
             raise_faults(work.faults)
             row["id"] = await work.insert(entity.table, row)
@@ -254,7 +254,7 @@ async def _updated_columns(
             work.conflict(name, "cannot be changed")
     row: Values = {}
     if valid is not None and not work.faults:
-        row = validation.columns(entity, valid, stored["doc"])
+        row = validation.row_columns(entity, valid, stored["doc"])
         await validation.check_code(entity, work, {**stored, **row}, stored["id"])
     return row, carried
 

@@ -124,7 +124,7 @@ def _targets_query(links: tuple[Reference, ...]) -> CompoundSelect[Any]:
     )
 
 
-def columns(entity: Entity, values: Values, doc: Values) -> Values:
+def row_columns(entity: Entity, values: Values, doc: Values) -> Values:
     """Return the columns of a row with these fields; `doc` is the row's document before."""
     links = {link.field: link for link in entity.references if link.nested}
     row: Values = {}

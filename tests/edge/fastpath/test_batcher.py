@@ -138,7 +138,7 @@ class BatcherHarness:
 
     def parsed_outcome(self, data: bytes) -> Outcome:
         """Return the outcome of parsing and deciding the request, without what is remembered."""
-        request = request_parser.parse(data)
+        request = request_parser.parse_request(data)
         if request is None:
             return "declined", None, None
         hops = [] if request.forwarded_for is None else [(b"x-forwarded-for", request.forwarded_for)]
@@ -247,7 +247,7 @@ def test_known_headers_are_not_parsed_again(more: bytes, monkeypatch: pytest.Mon
 def test_fault_in_one_request_spares_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     harness = BatcherHarness()
     harness.ask(usual(1))
-    monkeypatch.setattr(request_parser, "parse", None)
+    monkeypatch.setattr(request_parser, "parse_request", None)
     clients = harness.ask(usual(2), b"POST / HTTP/1.1\r\n\r\n", usual(3))
     assert [(client.text.count(b"GIF89a"), len(client.declined)) for client in clients] == [(1, 0), (0, 1), (1, 0)]
 

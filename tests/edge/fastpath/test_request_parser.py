@@ -68,17 +68,17 @@ DECLINED = [
 
 @pytest.mark.parametrize("data", [row[1] for row in PLAIN], ids=[row[0] for row in PLAIN])
 def test_plain_request_is_parsed(data: bytes) -> None:
-    assert request_parser.parse(data) is not None
+    assert request_parser.parse_request(data) is not None
 
 
 @pytest.mark.parametrize("data", [row[1] for row in DECLINED], ids=[row[0] for row in DECLINED])
 def test_other_request_is_declined(data: bytes) -> None:
-    assert request_parser.parse(data) is None
-    assert request_parser.parse(data) is None, "also when its header lines are remembered"
+    assert request_parser.parse_request(data) is None
+    assert request_parser.parse_request(data) is None, "also when its header lines are remembered"
 
 
 def test_parts_of_a_plain_request() -> None:
-    request = request_parser.parse(impression(7))
+    request = request_parser.parse_request(impression(7))
     assert request is not None
     assert (request.kind, request.forwarded_for, request.close) == ("imp", None, False)
     assert request.tag == query.Tag(531, False, b',"cb":"7"', b"0.25", {}, None, False)
@@ -99,7 +99,7 @@ REFERRERS = [
 
 @pytest.mark.parametrize(("headers", "page"), [row[1:] for row in REFERRERS], ids=[row[0] for row in REFERRERS])
 def test_referrer_is_found_in_any_position(headers: bytes, page: bytes) -> None:
-    request = request_parser.parse(b"GET /imptr?id=531 HTTP/1.1\r\n" + headers + b"\r\n")
+    request = request_parser.parse_request(b"GET /imptr?id=531 HTTP/1.1\r\n" + headers + b"\r\n")
     assert request is not None
     assert request.referrer == (b',"ref":"%b"' % page if page else b"")
 
@@ -117,4 +117,4 @@ ODD_REFERRERS = [
 @pytest.mark.parametrize("headers", [row[1] for row in ODD_REFERRERS], ids=[row[0] for row in ODD_REFERRERS])
 def test_odd_referrer_is_declined(headers: bytes) -> None:
     data = b"GET /imptr?id=531 HTTP/1.1\r\n" + headers + b"\r\n"
-    assert [request_parser.parse(data) for _ in range(2)] == [None, None]
+    assert [request_parser.parse_request(data) for _ in range(2)] == [None, None]

@@ -16,7 +16,8 @@ LINE = event_ids.tracker_fragment(tracker("imp", 1))
 
 def unpacked_events(allocator: IdAllocator, count: int = 1, line: bytes = LINE) -> list[Event]:
     return [
-        events.decode(record) for record in batches.unpack(batches.pack([allocator.head_line(count), *[line] * count]))
+        events.decode_event(record)
+        for record in batches.unpack(batches.pack([allocator.head_line(count), *[line] * count]))
     ]
 
 

@@ -58,7 +58,7 @@ def test_truncate_address(address: str, kept: str | None) -> None:
     ],
 )
 def test_prefetch(name: bytes, value: bytes, expected: bool) -> None:
-    assert client.parse({name: value}).prefetch is expected
+    assert client.parse_client({name: value}).prefetch is expected
 
 
 @pytest.mark.parametrize(
@@ -78,5 +78,5 @@ def test_decode_text(value: bytes, limit: int, kept: str) -> None:
 
 def test_no_header_is_cut_inside_a_character() -> None:
     agent, page = (b"a" * (limit - 1) + "é".encode() for limit in (512, 1024))
-    assert client.parse({b"user-agent": agent}).agent == b',"ua":"%b"' % (b"a" * 511)
+    assert client.parse_client({b"user-agent": agent}).agent == b',"ua":"%b"' % (b"a" * 511)
     assert client.referrer_member(page) == b',"ref":"%b"' % (b"a" * 1023)

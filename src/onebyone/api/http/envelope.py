@@ -32,7 +32,7 @@ def success(fields: dict[str, Any], output_term: str = NOT_FOUND) -> Response:
 
 def failure(error: ApiError) -> Response:
     """Return the error envelope; it has `status: error` in addition to `error_id`, because clients look for either."""
-    context = request_context.current()
+    context = request_context.current_request()
     fields = {
         "status": "error",
         "error_id": error.error_id,
@@ -49,7 +49,7 @@ def failure(error: ApiError) -> Response:
 
 def response_headers() -> dict[str, str]:
     """Return the headers of every response, whatever its body."""
-    context = request_context.current()
+    context = request_context.current_request()
     return {
         **_CACHE_HEADERS,
         "X-AN-RequestId": context.request_id,
@@ -66,7 +66,7 @@ def _render(fields: dict[str, Any], output_term: str, status: int) -> Response:
 
 
 def _dbg_info(output_term: str) -> dict[str, Any]:
-    context = request_context.current()
+    context = request_context.current_request()
     usage = {
         "reads": context.usage.reads,
         "read_limit": context.usage.read_limit,

@@ -31,13 +31,13 @@ class RequestContext:
 _current: ContextVar[RequestContext] = ContextVar("request_context")
 
 
-def begin() -> RequestContext:
+def begin_request() -> RequestContext:
     """Begin the context of the running task."""
     context = RequestContext()
     _current.set(context)
     return context
 
 
-def current() -> RequestContext:
+def current_request() -> RequestContext:
     """Return the context of the running task; a blank one outside a request."""
     return _current.get(None) or RequestContext()

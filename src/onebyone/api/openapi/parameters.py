@@ -9,7 +9,7 @@ from onebyone.api.openapi import examples
 from onebyone.api.openapi.components import FLAG, TEXT, Components, Schema, reference
 from onebyone.errors import Operation
 from onebyone.resources import codes, field_shapes, filters, paging
-from onebyone.resources.entity import Entity, ranges
+from onebyone.resources.entity import Entity, range_parameters
 from onebyone.resources.fields import CLOCK_PATTERN, DAY_PATTERN, MAX_ID
 
 _NUMBER = "-?[0-9]{1,15}([.][0-9]{1,15})?"
@@ -77,7 +77,7 @@ def read_parameters(components: Components, entity: Entity, name: str) -> list[S
         _field_list("sort", "Fields to sort by, the first one first.", known, "([.](asc|desc))?"),
         _field_list("fields", "Only these fields of each object.", entity.output, ""),
         *_optional_fields(entity),
-        *(parameter(name, "UTC, `YYYY-MM-DD HH:MM:SS`.", TEXT) for name in ranges(sorted(entity.ranged))),
+        *(parameter(name, "UTC, `YYYY-MM-DD HH:MM:SS`.", TEXT) for name in range_parameters(sorted(entity.ranged))),
         *_flags(entity, "read"),
     ]
     if entity.service == "user":

@@ -7,8 +7,8 @@ them.
 
 In nearly every request only the cachebuster and the page are new. The other parts are looked up by their bytes
 (`request_memo.py`): what was decided for this tag, which members these headers add to the event, what this `ancost` is.
-A request with an unknown part is parsed and decided in full (`request_parser.parse`, `Decisions.decide`), and then its
-parts are remembered.
+A request with an unknown part is parsed and decided in full (`request_parser.parse_request`, `Decisions.decide`), and
+then its parts are remembered.
 
 Read `RequestBatcher._decide` from top to bottom. While the disk is quick, a batch is decided, recorded and answered
 within one call of `Acceptor.poll`, so nothing else runs in between. While it is slow, the connections of the batch are
@@ -181,7 +181,7 @@ class RequestBatcher:
         """Decide a request that has an unknown part; decline it if it is not a plain one."""
         request = decided = None
         try:
-            request = request_parser.parse(data)
+            request = request_parser.parse_request(data)
             if request is not None:
                 decided = self._decide_parsed(connection, request)
                 if decided[1] is not None:

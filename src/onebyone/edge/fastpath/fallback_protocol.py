@@ -74,7 +74,7 @@ class FallbackProtocol(BoundedProtocol):
         self._already_read = self._unsent = b""
 
     def data_received(self, data: bytes) -> None:
-        is_plain = self._has_finished() and request_parser.parse(data) is not None
+        is_plain = self._has_finished() and request_parser.parse_request(data) is not None
         if not is_plain or not self._take_back(self.transport, self._address, data):
             super().data_received(data)
 

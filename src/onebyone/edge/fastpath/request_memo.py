@@ -10,7 +10,7 @@
 | the address of the peer and the value of `X-Forwarded-For`, if proxies are trusted | `networks` |
 
 The cachebuster and the page, which are new in nearly every request, go into the event as they are. Cutting checks no
-grammar: a part is only found if `request_parser.parse` has accepted a request with exactly these bytes before.
+grammar: a part is only found if `request_parser.parse_request` has accepted a request with exactly these bytes before.
 """
 
 from __future__ import annotations

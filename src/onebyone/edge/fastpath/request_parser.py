@@ -89,7 +89,7 @@ class _HeaderLines(BoundedMemo[bytes, Header | None]):
 _lines = _HeaderLines()
 
 
-def parse(data: bytes) -> ParsedTagRequest | None:
+def parse_request(data: bytes) -> ParsedTagRequest | None:
     """Return the plain tag request that `data` consists of; None for anything else."""
     if data[-4:] != b"\r\n\r\n" or len(data) > HEAD_MAX:
         return None
@@ -109,8 +109,8 @@ def parse(data: bytes) -> ParsedTagRequest | None:
     referrer = headers.get(b"referer")
     return ParsedTagRequest(
         kind=kind,
-        tag=query.parse(match[2]),
-        client=client.parse(headers),
+        tag=query.parse_tag(match[2]),
+        client=client.parse_client(headers),
         referrer=b"" if referrer is None else client.referrer_member(referrer),
         forwarded_for=headers.get(b"x-forwarded-for"),
         close=b"connection" in headers,

@@ -40,7 +40,7 @@ class Client(NamedTuple):
     """Global Privacy Control is on."""
 
 
-def parse(headers: Mapping[bytes, bytes]) -> Client:
+def parse_client(headers: Mapping[bytes, bytes]) -> Client:
     """Return the client that these headers describe. `headers`: by lower-case name; only `HEADERS` are read."""
     agent = headers.get(b"user-agent")
     return Client(

@@ -119,7 +119,7 @@ _SIGNALS = tuple((name.encode(), name) for name in CONSENT)
 _SIGNAL_NAMES = frozenset(raw for raw, _ in _SIGNALS)
 
 
-def parse(raw: bytes) -> Tag:
+def parse_tag(raw: bytes) -> Tag:
     """Return the tag of a raw query string. Accepts any bytes."""
     usual = parse_usual(raw)
     return _parse_any(raw) if usual is None else usual

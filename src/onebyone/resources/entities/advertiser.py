@@ -33,7 +33,7 @@ from onebyone.resources.fields import (
     Text100,
     Text255,
     TimeZone,
-    listed,
+    as_list,
 )
 from onebyone.resources.unit_of_work import UnitOfWork
 
@@ -50,7 +50,7 @@ class _AdvertiserBody(Body):
     time_format: Literal["12-hour", "24-hour"] = "12-hour"
     default_currency: Currency | None = None
     use_insertion_orders: Boolean = False
-    labels: Annotated[list[AdvertiserLabel], Field(max_length=10), BeforeValidator(listed)] | None = None
+    labels: Annotated[list[AdvertiserLabel], Field(max_length=10), BeforeValidator(as_list)] | None = None
     profile_id: ObjectId | None = None
     control_pct: OptionalShare = Decimal(0)
     remarketing_segment_id: ObjectId | None = None

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator, Field
 
 from onebyone.resources.entity import Values
-from onebyone.resources.fields import Amount, Body, Boolean, Integer, ObjectId, StrictCode, Timestamp, TimeZone, listed
+from onebyone.resources.fields import Amount, Body, Boolean, Integer, ObjectId, StrictCode, Timestamp, TimeZone, as_list
 from onebyone.resources.unit_of_work import UnitOfWork
 
 REVENUE = ("lifetime_budget", "daily_budget")
@@ -40,7 +40,7 @@ class BudgetInterval(Body):
     lifetime_pacing_pct: Pace | None = None
 
 
-Intervals = Annotated[list[BudgetInterval], Field(max_length=52), BeforeValidator(listed)]
+Intervals = Annotated[list[BudgetInterval], Field(max_length=52), BeforeValidator(as_list)]
 
 
 def utc_of_wall_clock(text: str, zone: str) -> datetime:

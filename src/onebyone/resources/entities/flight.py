@@ -10,13 +10,13 @@ from onebyone.config_store import tables
 from onebyone.errors import Fault, Refused
 from onebyone.reports.delivery_stats import DeliveryStats, RunHours
 from onebyone.resources.entities.budget import utc_of_wall_clock
-from onebyone.resources.entity import Values, ranges
+from onebyone.resources.entity import Values, range_parameters
 from onebyone.resources.fields import loose_timestamp
 from onebyone.resources.paging import Query
 from onebyone.resources.unit_of_work import timestamp
 
 RUNS = ("first_run", "last_run")
-RANGES = tuple(ranges(RUNS))
+RANGES = tuple(range_parameters(RUNS))
 NEVER = "never_run"
 
 

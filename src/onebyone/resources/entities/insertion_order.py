@@ -29,7 +29,7 @@ from onebyone.resources.fields import (
     Text255,
     Timestamp,
     TimeZone,
-    listed,
+    as_list,
 )
 from onebyone.resources.ordered_links import OrderedLinks
 from onebyone.resources.unit_of_work import UnitOfWork
@@ -68,8 +68,8 @@ class _InsertionOrderBody(Body):
     lifetime_budget_imps: budget.Count | None = None
     daily_budget: Amount | None = None
     daily_budget_imps: budget.Count | None = None
-    labels: Annotated[list[InsertionOrderLabel], Field(max_length=10), BeforeValidator(listed)] | None = None
-    broker_fees: Annotated[list[BrokerFee], Field(max_length=100), BeforeValidator(listed)] | None = None
+    labels: Annotated[list[InsertionOrderLabel], Field(max_length=10), BeforeValidator(as_list)] | None = None
+    broker_fees: Annotated[list[BrokerFee], Field(max_length=100), BeforeValidator(as_list)] | None = None
     budget_intervals: budget.Intervals | None = None
 
 

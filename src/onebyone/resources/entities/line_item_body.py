@@ -23,11 +23,11 @@ from onebyone.resources.fields import (
     Text1000,
     Timestamp,
     TimeZone,
-    listed,
+    as_list,
 )
 
-Intervals = Annotated[list[parts.LineItemInterval], Field(max_length=52), BeforeValidator(listed)]
-Creatives = Annotated[list[parts.Creative], Field(max_length=1000), BeforeValidator(listed)]
+Intervals = Annotated[list[parts.LineItemInterval], Field(max_length=52), BeforeValidator(as_list)]
+Creatives = Annotated[list[parts.Creative], Field(max_length=1000), BeforeValidator(as_list)]
 
 
 RevenueType = Literal["none", "cpm", "cpc", "cpa", "cost_plus_cpm", "cost_plus_margin", "flat_fee", "vcpm", "est_cpm"]
@@ -60,10 +60,10 @@ class LineItemBody(Body):
     flat_fee: parts.FlatFee | None = None
     supply_strategies: parts.SupplyStrategies | None = None
     delivery_goal: parts.DeliveryGoal | None = None
-    labels: Annotated[list[parts.LineItemLabel], Field(max_length=10), BeforeValidator(listed)] | None = None
-    pixels: Annotated[list[parts.ConversionPixel], Field(max_length=20), BeforeValidator(listed)] | None = None
+    labels: Annotated[list[parts.LineItemLabel], Field(max_length=10), BeforeValidator(as_list)] | None = None
+    pixels: Annotated[list[parts.ConversionPixel], Field(max_length=20), BeforeValidator(as_list)] | None = None
     insertion_orders: (
-        Annotated[list[parts.InsertionOrderLink], Field(max_length=100), BeforeValidator(listed)] | None
+        Annotated[list[parts.InsertionOrderLink], Field(max_length=100), BeforeValidator(as_list)] | None
     ) = None
     creatives: Creatives | None = None
     budget_intervals: Intervals | None = None

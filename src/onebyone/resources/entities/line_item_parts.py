@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from onebyone.resources import labels
 from onebyone.resources.entities.budget import HOUR, BudgetInterval, utc_of_wall_clock
 from onebyone.resources.entity import Values
-from onebyone.resources.fields import Amount, Body, Boolean, Code, Integer, ObjectId, ObjectLink, Timestamp, listed
+from onebyone.resources.fields import Amount, Body, Boolean, Code, Integer, ObjectId, ObjectLink, Timestamp, as_list
 from onebyone.resources.unit_of_work import UnitOfWork
 
 LAST_MOMENT = "2038-01-19 00:00:00"
@@ -68,7 +68,7 @@ class Creative(Body):
     code: Code = None
     weight: Annotated[Integer, Field(ge=1, le=1000)] | None = None
     all_budget_intervals: Boolean = True
-    custom_date_ranges: Annotated[list[DateRange], Field(max_length=100), BeforeValidator(listed)] | None = None
+    custom_date_ranges: Annotated[list[DateRange], Field(max_length=100), BeforeValidator(as_list)] | None = None
 
 
 class IntervalCreative(Body):
@@ -83,7 +83,7 @@ class LineItemInterval(BudgetInterval):
 
     shown = (*BudgetInterval.shown, "parent_interval_id")
     enable_forecast_pacing: Boolean | None = None
-    creatives: Annotated[list[IntervalCreative], Field(max_length=1000), BeforeValidator(listed)] | None = None
+    creatives: Annotated[list[IntervalCreative], Field(max_length=1000), BeforeValidator(as_list)] | None = None
 
 
 class DeliveryGoal(Body):

@@ -25,7 +25,7 @@ from onebyone.resources.fields import (
     Text255,
     Timestamp,
     TimeZone,
-    listed,
+    as_list,
 )
 from onebyone.resources.unit_of_work import UnitOfWork
 
@@ -50,8 +50,8 @@ class _PaymentRuleBody(Body):
     target_ecpm: OptionalMoney = None
     profile_id: ObjectId | None = None
     demand_filter_action: Literal["include", "exclude", "default"] = "default"
-    filtered_advertisers: Annotated[list[ObjectLink], Field(max_length=1000), BeforeValidator(listed)] | None = None
-    filtered_line_items: Annotated[list[ObjectLink], Field(max_length=1000), BeforeValidator(listed)] | None = None
+    filtered_advertisers: Annotated[list[ObjectLink], Field(max_length=1000), BeforeValidator(as_list)] | None = None
+    filtered_line_items: Annotated[list[ObjectLink], Field(max_length=1000), BeforeValidator(as_list)] | None = None
 
 
 class PaymentRule(Entity):

@@ -18,8 +18,8 @@ from onebyone.resources.fields import (
     ObjectId,
     ObjectLink,
     State,
+    as_list,
     empty_is_none,
-    listed,
 )
 from onebyone.resources.unit_of_work import UnitOfWork
 
@@ -46,8 +46,8 @@ class _PlacementBody(Body):
     audited: Boolean = False
     audit_level: Literal["site", "placement"] = "site"
     demand_filter_action: Literal["include", "exclude", "default"] = "default"
-    filtered_advertisers: Annotated[list[ObjectLink], Field(max_length=1000), BeforeValidator(listed)] | None = None
-    filtered_line_items: Annotated[list[ObjectLink], Field(max_length=1000), BeforeValidator(listed)] | None = None
+    filtered_advertisers: Annotated[list[ObjectLink], Field(max_length=1000), BeforeValidator(as_list)] | None = None
+    filtered_line_items: Annotated[list[ObjectLink], Field(max_length=1000), BeforeValidator(as_list)] | None = None
 
 
 class Placement(Entity):

@@ -26,7 +26,7 @@ from onebyone.resources.fields import (
     Text100,
     Text255,
     TimeZone,
-    listed,
+    as_list,
 )
 from onebyone.resources.unit_of_work import UnitOfWork
 
@@ -93,9 +93,9 @@ class _PublisherBody(Body):
     enable_cookie_tracking_default: Boolean = True
     seller_page_cap_enabled: Boolean = False
     billing_internal_user: Integer | None = None
-    labels: Annotated[list[PublisherLabel], Field(max_length=10), BeforeValidator(listed)] | None = None
+    labels: Annotated[list[PublisherLabel], Field(max_length=10), BeforeValidator(as_list)] | None = None
     publisher_brand_exceptions: (
-        Annotated[list[BrandException], Field(max_length=1000), BeforeValidator(listed)] | None
+        Annotated[list[BrandException], Field(max_length=1000), BeforeValidator(as_list)] | None
     ) = None
     inventory_relationship: Literal[
         "unknown", "owned_operated", "direct", "indirect_single_publisher", "indirect_multiple_publishers"

@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from onebyone.config_store import tables
 from onebyone.resources.entities.placement import Placement
 from onebyone.resources.entity import Entity, Reference, Values
-from onebyone.resources.fields import Body, Boolean, Code, Integer, Name, ObjectLink, State, Text100, Text255, listed
+from onebyone.resources.fields import Body, Boolean, Code, Integer, Name, ObjectLink, State, Text100, Text255, as_list
 from onebyone.resources.unit_of_work import UnitOfWork
 
-Ids = Annotated[list[ObjectLink], Field(max_length=1000), BeforeValidator(listed)]
+Ids = Annotated[list[ObjectLink], Field(max_length=1000), BeforeValidator(as_list)]
 
 
 class MarketplaceMap(Body):

@@ -13,7 +13,7 @@ from onebyone.config_store import tables
 from onebyone.errors import NotFound
 from onebyone.resources import urls
 from onebyone.resources.entity import Carried, Entity, Reference, Values
-from onebyone.resources.fields import Body, Boolean, LongText, ObjectId, ObjectLink, Text255, listed
+from onebyone.resources.fields import Body, Boolean, LongText, ObjectId, ObjectLink, Text255, as_list
 from onebyone.resources.ordered_links import OrderedLinks
 from onebyone.resources.unit_of_work import UnitOfWork
 
@@ -45,9 +45,9 @@ class SupplyException(Body):
 
 
 Ids = Annotated[
-    list[ObjectLink], Field(max_length=1000), BeforeValidator(listed), AfterValidator(lambda ids: ids or None)
+    list[ObjectLink], Field(max_length=1000), BeforeValidator(as_list), AfterValidator(lambda ids: ids or None)
 ]
-Exceptions = Annotated[list[SupplyException], Field(max_length=10), BeforeValidator(listed)]
+Exceptions = Annotated[list[SupplyException], Field(max_length=10), BeforeValidator(as_list)]
 
 
 class _PixelBody(Body):
