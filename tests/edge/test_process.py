@@ -19,7 +19,7 @@ class Supervisor:
 
     frozen = -1
 
-    def ready(self) -> None:
+    def report_ready(self) -> None:
         self.frozen = gc.get_freeze_count()
 
 

@@ -11,18 +11,18 @@ from onebyone.runtime.outage import BACKOFF_SECONDS, Outage
 def test_pauses_grow_to_the_longest_and_start_again_after_a_success() -> None:
     outage = Outage("away", "back")
     assert [outage.failed(OSError()) for _ in range(7)] == [*BACKOFF_SECONDS, 2.0, 2.0]
-    outage.over()
+    outage.succeeded()
     assert outage.failed(OSError()) == BACKOFF_SECONDS[0]
 
 
 def test_one_line_at_the_beginning_and_one_at_the_end() -> None:
     outage = Outage("away", "back")
     with capture_logs() as lines:
-        outage.over()
+        outage.succeeded()
         for _ in range(3):
             outage.failed(OSError("refused"), shard=2)
-        outage.over(shard=2)
-        outage.over(shard=2)
+        outage.succeeded(shard=2)
+        outage.succeeded(shard=2)
     assert [(line["event"], line["log_level"], line["shard"]) for line in lines] == [
         ("away", "warning", 2),
         ("back", "info", 2),
@@ -35,10 +35,10 @@ def test_it_lasts_until_every_source_has_succeeded() -> None:
     with capture_logs() as lines:
         outage.failed(OSError(), source=1)
         outage.failed(OSError(), source=2)
-        outage.over(1)
-        assert outage.lasts
-        outage.over(2)
-        assert not outage.lasts
+        outage.succeeded(1)
+        assert outage.ongoing
+        outage.succeeded(2)
+        assert not outage.ongoing
     assert [line["event"] for line in lines] == ["away", "back"]
 
 
@@ -59,7 +59,7 @@ def test_an_unexpected_error_is_logged_although_an_expected_one_began_the_outage
     with capture_logs() as lines:
         for error in (OSError(), KeyError(1), KeyError(2), OSError()):
             outage.failed(error)
-        outage.over()
+        outage.succeeded()
         outage.failed(OSError())
         outage.failed(KeyError(3))
     assert [line.get("error") for line in lines] == ["OSError()", "KeyError(1)", None, "OSError()", "KeyError(3)"]

@@ -35,7 +35,7 @@ async def live(name: str, behaviour: str) -> None:
         case "never-ready":
             await asyncio.sleep(1000)
     lifeline = role.Lifeline()
-    lifeline.ready()
+    lifeline.report_ready()
     diary(name, "ready")
     await lifeline.stopping.wait()
     diary(name, "draining")

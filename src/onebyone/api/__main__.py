@@ -61,9 +61,9 @@ async def main(settings: Settings) -> int:
     app = Api(context, ops_endpoints.create_ops_app(settings, checks, lag_meter.measure), cache)
     publishing = asyncio.create_task(publisher.run())
     announcing = asyncio.create_task(_announce(lifeline, serving, publisher))
-    await lifeline.until(publisher.published, START_SECONDS)
-    notice = partial(lifeline.notice, settings.drain_seconds)
-    await web_server.serve(app, role.inherited_listener(), lifeline.stopping, notice, serving.set)
+    await lifeline.wait_for(publisher.published, START_SECONDS)
+    drain_seconds = partial(lifeline.not_ready_seconds, settings.drain_seconds)
+    await web_server.serve(app, role.inherited_listener(), lifeline.stopping, drain_seconds, serving.set)
     announcing.cancel()
     await app.reports.stop()
     await publisher.finish(publishing)
@@ -85,7 +85,7 @@ async def _prepare(settings: Settings, store: AsyncEngine, stopping: asyncio.Eve
         except (SQLAlchemyError, OSError) as error:
             await asyncio.sleep(outage.failed(error))
         else:
-            outage.over()
+            outage.succeeded()
             if line is not None:
                 write_line(sys.stdout, line)
             return True
@@ -95,7 +95,7 @@ async def _prepare(settings: Settings, store: AsyncEngine, stopping: asyncio.Eve
 async def _announce(lifeline: role.Lifeline, serving: asyncio.Event, publisher: ConfigPublisher) -> None:
     await serving.wait()
     await publisher.published.wait()
-    lifeline.ready()
+    lifeline.report_ready()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ async def main() -> None:
     settings = Settings()
     logs.configure_logging("counter", settings.log_level, settings.log_format)
     lifeline = Lifeline()
-    await process.run_counter(settings, lifeline.stopping, lifeline.ready)
+    await process.run_counter(settings, lifeline.stopping, lifeline.report_ready)
 
 
 if __name__ == "__main__":

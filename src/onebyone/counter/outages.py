@@ -28,7 +28,7 @@ class Outages:
         metrics.ERRORS.labels(cause).inc()
         return self._outages[cause].failed(error, shard, store=cause, shard=shard)
 
-    def over(self, shard: int) -> None:
+    def succeeded(self, shard: int) -> None:
         """Note that everything works for this shard."""
         for cause, outage in self._outages.items():
-            outage.over(shard, store=cause)
+            outage.succeeded(shard, store=cause)

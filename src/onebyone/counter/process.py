@@ -88,6 +88,6 @@ async def _until_it_succeeds(
         except (*redis_client.Unavailable, SQLAlchemyError) as error:
             await asyncio.sleep(outages.failed(cause, _NO_SHARD, error))
         else:
-            outages.over(_NO_SHARD)
+            outages.succeeded(_NO_SHARD)
             return result
     return None

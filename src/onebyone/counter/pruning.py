@@ -32,7 +32,7 @@ async def prune_forever(engine: AsyncEngine, archive_days: int, writers: asyncio
         except (SQLAlchemyError, OSError) as error:
             outage.failed(error)
         else:
-            outage.over()
+            outage.succeeded()
         await asyncio.sleep(EVERY_SECONDS)
 
 

@@ -80,7 +80,7 @@ class Shard:
             pause = 0.0
             try:
                 empty = empty + 1 if not await self._round() else 0
-                self._outages.over(self._shard)
+                self._outages.succeeded(self._shard)
                 self.answered.set()
                 if empty == 0 and self._behind < PACE_BATCHES:
                     pause = PACE_SECONDS

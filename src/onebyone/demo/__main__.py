@@ -43,7 +43,7 @@ def main(settings: Settings, events: int, rate: float) -> int:
         write_line(sys.stdout, render_guide(trackers, public_url, api_url, settings.admin_username, password))
         sender = Sender(edge_url)
         progress = Progress(api, sender, lifeline)
-        lifeline.ready()
+        lifeline.report_ready()
         for tracker in trackers:
             _wait(lifeline, f"{edge_url} does not know tracker {tracker.id}", partial(sender.is_known, tracker))
         write_line(sys.stdout, f"demo: sending {events} requests, about {rate:g} a second")

@@ -20,7 +20,7 @@ class DemoLifeline:
     def __init__(self) -> None:
         self._socket = socket.socket(fileno=int(os.environ[LIFELINE])) if LIFELINE in os.environ else None
 
-    def ready(self) -> None:
+    def report_ready(self) -> None:
         """Tell the supervisor that the sample is set up."""
         if self._socket is not None:
             self._socket.send(b"ready\n")

@@ -81,11 +81,11 @@ async def main(settings: Settings) -> int:
     ]
     deadline = asyncio.get_running_loop().time() + START_SECONDS
     for event in (journal_open, view.usable):
-        await lifeline.until(event, max(0.0, deadline - asyncio.get_running_loop().time()))
+        await lifeline.wait_for(event, max(0.0, deadline - asyncio.get_running_loop().time()))
     fast = settings.edge_http == "fast" and hasattr(select, "epoll")
     make_server = partial(Acceptor, recorder, settings.tracker_cache) if fast else None
-    notice = partial(lifeline.notice, settings.drain_seconds)
-    await web_server.serve(app, role.inherited_listener(), lifeline.stopping, notice, serving.set, make_server)
+    drain_seconds = partial(lifeline.not_ready_seconds, settings.drain_seconds)
+    await web_server.serve(app, role.inherited_listener(), lifeline.stopping, drain_seconds, serving.set, make_server)
     await opening_journal
     await commits.close()
     metric_buffer.flush()
@@ -101,7 +101,7 @@ async def _announce_ready(lifeline: role.Lifeline, *needed: asyncio.Event) -> No
     # What exists now stays: a full collection that walks through it stops all responses for 30 to 40 ms.
     gc.collect()
     gc.freeze()
-    lifeline.ready()
+    lifeline.report_ready()
 
 
 async def _set_gauges(shipper: Shipper, view: ConfigView) -> None:

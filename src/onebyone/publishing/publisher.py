@@ -73,7 +73,7 @@ class ConfigPublisher:
                 self._outage.failed(error)
                 more = False
             else:
-                self._outage.over()
+                self._outage.succeeded()
             if not more and not self._stopping:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(POLL_SECONDS):

@@ -46,7 +46,7 @@ class Outage:
         self._unexpected_logged = False
 
     @property
-    def lasts(self) -> bool:
+    def ongoing(self) -> bool:
         """Whether the last attempt of any source failed."""
         return bool(self._attempts)
 
@@ -60,7 +60,7 @@ class Outage:
         attempts = self._attempts[source] = self._attempts.get(source, 0) + 1
         return self._backoff[min(attempts, len(self._backoff)) - 1]
 
-    def over(self, source: Hashable = None, **fields: Any) -> None:
+    def succeeded(self, source: Hashable = None, **fields: Any) -> None:
         """Note that an attempt of `source` succeeded."""
         if self._attempts.pop(source, None) and not self._attempts:
             self._unexpected_logged = False

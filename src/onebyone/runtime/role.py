@@ -42,18 +42,18 @@ class Lifeline:
         asyncio.get_running_loop().remove_reader(lifeline)
         self.stopping.set()
 
-    async def until(self, event: asyncio.Event, seconds: float) -> None:
+    async def wait_for(self, event: asyncio.Event, seconds: float) -> None:
         """Return when `event` is set, when this process must stop, or after `seconds`."""
         waiting = {asyncio.create_task(event.wait()), asyncio.create_task(self.stopping.wait())}
         await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
 
-    def notice(self, seconds: float) -> float:
+    def not_ready_seconds(self, seconds: float) -> float:
         """Return how long to keep accepting connections while not ready: `seconds`, or 0 with a successor."""
         return 0.0 if self.retiring else seconds
 
-    def ready(self) -> None:
+    def report_ready(self) -> None:
         """Tell the supervisor that this process may get traffic."""
         if self._socket is not None:
             self._socket.send(b"ready\n")

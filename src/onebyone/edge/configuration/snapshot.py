@@ -121,7 +121,7 @@ class ConfigSnapshot:
                     for part in (self._path, Path(f"{self._path}-journal")):
                         part.unlink(missing_ok=True)
             else:
-                outage.over()
+                outage.succeeded()
         self._client.close()
 
     def _drain_queue(self) -> None:

@@ -62,7 +62,7 @@ class Watcher:
                 following = False
                 await asyncio.sleep(outage.failed(error))
             else:
-                outage.over()
+                outage.succeeded()
 
     def stop(self) -> None:
         """End `run`. Do not cancel it instead: redis-py can lose a cancellation that coincides with a reply."""

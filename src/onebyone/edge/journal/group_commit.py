@@ -97,7 +97,7 @@ class GroupCommit:
     @property
     def recording(self) -> bool:
         """Whether there is a journal and it accepted the last batch."""
-        return not (self._journal is None or self._fatal or self._refusals.lasts)
+        return not (self._journal is None or self._fatal or self._refusals.ongoing)
 
     def submit(self, group: list[bytes], waiter: Waiter | None, gathered: bool = False) -> bool:
         """Queue a group: a head line and one line per event (`contracts/batches.py`). Notify `waiter` of the outcome.
@@ -194,7 +194,7 @@ class GroupCommit:
     def _finish_batch(self, events: int, waiters: list[Waiter], failure: Exception | None) -> None:
         if failure is None:
             self._on_batch(events)
-            self._refusals.over()
+            self._refusals.succeeded()
         else:
             self._on_failure(events, self._fatal)
             name = getattr(failure, "sqlite_errorname", None)

@@ -31,6 +31,6 @@ async def open_journal(settings: Settings, on_open: Callable[[JournalWriter], No
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), outage.failed(error))
         else:
-            outage.over()
+            outage.succeeded()
             on_open(journal)
             return

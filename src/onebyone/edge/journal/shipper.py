@@ -97,7 +97,7 @@ class Shipper:
                 self._measured_at = 0.0
                 self._pause(outage.failed(error))
             else:
-                outage.over()
+                outage.succeeded()
                 self._stream_accepting = True
                 self._pause(PACE_SECONDS)
         for shipment in self._shipments:
