@@ -69,6 +69,15 @@ def test_an_abandoned_journal_is_adopted_once_with_all_its_batches(tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_cannot_be_opened_keeps_no_descriptor(tmp_path: Path) -> None:
+    path = tmp_path / "not a database"
+    path.write_bytes(b"not a database" * 1000)
+    before = held()
+    with pytest.raises(sqlite3.DatabaseError) as caught:
+        reader.open_database(path)
+    assert held() == before, f"the traceback of {caught.value!r} keeps the connection"
+
+
 def test_files_without_a_commit_are_removed(tmp_path: Path) -> None:
     (tmp_path / "00000000000000bb.lock").touch()
     (tmp_path / "00000000000000cc.lock").touch()

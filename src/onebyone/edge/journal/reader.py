@@ -134,7 +134,11 @@ class JournalReader:
 def open_database(path: Path) -> sqlite3.Connection:
     """Open the journal file at `path` in WAL mode; the connection may be used from any one thread at a time."""
     connection = _connect(path)
-    _configure(connection)
+    try:
+        _configure(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
