@@ -124,8 +124,10 @@ class JournalReader:
     def delete(self) -> None:
         """Close and remove the file. Call only when the report store has everything in it."""
         self._close_file()
-        remove_files(self._directory, self.producer)
-        self._lock.release()
+        try:
+            remove_files(self._directory, self.producer)
+        finally:
+            self._lock.release()
 
     def _close_file(self) -> None:
         self._reader.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import sqlite3
 import threading
@@ -105,9 +106,10 @@ class Shipper:
         self._client.close()
 
     def _close_journal(self, journal: JournalReader) -> None:
-        if journal is self._own_journal and journal.is_empty():
-            # Nothing was ever written: leave no file for a successor to adopt.
-            journal.delete()
+        if journal is self._own_journal and _is_unused(journal):
+            # Leave no file for a successor to adopt.
+            with contextlib.suppress(OSError):
+                journal.delete()
         else:
             journal.close()
 
@@ -213,3 +215,11 @@ class Shipper:
             if journal.producer in self._recovering:
                 self._recovering.discard(journal.producer)
                 _log.info("all that an earlier process left is counted", producer=journal.producer)
+
+
+def _is_unused(journal: JournalReader) -> bool:
+    """Return whether nothing was ever written; False if the disk cannot tell."""
+    try:
+        return journal.is_empty()
+    except sqlite3.Error:
+        return False

@@ -1,0 +1,71 @@
+"""The shipper at its end: which journals a stopped process leaves, with a stream server that is away."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from onebyone.edge.journal import reader
+from onebyone.edge.journal.reader import JournalReader
+from onebyone.edge.journal.shipper import Shipper
+from onebyone.edge.journal.writer import JournalWriter
+from onebyone.runtime.file_lock import FileLock
+from tests.support.journals import PRODUCER, filled
+from tests.support.leaks import held
+from tests.support.waiting import wait_until
+
+OWN = "00000000000000bb"
+
+
+def started(directory: Path) -> Shipper:
+    """Return a running shipper of a process with an unused journal."""
+    shipper = Shipper(f"unix://{directory}/no-server", directory, overlap_seconds=1.0)
+    shipper.set_own_journal(JournalWriter.create(directory, OWN, 3))
+    shipper.start()
+    return shipper
+
+
+def remaining(directory: Path) -> set[str]:
+    return {path.stem for path in directory.glob("*.sqlite3")}
+
+
+def test_an_unused_journal_is_removed_at_the_end(tmp_path: Path) -> None:
+    before = held()
+    started(tmp_path).stop(0.1)
+    assert list(tmp_path.iterdir()) == []
+    assert held() == before
+
+
+def test_a_journal_with_a_batch_stays_and_can_be_adopted(tmp_path: Path) -> None:
+    shipper = Shipper(f"unix://{tmp_path}/no-server", tmp_path, overlap_seconds=1.0)
+    shipper.set_own_journal(filled(tmp_path, 1))
+    shipper.start()
+    shipper.stop(0.1)
+    assert remaining(tmp_path) == {PRODUCER}
+    FileLock(tmp_path / f"{PRODUCER}.lock").release()
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "error"),
+    [
+        (JournalReader, "is_empty", sqlite3.OperationalError("disk I/O error")),
+        (reader, "remove_files", OSError("read-only")),
+    ],
+    ids=["unreadable", "read-only"],
+)
+def test_a_failing_disk_keeps_no_journal_locked_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: object, name: str, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    before = held()
+    filled(tmp_path, 1).close()
+    shipper = started(tmp_path)
+    wait_until(lambda: shipper.backlog.journals == 2, "the other journal is adopted")
+    monkeypatch.setattr(place, name, fail)
+    shipper.stop(0.1)
+    assert held() == before
+    assert remaining(tmp_path) == {OWN, PRODUCER}
