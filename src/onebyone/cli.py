@@ -192,7 +192,7 @@ def check(
     """Look for faults in an installation; change nothing.
 
     Looks at the data folder and at what runs on it, says what is wrong and what to do. Exits with 0 when nothing is
-    wrong, with 1 when something is, and with 2 when there was nothing to look at.
+    wrong, with 1 when something is, and with 2 when it found no data to look at.
     """
     settings = load_settings(data_dir=data_dir, host=host, edge_port=edge_port, api_port=api_port)
     from onebyone.check.main import run_check

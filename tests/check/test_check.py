@@ -28,9 +28,9 @@ from tests.support.valkey import ValkeyProcess, start_valkey
 from tests.support.waiting import wait_until
 
 
-def check(product: Product) -> tuple[int, str]:
+def check(product: Product, *options: str) -> tuple[int, str]:
     environment = {"PATH": "", "PYTHONPATH": ":".join(sys.path)} | product.environment
-    command = [sys.executable, "-m", "onebyone", "check"]
+    command = [sys.executable, "-m", "onebyone", "check", *options]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr == ""
     return done.returncode, done.stdout
@@ -189,6 +189,13 @@ async def test_nothing_to_look_at_is_skipped_and_creates_nothing(tmp_path: Path)
     found = [finding async for finding in main.all_findings(settings, 0)]
     assert not any(finding.wrong for finding in found)
     assert not (tmp_path / "none").exists()
+
+
+def test_what_answers_on_the_ports_does_not_vouch_for_an_unused_folder(product: Product, tmp_path: Path) -> None:
+    code, text = check(product, "--data-dir", str(tmp_path / "none"))
+    assert code == 2, text
+    assert text.startswith("ok      edge: ready on ")
+    assert text.splitlines()[-1].startswith("only the ports could be checked, and ")
 
 
 def test_findings_escape_hostile_text() -> None:

@@ -10,6 +10,8 @@ from onebyone.check.finding import Finding
 from onebyone.runtime.addresses import local_url
 from onebyone.settings import Settings
 
+ROLES = ("edge", "api")
+"""The roles that have a port."""
 SECONDS = 5.0
 """For one answer; a healthy role answers within milliseconds."""
 
@@ -18,7 +20,7 @@ def check_roles(settings: Settings) -> list[Finding]:
     """Return the state of both roles. A port on which nobody listens is no fault: the role may run elsewhere."""
     return [
         finding
-        for role, port in (("edge", settings.edge_port), ("api", settings.api_port))
+        for role, port in zip(ROLES, (settings.edge_port, settings.api_port), strict=True)
         for finding in _check_role(role, local_url(settings.host, port))
     ]
 

@@ -14,7 +14,7 @@ from onebyone.settings import Settings
 
 FAULTS_FOUND = 1
 NOTHING_TO_CHECK = 2
-"""Exit codes; nothing to look at most often means a wrong data folder, hence the code of a wrong setting."""
+"""Exit codes; no data to look at most often means a wrong data folder, hence the code of a wrong setting."""
 
 
 def run_check(settings: Settings, hours: int) -> int:
@@ -26,15 +26,19 @@ def run_check(settings: Settings, hours: int) -> int:
 
 
 async def _run(settings: Settings, hours: int) -> int:
-    wrong = skipped = total = 0
+    wrong = skipped = 0
+    checked: set[str] = set()
     async for finding in all_findings(settings, hours):
         print(finding.line(), flush=True)
-        total += 1
         wrong += finding.wrong
         skipped += finding.skipped
-    if skipped == total:
+        if not finding.skipped:
+            checked.add(finding.subject)
+    if not wrong and checked <= {*deployment.ROLES}:
+        # What answers on the ports may belong to an installation in another folder.
+        extent = "only the ports could be checked" if checked else "nothing could be checked: nothing runs here"
         print(
-            f"nothing could be checked: nothing runs here, and {settings.data_dir} is no data folder that was used; "
+            f"{extent}, and {settings.data_dir} is no data folder that was used; "
             "give the settings of the installation, such as --data-dir"
         )
         return NOTHING_TO_CHECK
