@@ -22,6 +22,7 @@ from onebyone.cli import app
 from onebyone.contracts.events import Event
 from onebyone.edge import ops_endpoints as edge_ops
 from onebyone.edge.tags.decision import PATHS
+from onebyone.edge.tags.flags import Flag
 from onebyone.edge.tags.reasons import Reason
 from onebyone.reports.service import ReportService
 from onebyone.resources.context import EngineContext
@@ -91,6 +92,12 @@ def test_metrics() -> None:
 @pytest.mark.parametrize("reason", Reason)
 def test_reason(reason: Reason) -> None:
     assert any(row.startswith(f"| `{reason}` |") for row in rows("reasons.md"))
+
+
+@pytest.mark.parametrize("flag", Flag)
+def test_flag(flag: Flag) -> None:
+    assert any(row.startswith(f"| `{flag}` |") for row in rows("reasons.md"))
+    assert any(f"`{flag}`" in row for row in rows("events.md") if row.startswith("| `flags` |"))
 
 
 def test_event_fields() -> None:

@@ -76,13 +76,33 @@ def weighted(usual: Any, *odd: Any) -> st.SearchStrategy[Any]:
 
 VALUES = st.one_of(
     st.sampled_from(
-        [b"531", b"1", b"2", b"0.25", b"[CB]", b"%5BCB%5D", b"${X}", b"%%X%%", b"{x}", b"", b"a%20b", b"%ff"]
+        [
+            *(b"531", b"1", b"2", b"0.25", b"[CB]", b"%5BCB%5D", b"${X}", b"%%X%%", b"{x}", b"", b"a%20b", b"%ff"),
+            *(b"%n", b"%ebuy!", b"__TIMESTAMP__", b"*|UNIQID|*", b"$CB", b"[timestamp]?", b"%255BCB%255D", b"5%2C3"),
+            *(b"INSERT_RANDOM_NUMBER_HERE", b"1YYN"),
+        ]
     ),
     st.binary(min_size=1, max_size=6),
     st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=20).map(str.encode),
 )
 NAMES = st.sampled_from(
-    [b"cachebuster", b"ancost", b"t", b"gdpr", b"gdpr_consent", b"us_privacy", b"consent", b"id", b"x", b"", b"CB"]
+    [
+        *(
+            b"cachebuster",
+            b"ancost",
+            b"t",
+            b"gdpr",
+            b"gdpr_consent",
+            b"us_privacy",
+            b"consent",
+            b"id",
+            b"x",
+            b"",
+            b"CB",
+        ),
+        *(b"amp;cachebuster", b"amp;ancost", b"#38;ancost", b"amp%3Bt", b"an%63ost", b"us%5Fprivacy", b"Ancost"),
+        *(b"cachebuste%72", b"CACHEBUSTER", b"amp;amp;consent", b"%69d"),
+    ]
 )
 TARGETS = st.sampled_from(
     [
@@ -92,6 +112,9 @@ TARGETS = st.sampled_from(
         b"&redir=https://stranger.example/'\"<>",
         b"&redir=javascript:alert(1)",
         b"&redir=[R]",
+        b"&amp;redir=https://landing.example/a?b=c&d=e",
+        b"&%72edir=https%3A%2F%2Fpartner.example%2F",
+        b"&redir=%%CLICK_URL_UNESC%%https://landing.example/?a=b&ancost=9",
         b"&redir=",
         b"#fragment",
     ]

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onebyone.edge.tags import query
+from onebyone.edge.tags.flags import Flag
 
 ROWS: list[tuple[str, bytes, dict[bytes, bytes], bytes | None, bool]] = [
     ("empty", b"", {}, None, False),
@@ -31,7 +32,8 @@ ROWS: list[tuple[str, bytes, dict[bytes, bytes], bytes | None, bool]] = [
 
 @pytest.mark.parametrize(("raw", "values", "redir", "macro"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
 def test_parse_parameters(raw: bytes, values: dict[bytes, bytes], redir: bytes | None, macro: bool) -> None:
-    assert query.parse_parameters(raw) == query.Parameters(values, redir, macro)
+    flags = (Flag.MACRO_UNREPLACED,) if macro else ()
+    assert query.parse_parameters(raw) == query.Parameters(values, redir, flags)
 
 
 @given(st.binary(max_size=300))

@@ -19,6 +19,7 @@ from onebyone.edge.configuration.cache import ConfigCache, Tracker
 from onebyone.edge.configuration.record_cache import RecordCache
 from onebyone.edge.tags import client, redirects, responses
 from onebyone.edge.tags.client import Client
+from onebyone.edge.tags.flags import Flag
 from onebyone.edge.tags.query import Tag
 from onebyone.edge.tags.reasons import Reason
 from onebyone.edge.tags.responses import Response
@@ -105,7 +106,7 @@ class Decisions:
         `referrer` and `network` are members of the line. Raise `CacheMiss` if a record is not cached or fetched."""
         if method != "GET" and method != "HEAD":
             return Decision(kind, responses.METHOD, Reason.METHOD), None
-        tracker_id, script, cachebuster, ancost, signals, redir, macro_unreplaced = tag
+        tracker_id, script, cachebuster, ancost, signals, redir, flags = tag
         pixel = _SCRIPT if (sender.script if script is None else script) else _GIF
         if tracker_id is None:
             return Decision(kind, pixel.response if kind == "imp" else responses.NOT_FOUND, Reason.BAD_ID), None
@@ -135,8 +136,8 @@ class Decisions:
         facts = network + sender.agent + referrer + cachebuster
         if signals or sender.gpc:
             facts += client.privacy_members(signals, sender.gpc)
-        if ancost is not None or macro_unreplaced or refused:
-            facts += _cost_and_flags(ancost, macro_unreplaced, refused)
+        if ancost is not None or flags or refused:
+            facts += _cost_and_flags(ancost, flags, refused)
         return decision, tracker.fragment + facts
 
     def trackers(self, kind: Kind) -> RecordCache[Tracker]:
@@ -190,18 +191,18 @@ def _redirect_to(url: str) -> Decision:
     return Decision("clk", responses.redirect_response(url.encode()), None)
 
 
-def _cost_and_flags(ancost: bytes | None, macro_unreplaced: bool, refused: bool) -> bytes:
+def _cost_and_flags(ancost: bytes | None, tag_flags: tuple[Flag, ...], refused: bool) -> bytes:
     """Return the members of an event line for the cost given in the tag and for the flags."""
     members = b""
-    flags = ['"macro_unreplaced"'] if macro_unreplaced else []
+    flags = list(tag_flags)
     if ancost is not None:
         members = ancost_member(ancost[:_ANCOST_LENGTH])
         if not members:
-            flags.append('"ancost_invalid"')
+            flags.append(Flag.ANCOST_INVALID)
     if refused:
-        flags.append('"redirect_refused"')
+        flags.append(Flag.REDIRECT_REFUSED)
     if flags:
-        members += b',"flags":[%b]' % ",".join(flags).encode()
+        members += b',"flags":[%b]' % ",".join(f'"{flag}"' for flag in flags).encode()
     return members
 
 

@@ -1,7 +1,8 @@
 """Parsing the query string of a tag by the original's rules (click-tracker-service, "Query String Parameters").
 
-Names are lower case; of a repeated parameter the first one wins. If the value of `redir` begins like a URL, it takes
-the raw rest of the query string; otherwise it is one percent-encoded value like any other.
+Names are lower case, in any of the spellings that `names.py` knows; of a repeated parameter the first one wins. If the
+value of the first `redir` begins like a URL, it takes the raw rest of the query string; otherwise it is one
+percent-encoded value like any other. A value that is a placeholder (`macros.py`) counts as absent.
 
 Nearly all requests carry the parameters that the tag generator writes, in its order and with nothing to decode. One
 regular expression, `USUAL`, parses those in a fraction of the time.
@@ -17,6 +18,9 @@ from urllib.parse import unquote_to_bytes
 import orjson
 
 from onebyone.contracts.events import CONSENT
+from onebyone.edge.tags.flags import Flag
+from onebyone.edge.tags.macros import has_click_macro, is_macro
+from onebyone.edge.tags.names import NAMES, REDIR, decode_name, differs_in_case, means_itself
 
 CACHEBUSTER_SEPARATOR, ANCOST_SEPARATOR = b"&cachebuster=", b"&ancost="
 """What precedes the two values in a usual query string."""
@@ -34,65 +38,78 @@ _ID_DIGITS_MAX = 19
 """Digits of 2**63 - 1, checked before `int`, whose time grows with the square of the length."""
 
 _ABSOLUTE = re.compile(rb"https?://", re.IGNORECASE)
-_MACRO = re.compile(rb"\[.*\]|\$\{.*\}|%%.*%%|\{.*\}", re.DOTALL)
-_PLAIN = bytes(set(range(0x21, 0x7F)) - set(b"%[{"))
-"""Printable ASCII without the three bytes that begin an escape or a placeholder: a query string of only these, as the
-usual tag has, needs no decoding."""
+_PLAIN = bytes(range(0x21, 0x7F)).replace(b"%", b"")
+"""Printable ASCII without the byte that begins an escape."""
+_PLAIN_NAMES = NAMES - {REDIR}
+_NO_FLAGS: tuple[Flag, ...] = ()
 
 
 class Parameters(NamedTuple):
     """The parameters of a query string."""
 
     values: dict[bytes, bytes]
-    """By name, percent-decoded once, without `redir`."""
+    """By decoded name, percent-decoded once, without `redir` and without placeholders."""
     redir: bytes | None
     """The redirect target."""
-    macro_unreplaced: bool
-    """A value was a placeholder that the ad server had not replaced; such values are omitted."""
+    flags: tuple[Flag, ...]
+    """What was odd about names and values."""
 
 
 def parse_parameters(raw: bytes) -> Parameters:
     """Split and decode a raw query string. Accepts any bytes."""
-    if not raw.translate(None, _PLAIN):
-        plain: dict[bytes, bytes] = {}
-        for pair in raw.split(b"&"):
-            name, _, value = pair.partition(b"=")
-            if value:
-                plain.setdefault(name, value)
-        if b"redir" not in plain:
-            return Parameters(plain, None, False)
+    plain = _parse_plain(raw)
+    return _parse_decoding(raw) if plain is None else plain
+
+
+def _parse_plain(raw: bytes) -> Parameters | None:
+    """Return the parameters of a query string in which nothing is encoded, odd or a `redir`; None for any other."""
+    if raw.translate(None, _PLAIN):
+        return None
     values: dict[bytes, bytes] = {}
-    macro_unreplaced = False
-    redir: bytes | None = None
-    if raw.startswith(b"redir="):
-        head, separator, tail = b"", b"redir=", raw[6:]
-    else:
-        head, separator, tail = raw.partition(b"&redir=")
-    pairs = head.split(b"&")
-    if separator:
-        if _ABSOLUTE.match(tail):
-            redir = tail
-        else:
-            encoded, _, after = tail.partition(b"&")
-            pairs += after.split(b"&")
-            redir = unquote_to_bytes(encoded) or None
-            if redir is not None and (_MACRO.fullmatch(encoded) or _MACRO.fullmatch(redir)):
-                redir = None
-                macro_unreplaced = True
-    for pair in pairs:
+    for pair in raw.split(b"&"):
         name, _, value = pair.partition(b"=")
-        if not value or name in values:
-            continue
-        if _MACRO.fullmatch(value):
-            macro_unreplaced = True
-            continue
-        if b"%" in value:
-            value = unquote_to_bytes(value)
-            if _MACRO.fullmatch(value):
-                macro_unreplaced = True
+        if value:
+            if (name not in _PLAIN_NAMES and not means_itself(name)) or is_macro(value):
+                return None
+            values.setdefault(name, value)
+    return Parameters(values, None, _NO_FLAGS)
+
+
+def _parse_decoding(raw: bytes) -> Parameters:
+    values: dict[bytes, bytes] = {}
+    redir: bytes | None = None
+    redir_seen = False
+    flags: set[Flag] = set()
+    end = -1
+    for pair in raw.split(b"&"):
+        end += 1 + len(pair)
+        raw_name, _, value = pair.partition(b"=")
+        name = decode_name(raw_name)
+        if name == REDIR and not redir_seen and len(raw_name) < len(pair):
+            redir_seen = True
+            if _ABSOLUTE.match(value):
+                redir = raw[end - len(value) :]
+                break
+            if has_click_macro(value):
+                # The target cannot be followed: it is passed on as it is, to be refused.
+                flags |= {Flag.MACRO_UNREPLACED, Flag.CLICK_MACRO_UNREPLACED}
+                if _ABSOLUTE.search(value):
+                    redir = raw[end - len(value) :]
+                    break
+            elif is_macro(value):
+                flags.add(Flag.MACRO_UNREPLACED)
                 continue
-        values[name] = value
-    return Parameters(values, redir, macro_unreplaced)
+            redir = unquote_to_bytes(value) or None
+        elif value and name != REDIR:
+            if differs_in_case(name):
+                flags.add(Flag.NAME_CASE)
+            if name in values:
+                continue
+            if is_macro(value):
+                flags.add(Flag.MACRO_UNREPLACED)
+            else:
+                values[name] = unquote_to_bytes(value) if b"%" in value else value
+    return Parameters(values, redir, tuple(flag for flag in Flag if flag in flags) if flags else _NO_FLAGS)
 
 
 class Tag(NamedTuple):
@@ -110,8 +127,8 @@ class Tag(NamedTuple):
     """Privacy signals, by the names of `events.CONSENT`."""
     redir: bytes | None
     """The redirect target, unchecked."""
-    macro_unreplaced: bool
-    """A value was a placeholder that the ad server had not replaced."""
+    flags: tuple[Flag, ...]
+    """What was odd about names and values."""
 
 
 NO_SIGNALS: Mapping[str, str] = {}
@@ -132,11 +149,11 @@ def parse_usual(raw: bytes) -> Tag | None:
         return None
     tracker_id, script, cachebuster, ancost = usual.groups()
     member = b"" if cachebuster is None else b',"cb":"%b"' % cachebuster
-    return Tag(int(tracker_id), None if script is None else script == b"1", member, ancost, NO_SIGNALS, None, False)
+    return Tag(int(tracker_id), None if script is None else script == b"1", member, ancost, NO_SIGNALS, None, _NO_FLAGS)
 
 
 def _parse_any(raw: bytes) -> Tag:
-    values, redir, macro_unreplaced = parse_parameters(raw)
+    values, redir, flags = parse_parameters(raw)
     kind, cachebuster = values.get(b"t"), values.get(b"cachebuster")
     signals = NO_SIGNALS
     if not _SIGNAL_NAMES.isdisjoint(values):
@@ -148,7 +165,7 @@ def _parse_any(raw: bytes) -> Tag:
         values.get(b"ancost"),
         signals,
         redir,
-        macro_unreplaced,
+        flags,
     )
 
 

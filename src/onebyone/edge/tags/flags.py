@@ -1,0 +1,20 @@
+"""What was odd in the request of a recorded event: the codes of an event's `flags` (docs/reasons.md)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Flag(StrEnum):
+    """One code per oddity, in the order in which an event lists them."""
+
+    MACRO_UNREPLACED = "macro_unreplaced"
+    """A parameter still contained its placeholder, and is treated as absent."""
+    CLICK_MACRO_UNREPLACED = "click_macro_unreplaced"
+    """The ad server's click macro was still in front of the target in `redir`, so the target cannot be followed."""
+    NAME_CASE = "name_case"
+    """A parameter differed from a known name only in case, and was ignored."""
+    ANCOST_INVALID = "ancost_invalid"
+    """`ancost` is no valid cost, and is treated as absent."""
+    REDIRECT_REFUSED = "redirect_refused"
+    """`redir` was not approved."""
