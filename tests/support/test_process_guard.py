@@ -17,6 +17,10 @@ from tests.support.tiers import starts_processes
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
+START_SECONDS = 100.0
+"""How long a run may take to start its servers, on a machine that is busy with other tests."""
+
+pytestmark = pytest.mark.timeout(200)
 
 CONFTEST = """
 from tests.conftest import *
@@ -38,26 +42,28 @@ def test_starts_servers_and_hangs(valkey, postgres_url):
 
 
 class HangingRun:
-    """A pytest run whose only test has started servers and hangs."""
+    """A pytest run in `folder`, whose only test starts servers and hangs."""
 
     def __init__(self, folder: Path, workers: int) -> None:
         (folder / "conftest.py").write_text(CONFTEST)
         (folder / "test_hanging.py").write_text(HANGING)
         (folder / "pytest.ini").write_text("[pytest]\n")
-        started = folder / "started"
-        started.mkdir()
-        outer = os.environ[MARK]
+        self._started = folder / "started"
+        self._started.mkdir()
+        self._mark = f"{os.environ[MARK]}/"
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", str(workers), str(folder)]
         self.process = subprocess.Popen(
             command,
             cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "STARTED": str(started)},
+            env=os.environ | {"PYTHONPATH": str(ROOT), "STARTED": str(self._started)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        self.testing = int(wait_until(lambda: [file.name for file in started.iterdir()], "the servers run")[0])
-        """Id of the process that runs the test."""
-        self._mark = f"{outer}/"
+
+    def wait_started(self) -> int:
+        """Wait until the servers run, and return the id of the process that runs the test."""
+        files = wait_until(lambda: list(self._started.iterdir()), "the servers run", START_SECONDS)
+        return int(files[0].name)
 
     def left(self) -> list[bytes]:
         """Return the command lines of all processes that the run has started and that still run."""
@@ -69,9 +75,11 @@ class HangingRun:
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[HangingRun]:
     """A run with as many workers as the parameter says."""
     hanging = HangingRun(tmp_path, request.param)
-    yield hanging
-    hanging.process.kill()
-    hanging.process.wait()
+    try:
+        yield hanging
+    finally:
+        hanging.process.kill()
+        hanging.process.wait()
 
 
 @pytest.mark.parametrize(
@@ -81,6 +89,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[HangingRun]:
     indirect=["run"],
 )
 def test_servers_end_with_a_run_that_a_signal_ends(run: HangingRun, number: signal.Signals) -> None:
+    run.wait_started()
     servers = run.left()
     for name in (b"valkey", b"postgres", b"sleep\x00600", b"sleep\x00601"):
         assert any(name in line for line in servers), name
@@ -91,6 +100,7 @@ def test_servers_end_with_a_run_that_a_signal_ends(run: HangingRun, number: sign
 
 @pytest.mark.parametrize("run", [1], ids=["a worker"], indirect=True)
 def test_servers_end_with_a_worker_that_is_killed(run: HangingRun) -> None:
-    assert run.testing != run.process.pid
-    os.kill(run.testing, signal.SIGKILL)
+    worker = run.wait_started()
+    assert worker != run.process.pid
+    os.kill(worker, signal.SIGKILL)
     wait_until(lambda: not any(b"sleep" in line or b"postgres" in line for line in run.left()), "the servers end")
