@@ -128,7 +128,10 @@ class Settings(BaseSettings):
 
     @classmethod
     def with_options(cls, **options: Any) -> Settings:
-        """Return the settings with command-line options, which win over their variables. Raise `ValidationError`."""
+        """Return the settings with command-line options, which win over their variables.
+
+        Raise `ValidationError` for an invalid value of either.
+        """
         settings = cls(**options)
         settings._options = options
         return settings

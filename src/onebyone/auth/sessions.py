@@ -140,7 +140,7 @@ class Sessions:
             )
 
     async def find_caller(self, token: str | None) -> Caller:
-        """Return the user of a live session, and note its use. Raise `Unauthenticated`."""
+        """Return the user of a live session, and note its use. Raise `Unauthenticated` for any other token."""
         if not token or len(token) > TOKEN_MAX:
             raise _no_session()
         now, digest = self._clock(), token_digest(token)

@@ -85,7 +85,7 @@ def pack(lines: list[bytes]) -> bytes:
 
 
 def unpack(payload: bytes) -> list[bytes]:
-    """Return the events of a payload, each the JSON object of its record. Raises `BatchError`."""
+    """Return the events of a payload, each the JSON object of its record. Raise `BatchError` if it is malformed."""
     try:
         size = zstandard.frame_content_size(payload)
         if not 0 <= size <= PAYLOAD_MAX_BYTES:
@@ -132,7 +132,10 @@ def to_entry(batch: Batch) -> dict[str, str | int | bytes]:
 
 
 def read_entry(fields: Mapping[bytes, bytes]) -> tuple[Batch, list[bytes]]:
-    """Return the batch of a stream entry and its event lines, as many as it declares. Raises `BatchError`."""
+    """Return the batch of a stream entry and its event lines.
+
+    Raise `BatchError` for a malformed entry, or if the lines are not as many as it declares.
+    """
     batch = from_entry(fields)
     lines = unpack(batch.payload)
     if len(lines) != batch.events:
@@ -141,7 +144,7 @@ def read_entry(fields: Mapping[bytes, bytes]) -> tuple[Batch, list[bytes]]:
 
 
 def from_entry(fields: Mapping[bytes, bytes]) -> Batch:
-    """Return the batch of a stream entry as XREAD yields it. Raises `BatchError`."""
+    """Return the batch of a stream entry as XREAD yields it. Raise `BatchError` for a malformed one."""
     try:
         version = int(fields[b"v"])
         if version not in _FORMATS:

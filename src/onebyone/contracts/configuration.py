@@ -86,6 +86,6 @@ class Head:
 
     @classmethod
     def decode(cls, text: bytes) -> Head:
-        """Return the head of a cached value. Raises `ValueError`."""
+        """Return the head of a cached value. Raise `ValueError` for a malformed one."""
         store_id, _, version = text.decode("ascii").rpartition(":")
         return cls(store_id, int(version))

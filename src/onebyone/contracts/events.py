@@ -103,7 +103,7 @@ _INTEGERS = ("id", "ts", "tracker_id", *AS_OF)
 
 
 def decode_event(line: bytes, upgrades: Mapping[int, Upgrade] = UPGRADES) -> Event:
-    """Return the event of one JSON line, upgraded to `VERSION`. Raises `EventError` with the reason."""
+    """Return the event of one JSON line, upgraded to `VERSION`. Raise `EventError` with the reason."""
     try:
         record = orjson.loads(line)
     except orjson.JSONDecodeError as error:

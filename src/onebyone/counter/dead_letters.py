@@ -168,7 +168,7 @@ def _page(reason: str | None, after: int, size: int) -> Any:
 
 
 def _fields(raw: bytes) -> dict[bytes, bytes]:
-    """Return the stream entry that `counting` kept. Raises `BatchError` when the row was altered."""
+    """Return the stream entry that `counting` kept. Raise `BatchError` when the row was altered."""
     try:
         kept = orjson.loads(raw)
         return {key.encode("latin-1"): value.encode("latin-1") for key, value in kept.items()}

@@ -83,7 +83,7 @@ class Ledger:
         return progress
 
     async def commit(self, totals: BatchTotals, incarnation: str) -> None:
-        """Write position, producers and sums in one transaction. Raises `ConcurrentCommit` having changed nothing."""
+        """Write position, producers and sums in one transaction. Raise `ConcurrentCommit`, with nothing changed."""
         async with sql.writing(self._engine) as connection:
             await self._advance_position(connection, totals, incarnation)
             await self._advance_producers(connection, totals)

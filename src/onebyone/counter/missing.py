@@ -43,7 +43,8 @@ async def list_gaps(engine: AsyncEngine) -> list[Gap]:
 async def give_up(engine: AsyncEngine, producer: str) -> Gap:
     """Record the missing batches of a producer as a hole, so that counting continues after them, in one transaction.
 
-    Batches that were given up are not counted if they arrive later. Raises `NotGivenUp`.
+    Batches that were given up are not counted if they arrive later. Raise `NotGivenUp` for a
+    producer that does not wait, or whose edge is alive.
     """
     async with sql.writing(engine) as connection:
         one = select(producers).where(producers.c.producer == producer).with_for_update()

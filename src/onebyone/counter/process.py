@@ -31,7 +31,7 @@ _NO_SHARD = -1
 async def run_counter(settings: Settings, stopping: asyncio.Event, ready: Callable[[], None]) -> None:
     """Count until `stopping`, then drain. Call `ready` after the first read of every shard.
 
-    Raises `Misconfigured` when these settings can never work.
+    Raise `Misconfigured` when these settings can never work.
     """
     if not settings.stream_url:
         raise Misconfigured("ONEBYONE_STREAM_URL is not set: the counter needs the stream server's URL")

@@ -32,7 +32,7 @@ def check_terms(event: Event) -> None:
 
 
 def click_row(event: Event) -> dict[str, Any]:
-    """Return the row of the click feed. Raises `EventError`."""
+    """Return the row of the click feed. Raise `EventError` for a `user_id` out of range."""
     user_id = event.get("user_id", 0)
     if type(user_id) is not int or not -1 <= user_id < 2**63:
         raise EventError("bad_event", f"user_id is {user_id!r:.100}")

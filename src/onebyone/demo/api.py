@@ -26,7 +26,7 @@ class Api:
         self._token = ""
 
     def log_in(self, username: str, password: str) -> None:
-        """Start the session. Raise `ApiError`, as every call does."""
+        """Start the session. Raise `ApiError` unless the API accepts the call, as every method does."""
         answer = self.call("POST", "auth", {"auth": {"username": username, "password": password}})
         self._token = answer["token"]
 

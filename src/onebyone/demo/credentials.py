@@ -7,7 +7,10 @@ from pathlib import Path
 
 
 def demo_password(data_dir: Path) -> str:
-    """Return the password kept in this data folder; generate it when there is none. Raise OSError."""
+    """Return the password kept in this data folder; generate it when there is none.
+
+    Raise `OSError` if it can be neither read nor written.
+    """
     path = data_dir / "demo-password"
     if path.exists():
         return path.read_text().strip()

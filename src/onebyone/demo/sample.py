@@ -22,7 +22,7 @@ class Tracker:
 
 
 def create_sample(api: Api) -> list[Tracker]:
-    """Create what is missing and return the six trackers. Raise `ApiError`."""
+    """Create what is missing and return the six trackers. Raise `ApiError` if the API refuses a call."""
     member = api.call("GET", "member")["member"]
     api.call("PUT", "member", {"member": {"name": MEMBER}}, id=member["id"])
     shoes = api.ensure("advertiser", "demo-shoes", {"name": "Acorn Shoes"})

@@ -47,7 +47,7 @@ class Recorder:
         method: str = "GET",
         fetched: FetchedRecords = NOTHING_FETCHED,
     ) -> tuple[Decision, EventLine | None]:
-        """Return what `Decisions.decide` returns, and count a request that is ignored. Raise `CacheMiss`."""
+        """Return what `Decisions.decide` returns, and count a request that is ignored. Raise `CacheMiss` as it does."""
         decision, event = self.decisions.decide(kind, tag, sender, referrer, network, method, fetched)
         if decision.reason is not None:
             self._ignored[kind, decision.reason].inc()

@@ -60,7 +60,7 @@ class ReportService:
         return await self._runs.start(caller, request)
 
     async def status(self, caller: Caller, report_id: str) -> ReportRun:
-        """Return how far a report is. Raise `NotFound`."""
+        """Return how far a report is. Raise `NotFound` for one that the caller does not see."""
         run = None
         if _REPORT_ID.fullmatch(report_id):
             run = await self._run_store.find(caller.member_id, report_id)
@@ -71,7 +71,8 @@ class ReportService:
     async def fetch_file(self, caller: Caller, report_id: str) -> ReportFile:
         """Return the file of a report; wait up to `WAIT_SECONDS` for a pending one.
 
-        Raise `NotFound`, `ReportNotReady`, or `ReportFailure` for a report that could not be made.
+        Raise `NotFound` for a report that the caller does not see, `ReportNotReady` for one that is still pending, and
+        `ReportFailure` for one that could not be made.
         """
         deadline = time.monotonic() + WAIT_SECONDS
         run = await self.status(caller, report_id)

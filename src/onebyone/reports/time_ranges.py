@@ -85,7 +85,11 @@ def parse_wall_time(text: object) -> datetime:
 
 
 def range_between(start: datetime, end: datetime, zone: ZoneInfo) -> TimeRange:
-    """Return the range between two wall times. Raise `ValueError` when it is empty, or `UnalignedTimeZone`."""
+    """Return the range between two wall times.
+
+    Raise `ValueError` when it is empty, and its subclass `UnalignedTimeZone` for a zone that is not at a whole number
+    of hours from UTC.
+    """
     time_range = TimeRange(_epoch_seconds(start, zone), _epoch_seconds(end, zone), zone)
     if time_range.start >= time_range.end:
         raise ValueError("must be after start_date; the end is exclusive")
@@ -93,7 +97,10 @@ def range_between(start: datetime, end: datetime, zone: ZoneInfo) -> TimeRange:
 
 
 def range_of_interval(interval: str, now_ms: int, zone: ZoneInfo) -> TimeRange:
-    """Return the range of one of `INTERVALS`; `last_N_days` includes today. Raise `UnalignedTimeZone`."""
+    """Return the range of one of `INTERVALS`; `last_N_days` includes today.
+
+    Raise `UnalignedTimeZone` for a zone that is not at a whole number of hours from UTC.
+    """
     now = datetime.fromtimestamp(now_ms // 1000, zone)
     hour = now_ms // 1000 // HOUR * HOUR
     _epoch_seconds(now.replace(minute=0, second=0, tzinfo=None), zone)

@@ -53,7 +53,7 @@ async def resolve_owner_codes(
 async def resolve_code(
     connection: AsyncConnection, entity: Entity, member_id: int, code: str, owners: Mapping[str, str]
 ) -> int:
-    """Return the id of the object with this code. Raise `NotFound`, or `Refused` when several have it."""
+    """Return the id of the object with this code. Raise `NotFound` when none has it, `Refused` when several do."""
     ids = await _find_ids(connection, entity.table, member_id, code, owners)
     if not ids:
         raise NotFound(entity.service, code[:100], key="code")

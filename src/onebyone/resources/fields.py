@@ -98,7 +98,10 @@ def _single(value: Any) -> Any:
 
 
 def loose_timestamp(value: str) -> str:
-    """Return `YYYY-MM-DD HH:MM:SS` of a date with or without a time, seconds or a T. Raise `ValueError`."""
+    """Return `YYYY-MM-DD HH:MM:SS` of a date with or without a time, seconds or a T.
+
+    Raise `ValueError` for anything else.
+    """
     match = _MOMENT.fullmatch(value)
     if match is None:
         raise ValueError("must be YYYY-MM-DD HH:MM:SS")

@@ -41,7 +41,7 @@ class Filter:
     """All values of a column that is never null, where they are known."""
 
     def value(self, parameter: str, text: str) -> Any:
-        """Return the value that `text` means for this field. Raise `Refused`."""
+        """Return the value that `text` means for this field. Raise `Refused` for one of another type."""
         try:
             return self._value(text.strip())
         except (ValueError, KeyError):

@@ -34,12 +34,12 @@ def row_limits(entity: Entity, caller: Caller) -> dict[str, int]:
 
 
 def visible_rows(entity: Entity, caller: Caller) -> list[ColumnElement[bool]]:
-    """Return the limits as conditions of a read. Raise `Forbidden`."""
+    """Return the limits as conditions of a read. Raise `Forbidden` as `row_limits` does."""
     return [entity.table.c[column] == value for column, value in row_limits(entity, caller).items()]
 
 
 def is_visible(entity: Entity, caller: Caller, row: Mapping[str, Any]) -> bool:
-    """Return whether the caller sees this row of the member. Raise `Forbidden`."""
+    """Return whether the caller sees this row of the member. Raise `Forbidden` as `row_limits` does."""
     return all(row[column] == value for column, value in row_limits(entity, caller).items())
 
 

@@ -86,7 +86,7 @@ class Resources:
         *,
         warnings: Warnings | None = None,
     ) -> Values:
-        """Return one object that the caller sees and the query matches. Raise `NotFound`."""
+        """Return one object. Raise `NotFound` unless the caller sees it and the query matches it."""
         read = _Read(self._context, entity, caller, query or Query(), [] if warnings is None else warnings)
         async with sql.reading(self._context.store) as connection:
             where = [entity.table.c.id == object_id, *await read.conditions(connection)]

@@ -41,7 +41,7 @@ def target_host(url: str) -> str:
 
 
 def ascii_domain(text: str) -> str:
-    """Return a host name in lower-case ASCII without a closing dot. Raise `ValueError`."""
+    """Return a host name in lower-case ASCII without a closing dot. Raise `ValueError` unless it is a full one."""
     text = text.rstrip(".")
     try:
         name = str(URL(f"https://{text}/").hostname) if _WRITTEN_HOST.fullmatch(text) else ""

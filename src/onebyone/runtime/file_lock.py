@@ -15,7 +15,7 @@ _NEW_FILE_PAUSE_SECONDS = 0.01
 def try_lock(fd: int, *, shared: bool = False) -> bool:
     """Lock an open file without waiting; return False when another process holds a lock that excludes this one.
 
-    Every copy of the descriptor holds the lock, in child processes too. Raises `OSError` where files cannot be locked.
+    Every copy of the descriptor holds the lock, in child processes too. Raise `OSError` where files cannot be locked.
     """
     try:
         fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -31,7 +31,7 @@ class FileLock:
     """
 
     def __init__(self, path: Path) -> None:
-        """Lock `path`, creating it when missing. Raises `BlockingIOError` when another process holds it."""
+        """Lock `path`, creating it when missing. Raise `BlockingIOError` when another process holds it."""
         while True:
             file = path.open("a+b")
             try:

@@ -68,7 +68,7 @@ def connect_blocking(
 def transaction(client: redis.Redis, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
     """Run the commands as one MULTI in one round trip; return their raw replies.
 
-    A redis-py pipeline does the same at twice the CPU time. Raises what redis-py raises, after closing the connection,
+    A redis-py pipeline does the same at twice the CPU time. Raise what redis-py raises, after closing the connection,
     because replies may still be in transit.
     """
     packed = [hiredis.pack_command(command) for command in (("MULTI",), *commands, ("EXEC",))]

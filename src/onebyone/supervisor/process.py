@@ -57,7 +57,10 @@ class ProcessTable:
         output: int | None = None,
         in_child: Callable[[], None] | None = None,
     ) -> Process:
-        """Start a child in a session of its own, so that Ctrl-C reaches the supervisor only. Raise OSError."""
+        """Start a child in a session of its own, so that Ctrl-C reaches the supervisor only.
+
+        Raise `OSError` if it cannot be started.
+        """
         process = Process(
             subprocess.Popen(  # noqa: S603
                 command,

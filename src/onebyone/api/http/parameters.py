@@ -67,7 +67,7 @@ def parse_flags(parameters: Mapping[str, str]) -> dict[str, bool]:
 
 
 def parse_page(parameters: Mapping[str, str]) -> Page:
-    """Return the page asked for. Raise `Refused`."""
+    """Return the requested page. Raise `Refused` with every parameter that is not an integer in its range."""
     faults = []
     numbers = {}
     for name, default, least in (("start_element", 0, 0), ("num_elements", PAGE, 1)):
@@ -81,7 +81,7 @@ def parse_page(parameters: Mapping[str, str]) -> Page:
 
 
 def parse_ids(parameters: Mapping[str, str]) -> list[int]:
-    """Return the ids of `id=1,2`, each once; empty without the parameter. Raise `Refused`."""
+    """Return the ids of `id=1,2`, each once; empty without the parameter. Raise `Refused` for a malformed list."""
     text = parameters.get("id")
     if text is None:
         return []
@@ -117,7 +117,7 @@ def parse_query(parameters: Mapping[str, str], page: Page) -> Query:
 
 
 def parse_target(parameters: Mapping[str, str]) -> Target:
-    """Return the objects that a write names. Raise `Refused`."""
+    """Return the objects that a write names. Raise `Refused` for a malformed list of ids."""
     return Target(parse_ids(parameters), parameters.get("code"), parse_owners(parameters))
 
 
