@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     admin_username: str = Field("admin", min_length=1, max_length=255)
     """Name of the user that the first start creates."""
     admin_password: SecretStr = Field(SecretStr(""))
-    """Password of that user; when empty, the first start generates one and prints it once. Later starts ignore it."""
+    """Password of that user; when empty, the first start prints a generated one. Later starts warn if it differs."""
 
     reads_a_minute: int = Field(10_000, ge=1)
     """API reads that one user may make in a minute; further ones are answered 429."""

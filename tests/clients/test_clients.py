@@ -1,6 +1,6 @@
-"""What scripts of a decade do, by the libraries that they use: each step by each client, against a running product.
+"""What existing scripts do, with the libraries that they use: each step by each client, against a running product.
 
-A client that has no call of its own for a step makes it with what it has; the names of the tests say where.
+A client without a method for a step sends the request itself; the names of the tests say where.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Records of the cache survive the way, and readers of an older version take what they know."""
+"""Records of the cache round-trip, and readers of an older version ignore the keys that they do not know."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The event record: what is read, what is refused and by which name, and how an old version is raised."""
+"""The event record: what is read, what is refused with which reason, and how an old version is upgraded."""
 
 from __future__ import annotations
 

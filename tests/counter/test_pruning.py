@@ -1,4 +1,4 @@
-"""What is old goes, what is not stays."""
+"""Rows past their retention are deleted, and no others."""
 
 from __future__ import annotations
 

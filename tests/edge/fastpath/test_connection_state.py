@@ -1,4 +1,4 @@
-"""The states of a connection: the table is walked, in the table's own terms and by what happens to a connection."""
+"""The states of a connection: each transition of the table, by name and by an event that causes it."""
 
 from __future__ import annotations
 

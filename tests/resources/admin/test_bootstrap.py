@@ -1,4 +1,4 @@
-"""The first user's password: its rule at the first start, and what later starts make of another one."""
+"""The first user's password: its rule at the first start, and the warning of a later start with another one."""
 
 from __future__ import annotations
 
