@@ -59,7 +59,8 @@ class Shard:
         self._loaded = False
         self._incarnation = b""
         self._oldest_ms = 0
-        self._behind = 0
+        self._backlog = 0
+        """Batches left in the stream by the last round."""
         self._resend_asked = NEVER
         self._unpublished: dict[str, int] = {}
         """Committed progress that is not published yet, by producer."""
@@ -82,7 +83,7 @@ class Shard:
                 empty = empty + 1 if not await self._round() else 0
                 self._outages.succeeded(self._shard)
                 self.answered.set()
-                if empty == 0 and self._behind < PACE_BATCHES:
+                if empty == 0 and self._backlog < PACE_BATCHES:
                     pause = PACE_SECONDS
             except ConcurrentCommit as moved:
                 self._loaded = False
@@ -112,13 +113,13 @@ class Shard:
             return True
         if not reading.entries:
             self._oldest_ms = 0
-            self._behind = 0
+            self._backlog = 0
             if await self._ids_went_back():
                 return True
             await self._publish()
             return False
         self._oldest_ms = parse_stream_id(reading.entries[0][0])[0]
-        self._behind = max(self._behind, len(reading.entries))
+        self._backlog = max(self._backlog, len(reading.entries))
         await self._count(reading.entries)
         return True
 
@@ -190,8 +191,8 @@ class Shard:
             await self._ledger.commit(totals, _stored_incarnation(self._incarnation))
         _record_metrics(totals)
         # Before anything else: a server whose memory is full refuses every other write until this has made room.
-        self._behind = await self._stream.trim(self._ledger.position, self._incarnation)
-        if not self._behind:
+        self._backlog = await self._stream.trim(self._ledger.position, self._incarnation)
+        if not self._backlog:
             self._oldest_ms = 0
         self._unpublished.update(totals.progress)
         await self._publish()
@@ -214,7 +215,7 @@ class Shard:
 
     def _measure(self) -> None:
         shard = str(self._shard)
-        metrics.BEHIND.labels(shard).set(self._behind)
+        metrics.BEHIND.labels(shard).set(self._backlog)
         metrics.OLDEST.labels(shard).set(max(0, now_ms() - self._oldest_ms) / 1000 if self._oldest_ms else 0)
         metrics.WAITING.labels(shard).set(len(self._ledger.waiting))
 
