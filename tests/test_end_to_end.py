@@ -59,7 +59,7 @@ def trackers(product: Product) -> dict[str, Any]:
     return made
 
 
-def fire(product: Product, path: str, expected: str = "recorded") -> httpx.Response:
+def fire_tag(product: Product, path: str, expected: str = "recorded") -> httpx.Response:
     """Send a tag until it is answered as expected: a new tracker is live within a second."""
 
     def answered() -> httpx.Response | None:
@@ -69,15 +69,15 @@ def fire(product: Product, path: str, expected: str = "recorded") -> httpx.Respo
     return wait_until(answered, f"{path} is {expected}", seconds=5) or httpx.Response(500)
 
 
-def window(**more: Any) -> dict[str, Any]:
-    """Return the last day as report dates, UTC."""
+def report_of_last_day(**more: Any) -> dict[str, Any]:
+    """Return a report request with the last day in UTC as its dates."""
     now = datetime.now(UTC)
     start, end = now - timedelta(hours=23), now + timedelta(hours=1)
     form = "%Y-%m-%d %H:00:00"
     return {"start_date": start.strftime(form), "end_date": end.strftime(form), "timezone": "UTC", **more}
 
 
-def only(trackers: dict[str, Any]) -> list[dict[str, Any]]:
+def filters_of(trackers: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the filter of a report about these trackers alone."""
     return [{"advertiser_id": trackers["advertiser"]["id"]}]
 
@@ -85,15 +85,17 @@ def only(trackers: dict[str, Any]) -> list[dict[str, Any]]:
 def test_from_tracker_to_report(product: Product, trackers: dict[str, Any]) -> None:
     client, imp, clk = trackers["client"], trackers["imp"]["id"], trackers["clk"]["id"]
     for number in range(5):
-        fire(product, f"/imptr?id={imp}&t=2&cachebuster={number}")
-    fire(product, f"/imptr?id={imp}&t=1&ancost=0.5")
-    assert fire(product, f"/clktr?id={clk}&ancost=0.25").headers["location"] == LANDING
+        fire_tag(product, f"/imptr?id={imp}&t=2&cachebuster={number}")
+    fire_tag(product, f"/imptr?id={imp}&t=1&ancost=0.5")
+    assert fire_tag(product, f"/clktr?id={clk}&ancost=0.25").headers["location"] == LANDING
     columns = [
         "advertiser_name", "line_item_id", "publisher_name", "placement_id", "imp_type_id", "creative_id",
         "imps", "clicks", "external_impression", "external_click", "cost",
     ]  # fmt: skip
     rows = client.report(
-        window(report_type="network_analytics", columns=columns, orders=["imp_type_id"], filters=only(trackers)),
+        report_of_last_day(
+            report_type="network_analytics", columns=columns, orders=["imp_type_id"], filters=filters_of(trackers)
+        ),
         until=lambda rows: len(rows) == 2 and rows[0]["imps"] == "6",
     )
     common = {
@@ -108,23 +110,27 @@ def test_from_tracker_to_report(product: Product, trackers: dict[str, Any]) -> N
         {**common, "imp_type_id": "10", "creative_id": "External Clicks", "imps": "0", "clicks": "1",
          "external_impression": "0", "external_click": "1", "cost": "0.25"},
     ]  # fmt: skip
-    clicks = client.run_report(window(report_type="clicktrackers", columns=["tracker_id", "media_buy_cost", "tag_id"]))
+    clicks = client.run_report(
+        report_of_last_day(report_type="clicktrackers", columns=["tracker_id", "media_buy_cost", "tag_id"])
+    )
     (click,) = [row for row in clicks if row["tracker_id"] == str(clk)]
     assert click == {"tracker_id": str(clk), "media_buy_cost": "0.25", "tag_id": common["placement_id"]}
 
 
 def test_an_event_shows_in_a_report_soon_after_its_answer(product: Product, trackers: dict[str, Any]) -> None:
     client, imp = trackers["client"], trackers["imp"]["id"]
-    fire(product, f"/imptr?id={imp}")
+    fire_tag(product, f"/imptr?id={imp}")
     started = time.monotonic()
-    report = window(report_type="network_analytics", columns=["external_impression"], filters=only(trackers))
+    report = report_of_last_day(
+        report_type="network_analytics", columns=["external_impression"], filters=filters_of(trackers)
+    )
     client.report(report, until=lambda rows: bool(rows) and rows[0]["external_impression"] == "1")
     print(f"in the report after {time.monotonic() - started:.2f} s")
 
 
 def test_changes_over_the_api_are_what_the_edge_answers_by(product: Product, trackers: dict[str, Any]) -> None:
     client, clk = trackers["client"], trackers["clk"]["id"]
-    fire(product, f"/clktr?id={clk}")
+    fire_tag(product, f"/clktr?id={clk}")
     client.put("clicktracker", clk, {"click_url": "https://elsewhere.example/"})
     wait_until(
         lambda: httpx.get(f"{product.edge_url}/clktr?id={clk}").headers["location"] == "https://elsewhere.example/",
@@ -137,20 +143,22 @@ def test_changes_over_the_api_are_what_the_edge_answers_by(product: Product, tra
         lambda: httpx.get(product.edge_url + redir).headers["location"] == "https://partner.example/x", "approved"
     )
     client.put("clicktracker", clk, {"state": "inactive"})
-    fire(product, f"/clktr?id={clk}", "ignored; reason=inactive")
+    fire_tag(product, f"/clktr?id={clk}", "ignored; reason=inactive")
     client.delete("line-item", trackers["line_item"]["id"], advertiser_id=trackers["advertiser"]["id"])
-    fire(product, f"/clktr?id={clk}", "ignored; reason=unknown_id")
-    fire(product, f"/imptr?id={trackers['imp']['id']}", "ignored; reason=unknown_id")
+    fire_tag(product, f"/clktr?id={clk}", "ignored; reason=unknown_id")
+    fire_tag(product, f"/imptr?id={trackers['imp']['id']}", "ignored; reason=unknown_id")
 
 
 def test_counts_survive_a_restart_of_everything(product: Product, trackers: dict[str, Any]) -> None:
     imp = trackers["imp"]["id"]
-    fire(product, f"/imptr?id={imp}")
+    fire_tag(product, f"/imptr?id={imp}")
     product.kill()
     product.start()
-    fire(product, f"/imptr?id={imp}")
+    fire_tag(product, f"/imptr?id={imp}")
     assert product.terminate() == 0
     product.start()
-    fire(product, f"/imptr?id={imp}")
-    report = window(report_type="network_analytics", columns=["external_impression"], filters=only(trackers))
+    fire_tag(product, f"/imptr?id={imp}")
+    report = report_of_last_day(
+        report_type="network_analytics", columns=["external_impression"], filters=filters_of(trackers)
+    )
     product.client().report(report, until=lambda rows: bool(rows) and rows[0]["external_impression"] == "3")

@@ -10,7 +10,7 @@ import pytest
 from onebyone.edge.journal import writer
 from onebyone.edge.journal.reader import JournalReader
 from onebyone.runtime.file_lock import FileLock
-from tests.support.leaks import held
+from tests.support.leaks import held_resources
 
 
 def test_one_process_holds_the_lock(tmp_path: Path) -> None:
@@ -25,10 +25,10 @@ def test_one_process_holds_the_lock(tmp_path: Path) -> None:
 def test_a_refused_lock_leaks_no_descriptor(tmp_path: Path) -> None:
     path = tmp_path / "a.lock"
     first = FileLock(path)
-    before = held()
+    before = held_resources()
     with pytest.raises(BlockingIOError):
         FileLock(path)
-    assert held() == before
+    assert held_resources() == before
     first.release()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-class Held(NamedTuple):
+class HeldResources(NamedTuple):
     """Open files by name, threads, and rings of Linux's asynchronous I/O."""
 
     files: list[str]
@@ -17,7 +17,7 @@ class Held(NamedTuple):
     rings: int
 
 
-def held() -> Held:
+def held_resources() -> HeldResources:
     """Return what this process holds now."""
     gc.collect()
     files = []
@@ -26,4 +26,4 @@ def held() -> Held:
         with contextlib.suppress(FileNotFoundError):
             files.append(str(entry.readlink()))
     threads = [thread.name for thread in threading.enumerate()]
-    return Held(sorted(files), sorted(threads), Path("/proc/self/maps").read_text().count("/[aio]"))
+    return HeldResources(sorted(files), sorted(threads), Path("/proc/self/maps").read_text().count("/[aio]"))

@@ -199,13 +199,13 @@ def requests(draw: st.DrawFn) -> bytes:
     return b"\r\n".join([head, *lines, b"", b""]) + draw(TRAILERS)
 
 
-def usual(number: int, page: bytes = b"https://news.example/1") -> bytes:
+def common_request(number: int, page: bytes = b"https://news.example/1") -> bytes:
     """Return a request whose parts are all remembered afterwards."""
     line = b"GET /imptr?id=531&t=2&cachebuster=%d HTTP/1.1\r\n" % number
     return line + b"Host: t\r\nReferer: " + page + b"\r\nUser-Agent: a\r\n\r\n"
 
 
-def forwarded(line: bytes) -> bytes:
+def request_without_page(line: bytes) -> bytes:
     """Return a request without a page, and with one more header line."""
     return b"GET /imptr?id=531&cachebuster=1 HTTP/1.1\r\nHost: t\r\n" + line + b"User-Agent: a\r\n\r\n"
 
@@ -216,9 +216,29 @@ PROXIED = BatcherHarness(trusted_proxies="203.0.113.0/24")
 
 @pytest.mark.parametrize("harness", [DIRECT, PROXIED], ids=["direct", "proxied"])
 @given(st.lists(requests(), min_size=1, max_size=12))
-@example([usual(1, b"https://a.example/x") + usual(2), usual(1), usual(1) + usual(2)])
-@example([forwarded(b""), forwarded(b"X-Forwarded-For: 8.8.8.8\r\n"), forwarded(b"") + b"X-Forwarded-For: 8.8.8.8\r\n"])
-@example([usual(1)[:-2], usual(1), usual(1)[:-2], usual(1)[:-4], usual(1) + b"\r\n"])
+@example(
+    [
+        common_request(1, b"https://a.example/x") + common_request(2),
+        common_request(1),
+        common_request(1) + common_request(2),
+    ]
+)
+@example(
+    [
+        request_without_page(b""),
+        request_without_page(b"X-Forwarded-For: 8.8.8.8\r\n"),
+        request_without_page(b"") + b"X-Forwarded-For: 8.8.8.8\r\n",
+    ]
+)
+@example(
+    [
+        common_request(1)[:-2],
+        common_request(1),
+        common_request(1)[:-2],
+        common_request(1)[:-4],
+        common_request(1) + b"\r\n",
+    ]
+)
 def test_remembered_parts_mean_what_parsing_means(harness: BatcherHarness, several: list[bytes]) -> None:
     for data in several + several:
         assert harness.outcome(data) == harness.parsed_outcome(data)
@@ -226,9 +246,9 @@ def test_remembered_parts_mean_what_parsing_means(harness: BatcherHarness, sever
 
 def test_known_parts_are_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     harness = BatcherHarness()
-    harness.ask(usual(1))
+    harness.ask(common_request(1))
     monkeypatch.setattr(batcher.RequestBatcher, "_parse_and_decide", None)
-    clients = harness.ask(usual(2, b"https://other.example/"), usual(3), usual(4))
+    clients = harness.ask(common_request(2, b"https://other.example/"), common_request(3), common_request(4))
     assert [orjson.loads(line)["cb"] for line in harness.lines] == ["1", "2", "3", "4"]
     assert all(client.idle_deadline == 1075.0 for client in clients)
 
@@ -238,7 +258,7 @@ def test_known_parts_are_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_known_headers_are_not_parsed_again(more: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     harness = BatcherHarness(trusted_proxies="203.0.113.0/24")
-    data = usual(1).replace(b"User-Agent", more + b"User-Agent").replace(b"&t=2", b"")
+    data = common_request(1).replace(b"User-Agent", more + b"User-Agent").replace(b"&t=2", b"")
     before = harness.outcome(data)
     monkeypatch.setattr(batcher.RequestBatcher, "_parse_and_decide", None)
     assert harness.outcome(data) == before
@@ -246,9 +266,9 @@ def test_known_headers_are_not_parsed_again(more: bytes, monkeypatch: pytest.Mon
 
 def test_fault_in_one_request_spares_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     harness = BatcherHarness()
-    harness.ask(usual(1))
+    harness.ask(common_request(1))
     monkeypatch.setattr(request_parser, "parse_request", None)
-    clients = harness.ask(usual(2), b"POST / HTTP/1.1\r\n\r\n", usual(3))
+    clients = harness.ask(common_request(2), b"POST / HTTP/1.1\r\n\r\n", common_request(3))
     assert [(client.text.count(b"GIF89a"), len(client.declined)) for client in clients] == [(1, 0), (0, 1), (1, 0)]
 
 
@@ -263,10 +283,13 @@ def test_bounded_memo_evicts_the_oldest() -> None:
 
 def test_each_request_of_a_batch_gets_its_own_response() -> None:
     harness = BatcherHarness()
-    script, click = usual(2).replace(b"t=2", b"t=1"), usual(3).replace(b"/imptr?id=531&t=2", b"/clktr?id=531")
-    unknown = usual(4).replace(b"id=531", b"id=9")
+    script, click = (
+        common_request(2).replace(b"t=2", b"t=1"),
+        common_request(3).replace(b"/imptr?id=531&t=2", b"/clktr?id=531"),
+    )
+    unknown = common_request(4).replace(b"id=531", b"id=9")
     for _ in range(2):
-        clients = harness.ask(usual(1), script, click, unknown, b"POST / HTTP/1.1\r\n\r\n", usual(5))
+        clients = harness.ask(common_request(1), script, click, unknown, b"POST / HTTP/1.1\r\n\r\n", common_request(5))
         texts = [client.text for client in clients]
         assert [b"GIF89a" in text for text in texts] == [True, False, False, False, False, True]
         assert b"content-type: application/javascript" in texts[1]
@@ -277,7 +300,7 @@ def test_each_request_of_a_batch_gets_its_own_response() -> None:
 
 async def test_changed_record_is_not_answered_from_memory() -> None:
     harness = BatcherHarness()
-    data = usual(1).replace(b"/imptr?id=531&t=2", b"/clktr?id=531")
+    data = common_request(1).replace(b"/imptr?id=531&t=2", b"/clktr?id=531")
 
     def location() -> bytes | None:
         return harness.ask(data)[0].location
@@ -300,7 +323,7 @@ async def test_changed_record_is_not_answered_from_memory() -> None:
 @pytest.mark.parametrize("last", [b"", b"Connection: close\r\n"], ids=["keep-alive", "close"])
 def test_fault_in_one_connection_spares_the_others(last: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     harness = BatcherHarness()
-    data = usual(1).replace(b"User-Agent", last + b"User-Agent")
+    data = common_request(1).replace(b"User-Agent", last + b"User-Agent")
     harness.ask(data)
     clients = [Client(), Client(), Client()]
     monkeypatch.setattr(clients[1], "on_written", None)
@@ -313,14 +336,14 @@ def test_fault_in_one_connection_spares_the_others(last: bytes, monkeypatch: pyt
 
 def test_failing_render_closes_the_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     harness = BatcherHarness()
-    harness.ask(usual(1))
+    harness.ask(common_request(1))
     monkeypatch.setattr(harness.responses, "render_all", None)
-    assert [client.closed for client in harness.ask(usual(2), usual(3))] == [True, True]
+    assert [client.closed for client in harness.ask(common_request(2), common_request(3))] == [True, True]
 
 
 def test_empty_read_closes_the_connection() -> None:
     harness = BatcherHarness()
-    clients = harness.ask(usual(1), b"", usual(2))
+    clients = harness.ask(common_request(1), b"", common_request(2))
     assert [client.closed for client in clients] == [False, True, False]
     assert harness.groups == [2]
 
@@ -328,8 +351,8 @@ def test_empty_read_closes_the_connection() -> None:
 def test_draining_process_declines() -> None:
     harness = BatcherHarness()
     harness.recorder.draining.set()
-    (client,) = harness.ask(usual(1))
-    assert client.declined == [usual(1)]
+    (client,) = harness.ask(common_request(1))
+    assert client.declined == [common_request(1)]
 
 
 def test_loop_pauses_for_several_clients_and_not_for_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import pytest
 from onebyone.edge.journal import disk_sync
 from onebyone.edge.journal.disk_sync import DiskSync, KernelSync, ThreadSync
 from tests.faults.means.disks import LoopDisk
-from tests.support.leaks import held
+from tests.support.leaks import held_resources
 from tests.support.tiers import starts_processes
 
 both = pytest.mark.parametrize("kind", [KernelSync, ThreadSync], ids=["kernel", "thread"])
@@ -100,12 +100,12 @@ def test_a_disk_error_is_raised_when_the_sync_ends(lost_file: int, kind: Kind) -
 
 @both
 def test_close_releases_everything(file: int, kind: Kind) -> None:
-    before = held()
+    before = held_resources()
     sync = kind(file)
-    assert held() != before
+    assert held_resources() != before
     disk_sync.sync_and_wait(sync)
     sync.close()
-    assert held() == before
+    assert held_resources() == before
 
 
 def test_the_kernel_refuses_a_pipe_when_the_sync_starts() -> None:
@@ -161,27 +161,27 @@ def test_a_thread_syncs_where_the_kernel_cannot(
     file: int, monkeypatch: pytest.MonkeyPatch, refuse: Callable[[pytest.MonkeyPatch], None]
 ) -> None:
     refuse(monkeypatch)
-    before = held()
+    before = held_resources()
     sync = disk_sync.open_disk_sync(file)
     assert isinstance(sync, ThreadSync)
     disk_sync.sync_and_wait(sync)
     sync.close()
-    assert held() == before
+    assert held_resources() == before
 
 
 def test_a_disk_error_does_not_fall_back_to_a_thread(lost_file: int) -> None:
-    before = held()
+    before = held_resources()
     with pytest.raises(OSError, match="Input/output error"):
         disk_sync.open_disk_sync(lost_file)
-    assert held() == before
+    assert held_resources() == before
 
 
 def test_a_pipe_can_be_synced_in_neither_way() -> None:
     reading, writing = os.pipe()
-    before = held()
+    before = held_resources()
     with pytest.raises(OSError, match="Invalid argument"):
         disk_sync.open_disk_sync(reading)
-    assert held() == before
+    assert held_resources() == before
     os.close(reading)
     os.close(writing)
 
@@ -191,7 +191,7 @@ def test_running_out_of_descriptors_leaves_nothing_open(file: int, monkeypatch: 
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     monkeypatch.setattr(os, "eventfd", none)
-    before = held()
+    before = held_resources()
     with pytest.raises(OSError, match="Too many open files"):
         disk_sync.open_disk_sync(file)
-    assert held() == before
+    assert held_resources() == before

@@ -10,7 +10,7 @@ import pytest
 from onebyone.edge.journal import reader
 from onebyone.edge.journal.reader import JournalReader
 from tests.support.journals import PRODUCER, filled
-from tests.support.leaks import held
+from tests.support.leaks import held_resources
 
 
 def adopt(directory: Path) -> JournalReader:
@@ -60,22 +60,22 @@ def test_the_journal_of_a_living_process_is_not_adopted(tmp_path: Path) -> None:
 
 def test_an_abandoned_journal_is_adopted_once_with_all_its_batches(tmp_path: Path) -> None:
     filled(tmp_path, 3).close()
-    before = held()
+    before = held_resources()
     journal = adopt(tmp_path)
     assert (journal.producer, journal.shard, journal.oldest_seq(), journal.newest_seq()) == (PRODUCER, 3, 1, 3)
     assert list(JournalReader.adopt_abandoned(tmp_path, set())) == []
     journal.delete()
-    assert held() == before
+    assert held_resources() == before
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_cannot_be_opened_keeps_no_descriptor(tmp_path: Path) -> None:
     path = tmp_path / "not a database"
     path.write_bytes(b"not a database" * 1000)
-    before = held()
+    before = held_resources()
     with pytest.raises(sqlite3.DatabaseError) as caught:
         reader.open_database(path)
-    assert held() == before, f"the traceback of {caught.value!r} keeps the connection"
+    assert held_resources() == before, f"the traceback of {caught.value!r} keeps the connection"
 
 
 def test_files_without_a_commit_are_removed(tmp_path: Path) -> None:

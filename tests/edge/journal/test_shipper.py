@@ -13,7 +13,7 @@ from onebyone.edge.journal.shipper import Shipper
 from onebyone.edge.journal.writer import JournalWriter
 from onebyone.runtime.file_lock import FileLock
 from tests.support.journals import PRODUCER, filled
-from tests.support.leaks import held
+from tests.support.leaks import held_resources
 from tests.support.waiting import wait_until
 
 OWN = "00000000000000bb"
@@ -32,10 +32,10 @@ def remaining(directory: Path) -> set[str]:
 
 
 def test_an_unused_journal_is_removed_at_the_end(tmp_path: Path) -> None:
-    before = held()
+    before = held_resources()
     started(tmp_path).stop(0.1)
     assert list(tmp_path.iterdir()) == []
-    assert held() == before
+    assert held_resources() == before
 
 
 def test_a_journal_with_a_batch_stays_and_can_be_adopted(tmp_path: Path) -> None:
@@ -61,11 +61,11 @@ def test_a_failing_disk_keeps_no_journal_locked_at_the_end(
     def fail(*_: object) -> None:
         raise error
 
-    before = held()
+    before = held_resources()
     filled(tmp_path, 1).close()
     shipper = started(tmp_path)
     wait_until(lambda: shipper.backlog.journals == 2, "the other journal is adopted")
     monkeypatch.setattr(place, name, fail)
     shipper.stop(0.1)
-    assert held() == before
+    assert held_resources() == before
     assert remaining(tmp_path) == {OWN, PRODUCER}

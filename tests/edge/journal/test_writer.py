@@ -19,7 +19,7 @@ from onebyone.edge.journal.writer import DELETE_STEP, SCAN_ROWS, JournalWriter
 from tests.faults.means.disks import LoopDisk, hanging
 from tests.faults.means.disks import filled as filled_up
 from tests.support.journals import PRODUCER, filled, wait_synced, write
-from tests.support.leaks import held
+from tests.support.leaks import held_resources
 from tests.support.tiers import starts_processes
 
 FAR = 2**62
@@ -233,11 +233,11 @@ def test_each_new_journal_has_another_producer(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("each_sync")
 def test_close_releases_everything(tmp_path: Path) -> None:
-    before = held()
+    before = held_resources()
     journal = filled(tmp_path, 2)
-    assert held() != before
+    assert held_resources() != before
     journal.close()
-    assert held() == before
+    assert held_resources() == before
 
 
 def cannot_create_the_file(patch: pytest.MonkeyPatch) -> None:
@@ -267,20 +267,20 @@ def _refuse(_: object) -> None:
 def test_a_journal_that_cannot_be_created_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refuse: Callable[[pytest.MonkeyPatch], None]
 ) -> None:
-    before = held()
+    before = held_resources()
     with monkeypatch.context() as patched:
         refuse(patched)
         with pytest.raises((OSError, sqlite3.Error)):
             JournalWriter.create(tmp_path, PRODUCER, 3)
-    assert held() == before
+    assert held_resources() == before
     assert list(tmp_path.iterdir()) == []
     JournalWriter.create(tmp_path, PRODUCER, 3).close()
 
 
 def test_a_journal_without_space_leaves_nothing(small_disk: Path) -> None:
-    before = held()
+    before = held_resources()
     with filled_up(small_disk), pytest.raises((OSError, sqlite3.Error)):
         JournalWriter.create(small_disk, PRODUCER, 3)
-    assert held() == before
+    assert held_resources() == before
     assert list(small_disk.iterdir()) == []
     JournalWriter.create(small_disk, PRODUCER, 3).close()
