@@ -7,6 +7,7 @@ from urllib.parse import quote_from_bytes
 AMPERSANDS = (
     *(b"amp;", b"AMP;", b"Amp;", b"#38;", b"#038;", b"#x26;", b"#X26;", b"#x0026;"),
     *(b"amp;amp;", b"amp;#38;", b"amp;amp;amp;", b"amp%3B", b"amp%3b", b"%61mp;", b"%2338;", b"%23x26%3B", b"amp%253B"),
+    *(b"%26", b"%26amp;", b"%26amp%3B", b"amp;%26", b"&", b"&amp;"),
 )
 """What an `&` that was escaped as HTML leaves in front of the next name, also percent-encoded."""
 

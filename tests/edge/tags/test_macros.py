@@ -151,6 +151,10 @@ REAL = st.one_of(
 @example("a__B__", b"gdpr_consent")
 @example("__a-B__", b"gdpr_consent")
 @example("here", b"cachebuster")
+@example("#1", b"cachebuster")
+@example("a@@b", b"cachebuster")
+@example("a<b>", b"cachebuster")
+@example("_ad_", b"cachebuster")
 @example("inserted", b"cachebuster")
 @example("insert_1234", b"cachebuster")
 @example("ëuy!", b"cachebuster")
@@ -209,9 +213,11 @@ HARD += [
 @pytest.mark.parametrize("unit", HARD, ids=bytes.decode)
 @pytest.mark.parametrize("end", [b"", b"\n!", b"]", b"__", b"%"], ids=repr)
 def test_the_time_is_linear_in_the_length(unit: bytes, end: bytes) -> None:
-    raw = b"id=1&redir=" + unit * (60_000 // len(unit)) + end
+    value = unit * (20_000 // len(unit)) + end
     start = time.process_time()
-    query.parse_tag(raw)
-    query.parse_tag(raw.replace(b"redir", b"cachebuster"))
-    query.parse_tag(raw.replace(b"=", b"&"))
+    macros._PLACEHOLDER.fullmatch(value)
+    for name in (b"redir", b"cachebuster"):
+        query.parse_tag(b"id=1&" + name + b"=" + value)
+        query.parse_tag(b"id=1&" + name + b"=" + value[: macros._LENGTH_MAX])
+    query.parse_tag(value + b"=1")
     assert time.process_time() - start < 1

@@ -73,9 +73,19 @@ FORMS: tuple[Form, ...] = (
     Form(rb"\*\|.*\|\*", (b"*|UNIQID|*", b"*|CAMPAIGN_UID|*", b"*|DATE:U|*"), "Mailchimp merge tags"),
     Form(rb"\|[A-Za-z][\w.-]*\|", (b"|RANDOM|", b"|UR_ID|"), "Affle"),
     Form(
-        rb"\$\$?[A-Za-z_][\w.-]*(?:\([^()]*\))?(?:\$\$?)?|\$\([\w.-]+\)",
-        (b"$CACHEBUSTER", b"$IMP_ID", b"$_BK_UUID", b"$CAMPAIGNS(5)", b"$$CLICK$$", b"$timestamp"),
+        rb"\$[A-Za-z_][\w.-]*(?:\([^()]*\))?\$?|\$\([\w.-]+\)|\$\$.*\$\$",
+        (b"$CACHEBUSTER", b"$IMP_ID", b"$_BK_UUID", b"$CAMPAIGNS(5)", b"$timestamp", b"$$CLICK$$", b"$$<click>$$"),
         "InMobi; Oracle Data Cloud pixel URL macros; Sizmek",
+    ),
+    Form(rb"@@[A-Za-z][\w.-]*@@", (b"@@CACHEBUSTER@@", b"@@REFERER@@"), "bid adapters of Prebid.js"),
+    Form(
+        rb"##?[A-Za-z][\w.-]*##?",
+        (b"#CACHEBUSTER#", b"#CLICK_TEMPLATE_ESC#", b"##RANDOM##"),
+        "Moloco specification 2.2.1",
+    ),
+    Form(rb"_AD[A-Z]{2,12}_", (b"_ADTIME_", b"_ADCLICK_", b"_ADBNID_"), "ADTECH ad server variables"),
+    Form(
+        rb"<[^<>]*>", (b"<CACHEBUSTER>", b"<insert random number>", b"<%= cb %>"), "instructions and templates of pages"
     ),
     Form(
         rb"(?i:insert|replace|enter|put|add|your)(?:[ _+-][A-Za-z0-9]+)*[ _+-](?i:here)"
@@ -98,7 +108,7 @@ _SEPARATOR = re.compile(rb"[?&]")
 
 _LENGTH_MAX = 4096
 """Bytes of the longest placeholder, encoded: with click macros of a few hundred bytes, encoded three times, in mind."""
-_FIRST = frozenset(b"[{%$*|_ \t\n\r\f\viIrReEpPaAyY")
+_FIRST = frozenset(b"[{%$*|_@#< \t\n\r\f\viIrReEpPaAyY")
 """The bytes with which a placeholder may begin, so that most values are decided by their first."""
 
 

@@ -23,8 +23,9 @@ _ENCODED_MAX = 256
 """Bytes of the longest name that is decoded: more than any spelling of a known name that an ad server writes."""
 
 ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
-_AMPERSAND = re.compile(rb"(?:(?:amp|#0*38|#x0*26);)+", re.IGNORECASE)
-"""The rest of an `&` that was escaped as HTML, by name, decimal or hexadecimal, once or several times."""
+_AMPERSAND = re.compile(rb"(?:&|(?:amp|#0*38|#x0*26);)+", re.IGNORECASE)
+"""The rest of an `&` that was escaped as HTML, by name, decimal or hexadecimal, once or several times; where it was
+percent-encoded as well, the `&` itself."""
 
 
 def decode_name(raw: bytes) -> bytes:
