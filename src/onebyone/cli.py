@@ -18,10 +18,12 @@ from onebyone.commands.options import (
     Host,
     Workers,
     fail,
+    load_private_settings,
     load_settings,
     refuse,
     require,
 )
+from onebyone.runtime.private_files import restrict_new_files
 
 app = typer.Typer(
     help="Count ad impressions and clicks one by one.",
@@ -48,6 +50,7 @@ def main(
     ] = False,
 ) -> None:
     """Count ad impressions and clicks one by one."""
+    restrict_new_files()
 
 
 @app.command()
@@ -217,7 +220,7 @@ def list_letters(
     whole: Annotated[bool, typer.Option("--whole", help="All bytes of each, not only the first 2000.")] = False,
 ) -> None:
     """Print dead letters, oldest first, one JSON line each."""
-    settings = load_settings(data_dir=data_dir)
+    settings = load_private_settings(data_dir=data_dir)
     from onebyone.commands.dead_letters import print_dead_letters
 
     raise typer.Exit(print_dead_letters(settings, reason or None, limit or None, whole=whole))
@@ -229,7 +232,7 @@ def replay_letters(data_dir: DataDir = None, reason: Reason = None, limit: Limit
 
     Each is counted once, however often this runs, and whether or not the product runs.
     """
-    settings = load_settings(data_dir=data_dir)
+    settings = load_private_settings(data_dir=data_dir)
     from onebyone.commands.dead_letters import replay_dead_letters
 
     raise typer.Exit(replay_dead_letters(settings, reason or None, limit or None))
@@ -242,7 +245,7 @@ app.add_typer(missing, name="missing")
 @missing.command("list")
 def list_missing(data_dir: DataDir = None) -> None:
     """Print producers with a missing batch, one JSON line each."""
-    settings = load_settings(data_dir=data_dir)
+    settings = load_private_settings(data_dir=data_dir)
     from onebyone.commands.missing import print_missing
 
     raise typer.Exit(print_missing(settings))
@@ -257,7 +260,7 @@ def give_up_missing(
 
     For producers whose edge lost its disk for good: their later batches are counted from then on.
     """
-    settings = load_settings(data_dir=data_dir)
+    settings = load_private_settings(data_dir=data_dir)
     from onebyone.commands.missing import give_up_batches
 
     raise typer.Exit(give_up_batches(settings, producers))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeVa
 
 import typer
 
-from onebyone.commands.options import DataDir, fail, load_settings
+from onebyone.commands.options import DataDir, fail, load_private_settings
 
 if TYPE_CHECKING:
     from onebyone.settings import Settings
@@ -37,7 +37,7 @@ def _run(
     from onebyone.resources.admin import administration
     from onebyone.runtime import sql
 
-    settings = load_settings(data_dir=data_dir)
+    settings = load_private_settings(data_dir=data_dir)
     if sql.is_missing(settings.config_store_url):
         fail(f"there is no configuration store at {settings.config_store_url}: the first start of the API creates it")
 

@@ -81,6 +81,19 @@ def load_settings(**options: Any) -> Settings:
     return settings
 
 
+def load_private_settings(**options: Any) -> Settings:
+    """Return the settings of a command that opens the stores, once these are closed to other users.
+
+    Print one line for each thing that stays open.
+    """
+    from onebyone.runtime.private_files import close_to_others
+
+    settings = load_settings(**options)
+    for warning in close_to_others(settings):
+        write_error(f"warning: {warning}")
+    return settings
+
+
 def require(settings: Settings, *fields: str) -> None:
     """Exit with a line for each of the settings that is not set."""
     missing = [

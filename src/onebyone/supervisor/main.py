@@ -12,6 +12,7 @@ import structlog
 
 from onebyone.runtime import logs
 from onebyone.runtime.metrics_folder import MetricsFolders
+from onebyone.runtime.private_files import close_to_others
 from onebyone.runtime.terminal import printable, write_line
 from onebyone.settings import Settings
 from onebyone.supervisor import rolling
@@ -56,6 +57,8 @@ def run_plan(settings: Settings, locks: Sequence[str], plan: Callable[[Settings]
     _raise_file_limit()
     try:
         data_dir = DataDir(settings.data_dir)
+        for warning in close_to_others(settings):
+            write_line(sys.stderr, f"onebyone: warning: {printable(warning)}")
         locked = {role: data_dir.lock(role) for role in locks}
         return asyncio.run(_Run(settings, data_dir, locked, log_format, embed).run(plan(settings)))
     except StartFault as fault:
