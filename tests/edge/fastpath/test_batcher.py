@@ -23,9 +23,11 @@ from onebyone.edge.journal.group_commit import GroupCommit, Waiter
 from onebyone.edge.recorder import Recorder
 from onebyone.edge.tags.client import client_address, network_member
 from onebyone.edge.tags.decision import CacheMiss, Decision
+from onebyone.edge.tags.names import NAMES
 from onebyone.settings import Settings
 from tests.edge.edge_process import tracker
 from tests.edge.requests import impression
+from tests.edge.tags.spellings import spellings
 
 pytestmark = pytest.mark.anyio
 
@@ -170,6 +172,7 @@ PAGES = st.sampled_from(
 TAGS = st.sampled_from(
     [
         *b"/imptr?id=531 /imptr?id=531&t=1 /imptr?id=531&t=2 /imptr?t=1&id=531 /imptr?id=9 /imptr?id=0531".split(),
+        *b"/imptr?id=531&amp;t=1 /imptr?i%64=531 /imptr?ID=531 /imptr?amp;id=531&t=2".split(),
         *b"/clktr?id=531 /clktrb?id=531 /clktr?id=531&redir=https://a.example /IMPTR?id=531 /imptr?".split(),
     ]
 )
@@ -179,6 +182,8 @@ VALUES = st.sampled_from(
         *b"&cachebuster=1&ancost=0.25 &cachebuster=1&ancost= &cachebuster=1&ancost=x &ancost=1&cachebuster=1".split(),
         *b"&cachebuster=1&ancost=0.25&x=1 &cachebuster=1&cachebuster=2 &cachebuster=1&ancost=0.1234567890123".split(),
         *b"&cachebuster=1&gdpr=1 &cachebuster=1&ancost=1&ancost=2 &cachebuster=1&redir=https://a.example".split(),
+        *b"&amp;cachebuster=1 &cachebuster=1&amp;ancost=0.25 &cachebuster=1&an%63ost=0.25 &cachebuster=1&T=1".split(),
+        *b"&amp;ancost=.5&cachebuster=1&ancost=0.25 &cachebuster=1&ancost=__COST__ &cachebuster=%n&ancost=0.25".split(),
         b"&cachebuster=" + b"c" * 64,
         b"&cachebuster=" + b"c" * 65,
         b"",
@@ -242,6 +247,18 @@ PROXIED = BatcherHarness(trusted_proxies="203.0.113.0/24")
 def test_remembered_parts_mean_what_parsing_means(harness: BatcherHarness, several: list[bytes]) -> None:
     for data in several + several:
         assert harness.outcome(data) == harness.parsed_outcome(data)
+
+
+@pytest.mark.parametrize("name", sorted(NAMES), ids=bytes.decode)
+def test_spelling_of_a_name_is_never_part_of_a_known_value(name: bytes) -> None:
+    usual = common_request(1).replace(b"&cachebuster=1", b"&cachebuster=1&ancost=0.25")
+    DIRECT.ask(common_request(1), usual)
+    for spelling in (name.upper(), *spellings(name)):
+        for value in (b"1", b"0.25", b"%n"):
+            pair = b"&" + spelling + b"=" + value
+            for place in (b"&t=2", b"&cachebuster=1", b"&ancost=0.25"):
+                data = usual.replace(place, place + pair)
+                assert [DIRECT.outcome(data) for _ in range(2)] == [DIRECT.parsed_outcome(data)] * 2
 
 
 def test_known_parts_are_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:

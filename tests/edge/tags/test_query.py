@@ -46,6 +46,7 @@ PAIRS = st.sampled_from(
     [
         *b"id=531 id=0 id=07 t=1 t= ancost=.5 gdpr=1 x ? xcachebuster=c redir=[R] redir=".split(),
         *b"cachebuster=a1 cachebuster=b2 cachebuster= cachebuster=%41 cachebuster=[CB]".split(),
+        *b"amp;id=532 i%64=533 ID=534 amp;amp;t=1 cachebuster=__CB__ cachebuster=%n #38;ancost=1".split(),
         b"redir=https://t.example/?a=b",
         b"redir=http%3A%2F%2Ft.example",
         b"cachebuster=" + b"a" * 65,
