@@ -59,8 +59,9 @@ async def _count(shards: list[Shard], pruner: Coroutine[None, None, None], ready
     async def announce() -> None:
         for shard in shards:
             await shard.answered.wait()
-        ready()
+        # Before the supervisor knows: its summary is to be the last thing that a start prints.
         _log.info("counting", shards=len(shards))
+        ready()
 
     async with asyncio.TaskGroup() as background:
         helpers = [background.create_task(announce()), background.create_task(pruner)]
