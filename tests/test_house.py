@@ -144,6 +144,7 @@ LEGITIMATE = {
     r"\bbehind (?:trusted |a |the )?(?:reverse |load )?(?:proxy|proxies|balancer)\b": "a place in the network",
     r"\bbehind the edges\b": "a lag",
     r"\b(?:all|many|two)(?: \w+){0,4} at once\b": "at the same time",
+    r", whoever \w+": "no matter who",
 }
 """Uses of those phrases that are idiomatic -> what they say."""
 
