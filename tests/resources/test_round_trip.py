@@ -33,7 +33,7 @@ FEW = settings(
     suppress_health_check=[*HealthCheck],
 )
 MINUTE_MS = 60_000
-UNSHOWN = {"user": {"password"}}
+UNSHOWN = {"user": {"password", "old_password"}}
 """Fields that can be written but are never shown."""
 OVERRIDDEN = {"line-item": {"line_item_type", "supply_strategies"}}
 """Fields that the subtype of the example determines, whatever was sent."""

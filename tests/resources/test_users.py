@@ -196,7 +196,7 @@ async def test_disabled_members_and_expired_passwords(api: Harness) -> None:
     api.clock.ahead_ms = 31 * 24 * 3_600_000
     assert (await api.call("POST", "auth", sent))["error_id"] == "NOAUTH_EXPIRED"
     api.clock.ahead_ms = 0
-    await api.put("user", 1, {"password": PASSWORD + "x"})
+    await api.put("user", 1, {"password": PASSWORD + "x", "old_password": PASSWORD})
     assert (await api.call("GET", "member"))["error_id"] == "NOAUTH", "a new password ends the sessions"
     async with sql.writing(api.store) as connection:
         await connection.execute(tables.member.update().values(state="inactive"))
@@ -205,7 +205,9 @@ async def test_disabled_members_and_expired_passwords(api: Harness) -> None:
 
 
 async def test_switch_to_user(api: Harness) -> None:
-    other = await api.second_member()
+    stranger = await api.second_member()
+    stranger_id = (await stranger.call("GET", "user", current=1))["user"]["id"]
+    other = await user(api, "colleague")
     other_id = (await other.call("GET", "user", current=1))["user"]["id"]
     answer = await api.call("POST", "auth", {"auth": {"switch_to_user": other_id}})
     switched = Client(api.http, answer["token"])
@@ -215,6 +217,7 @@ async def test_switch_to_user(api: Harness) -> None:
         (other, 1, "UNAUTH"),
         (switched, 1, "UNAUTH"),
         (api, 999, "SYNTAX"),
+        (api, stranger_id, "SYNTAX"),
         (api, "x", "SYNTAX"),
         (api, True, "SYNTAX"),
         (Client(api.http, "nobody"), 1, "NOAUTH"),

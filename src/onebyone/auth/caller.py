@@ -15,7 +15,12 @@ class Caller:
     member_id: int
     timezone: str
     admin: bool = False
-    """Whether the user may audit pixels and act as another user."""
+    """Whether the user may audit pixels; `manages_users` says when the rest of an admin's rights come with it."""
     read_only: bool = False
     limit: tuple[str, int] | None = None
     """`("advertiser_id", 5)` for a user who sees one advertiser or publisher only."""
+
+    @property
+    def manages_users(self) -> bool:
+        """Whether the user has every right in the member, and so may grant any to others and act as any of them."""
+        return self.admin and not self.read_only and self.limit is None

@@ -50,6 +50,11 @@ async def verify_password(encoded: str | None, password: str) -> bool:
     return await anyio.to_thread.run_sync(_verify, encoded, password, limiter=_verify_limiter())
 
 
+async def verify_old_password(encoded: str, password: str) -> bool:
+    """Return whether `password` matches the hash; for use inside a write, as `hash_password` is."""
+    return await anyio.to_thread.run_sync(_verify, encoded, password, limiter=_hash_limiter())
+
+
 def _verify(encoded: str | None, password: str) -> bool:
     try:
         return _hasher.verify(encoded or _unmatched_hash(), password) and encoded is not None

@@ -99,12 +99,20 @@ class Sessions:
             return (await connection.execute(query)).first()
 
     async def switch_user(self, caller: Caller, user_id: int) -> str:
-        """Return a token of another active user. Raise `Forbidden` unless the caller is an admin, or `NotFound`."""
-        if not caller.admin:
+        """Return a token of another active user of the caller's member.
+
+        Raise `Forbidden` unless the caller has every right that such a user can have, or `NotFound`.
+        """
+        if not caller.manages_users:
             raise Forbidden("only an admin may switch to another user")
         user, member = tables.user, tables.member
         active = select(user.c.id).join(member, member.c.id == user.c.member_id)
-        active = active.where(user.c.id == user_id, user.c.state == "active", member.c.state == "active")
+        active = active.where(
+            user.c.id == user_id,
+            user.c.member_id == caller.member_id,
+            user.c.state == "active",
+            member.c.state == "active",
+        )
         async with sql.reading(self._store) as connection:
             if await connection.scalar(active) is None:
                 raise NotFound("user", user_id)

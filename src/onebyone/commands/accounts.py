@@ -116,7 +116,7 @@ def list_users(data_dir: DataDir = None) -> None:
 def create_user(
     username: Username,
     member: MemberOption = 1,
-    admin: Annotated[bool, typer.Option(help="Whether it may audit pixels and act as other users.")] = False,
+    admin: Annotated[bool, typer.Option(help="Whether it may manage users, act as them and audit pixels.")] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Create a user and print its id.

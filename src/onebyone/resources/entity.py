@@ -131,6 +131,9 @@ class Entity:
     async def allow_create(self, work: UnitOfWork) -> None:
         """Raise `Forbidden` when the member may not create this at all."""
 
+    async def allow_update(self, work: UnitOfWork, stored: Values) -> None:
+        """Raise `Forbidden` when the caller may not change this row at all."""
+
     async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> Carried | None:
         """Add the faults of rules between fields, and complete `values`, which are valid one by one.
 

@@ -11,7 +11,7 @@ from onebyone.auth.caller import Caller
 from onebyone.errors import Forbidden, ForbiddenOperation, NotFound, Operation, UnsupportedOperation
 from onebyone.resources.entity import Entity
 
-_WHOLE_MEMBER_SERVICES = frozenset({"member", "user", "thirdparty-pixel"})
+_WHOLE_MEMBER_SERVICES = frozenset({"member", "thirdparty-pixel"})
 """Services that a limited user cannot change."""
 
 
@@ -44,14 +44,19 @@ def is_visible(entity: Entity, caller: Caller, row: Mapping[str, Any]) -> bool:
 
 
 def require_write(entity: Entity, caller: Caller, operation: Operation) -> None:
-    """Raise `Forbidden` unless the caller may create, update or delete any object of the service.
+    """Raise `Forbidden` unless the caller may create, update or delete some object of the service.
 
     Raise `UnsupportedOperation` when nobody may.
     """
     if operation not in entity.operations:
         raise UnsupportedOperation(operation, entity.service)
+    if entity.service == "user" and operation == "update":
+        # Everybody has a row of which some fields may change: `user_rights.py` decides by row and field.
+        return
     if caller.read_only:
         raise Forbidden("the user is read-only")
+    if entity.service == "user" and not caller.manages_users:
+        raise ForbiddenOperation(operation, entity.service)
     if caller.limit is None:
         return
     row_limits(entity, caller)

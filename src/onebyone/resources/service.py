@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.auth.caller import Caller
+from onebyone.auth.wrong_passwords import WrongPasswords
 from onebyone.errors import MissingArgument, NotFound, raise_faults
 from onebyone.reports.delivery_stats import DeliveryStats
 from onebyone.resources import codes, filters, object_limits, partial_update, permissions, reader, validation
@@ -57,6 +58,7 @@ class Resources:
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context
+        self._wrong_passwords = WrongPasswords()
 
     async def list(
         self, entity: Entity, caller: Caller, query: Query | None = None, *, warnings: Warnings | None = None
@@ -160,6 +162,7 @@ class Resources:
             if len(ids) != 1:
                 raise MissingArgument("update", entity.service, "id")
             stored = await _stored_row(entity, work, ids[0], owners, caller)
+            await entity.allow_update(work, stored)
             if values is None:
                 raise MissingArgument("update", entity.service, "object")
             sent = validation.known_fields(entity, work, values, beside)
@@ -191,7 +194,8 @@ class Resources:
     ) -> WriteRequest:
         return WriteRequest(
             caller.member_id,
-            admin=caller.admin,
+            caller=caller,
+            wrong_passwords=self._wrong_passwords,
             sent=frozenset(values or ()),
             flags=flags or {},
             documented_publisher_rules=self._context.settings.publisher_rules == "documented",

@@ -13,6 +13,8 @@ from sqlalchemy import ColumnElement, Select, Table, bindparam, delete, exists, 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from onebyone.auth.caller import Caller
+from onebyone.auth.wrong_passwords import WrongPasswords
 from onebyone.config_store import tables
 from onebyone.contracts import keys
 from onebyone.contracts.events import Kind
@@ -34,14 +36,20 @@ class WriteRequest:
     """What rules may know of a write besides the values of its fields."""
 
     member_id: int
-    admin: bool = False
-    """Whether the caller is an admin."""
+    caller: Caller | None = None
+    """None for the operator, who writes without a session."""
+    wrong_passwords: WrongPasswords = field(default_factory=WrongPasswords)
     sent: frozenset[str] = frozenset()
     """Names of the fields that were sent: others have their defaults or what is stored."""
     flags: Mapping[str, bool] = field(default_factory=dict)
     """Flags of the entity that are set or unset."""
     documented_publisher_rules: bool = False
     """Whether publishers follow the documented rules instead of those of recorded answers."""
+
+    @property
+    def admin(self) -> bool:
+        """Whether the caller is an admin."""
+        return self.caller is not None and self.caller.admin
 
 
 def timestamp(ms: int) -> str:

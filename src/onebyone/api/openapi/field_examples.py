@@ -116,6 +116,7 @@ _FIELDS: Mapping[str, Any] = {
     "num_elements": 100,
     "object_type": "line_item",
     "offset": 0,
+    "old_password": "One-by-one-4-you",
     "oldest_uncounted_seconds": 0.5,
     "operator": ">",
     "password": "Correct-horse-1",

@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from onebyone.auth import passwords
 from onebyone.auth.password_rules import check_password
 from onebyone.config_store import tables
-from onebyone.errors import NotFound
+from onebyone.errors import Forbidden, NotFound
+from onebyone.resources import user_rights, validation
 from onebyone.resources.entity import Carried, Entity, Values
 from onebyone.resources.fields import Body, Boolean, Name, ObjectId, State, Text255, TimeZone
 from onebyone.resources.unit_of_work import UnitOfWork
@@ -24,10 +25,21 @@ Password = Annotated[
 ]
 """The documented policy (xandr-api-facts, section 1.1)."""
 
+OldPassword = Annotated[
+    str,
+    Field(
+        max_length=64,
+        description="The password until now. Required to change the own password; not read otherwise.",
+        json_schema_extra={"format": "password"},
+    ),
+]
+_SHOWN_OBJECTS = ("user_type", "advertiser_id", "publisher_id")
+
 
 class _UserBody(Body):
     username: Name
     password: Password | None = None
+    old_password: OldPassword | None = None
     email: Text255 | None = None
     first_name: Text255 | None = None
     last_name: Text255 | None = None
@@ -71,8 +83,30 @@ class User(Entity):
         "last_modified",
     )
 
+    async def allow_create(self, work: UnitOfWork) -> None:
+        await self._require_admin_still(work)
+
+    async def allow_update(self, work: UnitOfWork, stored: Values) -> None:
+        if work.request.caller is not None:
+            user_rights.require_target(work.request.caller, stored["id"])
+            if stored["id"] != work.request.caller.user_id:
+                await self._require_admin_still(work)
+
+    async def _require_admin_still(self, work: UnitOfWork) -> None:
+        """Raise `Forbidden` when another admin took the caller's rights while this request waited for its turn."""
+        caller, user = work.request.caller, self.table.c
+        if caller is None:
+            return
+        whole = (user.state == "active", user.admin, user.user_type == "member", ~user.read_only)
+        if not await work.exists(self.table, user.id == caller.user_id, *whole):
+            raise Forbidden("the user is no longer an admin")
+
     async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
-        password = values.pop("password")
+        password, old_password = values.pop("password"), values.pop("old_password")
+        caller = work.request.caller
+        if caller is not None and stored is not None:
+            before = {name: self.default(name) for name in values} | validation.stored_values(self, stored)
+            user_rights.require_fields(caller, stored["id"], before, values)
         if password is None and stored is None:
             work.invalid("password", "Field required")
         taken = await work.connection.scalar(
@@ -81,9 +115,22 @@ class User(Entity):
         if taken is not None and (stored is None or taken != stored["id"]):
             work.conflict("username", "already taken")
         await self._check_user_type(work, values)
+        if password is not None and caller is not None and stored is not None and stored["id"] == caller.user_id:
+            await self._check_old_password(work, stored, old_password)
         if password is not None and work.may_succeed:
             values["password_hash"] = await passwords.hash_password(password)
             values["password_ms"] = work.now_ms
+
+    async def _check_old_password(self, work: UnitOfWork, stored: Values, old_password: str | None) -> None:
+        """Add a fault unless the old password is right. Raise `TooManyRequests` after too many wrong ones."""
+        if old_password is None:
+            work.invalid("old_password", "required to change the own password")
+        elif work.may_succeed:
+            wrong = work.request.wrong_passwords
+            wrong.require_room(stored["id"], work.now_ms)
+            if not await passwords.verify_old_password(stored["password_hash"], old_password):
+                wrong.note(stored["id"], work.now_ms)
+                work.invalid("old_password", "not the password of the user")
 
     async def _check_user_type(self, work: UnitOfWork, values: Values) -> None:
         for kind, table in (("advertiser", tables.advertiser), ("publisher", tables.publisher)):
@@ -100,9 +147,13 @@ class User(Entity):
         return {"username_key": values["username"].casefold()}
 
     async def modified(self, work: UnitOfWork, before: Values, after: Values, carried: Carried) -> None:
-        if before["password_hash"] != after["password_hash"] or after["state"] != "active":
+        ending = ("password_hash", *user_rights.RIGHTS)
+        if any(before[name] != after[name] for name in ending):
             sessions = tables.session
             await work.connection.execute(delete(sessions).where(sessions.c.user_id == before["id"]))
+        if any(before[name] != after[name] for name in _SHOWN_OBJECTS):
+            # They may show what the user no longer sees.
+            await work.delete(tables.report, tables.report.c.user_id == before["id"])
 
     async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
         member_id = rows[0]["member_id"]
