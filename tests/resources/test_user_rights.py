@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import delete, insert, select, update
+from structlog.testing import capture_logs
 
 from onebyone.auth import passwords
 from onebyone.auth.caller import Caller
@@ -479,3 +480,27 @@ async def test_engine_takes_the_rights_of_its_caller(world: World) -> None:
         await world.resources.update(USER, limited, Target([world.ids["plain"]]), {"first_name": "New"})
     with pytest.raises(Forbidden):
         await world.sessions.switch_user(limited, world.ids["plain"])
+
+
+@ENGINES
+async def test_switched_sessions_name_their_admin_and_end_with_the_admins(world: World) -> None:
+    await world.build("first admin")
+    for fields in ({"state": "inactive"}, {"read_only": True}, {"password": NEW_PASSWORD}, OF_ADVERTISER):
+        await world.restore()
+        wanted: list[object] = [world.ids["second admin"], world.ids["plain"]]
+        acting = world.clients["first admin"]
+        with capture_logs() as lines:
+            for user_id in wanted:
+                answer = await acting.call("POST", "auth", {"auth": {"switch_to_user": user_id}})
+                acting = Client(world.api.http, answer["token"])
+                world.api.http.cookies.clear()
+            await acting.create("advertiser", {"name": "Written by an admin"})
+        caller = await world.sessions.find_caller(acting.token)
+        assert (caller.user_id, caller.acting_admin_id) == (world.ids["plain"], world.ids["first admin"])
+        assert {line["admin"] for line in lines} == {world.ids["first admin"]}
+        assert [(line["event"], line["user"]) for line in lines] == [
+            *(("switched user", user_id) for user_id in wanted),
+            ("an admin writes as another user", world.ids["plain"]),
+        ]
+        await world.api.put("user", world.ids["first admin"], fields)
+        assert (await acting.call("GET", "user", current=1))["error_id"] == "NOAUTH", fields

@@ -19,6 +19,8 @@ class Caller:
     read_only: bool = False
     limit: tuple[str, int] | None = None
     """`("advertiser_id", 5)` for a user who sees one advertiser or publisher only."""
+    acting_admin_id: int | None = None
+    """The admin who acts as the user in this session; None when the user has logged in."""
 
     @property
     def manages_users(self) -> bool:

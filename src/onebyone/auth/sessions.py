@@ -34,7 +34,7 @@ CROWDED_RETRY_SECONDS = 5
 """`Retry-After` of a login that found the queue full: the queue lasts about two seconds, and others return as well."""
 
 _CALLER = (
-    select(tables.user, tables.session.c.created_ms, tables.session.c.used_ms)
+    select(tables.user, tables.session.c.created_ms, tables.session.c.used_ms, tables.session.c.admin_id)
     .join(tables.session, tables.session.c.user_id == tables.user.c.id)
     .join(tables.member, tables.member.c.id == tables.user.c.member_id)
     .where(
@@ -46,6 +46,12 @@ _CALLER = (
 """The user of a token; built once, because every request runs it."""
 
 _log = structlog.get_logger()
+
+
+async def end_sessions(connection: AsyncConnection, user_id: int) -> None:
+    """End the sessions of a user, and those in which the user acts as another; runs inside the write that says why."""
+    session = tables.session
+    await connection.execute(delete(session).where(or_(session.c.user_id == user_id, session.c.admin_id == user_id)))
 
 
 class Sessions:
@@ -116,10 +122,11 @@ class Sessions:
         async with sql.reading(self._store) as connection:
             if await connection.scalar(active) is None:
                 raise NotFound("user", user_id)
-        _log.info("switched user", admin=caller.user_id, user=user_id)
-        return await self._open(user_id)
+        _log.info("switched user", admin=caller.acting_admin_id or caller.user_id, user=user_id)
+        # An admin who switches on from the session of another user is still the one who acts.
+        return await self._open(user_id, caller.acting_admin_id or caller.user_id)
 
-    async def _open(self, user_id: int) -> str:
+    async def _open(self, user_id: int, admin_id: int | None = None) -> str:
         token = new_token(user_id)
         now = self._clock()
         user, session = tables.user.c, tables.session
@@ -130,7 +137,7 @@ class Sessions:
             ended = or_(session.c.created_ms < now - LIFETIME_MS, session.c.used_ms < now - IDLE_MS - TOUCH_MS)
             await connection.execute(delete(session).where(ended))
             row = {"token_hash": token_digest(token), "user_id": user_id, "created_ms": now, "used_ms": now}
-            await connection.execute(insert(session).values(row))
+            await connection.execute(insert(session).values({**row, "admin_id": admin_id}))
         return token
 
     async def _require_login_room(self, connection: AsyncConnection, user_id: int, now: int) -> None:
@@ -183,4 +190,5 @@ def _caller_of_row(row: RowMapping) -> Caller:
         admin=row["admin"],
         read_only=row["read_only"],
         limit=limit,
+        acting_admin_id=row["admin_id"],
     )

@@ -240,7 +240,9 @@ session = Table(
     Column("user_id", BigInteger, ForeignKey("user.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("created_ms", BigInteger, nullable=False, index=True),
     Column("used_ms", BigInteger, nullable=False),
+    Column("admin_id", BigInteger),
 )
+"""`admin_id` is the admin who acts as the user in this session; null when the user has logged in."""
 
 report = Table(
     "report",

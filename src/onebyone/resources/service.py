@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
 from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,6 +21,8 @@ from onebyone.resources.paging import Page, Query
 from onebyone.resources.sorting import SortKey, sort_keys
 from onebyone.resources.unit_of_work import UnitOfWork, WriteRequest, begin_write
 from onebyone.runtime import sql
+
+_log = structlog.get_logger()
 
 Warnings = list[str]
 """Sentences that the engine adds for the caller; they refuse nothing. A call that fails may have added some as well."""
@@ -192,6 +195,8 @@ class Resources:
     def _write_request(
         self, caller: Caller, values: Mapping[str, Any] | None, flags: Mapping[str, bool] | None
     ) -> WriteRequest:
+        if caller.acting_admin_id is not None:
+            _log.info("an admin writes as another user", admin=caller.acting_admin_id, user=caller.user_id)
         return WriteRequest(
             caller.member_id,
             caller=caller,

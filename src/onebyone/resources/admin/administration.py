@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.auth import passwords
 from onebyone.auth.password_rules import check_password
+from onebyone.auth.sessions import end_sessions
 from onebyone.clock import now_ms
 from onebyone.config_store import tables
 from onebyone.resources.admin.bootstrap import add_member, add_user
@@ -114,4 +115,4 @@ async def set_user(
         user_id = await connection.scalar(change)
         if user_id is None:
             raise AdministrationError(f"no user {username}")
-        await connection.execute(delete(tables.session).where(tables.session.c.user_id == user_id))
+        await end_sessions(connection, user_id)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.auth import passwords
 from onebyone.auth.password_rules import check_password
+from onebyone.auth.sessions import end_sessions
 from onebyone.config_store import tables
 from onebyone.errors import Forbidden, NotFound
 from onebyone.resources import user_rights, validation
@@ -149,8 +150,7 @@ class User(Entity):
     async def modified(self, work: UnitOfWork, before: Values, after: Values, carried: Carried) -> None:
         ending = ("password_hash", *user_rights.RIGHTS)
         if any(before[name] != after[name] for name in ending):
-            sessions = tables.session
-            await work.connection.execute(delete(sessions).where(sessions.c.user_id == before["id"]))
+            await end_sessions(work.connection, before["id"])
         if any(before[name] != after[name] for name in _SHOWN_OBJECTS):
             # They may show what the user no longer sees.
             await work.delete(tables.report, tables.report.c.user_id == before["id"])
