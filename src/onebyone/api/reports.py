@@ -13,7 +13,8 @@ from onebyone.api.http.envelope import success
 from onebyone.api.http.errors import ApiError, to_api_error, unsupported_method
 from onebyone.api.http.request import ApiRequest, Handler
 from onebyone.errors import Fault, NotFound, Refused
-from onebyone.reports.columns import REPORT_TYPES, ColumnType
+from onebyone.reports.column_permissions import LimitedKind, limited_kind, permitted_report_types
+from onebyone.reports.columns import ColumnType
 from onebyone.reports.failure import ReportFailure, ReportNotReady
 from onebyone.reports.meta import ReportTypeMeta, describe_report_type
 from onebyone.reports.request_filters import OWNERS
@@ -40,7 +41,7 @@ class _ReportHandlers:
         if request.method != "GET":
             raise unsupported_method(request.method, request.service)
         if "meta" in request.query:
-            return success({"meta": _render_meta(request.query["meta"])}, "meta")
+            return success({"meta": _render_meta(request.query["meta"], limited_kind(request.caller))}, "meta")
         run = await self._reports.status(request.caller, request.query.get("id", ""))
         # The output term is not "report": a known client would then look for a list of them.
         return success({"report": _render_run(run), "execution_status": run.status})
@@ -90,13 +91,14 @@ def _render_run(run: ReportRun) -> dict[str, Any]:
     return report
 
 
-def _render_meta(report_type: str) -> dict[str, Any]:
-    """Return one report type, or all by name when it is empty."""
+def _render_meta(report_type: str, kind: LimitedKind | None) -> dict[str, Any]:
+    """Return what a user of this kind can order of one report type, or of all by name when it is empty."""
+    report_types = permitted_report_types(kind)
     if not report_type:
-        return {name: _render_report_type(describe_report_type(name)) for name in REPORT_TYPES}
-    if report_type not in REPORT_TYPES:
+        return {name: _render_report_type(describe_report_type(name, kind)) for name in report_types}
+    if report_type not in report_types:
         raise Refused(Fault("meta", f"no report type {report_type[:40]!r}"))
-    return _render_report_type(describe_report_type(report_type))
+    return _render_report_type(describe_report_type(report_type, kind))
 
 
 def _render_report_type(meta: ReportTypeMeta) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from onebyone.reports.columns import ANALYTICS, FEEDS, ColumnType, Dimension, Metric
+from onebyone.reports.column_permissions import LimitedKind, permitted_columns
+from onebyone.reports.columns import FEEDS, ColumnType, Dimension, Metric
 from onebyone.reports.time_ranges import INTERVALS
 
 
@@ -19,11 +20,11 @@ class ReportTypeMeta:
     granularity: str = "hourly"
 
 
-def describe_report_type(report_type: str) -> ReportTypeMeta:
-    """Return what one of `columns.REPORT_TYPES` offers."""
+def describe_report_type(report_type: str, kind: LimitedKind | None) -> ReportTypeMeta:
+    """Return what one of `columns.REPORT_TYPES` offers to a user of this kind."""
+    columns = permitted_columns(report_type, kind).values()
     if report_type in FEEDS:
-        return ReportTypeMeta({column.name: column.type for column in FEEDS[report_type].values()}, {}, (), ())
-    columns = ANALYTICS[report_type].values()
+        return ReportTypeMeta({column.name: column.type for column in columns}, {}, (), ())
     return ReportTypeMeta(
         columns={column.name: column.type for column in columns},
         filters={column.name: column.type for column in columns if isinstance(column, Dimension) and column.filterable},

@@ -9,7 +9,8 @@ from typing import Any, cast
 import orjson
 
 from onebyone.errors import raise_faults
-from onebyone.reports.columns import ANALYTICS, FEEDS, REPORT_TYPES
+from onebyone.reports.column_permissions import LimitedKind, hidden_columns, known_columns
+from onebyone.reports.columns import FEEDS, REPORT_TYPES
 from onebyone.reports.request_fields import RequestFields
 from onebyone.reports.request_filters import (
     GroupFilter,
@@ -66,25 +67,29 @@ class ReportRequest:
 
 
 def parse_report_request(
-    request_fields: Mapping[str, Any], owners: Mapping[str, str | int], now_ms: int
+    request_fields: Mapping[str, Any],
+    owners: Mapping[str, str | int],
+    now_ms: int,
+    kind: LimitedKind | None = None,
 ) -> ReportRequest:
     """Return the checked request; unknown fields are ignored.
 
-    `owners` are filters given apart from the fields (`request_filters.OWNERS`). Raise `Refused` with every fault.
+    `owners` are filters given apart from the fields (`request_filters.OWNERS`), `kind` is what the caller is limited
+    to: a column that such a user may not name is a fault. Raise `Refused` with every fault.
     """
     fields = RequestFields(request_fields)
     report_type = fields.read_choice("report_type", REPORT_TYPES, None)
     feed = report_type in FEEDS
-    known: Mapping[str, Any] = ANALYTICS.get(report_type) or FEEDS.get(report_type) or {}
-    columns = read_columns(fields, known) if known else ()
+    known, hidden = known_columns(report_type), hidden_columns(report_type, kind)
+    columns = read_columns(fields, known, hidden) if known else ()
     if feed:
         for name in _REFUSED_BY_FEEDS:
             if fields.get(name):
                 fields.add_fault(name, f"not allowed for {report_type}")
     options = {
-        "filters": {} if feed else read_filters(fields, owners, known),
-        "group_filters": () if feed else read_group_filters(fields, known),
-        "orders": () if feed else read_orders(fields, columns),
+        "filters": {} if feed else read_filters(fields, owners, known, hidden),
+        "group_filters": () if feed else read_group_filters(fields, known, hidden),
+        "orders": () if feed else read_orders(fields, columns, hidden),
         "excel": fields.read_choice("format", FORMATS, "csv") == "excel",
         "decimal_comma": fields.read_choice("reporting_decimal_type", DECIMAL_TYPES, "decimal") == "comma",
         "quote_all": fields.read_boolean("escape_fields"),

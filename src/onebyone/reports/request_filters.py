@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
+from onebyone.reports.column_permissions import KnownColumns
 from onebyone.reports.columns import Dimension, Metric
 from onebyone.reports.request_fields import RequestFields, parse_decimal, parse_integer
 
@@ -16,8 +16,8 @@ OPERATORS = (">", ">=", "<", "<=", "=", "!=")
 OWNERS = ("advertiser_id", "publisher_id")
 """Filters that may be given apart from the request's fields: by the caller's limit, or in a query string."""
 
-KnownColumns = Mapping[str, Any]
-"""Column name -> column of the report type."""
+HiddenColumns = Mapping[str, str]
+"""Name of a column of the report type -> why the caller may not name it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class GroupFilter:
     value: Decimal
 
 
-def read_columns(fields: RequestFields, known: KnownColumns) -> tuple[str, ...]:
+def read_columns(fields: RequestFields, known: KnownColumns, hidden: HiddenColumns) -> tuple[str, ...]:
     """Return the names in `columns`."""
     columns = fields.read_list("columns")
     if not columns:
@@ -37,13 +37,15 @@ def read_columns(fields: RequestFields, known: KnownColumns) -> tuple[str, ...]:
     for index, column in enumerate(columns):
         if not isinstance(column, str) or column not in known:
             fields.add_fault(f"columns[{index}]", "not a column of this report type")
+        elif column in hidden:
+            fields.add_fault(f"columns[{index}]", hidden[column])
         elif columns.index(column) != index:
             fields.add_fault(f"columns[{index}]", f"{column} is repeated")
     return tuple(column for column in columns if isinstance(column, str))
 
 
 def read_filters(
-    fields: RequestFields, owners: Mapping[str, str | int], known: KnownColumns
+    fields: RequestFields, owners: Mapping[str, str | int], known: KnownColumns, hidden: HiddenColumns
 ) -> dict[str, tuple[int, ...]]:
     """Return column -> accepted values, from `filters` and then from `owners`."""
     filters: dict[str, tuple[int, ...]] = {}
@@ -53,6 +55,8 @@ def read_filters(
         column = known.get(name)
         if not isinstance(column, Dimension) or not column.filterable:
             fields.add_fault(path, "not a filter of this report type")
+        elif name in hidden:
+            fields.add_fault(path, hidden[name])
         elif name in filters:
             fields.add_fault(path, "given twice; use one list")
         else:
@@ -63,12 +67,15 @@ def read_filters(
     return filters
 
 
-def read_group_filters(fields: RequestFields, known: KnownColumns) -> tuple[GroupFilter, ...]:
+def read_group_filters(fields: RequestFields, known: KnownColumns, hidden: HiddenColumns) -> tuple[GroupFilter, ...]:
     """Return the conditions in `group_filters`."""
     group_filters = []
     for path, column, value in fields.read_entries("group_filters"):
         if not isinstance(known.get(column), Metric):
             fields.add_fault(path, "not a metric of this report type")
+            continue
+        if column in hidden:
+            fields.add_fault(path, hidden[column])
             continue
         condition = value if isinstance(value, dict) else {}
         number = parse_decimal(condition.get("value"))
@@ -82,13 +89,15 @@ def read_group_filters(fields: RequestFields, known: KnownColumns) -> tuple[Grou
     return tuple(group_filters)
 
 
-def read_orders(fields: RequestFields, columns: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
+def read_orders(fields: RequestFields, columns: tuple[str, ...], hidden: HiddenColumns) -> tuple[tuple[str, bool], ...]:
     """Return (column, descending) of each element of `orders`, which may be an object or just a column's name."""
     orders: list[tuple[str, bool]] = []
     for index, element in enumerate(fields.read_list("orders")):
         order = element if isinstance(element, dict) else {"order_by": element}
         column, direction = order.get("order_by"), order.get("direction", "ASC")
-        if column not in columns:
+        if isinstance(column, str) and column in hidden:
+            fields.add_fault(f"orders[{index}]", hidden[column])
+        elif column not in columns:
             fields.add_fault(f"orders[{index}]", "must name a column of this report")
         elif str(direction).upper() not in ("ASC", "DESC"):
             fields.add_fault(f"orders[{index}].direction", "must be ASC or DESC")

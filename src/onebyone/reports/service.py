@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from onebyone.auth.caller import Caller
 from onebyone.errors import Forbidden, NotFound
 from onebyone.reports import report_request
+from onebyone.reports.column_permissions import limited_kind
 from onebyone.reports.columns import FEEDS
 from onebyone.reports.csv_file import decompress_file
 from onebyone.reports.failure import ReportFailure, ReportNotReady
@@ -53,10 +54,10 @@ class ReportService:
         `Refused` with every fault, `Forbidden` for a feed of a limited user, `LimitReached` when too many are pending.
         """
         limit = caller.limit
-        filters: Mapping[str, str | int] = owners if limit is None else {**owners, limit[0]: limit[1]}
-        request = report_request.parse_report_request(fields, filters, self._clock())
-        if limit is not None and request.report_type in FEEDS:
+        if limit is not None and fields.get("report_type") in tuple(FEEDS):
             raise Forbidden("a feed shows the whole member and has no filters")
+        filters: Mapping[str, str | int] = owners if limit is None else {**owners, limit[0]: limit[1]}
+        request = report_request.parse_report_request(fields, filters, self._clock(), limited_kind(caller))
         return await self._runs.start(caller, request)
 
     async def status(self, caller: Caller, report_id: str) -> ReportRun:

@@ -160,12 +160,14 @@ def _status(components: Components) -> Schema:
         }
     )
     meta = components.add("ReportMeta", of_type)
-    by_type = components.add("ReportMetaByType", closed_object(dict.fromkeys(REPORT_TYPES, meta)))
+    by_type = components.add(
+        "ReportMetaByType", closed_object(dict.fromkeys(ANALYTICS, meta), dict.fromkeys(FEEDS, meta))
+    )
     described = components.add("ReportMetaType", enumeration(("", *REPORT_TYPES)))
     content = {
         "parameters": [
             parameter("id", "The report.", _ID),
-            parameter("meta", "What can be ordered: all, or of this report type.", described),
+            parameter("meta", "What the user may order: all, or of this report type.", described),
         ],
         "responses": responses(
             add_success(components, "Report", {"report": report, "execution_status": status}),
