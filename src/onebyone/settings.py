@@ -112,7 +112,7 @@ class Settings(BaseSettings):
     last_known_records: int = Field(200_000, ge=0)
     """Trackers and members that edges keep on disk, to start without the cache server; 0: none."""
     trusted_proxies: Networks = Field("")
-    """Comma-separated networks whose `X-Forwarded-For` is trusted."""
+    """Comma-separated networks whose `X-Forwarded-For` and, at the API, `X-Forwarded-Proto` are trusted."""
     metrics_from: Networks = Field("127.0.0.0/8,::1/128")
     """Comma-separated networks that may read `/metrics`."""
     archive_days: int = Field(100, ge=1)

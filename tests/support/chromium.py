@@ -43,11 +43,15 @@ required = pytest.mark.skipif(bool(_MISSING), reason=needs(*_MISSING))
 
 
 @contextmanager
-def opened_page(profile: Path, **options: Any) -> Iterator[Page]:
-    """Yield a page of a browser with an empty profile; `options` are those of `launch_persistent_context`."""
+def opened_page(profile: Path, hosts: str = "", **options: Any) -> Iterator[Page]:
+    """Yield a page of a browser with an empty profile; `options` are those of `launch_persistent_context`.
+
+    Names that match the pattern `hosts` are those of this machine.
+    """
+    flags = [*_FLAGS, f"--host-resolver-rules=MAP {hosts} 127.0.0.1"] if hosts else _FLAGS
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
-            str(profile), executable_path=_PROGRAM, args=_FLAGS, headless=True, **options
+            str(profile), executable_path=_PROGRAM, args=flags, headless=True, **options
         )
         yield context.new_page()
         context.close()

@@ -15,6 +15,7 @@ from onebyone.api import metrics
 from onebyone.api.auth import AuthHandler
 from onebyone.api.http import parameters, request_context
 from onebyone.api.http.body import read_body
+from onebyone.api.http.cookie_rule import CookieRule
 from onebyone.api.http.envelope import failure
 from onebyone.api.http.errors import ApiError, to_api_error
 from onebyone.api.http.rate_limit import RateLimiter, require_room
@@ -26,7 +27,7 @@ from onebyone.api.objects import object_handler
 from onebyone.api.openapi.pages import Pages
 from onebyone.api.reports import report_handlers
 from onebyone.auth.sessions import Sessions
-from onebyone.errors import DomainError, Forbidden
+from onebyone.errors import DomainError
 from onebyone.reports.service import ReportService
 from onebyone.resources.context import EngineContext
 from onebyone.resources.entities import ENTITIES
@@ -53,7 +54,8 @@ class Api:
         self._operator = operator
         self._pages = Pages()
         self._sessions = Sessions(context.store, settings, context.clock)
-        self._auth = AuthHandler(self._sessions)
+        self._cookie_rule = CookieRule(settings.proxy_networks)
+        self._auth = AuthHandler(self._sessions, self._cookie_rule)
         self._rate_limiter = RateLimiter(settings, cache)
         self._with_meta = frozenset(entities)
         self.reports = ReportService(context.store, context.report_store, context.clock)
@@ -104,9 +106,8 @@ class Api:
         if service == "auth":
             return await self._auth(request)
         sent = read_token(request.headers)
-        # A browser sends the cookie from any port and sub-domain too: only its own pages may rely on it.
-        if sent.by_cookie and request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-            raise Forbidden("a request from another origin needs the Authorization header")
+        if sent.by_cookie:
+            self._cookie_rule.require_use(request)
         caller = await self._sessions.find_caller(sent.token)
         write, now_ms = request.method not in ("GET", "HEAD"), self._clock()
         context.usage = await self._rate_limiter.count(caller.user_id, write=write, now_ms=now_ms)
@@ -119,5 +120,6 @@ class Api:
             query = parameters.merge_parameters(query, body)
         call = ApiRequest(request.method, service, query, body, caller, context.warnings, meta)
         response = await self._handlers[service](call)
-        set_token_cookie(response, sent.token or "")
+        if sent.by_cookie and sent.token:
+            set_token_cookie(response, sent.token, secure=self._cookie_rule.is_secure(request))
         return response

@@ -8,11 +8,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from onebyone.api.http.body import read_body
+from onebyone.api.http.cookie_rule import CookieRule
 from onebyone.api.http.envelope import success
 from onebyone.api.http.errors import unsupported_method
-from onebyone.api.http.session_token import read_token, set_token_cookie
+from onebyone.api.http.session_token import clear_token_cookie, read_token, set_token_cookie
 from onebyone.auth.sessions import Sessions
-from onebyone.errors import Fault, Forbidden, Refused
+from onebyone.errors import Fault, Refused
 from onebyone.resources.fields import MAX_ID
 
 USERNAME_MAX, PASSWORD_MAX = 256, 1024
@@ -22,13 +23,22 @@ USERNAME_MAX, PASSWORD_MAX = 256, 1024
 class AuthHandler:
     """Answers `/auth`, the one service that needs no session."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, cookie_rule: CookieRule) -> None:
         self._sessions = sessions
+        self._cookie_rule = cookie_rule
 
     async def __call__(self, request: Request) -> Response:
-        """Return the token, also as a cookie."""
-        if request.method != "POST":
-            raise unsupported_method(request.method, "auth")
+        """Log in on POST, log out on DELETE."""
+        match request.method:
+            case "POST":
+                return await self._answer_login(request)
+            case "DELETE":
+                return await self._answer_logout(request)
+        raise unsupported_method(request.method, "auth")
+
+    async def _answer_login(self, request: Request) -> Response:
+        """Return the token, also as a cookie for a client that has no header to keep it in."""
+        sets_cookie = self._cookie_rule.allows_login(request)
         body = await read_body(request)
         credentials = body.get("auth") if isinstance(body, dict) else None
         if not isinstance(credentials, dict):
@@ -38,7 +48,19 @@ class AuthHandler:
         else:
             token = await self._log_in(credentials.get("username"), credentials.get("password"))
         response = success({"token": token})
-        set_token_cookie(response, token)
+        if sets_cookie:
+            set_token_cookie(response, token, secure=self._cookie_rule.is_secure(request))
+        return response
+
+    async def _answer_logout(self, request: Request) -> Response:
+        """End the session, and clear the cookie where it brought the token."""
+        sent = read_token(request.headers)
+        if sent.by_cookie:
+            self._cookie_rule.require_use(request)
+        await self._sessions.log_out(sent.token)
+        response = success({})
+        if sent.by_cookie:
+            clear_token_cookie(response, secure=self._cookie_rule.is_secure(request))
         return response
 
     async def _log_in(self, username: Any, password: Any) -> str:
@@ -48,8 +70,8 @@ class AuthHandler:
 
     async def _switch_user(self, request: Request, user_id: Any) -> str:
         sent = read_token(request.headers)
-        if sent.by_cookie and request.headers.get("sec-fetch-site") == "cross-site":
-            raise Forbidden("a request from another site needs the Authorization header")
+        if sent.by_cookie:
+            self._cookie_rule.require_use(request)
         caller = await self._sessions.find_caller(sent.token)
         if isinstance(user_id, bool) or not str(user_id).isascii() or not str(user_id).isdigit():
             raise Refused(Fault("switch_to_user", "not an id"))

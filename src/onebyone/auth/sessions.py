@@ -170,6 +170,13 @@ class Sessions:
                 await connection.execute(used)
         return _caller_of_row(row)
 
+    async def log_out(self, token: str | None) -> None:
+        """End a live session; nothing that copied the token can use it any longer. Raise `Unauthenticated`."""
+        await self.find_caller(token)
+        session = tables.session
+        async with sql.writing(self._store) as connection:
+            await connection.execute(delete(session).where(session.c.token_hash == token_digest(token or "")))
+
 
 def _no_session() -> Unauthenticated:
     return Unauthenticated("Authentication failed - not logged in", "no session")

@@ -14,6 +14,7 @@ from onebyone.edge.tags.client import Client
 from onebyone.edge.tags.decision import HEADERS, PATHS, CacheMiss, Decision, EventLine, FetchedRecords
 from onebyone.edge.tags.query import Tag
 from onebyone.edge.tags.reasons import Reason
+from onebyone.runtime.client_address import client_address
 from onebyone.settings import Network
 
 Scope = MutableMapping[str, Any]
@@ -91,7 +92,7 @@ class EdgeApp:
 
 def _tag_request(kind: Kind, scope: Scope, trusted_proxies: tuple[Network, ...]) -> _TagRequest:
     peer = scope["client"][0] if scope["client"] else ""
-    address = client.client_address(peer, scope["headers"], trusted_proxies)
+    address = client_address(peer, scope["headers"], trusted_proxies)
     headers = {name: value for name, value in scope["headers"] if name in HEADERS}
     referrer = headers.get(b"referer")
     return _TagRequest(

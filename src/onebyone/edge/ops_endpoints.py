@@ -13,8 +13,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from onebyone.edge.journal.backlog import Backlog
-from onebyone.edge.tags import client
 from onebyone.runtime import metrics_page
+from onebyone.runtime.client_address import client_address, in_networks
 from onebyone.settings import Settings
 
 SINK_SECONDS = 10.0
@@ -58,8 +58,8 @@ def create_ops_app(settings: Settings, health: Callable[[], Health], backlog: Ca
 
     def refuse_stranger(request: Request) -> Response | None:
         peer = request.client.host if request.client else ""
-        address = client.client_address(peer, request.headers.raw, settings.proxy_networks)
-        if client.in_networks(address, settings.metrics_networks):
+        address = client_address(peer, request.headers.raw, settings.proxy_networks)
+        if in_networks(address, settings.metrics_networks):
             return None
         return PlainTextResponse("not for this address\n", status_code=403)
 

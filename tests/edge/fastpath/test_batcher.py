@@ -21,9 +21,10 @@ from onebyone.edge.fastpath.connection import AWAITING_DISK, IDLE, Connection, C
 from onebyone.edge.fastpath.response_cache import ResponseCache
 from onebyone.edge.journal.group_commit import GroupCommit, Waiter
 from onebyone.edge.recorder import Recorder
-from onebyone.edge.tags.client import client_address, network_member
+from onebyone.edge.tags.client import network_member
 from onebyone.edge.tags.decision import CacheMiss, Decision
 from onebyone.edge.tags.names import NAMES
+from onebyone.runtime.client_address import client_address
 from onebyone.settings import Settings
 from tests.edge.edge_process import tracker
 from tests.edge.requests import impression

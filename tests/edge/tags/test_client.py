@@ -7,6 +7,7 @@ from ipaddress import ip_network
 import pytest
 
 from onebyone.edge.tags import client, query
+from onebyone.runtime.client_address import client_address, truncate_address
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
@@ -28,7 +29,7 @@ HOPS: list[tuple[str, str, list[bytes], str]] = [
 @pytest.mark.parametrize(("peer", "forwarded", "expected"), [row[1:] for row in HOPS], ids=[row[0] for row in HOPS])
 def test_client_address(peer: str, forwarded: list[bytes], expected: str) -> None:
     headers = [(b"host", b"tags"), *((b"x-forwarded-for", value) for value in forwarded)]
-    assert client.client_address(peer, headers, TRUSTED) == expected
+    assert client_address(peer, headers, TRUSTED) == expected
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_client_address(peer: str, forwarded: list[bytes], expected: str) -> Non
     ],
 )
 def test_truncate_address(address: str, kept: str | None) -> None:
-    assert client.truncate_address(address) == kept
+    assert truncate_address(address) == kept
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,16 @@ def read_token(headers: Mapping[str, str]) -> SentToken:
     return SentToken(None)
 
 
-def set_token_cookie(response: Response, token: str) -> None:
-    """Add the cookie, which no script reads and no other site sends."""
-    value = quote(token, safe="")
-    response.headers.append("Set-Cookie", f"{TOKEN_COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict")
+def set_token_cookie(response: Response, token: str, *, secure: bool) -> None:
+    """Add the cookie, which no script reads, no other site sends, and, if `secure`, no plain connection carries."""
+    _set_cookie(response, quote(token, safe=""), secure=secure)
+
+
+def clear_token_cookie(response: Response, *, secure: bool) -> None:
+    """Make the browser forget the cookie."""
+    _set_cookie(response, "", "; Max-Age=0", secure=secure)
+
+
+def _set_cookie(response: Response, value: str, age: str = "", *, secure: bool) -> None:
+    flags = f"{age}; HttpOnly; SameSite=Strict{'; Secure' if secure else ''}"
+    response.headers.append("Set-Cookie", f"{TOKEN_COOKIE}={value}; Path=/{flags}")

@@ -34,7 +34,7 @@ _OWNER_ID: Schema = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
 def list_paths(components: Components) -> dict[str, Schema]:
     """Return path -> operations."""
     return {
-        "/auth": {"post": _log_in(components)},
+        "/auth": {"post": _log_in(components), "delete": _log_out(components)},
         "/object-limit": {"get": _object_limits(components)},
         "/lookup": {"get": _lookup(components)},
         "/currency": {"get": _currencies(components)},
@@ -64,7 +64,7 @@ def _log_in(components: Components) -> Schema:
     }
     answers = responses(
         add_success(components, "LogIn", {"token": TEXT}),
-        description="Logged in: the token, also as a cookie. Or the reason why not.",
+        description="Logged in: the token, also as a cookie for browsers. Or the reason why not.",
     )
     answers["200"]["headers"] |= {"Set-Cookie": {"description": "The token as a cookie.", "schema": TEXT}}
     return {
@@ -77,6 +77,21 @@ def _log_in(components: Components) -> Schema:
         ),
         "security": [{}, {"token": []}, {"session": []}],
         "requestBody": json_body(components.add("LogInRequest", body)),
+        "responses": answers,
+    }
+
+
+def _log_out(components: Components) -> Schema:
+    answers = responses(
+        add_success(components, "LogOut", {}),
+        description="Logged out: the token is no longer valid. Or the reason why not.",
+    )
+    answers["200"]["headers"] |= {"Set-Cookie": {"description": "An empty cookie that has expired.", "schema": TEXT}}
+    return {
+        "tags": ["auth"],
+        "operationId": "logOut",
+        "summary": "End the session of the token",
+        "description": "Ends the session of the token that the request carries, and clears the cookie.",
         "responses": answers,
     }
 

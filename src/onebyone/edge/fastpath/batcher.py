@@ -34,6 +34,7 @@ from onebyone.edge.tags.client import REFERRER_MAX
 from onebyone.edge.tags.decision import Decision, EventLine
 from onebyone.edge.tags.query import ANCOST_SEPARATOR, CACHEBUSTER_MAX, CACHEBUSTER_SEPARATOR
 from onebyone.edge.tags.reasons import Reason
+from onebyone.runtime.client_address import forwarded_address
 
 PAUSE_SECONDS = 0.0003
 """How long the loop pauses for more requests; 0.2 and 0.5 ms cost the same, 1 ms costs more (docs/performance.md)."""
@@ -205,7 +206,7 @@ class RequestBatcher:
     def _decide_parsed(self, connection: Connection, request: ParsedTagRequest) -> tuple[Decision, EventLine | None]:
         network, trusted_proxies, forwarded = connection.network, self._recorder.trusted_proxies, request.forwarded_for
         if trusted_proxies and forwarded is not None:
-            network = client.network_member(client.forwarded_address(connection.peer, forwarded, trusted_proxies))
+            network = client.network_member(forwarded_address(connection.peer, forwarded, trusted_proxies))
             self._memo.remember_network(connection.peer, forwarded, network)
         return self._recorder.decide(request.kind, request.tag, request.client, request.referrer, network)
 
