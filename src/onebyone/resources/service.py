@@ -17,6 +17,7 @@ from onebyone.reports.delivery_stats import DeliveryStats
 from onebyone.resources import codes, filters, object_limits, partial_update, permissions, reader, validation
 from onebyone.resources.context import EngineContext
 from onebyone.resources.entity import Carried, Entity, Values
+from onebyone.resources.other_side import hide_other_side
 from onebyone.resources.paging import Page, Query
 from onebyone.resources.sorting import SortKey, sort_keys
 from onebyone.resources.unit_of_work import UnitOfWork, WriteRequest, begin_write
@@ -80,7 +81,8 @@ class Resources:
                 read.fields,
                 read.delivery_stats,
             )
-        return Listing(total, objects, query.page)
+        shown = [hide_other_side(entity, caller, values) for values in objects]
+        return Listing(total, shown, query.page)
 
     async def get(
         self,
@@ -100,7 +102,7 @@ class Resources:
             )
         if object_id not in objects:
             raise NotFound(entity.service, object_id)
-        return objects[object_id]
+        return hide_other_side(entity, caller, objects[object_id])
 
     async def create(
         self,
@@ -140,7 +142,7 @@ class Resources:
             row["id"] = await work.insert(entity.table, row)
             await entity.created(work, row, carried)
             raise_faults(work.faults)
-            return await _written(entity, work, row["id"])
+            return await _written(entity, work, row["id"], caller)
 
     async def update(
         self,
@@ -174,7 +176,7 @@ class Resources:
             await work.update(entity.table, stored["id"], row)
             await entity.modified(work, stored, {**stored, **row}, carried)
             raise_faults(work.faults)
-            return await _written(entity, work, stored["id"])
+            return await _written(entity, work, stored["id"], caller)
 
     async def delete(self, entity: Entity, caller: Caller, target: Target) -> int:
         """Delete objects and what depends on them; return how many were named.
@@ -268,8 +270,8 @@ async def _updated_columns(
     return row, carried
 
 
-async def _written(entity: Entity, work: UnitOfWork, row_id: int) -> Written:
+async def _written(entity: Entity, work: UnitOfWork, row_id: int, caller: Caller) -> Written:
     objects = await reader.read_objects(
         work.connection, entity, work.member_id, [entity.table.c.id == row_id], None, work.delivery_stats
     )
-    return Written(row_id, objects[row_id])
+    return Written(row_id, hide_other_side(entity, caller, objects[row_id]))
