@@ -112,3 +112,42 @@ async def test_stats_of_a_line_item_hide_cost_and_profit(api: Harness) -> None:
     assert stats[-1]["imps"] == 1
     assert stats == [{**element, "media_cost": None, "profit": None} for element in whole]
     assert all(None not in element.values() for element in whole)
+
+
+@pytest.mark.parametrize("kind", SIDES)
+async def test_codes_of_others_are_as_unknown_as_codes_of_nobody(api: Harness, kind: str) -> None:
+    world = await named_world(api)
+    foreign = await api.world()
+    for services in SIDES.values():
+        for service in services:
+            if service in foreign:
+                await api.put(service, foreign[service], {"code": f"foreign-{service}"})
+    client = await limited_user(api, kind, world[kind])
+    other = "publisher" if kind == "advertiser" else "advertiser"
+    hidden = [(service, f"SECRET-{other}-{service}") for service in SIDES[other]]
+    hidden += [(service, f"foreign-{service}") for service in (*SIDES["advertiser"], *SIDES["publisher"])]
+    own = (*SIDES[kind], *(TRACKERS if kind == "advertiser" else ()))
+
+    async def answers(service: str, parameter: str, code: str) -> list[str]:
+        """Return what each kind of request says of a code, without the code itself and what differs every time."""
+        texts = []
+        for method in ("GET", "POST", "PUT", "DELETE"):
+            query = {parameter: code}
+            if method in ("PUT", "DELETE") and parameter != "code":
+                query["id"] = "999"
+            answer = await client.call(method, service, {service: {"name": "x"}}, **query)
+            answer.pop("dbg_info")
+            texts.append(json.dumps(answer).replace(code, "CODE"))
+        return texts
+
+    for service in own:
+        for owner, code in hidden:
+            parameter = f"{owner.replace('-', '_')}_code"
+            assert await answers(service, parameter, code) == await answers(service, parameter, "nobody"), (
+                service,
+                code,
+            )
+            if owner == service and service != kind:
+                assert await answers(service, "code", code) == await answers(service, "code", "nobody"), code
+    (service, code) = SIDES[kind][-1], f"SECRET-{kind}-{kind}"
+    assert (await client.call("GET", service, **{f"{kind}_code": code}))["count"] >= 1, "own codes still work"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import Table, select
+from sqlalchemy import ColumnElement, Table, false, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from onebyone.auth.caller import Caller
 from onebyone.config_store import tables
 from onebyone.errors import Fault, NotFound, Refused
 from onebyone.resources.entity import Entity
@@ -30,12 +31,12 @@ _NO_ID = "0"
 
 
 async def resolve_owner_codes(
-    connection: AsyncConnection, member_id: int, parameters: Mapping[str, str], *, strict: bool
+    connection: AsyncConnection, caller: Caller, parameters: Mapping[str, str], *, strict: bool
 ) -> dict[str, str]:
     """Return the parameters with the ids of the owners that they name by code.
 
     When `strict`, raise `NotFound` for an unknown code; otherwise it becomes an id that no object has, and lists are
-    empty.
+    empty. A code of an object that the caller does not see is unknown.
     """
     resolved = dict(parameters)
     for parameter, table in OWNERS.items():
@@ -43,7 +44,7 @@ async def resolve_owner_codes(
         if code is None:
             continue
         owners = {} if parameter == "advertiser_code" else resolved
-        ids = await _find_ids(connection, table, member_id, code, owners)
+        ids = await _find_ids(connection, table, caller, code, owners)
         if strict and not ids:
             raise NotFound(table.name.replace("_", "-"), code[:100], key="code")
         resolved.setdefault(f"{table.name}_id", ",".join(map(str, ids)) or _NO_ID)
@@ -51,10 +52,10 @@ async def resolve_owner_codes(
 
 
 async def resolve_code(
-    connection: AsyncConnection, entity: Entity, member_id: int, code: str, owners: Mapping[str, str]
+    connection: AsyncConnection, entity: Entity, caller: Caller, code: str, owners: Mapping[str, str]
 ) -> int:
     """Return the id of the object with this code. Raise `NotFound` when none has it, `Refused` when several do."""
-    ids = await _find_ids(connection, entity.table, member_id, code, owners)
+    ids = await _find_ids(connection, entity.table, caller, code, owners)
     if not ids:
         raise NotFound(entity.service, code[:100], key="code")
     if len(ids) > 1:
@@ -63,12 +64,23 @@ async def resolve_code(
 
 
 async def _find_ids(
-    connection: AsyncConnection, table: Table, member_id: int, code: str, owners: Mapping[str, str]
+    connection: AsyncConnection, table: Table, caller: Caller, code: str, owners: Mapping[str, str]
 ) -> list[int]:
     of_owners = [
         table.c[name].in_([int(part) for part in owners[name].split(",") if part.isascii() and part.isdigit()])
         for name in ("advertiser_id", "publisher_id")
         if name in owners and name in table.c
     ]
-    query = select(table.c.id).where(table.c.member_id == member_id, table.c.code_key == code.casefold(), *of_owners)
+    own = (table.c.member_id == caller.member_id, *_visible(table, caller))
+    query = select(table.c.id).where(*own, table.c.code_key == code.casefold(), *of_owners)
     return list(await connection.scalars(query.order_by(table.c.id)))
+
+
+def _visible(table: Table, caller: Caller) -> list[ColumnElement[bool]]:
+    """Return the condition that a limited caller sees a row, so that codes of others cannot be guessed."""
+    if caller.limit is None:
+        return []
+    column, value = caller.limit
+    if table.name == column.removesuffix("_id"):
+        return [table.c.id == value]
+    return [table.c[column] == value] if column in table.c else [false()]

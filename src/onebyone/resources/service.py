@@ -130,7 +130,7 @@ class Resources:
             if values is None:
                 raise MissingArgument("create", entity.service, "object")
             sent = validation.known_fields(entity, work, values, beside)
-            named = await codes.resolve_owner_codes(work.connection, work.member_id, owners or {}, strict=True)
+            named = await codes.resolve_owner_codes(work.connection, caller, owners or {}, strict=True)
             parents = await entity.parents(work, named)
             permissions.require_owner(caller, parents)
             valid, carried = await validation.validate(entity, work, sent, parents, None)
@@ -163,7 +163,7 @@ class Resources:
         permissions.require_write(entity, caller, "update")
         request = self._write_request(caller, values, flags)
         async with begin_write(self._context, request, [] if warnings is None else warnings) as work:
-            ids, owners = await _resolve_target(entity, work, target)
+            ids, owners = await _resolve_target(entity, work, target, caller)
             if len(ids) != 1:
                 raise MissingArgument("update", entity.service, "id")
             stored = await _stored_row(entity, work, ids[0], owners, caller)
@@ -185,7 +185,7 @@ class Resources:
         """
         permissions.require_write(entity, caller, "delete")
         async with begin_write(self._context, self._write_request(caller, None, None), []) as work:
-            ids, owners = await _resolve_target(entity, work, target)
+            ids, owners = await _resolve_target(entity, work, target, caller)
             if not ids:
                 raise MissingArgument("delete", entity.service, "id")
             for row_id in ids:
@@ -224,17 +224,19 @@ class _Read:
     async def conditions(self, connection: AsyncConnection) -> Sequence[ColumnElement[bool]]:
         """Return what the rows must meet."""
         entity, member_id = self._entity, self._caller.member_id
-        parameters = await codes.resolve_owner_codes(connection, member_id, self._query.filters, strict=False)
+        parameters = await codes.resolve_owner_codes(connection, self._caller, self._query.filters, strict=False)
         where = [*filters.filter_conditions(entity, member_id, parameters, self._warnings), *self._visible]
         return [*where, *await entity.delivery_conditions(connection, self.delivery_stats, self._query, where)]
 
 
-async def _resolve_target(entity: Entity, work: UnitOfWork, target: Target) -> tuple[Sequence[int], Mapping[str, str]]:
+async def _resolve_target(
+    entity: Entity, work: UnitOfWork, target: Target, caller: Caller
+) -> tuple[Sequence[int], Mapping[str, str]]:
     """Return the ids of the objects to write, and the owners by id."""
-    owners = await codes.resolve_owner_codes(work.connection, work.member_id, target.owners, strict=True)
+    owners = await codes.resolve_owner_codes(work.connection, caller, target.owners, strict=True)
     if target.ids or target.code is None or "code_key" not in entity.table.c:
         return target.ids, owners
-    return [await codes.resolve_code(work.connection, entity, work.member_id, target.code, owners)], owners
+    return [await codes.resolve_code(work.connection, entity, caller, target.code, owners)], owners
 
 
 async def _stored_row(
