@@ -12,6 +12,9 @@ from typing import Literal
 Operation = Literal["read", "create", "update", "delete"]
 """What callers do with objects."""
 
+LoginCause = Literal["no session", "wrong password", "disabled", "expired"]
+"""Why a caller could not be identified, or may not log in."""
+
 FaultKind = Literal["invalid", "conflict", "no owner"]
 """Whether a value is wrong by itself, contradicts what is stored, or is an owner that was not named."""
 
@@ -108,7 +111,7 @@ class TooManyRequests(DomainError):
 class Unauthenticated(DomainError):
     """The caller could not be identified, or may not log in."""
 
-    def __init__(self, text: str, cause: Literal["no session", "wrong password", "disabled", "expired"]) -> None:
+    def __init__(self, text: str, cause: LoginCause) -> None:
         super().__init__(text)
         self.cause = cause
 

@@ -55,7 +55,7 @@ class Api:
         self._pages = Pages()
         self._sessions = Sessions(context.store, settings, context.clock)
         self._cookie_rule = CookieRule(settings.proxy_networks)
-        self._auth = AuthHandler(self._sessions, self._cookie_rule)
+        self._auth = AuthHandler(self._sessions, self._cookie_rule, settings.proxy_networks)
         self._rate_limiter = RateLimiter(settings, cache)
         self._with_meta = frozenset(entities)
         self.reports = ReportService(context.store, context.report_store, context.clock)

@@ -15,7 +15,11 @@ from onebyone.api.http.session_token import clear_token_cookie, read_token, set_
 from onebyone.auth.sessions import Sessions
 from onebyone.errors import Fault, Refused
 from onebyone.resources.fields import MAX_ID
+from onebyone.runtime.client_address import client_address
+from onebyone.settings import Network
 
+CREDENTIALS_MAX = 16 * 1024
+"""Bytes of a body, which nobody has paid for with a login yet; the longest credentials fit even when escaped."""
 USERNAME_MAX, PASSWORD_MAX = 256, 1024
 """Characters that are looked at; both are longer than any that a user can have."""
 
@@ -23,7 +27,8 @@ USERNAME_MAX, PASSWORD_MAX = 256, 1024
 class AuthHandler:
     """Answers `/auth`, the one service that needs no session."""
 
-    def __init__(self, sessions: Sessions, cookie_rule: CookieRule) -> None:
+    def __init__(self, sessions: Sessions, cookie_rule: CookieRule, proxies: tuple[Network, ...]) -> None:
+        self._proxies = proxies
         self._sessions = sessions
         self._cookie_rule = cookie_rule
 
@@ -39,14 +44,14 @@ class AuthHandler:
     async def _answer_login(self, request: Request) -> Response:
         """Return the token, also as a cookie for a client that has no header to keep it in."""
         sets_cookie = self._cookie_rule.allows_login(request)
-        body = await read_body(request)
+        body = await read_body(request, CREDENTIALS_MAX)
         credentials = body.get("auth") if isinstance(body, dict) else None
         if not isinstance(credentials, dict):
             raise Refused(Fault("auth", "the body must be an object with this key and an object in it"))
         if "switch_to_user" in credentials:
             token = await self._switch_user(request, credentials["switch_to_user"])
         else:
-            token = await self._log_in(credentials.get("username"), credentials.get("password"))
+            token = await self._log_in(request, credentials.get("username"), credentials.get("password"))
         response = success({"token": token})
         if sets_cookie:
             set_token_cookie(response, token, secure=self._cookie_rule.is_secure(request))
@@ -63,10 +68,12 @@ class AuthHandler:
             clear_token_cookie(response, secure=self._cookie_rule.is_secure(request))
         return response
 
-    async def _log_in(self, username: Any, password: Any) -> str:
+    async def _log_in(self, request: Request, username: Any, password: Any) -> str:
         if not isinstance(username, str) or not isinstance(password, str) or "\x00" in username:
             raise Refused(Fault("auth", "username and password are required"))
-        return await self._sessions.log_in(username[:USERNAME_MAX], password[:PASSWORD_MAX])
+        peer = request.client.host if request.client else ""
+        address = client_address(peer, request.headers.raw, self._proxies)
+        return await self._sessions.log_in(username[:USERNAME_MAX], password[:PASSWORD_MAX], address)
 
     async def _switch_user(self, request: Request, user_id: Any) -> str:
         sent = read_token(request.headers)

@@ -6,6 +6,7 @@ A session ends `IDLE_MS` after its last use, and `LIFETIME_MS` after the login a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,11 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from onebyone.auth import metrics, passwords
 from onebyone.auth.caller import Caller
+from onebyone.auth.login_guard import PEER_PLACES, LoginGuard, LoginsDelayed, PeerCrowded
 from onebyone.auth.tokens import TOKEN_MAX, new_token, token_digest
 from onebyone.clock import DAY_MS, HOUR_MS
 from onebyone.config_store import tables
-from onebyone.errors import Forbidden, NotFound, TooManyRequests, Unauthenticated
+from onebyone.errors import Forbidden, LoginCause, NotFound, TooManyRequests, Unauthenticated
 from onebyone.runtime import sql
+from onebyone.runtime.client_address import truncate_address
 from onebyone.settings import Settings
 
 IDLE_MS = 2 * HOUR_MS
@@ -32,6 +35,9 @@ TOUCH_MS = 60_000
 nobody loses a minute of it."""
 CROWDED_RETRY_SECONDS = 5
 """`Retry-After` of a login that found the queue full: the queue lasts about two seconds, and others return as well."""
+
+LOGGED_NAME_MAX = 64
+"""Characters of a user name in the log, after control characters and others beyond ASCII have been escaped."""
 
 _CALLER = (
     select(tables.user, tables.session.c.created_ms, tables.session.c.used_ms, tables.session.c.admin_id)
@@ -57,40 +63,58 @@ async def end_sessions(connection: AsyncConnection, user_id: int) -> None:
 class Sessions:
     """Sessions in the configuration store; `clock` gives milliseconds since the epoch."""
 
-    def __init__(self, store: AsyncEngine, settings: Settings, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, store: AsyncEngine, settings: Settings, clock: Callable[[], int], guard: LoginGuard | None = None
+    ) -> None:
+        self._guard = guard or LoginGuard()
         self._store = store
         self._settings = settings
         self._clock = clock
 
-    async def log_in(self, username: str, password: str) -> str:
-        """Return a new token; an unknown user takes as long as a wrong password.
+    async def log_in(self, username: str, password: str, address: str = "") -> str:
+        """Return a new token; an unknown user takes as long as a wrong password. `address` is the client's.
 
-        Raise `Unauthenticated`, or `TooManyRequests` when this user, or everybody together, logs in too often.
+        Raise `Unauthenticated`, or `TooManyRequests` when this user or address fails too often, or when this user, the
+        address or everybody together logs in too often.
         """
-        user = await self._find_login(username)
         try:
-            matches = await passwords.verify_password(None if user is None else user.password_hash, password)
-        except passwords.TooManyLogins:
-            metrics.LOGINS.labels("crowded").inc()
+            user = await self._verify(username, password, address)
+        except LoginsDelayed as delay:
+            metrics.LOGINS.labels("delayed").inc()
             raise TooManyRequests(
-                "too many logins at once",
-                retry_after=CROWDED_RETRY_SECONDS,
-                made=passwords.WAITING_LOGINS_MAX,
-                user_id=0,
+                str(delay), retry_after=math.ceil(delay.seconds), made=delay.failures, user_id=0
             ) from None
-        if user is None or not matches:
-            metrics.LOGINS.labels("refused").inc()
-            raise Unauthenticated("No match found for user/pass", "wrong password")
+        except (PeerCrowded, passwords.TooManyLogins) as crowd:
+            metrics.LOGINS.labels("crowded").inc()
+            made = PEER_PLACES if isinstance(crowd, PeerCrowded) else passwords.WAITING_LOGINS_MAX
+            raise TooManyRequests(
+                "too many logins at once", retry_after=CROWDED_RETRY_SECONDS, made=made, user_id=0
+            ) from None
+        if user is None:
+            raise _failed_login("refused", username, address, "No match found for user/pass", "wrong password")
         if user.state != "active" or user.member_state != "active":
-            metrics.LOGINS.labels("disabled").inc()
-            raise Unauthenticated("the user is not active", "disabled")
+            raise _failed_login("disabled", username, address, "the user is not active", "disabled")
         days = self._settings.password_days
         if days and self._clock() >= user.password_ms + days * DAY_MS:
-            metrics.LOGINS.labels("expired").inc()
-            raise Unauthenticated("the password of the user has expired", "expired")
+            raise _failed_login("expired", username, address, "the password of the user has expired", "expired")
         token = await self._open(user.id)
         metrics.LOGINS.labels("ok").inc()
         return token
+
+    async def _verify(self, username: str, password: str, address: str) -> Any:
+        """Return the row of the user, None when there is none or when the password is wrong."""
+        with self._guard.admit(username, address) as refund:
+            user = await self._find_login(username)
+            try:
+                matches = await passwords.verify_password(None if user is None else user.password_hash, password)
+            except passwords.TooManyLogins:
+                refund()
+                raise
+            if user is None or not matches:
+                return None
+            refund()
+            self._guard.forgive(username, address)
+            return user
 
     async def _find_login(self, username: str) -> Any:
         user = tables.user.c
@@ -176,6 +200,15 @@ class Sessions:
         session = tables.session
         async with sql.writing(self._store) as connection:
             await connection.execute(delete(session).where(session.c.token_hash == token_digest(token or "")))
+
+
+def _failed_login(outcome: str, username: str, address: str, text: str, cause: LoginCause) -> Unauthenticated:
+    """Count and log a failed login, and return its error."""
+    metrics.LOGINS.labels(outcome).inc()
+    # The name is a stranger's text, and the address is personal data.
+    name = username[:LOGGED_NAME_MAX].encode("unicode_escape").decode("ascii")[:LOGGED_NAME_MAX]
+    _log.warning("login failed", username=name, network=truncate_address(address), cause=cause)
+    return Unauthenticated(text, cause)
 
 
 def _no_session() -> Unauthenticated:

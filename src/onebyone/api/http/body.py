@@ -18,13 +18,13 @@ NESTING_MAX = 500
 """Levels of arrays and objects. The search for duplicates recurses, which Python 3.11 ends at 1,000 frames."""
 
 
-async def read_body(request: Request) -> Any:
-    """Return the parsed body, None when it is empty. Raise `ApiError` or `Refused`."""
+async def read_body(request: Request, limit: int = BODY_MAX) -> Any:
+    """Return the parsed body of at most `limit` bytes, None when it is empty. Raise `ApiError` or `Refused`."""
     content = bytearray()
     async for chunk in request.stream():
         content += chunk
-        if len(content) > BODY_MAX:
-            raise ApiError("SYNTAX", f"the body is larger than {BODY_MAX} bytes")
+        if len(content) > limit:
+            raise ApiError("SYNTAX", f"the body is larger than {limit} bytes")
     return parse_body(bytes(content)) if content.strip() else None
 
 
