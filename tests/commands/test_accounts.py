@@ -69,7 +69,7 @@ def test_refusals_are_one_line(onebyone: Command, arguments: tuple[str, ...], te
 
 def test_accounts_of_another_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("here", "there"):
-        (tmp_path / name).mkdir()
+        (tmp_path / name).mkdir(mode=0o700)
         asyncio.run(api_harness.prepare(f"sqlite+aiosqlite:///{tmp_path / name / 'config.sqlite3'}"))
     monkeypatch.setenv("ONEBYONE_DATA_DIR", str(tmp_path / "here"))
     there = ["--data-dir", str(tmp_path / "there")]
