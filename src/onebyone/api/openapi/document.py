@@ -25,8 +25,9 @@ in the header `Authorization`, without `Bearer`.
 **Every answer** is `{"response": {...}}` with `status: "OK"`, or with `error_id` and `error`. Most refusals (an \
 unknown id, a body with faults) have the HTTP status 200, because existing clients look into the body.
 
-**Input** may be loose: numbers as text, the only element of an array without the array, dates without a time, any \
-content type. Unknown fields and parameters are ignored and listed in `dbg_info.warnings`.
+**Input** may be loose: numbers as text, the only element of an array without the array, dates without a time, \
+any content type (pages in a browser send `application/json`). Unknown fields and \
+parameters are ignored and listed in `dbg_info.warnings`.
 
 **Versions**: `/current/imptracker` and `/v1.16/imptracker` mean `/imptracker`.
 """
