@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from onebyone import __version__
 from onebyone.cli import app
-from onebyone.contracts import batches, keys
+from onebyone.contracts import batches, events, keys
 from tests.supervisor.running import Running
 from tests.support.payloads import payload
 from tests.support.ports import free_port
@@ -25,7 +25,7 @@ from tests.support.waiting import wait_until
 Run = Callable[..., Running]
 
 EVENT = {
-    "v": 1,
+    "v": events.VERSION,
     "id": 7,
     "ts": 1_790_000_000_000,
     "kind": "imp",
@@ -253,9 +253,10 @@ def test_tail_prints_new_events_of_all_shards(onebyone: Run, shared_valkey: Valk
 
         def seen() -> list[int]:
             # Events before it is connected are not printed, so send some until those of both shards appear.
-            client.xadd(keys.events_key(0), entry(2, {**EVENT, "id": 2}))
+            client.xadd(keys.events_key(0), entry(2, {**EVENT, "id": 2, "v": 1}))
             client.xadd(keys.events_key(1), entry(3, {**EVENT, "id": 3}))
             client.xadd(keys.events_key(1), {"not": "a batch"})
+            assert {orjson.loads(line)["v"] for line in run.stdout} <= {events.VERSION}
             ids = [orjson.loads(line)["id"] for line in run.stdout]
             return ids if {2, 3} <= set(ids) else []
 

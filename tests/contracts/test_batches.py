@@ -36,7 +36,7 @@ def test_an_entry_is_read_as_it_was_written() -> None:
 
 
 def test_a_head_line_has_version_first_id_and_time() -> None:
-    assert batches.head_line(5, 9) == b"[1,5,9]"
+    assert batches.head_line(5, 9) == b"[2,5,9]"
     assert batches.head_line(5, 9, 2) == b"[2,5,9]"
 
 

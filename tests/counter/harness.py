@@ -13,7 +13,7 @@ from sqlalchemy import Table, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone.clock import now_ms
-from onebyone.contracts import batches, keys
+from onebyone.contracts import batches, events, keys
 from onebyone.counter import process
 from onebyone.report_store import schema, tables
 from onebyone.runtime import sql
@@ -27,7 +27,7 @@ _numbers = itertools.count(1)
 def event(**changes: Any) -> dict[str, Any]:
     """Return a valid impression; `changes` replaces fields, None removes one."""
     made = {
-        "v": 1,
+        "v": events.VERSION,
         "id": next(_numbers),
         "ts": now_ms(),
         "kind": "imp",

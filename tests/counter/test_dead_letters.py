@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import insert, update
 
 from onebyone.clock import now_ms
-from onebyone.contracts import batches, keys
+from onebyone.contracts import batches, events, keys
 from onebyone.contracts.events import Upgrade
 from onebyone.counter import counting, dead_letters, terms
 from onebyone.counter.dead_letters import Outcome, Replayed
@@ -21,7 +21,7 @@ from tests.counter.harness import Harness, batch, event
 pytestmark = pytest.mark.anyio
 
 
-READABLE: dict[int, Upgrade] = {0: lambda record: record | {"kind": "imp"}}
+READABLE: dict[int, Upgrade] = {**events.UPGRADES, 0: lambda record: record | {"kind": "imp"}}
 """A release that can read version 0."""
 
 
@@ -161,7 +161,7 @@ async def test_a_letter_that_the_store_refuses_stays_and_blocks_no_other(
         return row(one) | ({"site_domain": bad} if one["tracker_id"] == 13 else {})
 
     monkeypatch.setattr(counting, "click_row", unstorable)
-    clicks: dict[int, Upgrade] = {0: lambda record: record}
+    clicks: dict[int, Upgrade] = {**events.UPGRADES, 0: lambda record: record}
     harness.send(1, *(event(v=0, kind="clk", tracker_id=tracker) for tracker in (7, 13, 7)))
     await harness.drain()
     assert outcomes(await replay(harness, upgrades=clicks)) == ["counted", "refused", "counted"]

@@ -27,7 +27,7 @@ BAD_RECORDS: dict[str, tuple[dict[str, Any] | bytes, str]] = {
     "lone surrogate": (b'"ua":"\\ud800"', "bad_json"),
     "invalid utf-8": (b'"ua":"\xff"', "bad_json"),
     "no version": (b'"v":null', "unknown_version"),
-    "newer version": (event(v=2), "unknown_version"),
+    "newer version": (event(v=events.VERSION + 1), "unknown_version"),
     "missing field": (event(tracker_id=None), "bad_event"),
     "id beyond 64 bits": (
         members(event()).replace(b'"site_id":5', b'"site_id":123456789012345678901'),
@@ -157,7 +157,7 @@ async def test_an_older_version_is_upgraded_step_by_step(harness: Harness, monke
         return {**record, "kind": {"i": "imp", "c": "clk"}[record["kind"]]}
 
     monkeypatch.setitem(events.UPGRADES, 0, from_zero)
-    harness.send(1, event(v=0, kind="c"), event(v=0, kind="i"), event(v=0, kind="x"), event(v=2))
+    harness.send(1, event(v=0, kind="c"), event(v=0, kind="i"), event(v=0, kind="x"), event(v=events.VERSION + 1))
     await harness.drain()
     assert sorted(row.kind for row in await harness.rows(tables.hourly)) == ["clk", "imp"]
     assert [row.reason for row in await harness.rows(tables.dead_letters)] == ["uncountable", "unknown_version"]

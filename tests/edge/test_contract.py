@@ -215,7 +215,7 @@ def test_an_event_carries_the_request_and_the_as_of_ids(served: Served) -> None:
     assert 0 < event.pop("id") < 2**63
     assert event.pop("ts") > 1_700_000_000_000
     assert event == {
-        "v": 1,
+        "v": 2,
         "kind": "imp",
         "tracker_id": 533,
         **AS_OF,
@@ -231,6 +231,7 @@ def test_an_event_carries_the_request_and_the_as_of_ids(served: Served) -> None:
         "gpp_sid": "2",
         "us_privacy": "1YNN",
         "consent": "1",
+        "act": "image",
     }
 
 

@@ -34,6 +34,21 @@ async def world(reports: ReportHarness) -> Json:
 
 
 @BOTH
+async def test_events_that_are_kept_uncounted_are_in_no_column(reports: ReportHarness) -> None:
+    at = await world(reports)
+    kept = [{**at, "reason": reason, "kind": kind} for reason in ("head", "prefetch") for kind in ("imp", "clk")]
+    later = {**at, "reason": "inactive", "ts": at["ts"] + 86_400_000}
+    await reports.record(at, *kept, later, {**at, "kind": "clk"})
+    assert await reports.rows("day imps clicks") == [["2026-03-01", "1", "1"]]
+    stats = reports.api.context.delivery_stats(1)
+    assert set((await stats.run_hours([at["line_item_id"]]))[at["line_item_id"]]) == {
+        epoch_ms("2026-03-01 10:00:00") // 1000
+    }
+    lifetime = (await stats.interval_stats([at["line_item_id"]]))[at["line_item_id"]][-1]
+    assert (lifetime["imps"], lifetime["clicks"]) == (1, 1)
+
+
+@BOTH
 async def test_every_column(reports: ReportHarness) -> None:
     at = await world(reports)
     await reports.record(*[{**at, "terms": CPM}] * 4, {**at, "kind": "clk", "ancost": 250_000})

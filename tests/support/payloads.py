@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from onebyone.contracts import batches
+from onebyone.contracts import batches, events
 
 
 def payload(records: Iterable[dict[str, Any] | bytes]) -> bytes:
@@ -28,4 +28,6 @@ def members(record: dict[str, Any]) -> bytes:
 
 def unpacked(record: dict[str, Any] | bytes) -> bytes:
     """Return the line to which `batches.unpack` expands a record of `payload`."""
-    return b'{"v":1,"id":0,"ts":0,%b}' % record if isinstance(record, bytes) else orjson.dumps(record)
+    if isinstance(record, bytes):
+        return b'{"v":%d,"id":0,"ts":0,%b}' % (events.VERSION, record)
+    return orjson.dumps(record)

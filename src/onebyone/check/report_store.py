@@ -74,9 +74,9 @@ async def check_sums(connection: AsyncConnection, archive_days: int, hours: int)
     async for row in await connection.stream(kept.execution_options(yield_per=100)):
         totals = BatchTotals(row.shard)
         totals.count(_without(batches.unpack(row.payload), dead.get((row.producer, row.seq))), None)
-        for (hour, key), sums in totals.hours.items():
+        for (hour, key, reason), sums in totals.hours.items():
             if hour >= start:
-                _add_sums(recounted[hour, *key], sums)
+                _add_sums(recounted[hour, *key, reason], sums)
                 read += sums[0]
     wrong = await _compare_sums(connection, start, recounted)
     if not wrong:

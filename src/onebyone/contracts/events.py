@@ -1,4 +1,4 @@
-"""The event record, version 1: one JSON object per event, created at the edge and never rewritten (docs/events.md).
+"""The event record, version 2: one JSON object per event, created at the edge and never rewritten (docs/events.md).
 
 Writers always write `VERSION`. Readers upgrade an older record step by step to `VERSION` with `UPGRADES`, keep unknown
 fields, and refuse a newer version with a reason, so that it becomes a dead letter and can be replayed after an upgrade.
@@ -6,16 +6,36 @@ fields, and refuse a newer version with a reason, so that it becomes a dead lett
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NotRequired, TypedDict, cast
 
 import orjson
 
-VERSION = 1
+VERSION = 2
 """The version that this module specifies; a change of the record takes the next one and an entry of `UPGRADES`."""
 
 Kind = Literal["imp", "clk"]
 """What a tracker tracks and an event is: an impression or a click."""
+
+Act = Literal["script", "image", "beacon", "activation", "view"]
+"""How an impression was asked for: a script or an image was answered, a page sent a beacon, a prerendered page was
+activated, or a page reports how it was seen."""
+
+View = Literal["viewable", "not_viewable", "unmeasured"]
+"""What a page has measured of an impression's visibility."""
+
+NET = ""
+"""The reason of an event that is counted, in sums by reason."""
+
+REASON_LENGTH = 32
+"""Characters of the longest reason, which is a column of the sums: four times a usual code."""
+
+REQUESTS_END = 10**12
+"""Refuse a summary of more requests, so that sums stay far below 64 bits."""
+
+BUCKETS = (900, 3600)
+"""Seconds that the sums of an event may be kept by: a quarter of an hour, or an hour."""
 
 AS_OF = (
     "member_id",
@@ -84,6 +104,16 @@ class Event(TypedDict):
     consent: NotRequired[str]
     gpc: NotRequired[int]
     flags: NotRequired[list[str]]
+    reason: NotRequired[str]
+    """Why the edge keeps the event uncounted (`edge/tags/reasons.py`); absent: it is counted."""
+    requests: NotRequired[int]
+    """How many requests a summary of requests without a tracker stands for; absent: the record is one event."""
+    act: NotRequired[Act]
+    view: NotRequired[View]
+    test: NotRequired[str]
+    """The id of a signed test, whose events are kept uncounted."""
+    bucket: NotRequired[int]
+    """Seconds of the member's sums as of the event, one of `BUCKETS`; absent: an hour."""
 
 
 class EventError(ValueError):
@@ -96,9 +126,10 @@ class EventError(ValueError):
 
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 
-UPGRADES: dict[int, Upgrade] = {}
-"""Version n -> the step that turns its record into one of version n + 1."""
+UPGRADES: dict[int, Upgrade] = {1: lambda record: record}
+"""Version n -> the step that turns its record into one of version n + 1. Version 2 only adds optional fields."""
 
+_REASON = re.compile(rf"[a-z][a-z0-9_]{{0,{REASON_LENGTH - 1}}}")
 _INTEGERS = ("id", "ts", "tracker_id", *AS_OF)
 
 
@@ -134,3 +165,12 @@ def _check(record: dict[str, Any]) -> None:
     terms = record.get("terms", {})
     if type(terms) is not dict:
         raise EventError("bad_event", "terms is not an object")
+    reason = record.get("reason")
+    if reason is not None and (type(reason) is not str or _REASON.fullmatch(reason) is None):
+        raise EventError("bad_event", f"reason is {reason!r:.100}")
+    requests = record.get("requests")
+    if requests is not None and (type(requests) is not int or not 0 < requests < REQUESTS_END or reason is None):
+        raise EventError("bad_event", f"requests is {requests!r:.100}")
+    bucket = record.get("bucket")
+    if bucket is not None and (type(bucket) is not int or bucket not in BUCKETS):
+        raise EventError("bad_event", f"bucket is {bucket!r:.100}")

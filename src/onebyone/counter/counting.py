@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.clock import HOUR_MS, now_ms
 from onebyone.contracts import batches, events
-from onebyone.contracts.events import AS_OF, EventError, Upgrade
+from onebyone.contracts.events import AS_OF, NET, EventError, Upgrade
 from onebyone.contracts.money import NANOS
 from onebyone.contracts.pricing import booked_revenue, media_cost
 from onebyone.counter.statements import insert_new
@@ -35,6 +35,7 @@ RAW_MAX = 16 * 1024 * 1024
 """Bytes kept of a dead letter; the largest valid batch is an eighth of it."""
 
 _KEY = ("member_id", "kind", "tracker_id", *(name for name in AS_OF if name != "member_id"))
+"""The fields by which events are summed, besides the hour and the reason."""
 _key_of = itemgetter(*_KEY)
 
 
@@ -51,7 +52,8 @@ class BatchTotals:
         self.progress: dict[str, int] = {}
         """Producer -> last counted `seq`, forevery producer of these entries."""
         self.seen: dict[str, int] = {}
-        self.hours: dict[tuple[int, tuple[Any, ...]], list[int]] = {}
+        self.hours: dict[tuple[int, tuple[Any, ...], str], list[int]] = {}
+        """(Hour, values of `_KEY`, reason) -> events, cost and revenue, the money in nanos."""
         self.clicks: list[dict[str, Any]] = []
         self.archive: list[dict[str, Any]] = []
         self.dead_letters: list[dict[str, Any]] = []
@@ -133,10 +135,14 @@ class BatchTotals:
                     raise EventError("bad_event", f"ts is {ts}")
                 if "terms" in event:
                     check_terms(event)
-                cost = media_cost(event)
-                revenue = booked_revenue(event)
-                key = (ts // HOUR_MS, _key_of(event))
-                click = click_row(event) if event["kind"] == "clk" else None
+                cost, revenue, click = 0, 0, None
+                reason = event.get("reason", NET)
+                if reason == NET:
+                    cost = media_cost(event)
+                    revenue = booked_revenue(event)
+                    click = click_row(event) if event["kind"] == "clk" else None
+                requests = event.get("requests", 1)
+                key = (ts // HOUR_MS, _key_of(event), reason)
             except EventError as error:
                 self._dead_letter(index, name, error.reason, str(error), line)
                 continue
@@ -145,9 +151,9 @@ class BatchTotals:
                 continue
             sums = hours.get(key)
             if sums is None:
-                hours[key] = [1, cost, revenue]
+                hours[key] = [requests, cost, revenue]
             else:
-                sums[0] += 1
+                sums[0] += requests
                 sums[1] += cost
                 sums[2] += revenue
             if click is not None:
@@ -235,8 +241,9 @@ async def write_totals(connection: AsyncConnection, totals: BatchTotals) -> None
             await connection.execute(insert(table), rows)
 
 
-def _hourly(key: tuple[int, tuple[Any, ...]], sums: list[int]) -> dict[str, Any]:
+def _hourly(key: tuple[int, tuple[Any, ...], str], sums: list[int]) -> dict[str, Any]:
     row = dict(zip(_KEY, key[1], strict=True))
+    row["reason"] = key[2]
     row["hour"] = key[0] * (HOUR_MS // 1000)
     row["events"], cost, revenue = sums
     row["cost_units"], row["cost_nanos"] = divmod(cost, NANOS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
-from onebyone.contracts.events import AS_OF
+from onebyone.contracts.events import AS_OF, REASON_LENGTH
 from onebyone.runtime import sql
 
 metadata = MetaData(
@@ -55,15 +55,20 @@ hourly = Table(
     Column("kind", String(3), primary_key=True),
     _bigint("tracker_id", key=True),
     *(_bigint(name, key=True) for name in AS_OF if name != "member_id"),
+    Column("reason", String(REASON_LENGTH), primary_key=True),
     _bigint("events"),
     _bigint("cost_units"),
     _bigint("cost_nanos"),
     _bigint("revenue_units"),
     _bigint("revenue_nanos"),
-    Index("ix_hourly_member_id_line_item_id", "member_id", "line_item_id", "kind", "hour"),
+    Index("ix_hourly_member_id_line_item_id", "member_id", "line_item_id", "kind", "reason", "hour"),
     sqlite_with_rowid=False,
 )
-"""Events, cost and booked revenue by hour, tracker and the ids that the events carried."""
+"""Events, cost and booked revenue by hour, tracker, the ids that the events carried, and the reason.
+
+Rows with the reason `events.NET` are the counted events; every other row is what its reason keeps uncounted, and has
+neither cost nor revenue. Member 0 has the requests that reached no tracker.
+"""
 
 clicks = Table(
     "clicks",

@@ -98,7 +98,7 @@ class BatcherHarness:
 
     def submit(self, group: list[bytes], waiter: Waiter | None, gathered: bool = False) -> bool:
         assert gathered
-        assert group[0].startswith(b"[1,")
+        assert group[0].startswith(b"[2,")
         self.lines += [b"{%b}" % line for line in group[1:]]
         self.groups.append(len(group) - 1)
         if waiter is not None:

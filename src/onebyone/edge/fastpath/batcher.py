@@ -150,7 +150,7 @@ class RequestBatcher:
                     cost = costs[ancost]
                     if not cachebuster.isalnum():
                         raise KeyError(values)
-                entry, fragment, image, script = tags[tag]
+                entry, fragments, decisions = tags[tag]
                 before, referred, after = headers.rpartition(REFERRER)
                 if referred:
                     page, _, after = after.partition(b"\r\n")
@@ -168,15 +168,17 @@ class RequestBatcher:
                 # A part is unknown, or not usual.
                 self._parse_and_decide(connection, data, batch)
                 continue
-            events.append(join((fragment, network, members, referrer, page, marker, cachebuster, b'"', cost)))
+            events.append(
+                join((fragments[wants_script], network, members, referrer, page, marker, cachebuster, b'"', cost))
+            )
             connection.idle_deadline = idle_deadline
             if close:
                 connection.close_after_response = True
                 closing_fds.append(fd)
-                batch.closing_decisions.append(script if wants_script else image)
+                batch.closing_decisions.append(decisions[wants_script])
             else:
                 kept_fds.append(fd)
-                kept_decisions.append(script if wants_script else image)
+                kept_decisions.append(decisions[wants_script])
 
     def _parse_and_decide(self, connection: Connection, data: bytes, batch: RequestBatch) -> None:
         """Decide a request that has an unknown part; decline it if it is not a plain one."""

@@ -21,7 +21,7 @@ from onebyone.edge.fastpath.request_parser import BoundedMemo, ParsedTagRequest
 from onebyone.edge.recorder import Recorder
 from onebyone.edge.tags import client, decision, query
 from onebyone.edge.tags.client import Client
-from onebyone.edge.tags.decision import Decision
+from onebyone.edge.tags.decision import Decision, EventLine
 from onebyone.edge.tags.query import ANCOST_SEPARATOR, CACHEBUSTER_SEPARATOR, NO_SIGNALS
 
 VERSION, REFERRER = b" HTTP/1.1", b"\r\nReferer: "
@@ -33,8 +33,9 @@ _MAX_FORWARDED_BYTES = 256
 _MAX_NETWORKS = 16_384
 """As many addresses as `client.network_member` caches."""
 
-_KnownTag = tuple[Entry[Tracker], bytes, Decision, Decision]
-"""The entry of its tracker, the fragment while that entry is current, the decision for an image and for a script."""
+_KnownTag = tuple[Entry[Tracker], tuple[EventLine, EventLine], tuple[Decision, Decision]]
+"""The entry of its tracker; while that is current, the beginning of its event line and the decision, each for an image
+and for a script."""
 _KnownClient = tuple[bytes, bool, bool]
 """The members that the headers add to an event (agent, privacy signals); whether they ask for a script; whether they
 ask to close the connection."""
@@ -95,12 +96,13 @@ class RequestMemo:
         if bare is None or bare.tracker_id is None or bare.ancost is not None:
             return
         decisions = self._recorder.decisions
-        image, script = (
-            decisions.decide(request.kind, bare, Client(b"", wants_script, False, False), b"", b"")[0]
+        (image, image_line), (script, script_line) = (
+            decisions.decide(request.kind, bare, Client(b"", wants_script, False, False), b"", b"")
             for wants_script in (False, True)
         )
-        if (entry := decisions.trackers(request.kind).entry(bare.tracker_id)) is not None:
-            self.tags.remember(tag, (entry, entry.record.fragment, image, script))
+        entry = decisions.trackers(request.kind).entry(bare.tracker_id)
+        if entry is not None and image_line is not None and script_line is not None:
+            self.tags.remember(tag, (entry, (image_line, script_line), (image, script)))
 
 
 def cut_forwarded_for(data: bytes) -> tuple[bytes | None, bytes]:

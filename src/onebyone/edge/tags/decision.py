@@ -80,6 +80,8 @@ class Decision:
         return Decision(self.kind, self.on_loss, reason)
 
 
+_ACTS = {False: b',"act":"image"', True: b',"act":"script"'}
+"""How an impression was asked for, as a member of its event line, by whether it is answered with a script."""
 _GIF = Decision("imp", responses.GIF, None, responses.GIF_UNAVAILABLE)
 _SCRIPT = Decision("imp", responses.SCRIPT, None, responses.SCRIPT_UNAVAILABLE)
 _NO_DESTINATION = Decision("clk", responses.NO_DESTINATION, None)
@@ -107,7 +109,9 @@ class Decisions:
         if method != "GET" and method != "HEAD":
             return Decision(kind, responses.METHOD, Reason.METHOD), None
         tracker_id, script, cachebuster, ancost, signals, redir, flags = tag
-        pixel = _SCRIPT if (sender.script if script is None else script) else _GIF
+        if script is None:
+            script = sender.script
+        pixel = _SCRIPT if script else _GIF
         if tracker_id is None:
             return Decision(kind, pixel.response if kind == "imp" else responses.NOT_FOUND, Reason.BAD_ID), None
         records = self.trackers(kind)
@@ -138,7 +142,7 @@ class Decisions:
             facts += client.privacy_members(signals, sender.gpc)
         if ancost is not None or flags or refused:
             facts += _cost_and_flags(ancost, flags, refused)
-        return decision, tracker.fragment + facts
+        return decision, tracker.fragment + (_ACTS[script] if kind == "imp" else b"") + facts
 
     def trackers(self, kind: Kind) -> RecordCache[Tracker]:
         """Return the cache of the trackers of this kind."""
