@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PrivateAttr, SecretStr
+from pydantic import AfterValidator, Field, HttpUrl, PrivateAttr, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from onebyone.runtime.addresses import local_url
 
 Network = IPv4Network | IPv6Network
 
@@ -32,8 +34,31 @@ def _check_limits(value: str) -> str:
     return value
 
 
+def _check_public_url(value: str) -> str:
+    """Return the URL percent-encoded and without a trailing slash; no browser reaches the address of all interfaces."""
+    if not value:
+        return value
+    try:
+        url = HttpUrl(value)
+    except ValueError:
+        url = None
+    if url is None or url.username or url.password or url.query is not None or url.fragment is not None:
+        raise ValueError("must be an http or https URL without a query, such as https://tags.example.com")
+    text, host = str(url).rstrip("/"), url.host or ""
+    return text.replace(host, "localhost", 1) if _is_every_address(host) else text
+
+
+def _is_every_address(host: str) -> bool:
+    try:
+        address = ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return bool((getattr(address, "ipv4_mapped", None) or address).is_unspecified)
+
+
 ObjectLimits = Annotated[str, AfterValidator(_check_limits)]
 Networks = Annotated[str, AfterValidator(_check_networks)]
+PublicUrl = Annotated[str, AfterValidator(_check_public_url)]
 
 
 def default_workers() -> int:
@@ -65,8 +90,8 @@ class Settings(BaseSettings):
     """Port of the config API and the reports; 0 picks a free one."""
     workers: int = Field(default_factory=default_workers, ge=1, le=64)
     """Number of edge processes. Default: the number of cores, at most 4."""
-    public_url: str = Field("")
-    """Base URL under which browsers reach the edge, for printed tags. Default: `http://HOST:EDGE_PORT`."""
+    public_url: PublicUrl = Field("")
+    """Base URL under which browsers reach the edge, for tags. Default: `http://HOST:EDGE_PORT`."""
 
     database_url: str = Field("")
     """Configuration store. Default: SQLite in the data folder. At scale: `postgresql+asyncpg://...`."""
@@ -162,7 +187,7 @@ class Settings(BaseSettings):
     @cached_property
     def edge_url(self) -> str:
         """Base URL of the edge for tags, without a trailing slash."""
-        return self.public_url.rstrip("/") or f"http://{self.host}:{self.edge_port}"
+        return self.public_url or local_url(self.host, self.edge_port)
 
     @cached_property
     def journal_dir(self) -> Path:

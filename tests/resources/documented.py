@@ -86,6 +86,15 @@ _TEXTS = {
 FIELDS: dict[str, list[str]] = {service: text.split() for service, text in _TEXTS.items()}
 """Service -> paths of its documented fields: those in tables, then those that only samples show."""
 
+OWN: dict[str, set[str]] = {
+    "imptracker": {"tags", "tags.image", "tags.script"},
+    "clicktracker": {"tags", "tags.click"},
+    "thirdparty-pixel": set(),
+    "publisher": set(),
+    "line-item": set(),
+}
+"""Fields that the documents do not have."""
+
 NOT_SHOWN: dict[str, set[str]] = {
     "imptracker": {"clicktracker"},
     "clicktracker": set(),

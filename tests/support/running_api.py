@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import uvicorn
-from pydantic import SecretStr
 
 from onebyone.api import ops_endpoints
 from onebyone.api.app import Api
@@ -18,7 +17,6 @@ from onebyone.report_store import schema as report_schema
 from onebyone.resources.context import EngineContext
 from onebyone.runtime import sql
 from onebyone.runtime.bounded_protocol import BoundedProtocol
-from onebyone.settings import Settings
 from tests.support import api_harness
 from tests.support.waiting import wait_until
 
@@ -29,8 +27,7 @@ UNLIMITED = {"reads_a_minute": 10**9, "writes_a_minute": 10**9, "logins": 10**9}
 def running_api(folder: Path, **more: int) -> Iterator[str]:
     """Yield its URL. It has stores in `folder`, the user `admin`, and no limits but those in `more`."""
     store_url, report_url = (f"sqlite+aiosqlite:///{folder / name}.sqlite3" for name in ("config", "report"))
-    password = SecretStr(api_harness.PASSWORD)
-    settings = Settings(database_url=store_url, admin_password=password, data_dir=folder)
+    settings = api_harness.settings(store_url).model_copy(update={"data_dir": folder})
     settings = settings.model_copy(update=UNLIMITED | more)
     server: uvicorn.Server | None = None
 

@@ -39,7 +39,7 @@ def main(settings: Settings, events: int, rate: float) -> int:
             _wait(lifeline, f"{url} is not ready", partial(_is_ready, url))
         api.log_in(settings.admin_username, password)
         trackers = create_sample(api)
-        public_url = settings.public_url.rstrip("/") or edge_url
+        public_url = settings.public_url or edge_url
         write_line(sys.stdout, render_guide(trackers, public_url, api_url, settings.admin_username, password))
         sender = Sender(edge_url)
         progress = Progress(api, sender, lifeline)

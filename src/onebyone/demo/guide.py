@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from onebyone.contracts.tag_urls import click_url, image_url, script_url
 from onebyone.demo.sample import Tracker
 from onebyone.runtime.terminal import printable
 
@@ -14,14 +15,15 @@ REPORT = {
     "columns": ["advertiser_name", "line_item_name", "external_impression", "external_click", "cost"],
 }
 
+_COST = "ancost=[ANCOST]"
+
 
 def render_tag(tracker: Tracker, edge_url: str) -> str:
     """Return what a trafficker pastes into an ad server; of a click tracker, the URL to link to."""
-    macros = "cachebuster=[CACHEBUSTER]&ancost=[ANCOST]"
     if tracker.kind == "clk":
-        return f"{edge_url}/clktr?id={tracker.id}&{macros}"
-    image = f'<img src="{edge_url}/imptr?id={tracker.id}&t=2&{macros}" width="1" height="1" />'
-    script = f'<script src="{edge_url}/imptr?id={tracker.id}&t=1&{macros}" type="text/javascript"></script>'
+        return f"{click_url(edge_url, tracker.id)}&{_COST}"
+    image = f'<img src="{image_url(edge_url, tracker.id)}&{_COST}" width="1" height="1" />'
+    script = f'<script src="{script_url(edge_url, tracker.id)}&{_COST}" type="text/javascript"></script>'
     return f"{image}\n{script}"
 
 

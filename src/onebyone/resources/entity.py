@@ -78,7 +78,8 @@ class Entity:
     discriminators: ClassVar[frozenset[str]] = frozenset()
     """Fields that decide which rules apply to the others: while one of them is invalid, no rule is checked."""
     derived: ClassVar[Mapping[str, str]] = {}
-    """Field -> type word (`field_shapes.py`), for fields that `related` gives or that only the server writes."""
+    """Field -> type word (`field_shapes.py`), for fields that only the server writes, or that `related` or
+    `fields_of_row` gives."""
     optional: ClassVar[Mapping[str, str]] = {}
     """Field -> flag, for fields that are shown only when a read sets the flag."""
     ranged: ClassVar[frozenset[str]] = frozenset()
@@ -134,6 +135,13 @@ class Entity:
     async def allow_update(self, work: UnitOfWork, stored: Values) -> None:
         """Raise `Forbidden` when the caller may not change this row at all."""
 
+    def unwritable(self, work: UnitOfWork, stored: Values | None) -> Values:
+        """Return what `stored` shows in fields that a caller may believe to change, and cannot.
+
+        A write that sends another value causes a warning; other read-only fields are ignored without one.
+        """
+        return {}
+
     async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> Carried | None:
         """Add the faults of rules between fields, and complete `values`, which are valid one by one.
 
@@ -153,6 +161,10 @@ class Entity:
     async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
         """Delete rows of the caller's member, and first what depends on them."""
         await work.delete(self.table, self.table.c.id.in_(ids))
+
+    def fields_of_row(self, row: Values, edge_url: str) -> Values:
+        """Return read-only fields that follow from the row alone; `edge_url` is where browsers reach the edge."""
+        return {}
 
     async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
         """Return read-only fields from other tables, by id of the row."""

@@ -37,6 +37,7 @@ async def read_page(
     page: Page,
     keys: Sequence[str],
     delivery_stats: DeliveryStats | None = None,
+    edge_url: str = "",
 ) -> tuple[int, list[Values]]:
     """Return how many objects match over all pages, and those of one page.
 
@@ -59,7 +60,7 @@ async def read_page(
         total = page.start + len(ids) if ended else await row_counts.count_rows(connection, table, matching)
     if not ids:
         return total, []
-    objects = await read_objects(connection, entity, member_id, [table.c.id.in_(ids)], keys, delivery_stats)
+    objects = await read_objects(connection, entity, member_id, [table.c.id.in_(ids)], keys, delivery_stats, edge_url)
     return total, [objects[row_id] for row_id in ids if row_id in objects]
 
 
@@ -70,6 +71,7 @@ async def read_objects(
     where: Sequence[ColumnElement[bool]],
     keys: Sequence[str] | None = None,
     delivery_stats: DeliveryStats | None = None,
+    edge_url: str = "",
 ) -> dict[int, Values]:
     """Return the matching objects by id, with the fields in `keys`.
 
@@ -86,7 +88,10 @@ async def read_objects(
     if delivery_stats is not None and rows and has_derived:
         for row_id, more in (await entity.delivery_fields(delivery_stats, rows, shown)).items():
             related[row_id] |= more
-    return {row["id"]: _present(entity, row, related.get(row["id"], {}), shown) for row in rows}
+    return {
+        row["id"]: _present(entity, row, {**related.get(row["id"], {}), **entity.fields_of_row(row, edge_url)}, shown)
+        for row in rows
+    }
 
 
 @cache

@@ -80,6 +80,7 @@ class Resources:
                 query.page,
                 read.fields,
                 read.delivery_stats,
+                self._context.settings.edge_url,
             )
         shown = [hide_other_side(entity, caller, values) for values in objects]
         return Listing(total, shown, query.page)
@@ -98,7 +99,13 @@ class Resources:
         async with sql.reading(self._context.store) as connection:
             where = [entity.table.c.id == object_id, *await read.conditions(connection)]
             objects = await reader.read_objects(
-                connection, entity, caller.member_id, where, read.fields, read.delivery_stats
+                connection,
+                entity,
+                caller.member_id,
+                where,
+                read.fields,
+                read.delivery_stats,
+                self._context.settings.edge_url,
             )
         if object_id not in objects:
             raise NotFound(entity.service, object_id)
@@ -129,7 +136,7 @@ class Resources:
             await object_limits.require_room(work.connection, entity, work.member_id, limit)
             if values is None:
                 raise MissingArgument("create", entity.service, "object")
-            sent = validation.known_fields(entity, work, values, beside)
+            sent = validation.known_fields(entity, work, values, beside, None)
             named = await codes.resolve_owner_codes(work.connection, caller, owners or {}, strict=True)
             parents = await entity.parents(work, named)
             permissions.require_owner(caller, parents)
@@ -170,7 +177,7 @@ class Resources:
             await entity.allow_update(work, stored)
             if values is None:
                 raise MissingArgument("update", entity.service, "object")
-            sent = validation.known_fields(entity, work, values, beside)
+            sent = validation.known_fields(entity, work, values, beside, stored)
             row, carried = await _updated_columns(entity, work, stored, sent, append=append)
             raise_faults(work.faults)
             await work.update(entity.table, stored["id"], row)
@@ -205,6 +212,7 @@ class Resources:
             wrong_passwords=self._wrong_passwords,
             sent=frozenset(values or ()),
             flags=flags or {},
+            edge_url=self._context.settings.edge_url,
             documented_publisher_rules=self._context.settings.publisher_rules == "documented",
         )
 
@@ -274,6 +282,12 @@ async def _updated_columns(
 
 async def _written(entity: Entity, work: UnitOfWork, row_id: int, caller: Caller) -> Written:
     objects = await reader.read_objects(
-        work.connection, entity, work.member_id, [entity.table.c.id == row_id], None, work.delivery_stats
+        work.connection,
+        entity,
+        work.member_id,
+        [entity.table.c.id == row_id],
+        None,
+        work.delivery_stats,
+        work.request.edge_url,
     )
     return Written(row_id, hide_other_side(entity, caller, objects[row_id]))

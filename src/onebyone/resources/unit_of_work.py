@@ -43,6 +43,8 @@ class WriteRequest:
     """Names of the fields that were sent: others have their defaults or what is stored."""
     flags: Mapping[str, bool] = field(default_factory=dict)
     """Flags of the entity that are set or unset."""
+    edge_url: str = ""
+    """Base URL of tags; empty for the operator, who is shown none."""
     documented_publisher_rules: bool = False
     """Whether publishers follow the documented rules instead of those of recorded answers."""
 

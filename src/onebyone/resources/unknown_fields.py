@@ -1,4 +1,4 @@
-"""Fields that were sent but that no object has: they are dropped, and each causes a warning."""
+"""Fields that were sent and are dropped: those that no object has, and those that callers cannot change."""
 
 from __future__ import annotations
 
@@ -21,6 +21,14 @@ def warn_of_unknown_fields(
     paths = [*beside, *(f"{entity.service}.{name}" for name in values if name not in known)]
     _collect_nested(entity.body, values, entity.service, paths)
     warnings += [f"unknown field not used: {path[:200]}" for path in paths[:WARNINGS_MAX]]
+
+
+def warn_of_unwritable_fields(
+    entity: Entity, values: Mapping[str, Any], shown: Mapping[str, Any], warnings: list[str]
+) -> None:
+    """Add a warning for each field of `shown` for which another value was sent."""
+    changed = [name for name in values if name in shown and values[name] != shown[name]]
+    warnings += [f"read-only field not used: {entity.service}.{name}" for name in changed]
 
 
 def _collect_nested(model: type[Body], values: Mapping[str, Any], path: str, paths: list[str]) -> None:

@@ -21,9 +21,12 @@ _link: TypeAdapter[Any] = TypeAdapter(OptionalLink)
 _id: TypeAdapter[Any] = TypeAdapter(ObjectId)
 
 
-def known_fields(entity: Entity, work: UnitOfWork, values: Mapping[str, Any], beside: Sequence[str]) -> Values:
-    """Return the fields that the entity has; add a warning for each other one, and for each name beside the object."""
+def known_fields(
+    entity: Entity, work: UnitOfWork, values: Mapping[str, Any], beside: Sequence[str], stored: Values | None
+) -> Values:
+    """Return the fields that callers write; add a warning for each other one that a caller may believe to write."""
     unknown_fields.warn_of_unknown_fields(entity, values, beside, work.warnings)
+    unknown_fields.warn_of_unwritable_fields(entity, values, entity.unwritable(work, stored), work.warnings)
     return {name: value for name, value in values.items() if name in entity.body.model_fields}
 
 

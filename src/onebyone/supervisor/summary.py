@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from onebyone import __version__
+from onebyone.contracts.tag_urls import image_url
 from onebyone.runtime.addresses import local_url
 from onebyone.settings import Settings
 
@@ -95,8 +96,8 @@ def _check_row(settings: Settings, **ports: int) -> tuple[str, str]:
 
 
 def _tag_rows(settings: Settings, port: int) -> Rows:
-    base = settings.public_url.rstrip("/") or local_url(settings.host, port)
-    tag = f'<img src="{base}/imptr?id=1&t=2&cachebuster=[CACHEBUSTER]" width="1" height="1">'
+    base = settings.public_url or local_url(settings.host, port)
+    tag = f'<img src="{image_url(base, 1)}" width="1" height="1">'
     return [
         ("A tag", tag),
         ("Try it", f"curl -i '{base}/imptr?id=1&t=2'"),

@@ -20,7 +20,9 @@ from onebyone.api.openapi.components import (
     nullable,
     reference,
 )
+from onebyone.contracts.events import Kind
 from onebyone.resources.entities.line_item_parts import AuctionEvent, ConversionPixel, Creative
+from onebyone.resources.tracker_tags import tracker_tags
 
 TYPE_WORDS: Mapping[str, Schema] = {
     "int": INTEGER,
@@ -47,6 +49,8 @@ FIELDS: Mapping[tuple[str, str], Schema] = {
     ("advertiser", "thirdparty_pixels"): _PIXELS,
     ("member", "thirdparty_pixels"): _PIXELS,
     ("insertion-order", "line_items"): _SUMMARIES,
+    ("imptracker", "tags"): reference("ImpressionTags"),
+    ("clicktracker", "tags"): reference("ClickTags"),
     ("line-item", "imptrackers"): _SUMMARIES,
     ("line-item", "clicktrackers"): _SUMMARIES,
     ("line-item", "insertion_orders"): nullable(array(reference("InsertionOrderSummary"))),
@@ -79,6 +83,15 @@ PARTS: Mapping[str, Schema] = {
 """Class of a nested object -> its keys besides those that callers write."""
 
 
+def _tags(kind: Kind) -> Schema:
+    sample = tracker_tags(kind, 1, "https://tags.example.com")
+    return {
+        **closed_object(dict.fromkeys(sample, TEXT)),
+        "description": "The URLs to paste into an ad server, which fills in [CACHEBUSTER].",
+        "examples": [sample],
+    }
+
+
 def add_shared(components: Components) -> None:
     """Add the schemas that several objects refer to."""
     components.add("AnyObject", {"type": "object", "description": "An object of no documented shape."})
@@ -95,6 +108,8 @@ def add_shared(components: Components) -> None:
     components.add(
         "PixelSummary", closed_object({"id": INTEGER, "name": nullable(TEXT), "active": FLAG, "audit_status": TEXT})
     )
+    components.add("ImpressionTags", _tags("imp"))
+    components.add("ClickTags", _tags("clk"))
     components.add("PlacementSummary", closed_object({"id": INTEGER, "code": nullable(TEXT)}))
     components.add(
         "InsertionOrderSummary",

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from onebyone.config_store import tables
 from onebyone.contracts.events import Kind
 from onebyone.errors import Forbidden
-from onebyone.resources import urls
+from onebyone.resources import tracker_tags, urls
 from onebyone.resources.entity import Carried, Entity, Reference, Values
 from onebyone.resources.fields import Body, Code, Link, Name, OptionalLink, State, empty_is_none
 from onebyone.resources.unit_of_work import UnitOfWork
@@ -29,6 +29,7 @@ class _TrackerBody(Body):
 
 class _Tracker(Entity):
     kind: ClassVar[Kind]
+    derived = {"tags": "object"}  # noqa: RUF012
     parent = Reference("advertiser_id", "advertiser_id", tables.advertiser)
     references = (
         Reference("publisher", "publisher_id", tables.publisher),
@@ -45,11 +46,24 @@ class _Tracker(Entity):
                 reason="enable_click_and_imp_trackers of the member is false",
             )
 
+    def fields_of_row(self, row: Values, edge_url: str) -> Values:
+        return {"tags": tracker_tags.tracker_tags(self.kind, row["id"], edge_url)}
+
+    def unwritable(self, work: UnitOfWork, stored: Values | None) -> Values:
+        return {"tags": None} if stored is None else self.fields_of_row(stored, work.request.edge_url)
+
     async def created(self, work: UnitOfWork, row: Values, carried: Carried) -> None:
         work.republish_tracker(self.kind, row["id"])
+        self._warn_of_base_url(work)
 
     async def modified(self, work: UnitOfWork, before: Values, after: Values, carried: Carried) -> None:
         work.republish_tracker(self.kind, before["id"])
+        self._warn_of_base_url(work)
+
+    def _warn_of_base_url(self, work: UnitOfWork) -> None:
+        warning = tracker_tags.base_url_warning(work.request.edge_url)
+        if warning is not None:
+            work.warn(warning)
 
     async def delete(self, work: UnitOfWork, ids: Sequence[int]) -> None:
         for tracker_id in ids:
@@ -76,12 +90,19 @@ class Imptracker(_Tracker):
         "tag",
         "payment_rule",
         "line_item",
+        "tags",
     )
 
 
 def _click_url(value: str) -> str:
     urls.target_host(value)
     return value
+
+
+_NO_CLICK_URL = (
+    "click_url is not set: the tag needs redir= with a target at its end, and shows a notice instead unless the host "
+    "of the target is approved (redirect_domains of the member)"
+)
 
 
 class _ClicktrackerBody(_TrackerBody):
@@ -106,6 +127,8 @@ class Clicktracker(_Tracker):
 
     async def created(self, work: UnitOfWork, row: Values, carried: Carried) -> None:
         await super().created(work, row, carried)
+        if row["click_url"] is None:
+            work.warn(_NO_CLICK_URL)
         await self._publish_hosts(work, [row["id"]], {row["click_host"]})
 
     async def modified(self, work: UnitOfWork, before: Values, after: Values, carried: Carried) -> None:
