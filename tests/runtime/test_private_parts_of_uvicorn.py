@@ -52,10 +52,10 @@ class Application:
 
     def __init__(self) -> None:
         self.may_answer = asyncio.Event()
-        self.requests = 0
+        self.receive: object = None
 
     async def __call__(self, scope: object, receive: object, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
-        self.requests += 1
+        self.receive = receive
         await self.may_answer.wait()
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
@@ -94,11 +94,13 @@ def test_status_lines() -> None:
         ("__init__", ["config", "server_state", "app_state", "_loop"], "FallbackProtocol calls it by position"),
         ("connection_made", ["transport"], "the time limit of the first request's head never begins"),
         ("connection_lost", ["exc"], "timers of a closed connection still fire"),
-        ("data_received", ["data"], "heads have no maximum, and no connection returns to the fast path"),
-        ("on_message_begin", [], "a head's bytes are not counted from its begin"),
+        ("data_received", ["data"], "the parser gets several messages at a time, and offers to upgrade"),
+        ("on_message_begin", [], "what ends a message can begin the next"),
+        ("on_header", ["name", "value"], "trailers become headers"),
         ("on_headers_complete", [], "a complete head is cut off by its time limit; a drain closes no connection"),
-        ("on_message_complete", [], "FallbackProtocol gives a connection back in the middle of a message"),
-        ("on_response_complete", [], "a client that does not read its last answer is never cut off"),
+        ("on_message_complete", [], "the next head is taken for the rest of a body"),
+        ("on_response_complete", [], "what a client has sent ahead is never read"),
+        ("_unset_keepalive_if_required", [], "a connection is closed while its next head arrives"),
         ("shutdown", [], "a drain waits for a client that does not read"),
         ("pause_writing", [], "a client that does not read is never cut off"),
         ("resume_writing", [], "a client that reads slowly is cut off"),
@@ -106,7 +108,7 @@ def test_status_lines() -> None:
         (
             "_start_asgi_task",
             ["cycle", "app"],
-            "an answer to a client that has gone is logged with a traceback",
+            "a request with a broken body waits for it forever",
         ),
     ],
 )
@@ -127,6 +129,7 @@ async def test_each_method_is_called_by_uvicorn_itself() -> None:
 
     names = (
         "on_message_begin",
+        "on_header",
         "on_headers_complete",
         "on_message_complete",
         "on_response_complete",
@@ -147,18 +150,16 @@ async def test_attributes_of_a_connection() -> None:
     assert protocol.timeout_keep_alive == protocol.config.timeout_keep_alive, "no client that does not read is cut off"
     assert protocol.app_state == {}, "a drain is not seen by open connections"
     assert protocol.client is None, "FallbackProtocol sets the address that the application sees"
-    assert protocol.parser.should_keep_alive(), "FallbackProtocol gives back connections that have to close"
-    assert not protocol.parser.should_upgrade(), "FallbackProtocol gives back connections that were upgraded"
+    assert protocol.flow.read_paused is False, "a client that sends requests ahead is read without end"
 
 
-async def test_requests_that_wait_for_the_first_are_in_the_pipeline() -> None:
-    protocol, transport, application = connected()
-    protocol.data_received(REQUEST * 3)
-    await asyncio.sleep(0)
-    assert (len(protocol.pipeline), application.requests) == (2, 1), "FallbackProtocol gives back a busy connection"
+async def test_an_application_reads_through_the_cycle() -> None:
+    protocol, _, application = connected()
+    protocol.data_received(REQUEST)
+    protocol.cycle.receive = replacement = object()
     application.may_answer.set()
-    await finished(protocol, 3)
-    assert (len(protocol.pipeline), transport.written.count(b"HTTP/1.1 204")) == (0, 3)
+    await finished(protocol, 1)
+    assert application.receive is replacement, "a request with a broken body waits for it forever"
 
 
 async def test_the_cycle_says_whether_it_has_been_answered() -> None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from onebyone.runtime.message_protocol import MessageProtocol
 
-HEAD_MAX = 65_536
-"""Bytes of request line and headers after which a connection is closed; common proxies pass on half as many at most."""
 HEAD_SECONDS = 20.0
 """How long a client may take to complete its first request head, or one that it has begun: uvicorn itself would wait
 forever. A slow mobile network needs a few seconds."""
@@ -17,7 +14,7 @@ DRAINING = "draining"
 """The key of the draining event in the application state, where the protocols find it."""
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(MessageProtocol):
     """uvicorn's protocol with limits on what a client may send, and how long it may take, before a request is complete.
 
     A client that does not read its responses is cut off after the keep-alive timeout: closing flushes first, and
@@ -30,10 +27,6 @@ class BoundedProtocol(HttpToolsProtocol):
     """Runs while a request head is expected or incomplete."""
     _flush_timer: asyncio.TimerHandle | None = None
     """Runs while the client does not read what was written."""
-    _head_bytes = 0
-    _in_head = False
-    _current_cycle: RequestResponseCycle | None = None
-    """The request that the application is answering; uvicorn's `cycle` is the last of those that are pipelined."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -42,30 +35,13 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_head_timer()
         self._stop_flush_timer()
-        if self._current_cycle is not None:
-            # Otherwise it writes to a closed transport, and uvicorn logs that with a traceback.
-            self._current_cycle.disconnected = True
         super().connection_lost(exc)
 
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if not self._in_head:
-            return
+    def on_incomplete_head(self) -> None:
         if self._head_timer is None:
             self._start_head_timer()
-        # In a read with several requests, only the last one can have an incomplete head.
-        self._head_bytes += len(data.rpartition(b"\r\n\r\n")[2])
-        if self._head_bytes > HEAD_MAX and not self.transport.is_closing():
-            self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n")
-            self.transport.close()
-
-    def on_message_begin(self) -> None:
-        self._in_head = True
-        self._head_bytes = 0
-        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
         if self._head_timer is not None:
             self._stop_head_timer()
         super().on_headers_complete()
@@ -94,10 +70,6 @@ class BoundedProtocol(HttpToolsProtocol):
         super().resume_writing()
         if not self.transport.is_closing():
             self._stop_flush_timer()
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._current_cycle = cycle
-        super()._start_asgi_task(cycle, app)
 
     def _start_head_timer(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self.timeout_keep_alive_handler)

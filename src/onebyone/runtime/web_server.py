@@ -13,6 +13,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from onebyone.runtime.bounded_protocol import DRAINING, BoundedProtocol
+from onebyone.runtime.refusals import REFUSALS, Refusals
 
 KEEP_ALIVE_SECONDS = 75
 """How long a connection may be idle between requests: longer than the minute after which common proxies close their
@@ -45,16 +46,16 @@ class _Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         on_started: Callable[[], None],
-        draining: asyncio.Event,
+        app_state: dict[str, Any],
         make_server: SocketServerFactory | None,
     ) -> None:
         super().__init__(config)
         self._on_started = on_started
-        self._draining = draining
+        self._app_state = app_state
         self._make_server = make_server
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self.lifespan.state[DRAINING] = self._draining
+        self.lifespan.state.update(self._app_state)
         make_server = self._make_server
         await super().startup(sockets if make_server is None else [])
         if make_server is not None:
@@ -86,11 +87,12 @@ async def serve(
     drain_seconds: Callable[[], float],
     on_started: Callable[[], None],
     make_server: SocketServerFactory | None = None,
+    refusals: Refusals | None = None,
 ) -> None:
     """Serve `app` until `stopping` is set and `drain_seconds()` have passed; then finish running requests and return.
 
     `on_started` is called when connections are accepted. `make_server` makes the server of the listening socket; by
-    default the event loop does, and each connection gets a `BoundedProtocol`.
+    default the event loop does, and each connection gets a `BoundedProtocol`. `refusals` answers malformed requests.
     """
     server = _Server(
         uvicorn.Config(
@@ -106,7 +108,7 @@ async def serve(
             timeout_graceful_shutdown=GRACE_SECONDS,
         ),
         on_started,
-        stopping,
+        {DRAINING: stopping, REFUSALS: refusals or Refusals()},
         make_server,
     )
     running = asyncio.create_task(server.serve(sockets=[listener]))

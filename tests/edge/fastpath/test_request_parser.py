@@ -11,7 +11,6 @@ from tests.edge.requests import HEAD, impression
 PLAIN = [
     ("browser", impression(1)),
     ("least", b"GET /imptr?id=531 HTTP/1.1\r\nHost: t\r\n\r\n"),
-    ("no header", b"GET /clktr?id=1 HTTP/1.1\r\n\r\n"),
     ("other case", b"GET /clktrb?id=1 HTTP/1.1\r\nHOST: t\r\nuSER-aGENT: x\r\n\r\n"),
     ("keep-alive", HEAD + b"connection: Keep-Alive\r\n\r\n"),
     ("close", HEAD + b"Connection: close\r\n\r\n"),
@@ -21,6 +20,10 @@ PLAIN = [
 
 DECLINED = [
     ("nothing", b""),
+    ("no header", b"GET /imptr?id=531 HTTP/1.1\r\n\r\n"),
+    ("no Host", b"GET /imptr?id=531 HTTP/1.1\r\nUser-Agent: x\r\n\r\n"),
+    ("two Hosts", HEAD + b"host: t\r\n\r\n"),
+    ("invalid Host", b"GET /imptr?id=531 HTTP/1.1\r\nHost: a b\r\n\r\n"),
     ("half a head", HEAD),
     ("half an end", HEAD + b"\r"),
     ("two requests", impression(1) + impression(2)),

@@ -29,9 +29,6 @@ _log = structlog.get_logger()
 class FallbackProtocol(BoundedProtocol):
     """One connection, until it has answered all that it has read and the next request is a plain one."""
 
-    _between_messages = True
-    """Whether the HTTP parser is between two requests."""
-
     def __init__(
         self,
         config: uvicorn.Config,
@@ -81,21 +78,11 @@ class FallbackProtocol(BoundedProtocol):
     def _has_finished(self) -> bool:
         """Return whether every request that was read is answered, and the connection stays open."""
         return (
-            self._between_messages
-            and not self.pipeline
-            and self.cycle is not None
-            and self.cycle.response_complete
+            self.cycle is not None
+            and self._answered
+            and not self._unread
             and not self.transport.get_write_buffer_size()
         )
-
-    def on_message_begin(self) -> None:
-        self._between_messages = False
-        super().on_message_begin()
-
-    def on_message_complete(self) -> None:
-        # After an upgrade or a close the HTTP parser treats what follows in its own way.
-        self._between_messages = self.parser.should_keep_alive() and not self.parser.should_upgrade()
-        super().on_message_complete()
 
 
 class Handovers:

@@ -15,6 +15,7 @@ from onebyone.edge.tags import client, query
 from onebyone.edge.tags.client import Client
 from onebyone.edge.tags.decision import HEADERS, PATHS
 from onebyone.edge.tags.query import Tag
+from onebyone.runtime.request_head import HOST
 
 HEAD_MAX = 16_384
 """Bytes of the longest head that is accepted; no browser sends a longer one to a tag."""
@@ -22,9 +23,11 @@ HEAD_MAX = 16_384
 _REQUEST_LINE = re.compile(rb"GET (/[a-z]+)\?([!-\"$-~]+) HTTP/1\.1\r\n")
 _HEADER = re.compile(rb"([A-Za-z0-9-]+): ([!-~\x80-\xff][\t -~\x80-\xff]*(?<![ \t]))")
 _KINDS: dict[bytes, Kind] = {path.encode(): kind for path, kind in PATHS.items()}
-_NOT_PLAIN = (b"connection", b"content-length", b"transfer-encoding", b"upgrade", b"expect", b"proxy-connection")
+_NOT_PLAIN = (
+    *(b"host", b"connection", b"content-length", b"transfer-encoding", b"upgrade", b"expect", b"proxy-connection"),
+)
 """Headers that change how uvicorn or its HTTP parser reads the bytes."""
-_CLOSE = (b"connection", b"close")
+_CLOSE, _HOST = (b"connection", b"close"), (b"host", b"")
 
 Header = tuple[bytes, bytes]
 Key = TypeVar("Key")
@@ -78,6 +81,8 @@ class _HeaderLines(BoundedMemo[bytes, Header | None]):
         header = (name, value) if name in HEADERS else None
         if name == b"connection" and value.lower() == b"close":
             header = _CLOSE
+        elif name == b"host" and HOST.fullmatch(value) is not None:
+            header = _HOST
         elif name in _NOT_PLAIN and (name, value.lower()) != (b"connection", b"keep-alive"):
             raise ValueError(line)
         # Pages and addresses are new in most requests, and would evict everything else.
@@ -105,6 +110,8 @@ def parse_request(data: bytes) -> ParsedTagRequest | None:
                     return None
                 headers[header[0]] = header[1]
     except ValueError:
+        return None
+    if b"host" not in headers:
         return None
     referrer = headers.get(b"referer")
     return ParsedTagRequest(

@@ -1,0 +1,183 @@
+"""uvicorn's HTTP protocol, fed one message at a time.
+
+uvicorn gives its HTTP parser whatever a read returns. Here the parser gets a head only after everything before it is
+answered, and then exactly the body that the head announces (`request_head.py`). So whatever is wrong with one request
+leaves those before it intact, and what a client sends ahead waits as bytes, not as requests.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from onebyone.runtime import request_head
+from onebyone.runtime.refusals import REFUSALS, Refusals
+from onebyone.runtime.request_head import MalformedRequest, RefusedTarget
+
+_BODY_END = b"\r\n\r\n"
+"""What a chunked body ends with, after its last chunk or its trailers; it may also be anywhere inside a chunk."""
+
+
+class MessageProtocol(HttpToolsProtocol):
+    """uvicorn's protocol for messages whose ends are certain; it answers and closes on any other."""
+
+    _unread = b""
+    """What was read after the message that the parser has got: the next head, as far as it is known, or more."""
+    _searched = 0
+    """How much of `_unread` holds no end of a head."""
+    _head_expected = False
+    """Whether the parser may begin a message: what ends one must not begin the next."""
+    _in_message = False
+    """Whether the parser has begun a message and not ended it."""
+    _in_body = False
+    _content_left = 0
+    """Bytes of the body that are still to come, unless it is chunked."""
+    _chunked = False
+    _chunked_tail = b""
+    """The last bytes of a chunked body that the parser has got: its end may be split over two reads."""
+    _broken: MalformedRequest | None = None
+    """What is wrong with the body of the last request: nothing after it can be read."""
+
+    def data_received(self, data: bytes) -> None:
+        if self._broken is not None or self.transport.is_closing():
+            return
+        if self._in_body:
+            data = self._feed_body(data)
+        self._unread += data
+        self._read_next()
+
+    def on_message_begin(self) -> None:
+        if not self._head_expected:
+            raise MalformedRequest("framing")
+        self._head_expected, self._in_message = False, True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # Trailers are no headers: the application has checked those, and may be reading them.
+        if not self._in_body:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._in_body = True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_message = self._in_body = False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self.transport.is_closing():
+            self._read_next()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        receive = cycle.receive
+
+        async def receive_unbroken() -> Any:
+            message = await receive()
+            if self._broken is None or not message.get("more_body"):
+                return message
+            if not cycle.response_started:
+                self._refuse(self._broken, RefusedTarget(self.parser.get_method(), cycle.scope["raw_path"], b""))
+            cycle.disconnected = True
+            return {"type": "http.disconnect"}
+
+        cycle.receive = receive_unbroken  # type: ignore[method-assign]
+        super()._start_asgi_task(cycle, app)
+
+    @property
+    def _answered(self) -> bool:
+        """Whether everything that the parser has got was complete and is answered."""
+        return not self._in_message and (self.cycle is None or self.cycle.response_complete)
+
+    @property
+    def _body_announced(self) -> bool:
+        return self._chunked or self._content_left > 0
+
+    def _read_next(self) -> None:
+        """Give the parser the next message if everything before it is answered; otherwise pause reading."""
+        if not self._answered:
+            if self._unread:
+                self.flow.pause_reading()
+            return
+        if not self._searched:
+            self._unread = self._unread.lstrip(b"\r\n")
+        if not self._unread:
+            return
+        self._unset_keepalive_if_required()
+        try:
+            end = request_head.find_end(self._unread, self._searched)
+            self._searched = 0 if end else len(self._unread)
+            if not end:
+                self.on_incomplete_head()
+                return
+            self._feed_head(self._unread[:end])
+        except MalformedRequest as malformed:
+            self._refuse(malformed, request_head.read_target(self._unread))
+            return
+        rest = self._unread[end:]
+        self._unread = self._feed_body(rest) if self._in_body else rest
+        self._read_next()
+
+    def on_incomplete_head(self) -> None:
+        """Wait for the rest of a head."""
+
+    def _feed_head(self, head: bytes) -> None:
+        data, self._content_left, self._chunked = request_head.read_head(head)
+        self._chunked_tail = b""
+        self._head_expected = True
+        try:
+            self.parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            raise MalformedRequest(str(error)) from None
+        if self._head_expected or self._in_message != self._in_body or self._in_body != self._body_announced:
+            raise MalformedRequest("framing")
+
+    def _feed_body(self, data: bytes) -> bytes:
+        """Give the parser its part of `data`; return the rest."""
+        try:
+            return self._feed_chunks(data) if self._chunked else self._feed_content(data)
+        except httptools.HttpParserError as error:
+            self._break(MalformedRequest(str(error)))
+            return b""
+
+    def _feed_content(self, data: bytes) -> bytes:
+        content = data[: self._content_left]
+        self._content_left -= len(content)
+        self.parser.feed_data(content)
+        return data[len(content) :]
+
+    def _feed_chunks(self, data: bytes) -> bytes:
+        # The parser knows where the body ends, but would not stop there: it gets no more than up to the next place.
+        data, start, searched = self._chunked_tail + data, len(self._chunked_tail), 0
+        while self._in_body and start < len(data):
+            found = data.find(_BODY_END, searched)
+            end = len(data) if found < 0 else found + len(_BODY_END)
+            self.parser.feed_data(data[start:end])
+            start, searched = end, found + 1
+        self._chunked_tail = data[:start][1 - len(_BODY_END) :]
+        return data[start:]
+
+    def _break(self, malformed: MalformedRequest) -> None:
+        """End the connection after the answer to the last request, or refuse that request when its body is asked for.
+
+        An application that answers without the body has perhaps recorded the request already.
+        """
+        self._broken = malformed
+        if self.cycle.response_complete:
+            self.transport.close()
+        else:
+            self.cycle.keep_alive = False
+            self.cycle.message_event.set()
+
+    def _refuse(self, malformed: MalformedRequest, target: RefusedTarget) -> None:
+        """Answer and close: where the next request begins is not known."""
+        refusals: Refusals = self.app_state.get(REFUSALS) or Refusals()
+        refusals.log(malformed, target, self.client[0] if self.client else "")
+        status, headers, body = refusals.answer(malformed, target)
+        lines = [*self.server_state.default_headers, *headers, (b"connection", b"close")]
+        head = STATUS_LINE[status] + b"".join(b"%b: %b\r\n" % line for line in lines) + b"\r\n"
+        self.transport.write(head if target.method == b"HEAD" else head + body)
+        self.transport.close()
