@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, HttpUrl, PrivateAttr, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,10 +17,43 @@ from onebyone.runtime.addresses import local_url
 
 Network = IPv4Network | IPv6Network
 
+NOBODY = "none"
+"""The value of a list of networks that is empty on purpose; an empty variable means its default."""
+OPS_TOKEN_MIN = 16
+"""Characters of an operator's token: too many to guess over the network."""
+_MAPPED_BITS = 96
+"""The length of ::ffff:0:0, in front of an IPv4 address that is mapped into IPv6."""
+
 
 def _check_networks(value: str) -> str:
+    _parse_networks(value)
+    return value
+
+
+def _parse_networks(value: str) -> tuple[Network, ...]:
+    return () if value.strip() == NOBODY else tuple(_parse_network(part) for part in _split(value))
+
+
+def _parse_network(text: str) -> Network:
+    network = ip_network(text, strict=False)
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is None or network.prefixlen < _MAPPED_BITS:
+        return network
+    # Addresses that are mapped into IPv6 are compared as IPv4.
+    return IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
+
+
+def _check_token(value: SecretStr) -> SecretStr:
+    token = value.get_secret_value()
+    if token and re.fullmatch(f"[!-~]{{{OPS_TOKEN_MIN},}}", token) is None:
+        raise ValueError(f"a token has at least {OPS_TOKEN_MIN} characters, all of them ASCII and none a space")
+    return value
+
+
+def _check_hosts(value: str) -> str:
     for part in _split(value):
-        ip_network(part, strict=False)
+        if re.fullmatch(r"[A-Za-z0-9._-]+", part) is None:
+            raise ValueError(f"not a host name without a port: {part!r}")
     return value
 
 
@@ -59,6 +94,8 @@ def _is_every_address(host: str) -> bool:
 ObjectLimits = Annotated[str, AfterValidator(_check_limits)]
 Networks = Annotated[str, AfterValidator(_check_networks)]
 PublicUrl = Annotated[str, AfterValidator(_check_public_url)]
+Hosts = Annotated[str, AfterValidator(_check_hosts)]
+Token = Annotated[SecretStr, AfterValidator(_check_token)]
 
 
 def default_workers() -> int:
@@ -75,7 +112,12 @@ class Settings(BaseSettings):
     """All settings of all roles; every process reads the same environment."""
 
     model_config = SettingsConfigDict(
-        env_prefix="ONEBYONE_", env_ignore_empty=True, extra="ignore", use_attribute_docstrings=True
+        env_prefix="ONEBYONE_",
+        env_ignore_empty=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+        # It may be a secret.
+        hide_input_in_errors=True,
     )
 
     data_dir: Path = Field(Path("onebyone-data"))
@@ -137,9 +179,15 @@ class Settings(BaseSettings):
     last_known_records: int = Field(200_000, ge=0)
     """Trackers and members that edges keep on disk, to start without the cache server; 0: none."""
     trusted_proxies: Networks = Field("")
-    """Comma-separated networks whose `X-Forwarded-For` and, at the API, `X-Forwarded-Proto` are trusted."""
+    """Comma-separated networks of proxies, whose word on the client's address and `X-Forwarded-Proto` is trusted."""
+    client_address_header: str = Field("X-Forwarded-For", pattern=r"^[A-Za-z0-9-]+$")
+    """Header in which trusted proxies name the client: this one, `Forwarded`, `CF-Connecting-IP`, or any other."""
     metrics_from: Networks = Field("127.0.0.0/8,::1/128")
-    """Comma-separated networks that may read `/metrics`."""
+    """Comma-separated networks that may read `/metrics` and `/sinkz` without a token; `none`: no network."""
+    ops_hosts: Hosts = Field("")
+    """Comma-separated host names under which they may do so, beside `localhost`, IP addresses and the public URL's."""
+    ops_token: Token = Field(SecretStr(""))
+    """Token that lets in to `/metrics` and `/sinkz` from anywhere (`Authorization: Bearer`); 16 characters or more."""
     archive_days: int = Field(100, ge=1)
     """Days for which the report store keeps raw batches for replay."""
     drain_seconds: float = Field(1.0, ge=0, le=300)
@@ -202,7 +250,7 @@ class Settings(BaseSettings):
     @cached_property
     def proxy_networks(self) -> tuple[Network, ...]:
         """Parsed `trusted_proxies`."""
-        return tuple(ip_network(part, strict=False) for part in _split(self.trusted_proxies))
+        return _parse_networks(self.trusted_proxies)
 
     @cached_property
     def limits(self) -> dict[str, int]:
@@ -213,4 +261,10 @@ class Settings(BaseSettings):
     @cached_property
     def metrics_networks(self) -> tuple[Network, ...]:
         """Parsed `metrics_from`."""
-        return tuple(ip_network(part, strict=False) for part in _split(self.metrics_from))
+        return _parse_networks(self.metrics_from)
+
+    @cached_property
+    def operator_hosts(self) -> frozenset[str]:
+        """Host names, in lower case, under which the endpoints for operators answer without a token."""
+        own = ("localhost", self.host, urlsplit(self.public_url).hostname or "")
+        return frozenset(name.lower().rstrip(".") for name in (*own, *_split(self.ops_hosts))) - {""}

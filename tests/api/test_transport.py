@@ -212,7 +212,7 @@ async def test_operator_paths(api: Harness) -> None:
     assert (await api.http.get("/livez")).status_code == 200
     ready = await api.http.get("/readyz")
     assert (ready.status_code, ready.json()) == (200, {"ready": True, "checks": {"configuration": True}})
-    assert "onebyone_api_requests_total" in (await api.http.get("/metrics")).text
+    assert "onebyone_api_requests_total" in (await api.http.get("/metrics", headers={"Host": "localhost"})).text
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])

@@ -32,6 +32,7 @@ from onebyone.reports.service import ReportService
 from onebyone.resources.context import EngineContext
 from onebyone.resources.entities import ENTITIES
 from onebyone.resources.service import Resources
+from onebyone.runtime.trusted_proxies import TrustedProxies
 
 OPERATOR_PATHS = ("/readyz", "/livez", "/sinkz", "/metrics")
 
@@ -54,8 +55,9 @@ class Api:
         self._operator = operator
         self._pages = Pages()
         self._sessions = Sessions(context.store, settings, context.clock)
-        self._cookie_rule = CookieRule(settings.proxy_networks)
-        self._auth = AuthHandler(self._sessions, self._cookie_rule, settings.proxy_networks)
+        proxies = TrustedProxies(settings)
+        self._cookie_rule = CookieRule(proxies)
+        self._auth = AuthHandler(self._sessions, self._cookie_rule, proxies)
         self._rate_limiter = RateLimiter(settings, cache)
         self._with_meta = frozenset(entities)
         self.reports = ReportService(context.store, context.report_store, context.clock)

@@ -15,8 +15,7 @@ from onebyone.api.http.session_token import clear_token_cookie, read_token, set_
 from onebyone.auth.sessions import Sessions
 from onebyone.errors import Fault, Refused
 from onebyone.resources.fields import MAX_ID
-from onebyone.runtime.client_address import client_address
-from onebyone.settings import Network
+from onebyone.runtime.trusted_proxies import TrustedProxies
 
 CREDENTIALS_MAX = 16 * 1024
 """Bytes of a body, which nobody has paid for with a login yet; the longest credentials fit even when escaped."""
@@ -27,7 +26,7 @@ USERNAME_MAX, PASSWORD_MAX = 256, 1024
 class AuthHandler:
     """Answers `/auth`, the one service that needs no session."""
 
-    def __init__(self, sessions: Sessions, cookie_rule: CookieRule, proxies: tuple[Network, ...]) -> None:
+    def __init__(self, sessions: Sessions, cookie_rule: CookieRule, proxies: TrustedProxies) -> None:
         self._proxies = proxies
         self._sessions = sessions
         self._cookie_rule = cookie_rule
@@ -72,7 +71,7 @@ class AuthHandler:
         if not isinstance(username, str) or not isinstance(password, str) or "\x00" in username:
             raise Refused(Fault("auth", "username and password are required"))
         peer = request.client.host if request.client else ""
-        address = client_address(peer, request.headers.raw, self._proxies)
+        address = self._proxies.client_address(peer, request.headers.raw)
         return await self._sessions.log_in(username[:USERNAME_MAX], password[:PASSWORD_MAX], address)
 
     async def _switch_user(self, request: Request, user_id: Any) -> str:

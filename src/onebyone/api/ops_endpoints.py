@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from ipaddress import ip_address
 
 import orjson
 from starlette.applications import Starlette
@@ -13,6 +12,7 @@ from starlette.routing import Route
 
 from onebyone.api.pipeline_lag import PipelineLag
 from onebyone.runtime import metrics_folder, metrics_page
+from onebyone.runtime.operator_access import OperatorAccess
 from onebyone.settings import Settings
 
 _NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -23,9 +23,10 @@ def create_ops_app(
 ) -> Starlette:
     """Return an application with `/readyz`, `/livez`, `/sinkz` and `/metrics`.
 
-    `checks` returns the conditions under which this process may get traffic. `/metrics` includes the counter's
-    metrics, because the counter has no port.
+    `checks` returns the conditions under which this process may get traffic. `/sinkz` and `/metrics` are for operators
+    (`OperatorAccess`). `/metrics` includes the counter's metrics, because the counter has no port.
     """
+    access = OperatorAccess(settings)
 
     async def readyz(_: Request) -> Response:
         results = checks()
@@ -36,19 +37,15 @@ def create_ops_app(
     async def livez(_: Request) -> Response:
         return PlainTextResponse("alive\n", headers=_NO_STORE)
 
-    def is_operator(request: Request) -> bool:
-        peer = ip_address(request.client.host) if request.client else None
-        return peer is not None and any(peer in network for network in settings.metrics_networks)
-
     async def sinkz(request: Request) -> Response:
-        if not is_operator(request):
-            return PlainTextResponse("not for this address\n", status_code=403, headers=_NO_STORE)
+        if (refused := access.refuse(request)) is not None:
+            return refused
         lag = await measure_lag()
         return Response(orjson.dumps(lag), 200 if lag.healthy else 503, _NO_STORE, media_type="application/json")
 
     async def metrics(request: Request) -> Response:
-        if not is_operator(request):
-            return PlainTextResponse("not for this address\n", status_code=403, headers=_NO_STORE)
+        if (refused := access.refuse(request)) is not None:
+            return refused
         page = metrics_page.render_metrics(metrics_folder.existing_folders(settings, "counter"))
         return Response(page, headers=_NO_STORE, media_type=metrics_page.CONTENT_TYPE)
 

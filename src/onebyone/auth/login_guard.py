@@ -14,7 +14,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address
+
+from onebyone.runtime.client_address import UNKNOWN, parse_address
 
 PAIR_FREE = 10
 """Failures of one user name from one peer without a delay: people mistype, and scripts start several at a time."""
@@ -132,12 +133,11 @@ def _digest(username: str) -> bytes:
 
 
 def _peer(address: str) -> str:
-    """Return the address, or the /64 of an IPv6 address, which one host can have to itself."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address[:64]
-    if parsed.version == 4:
-        return str(parsed)
-    mapped = parsed.ipv4_mapped
-    return str(mapped) if mapped is not None else parsed.packed[:8].hex()
+    """Return the address, or the /64 of an IPv6 address, which one host can have to itself.
+
+    All clients whose address is not known count as one.
+    """
+    parsed = parse_address(address)
+    if parsed is None:
+        return UNKNOWN
+    return str(parsed) if parsed.version == 4 else parsed.packed[:8].hex()

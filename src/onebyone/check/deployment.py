@@ -21,14 +21,14 @@ def check_roles(settings: Settings) -> list[Finding]:
     return [
         finding
         for role, port in zip(ROLES, (settings.edge_port, settings.api_port), strict=True)
-        for finding in _check_role(role, local_url(settings.host, port))
+        for finding in _check_role(role, local_url(settings.host, port), settings.ops_token.get_secret_value())
     ]
 
 
-def _check_role(role: str, url: str) -> list[Finding]:
+def _check_role(role: str, url: str, token: str) -> list[Finding]:
     try:
-        ready, checks = _ask(f"{url}/readyz")
-        sink, about = _ask(f"{url}/sinkz")
+        ready, checks = _ask(f"{url}/readyz", token)
+        sink, about = _ask(f"{url}/sinkz", token)
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         return [Finding(role, f"nothing answers on {url}: {getattr(reason, 'strerror', None) or reason}", skipped=True)]
@@ -45,9 +45,10 @@ def _check_role(role: str, url: str) -> list[Finding]:
     return findings or [Finding(role, f"ready on {url}" + (", its sink is green" if sink == 200 else ""))]
 
 
-def _ask(url: str) -> tuple[int, dict[str, dict[str, bool]]]:
+def _ask(url: str, token: str) -> tuple[int, dict[str, dict[str, bool]]]:
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})  # noqa: S310
     try:
-        with urllib.request.urlopen(url, timeout=SECONDS) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         with error:

@@ -14,8 +14,7 @@ from onebyone.edge.tags.client import Client
 from onebyone.edge.tags.decision import HEADERS, PATHS, CacheMiss, Decision, EventLine, FetchedRecords
 from onebyone.edge.tags.query import Tag
 from onebyone.edge.tags.reasons import Reason
-from onebyone.runtime.client_address import client_address
-from onebyone.settings import Network
+from onebyone.runtime.trusted_proxies import TrustedProxies
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -90,9 +89,9 @@ class EdgeApp:
         return decision
 
 
-def _tag_request(kind: Kind, scope: Scope, trusted_proxies: tuple[Network, ...]) -> _TagRequest:
+def _tag_request(kind: Kind, scope: Scope, trusted_proxies: TrustedProxies) -> _TagRequest:
     peer = scope["client"][0] if scope["client"] else ""
-    address = client_address(peer, scope["headers"], trusted_proxies)
+    address = trusted_proxies.client_address(peer, scope["headers"])
     headers = {name: value for name, value in scope["headers"] if name in HEADERS}
     referrer = headers.get(b"referer")
     return _TagRequest(

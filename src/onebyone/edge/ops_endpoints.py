@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from onebyone.edge.journal.backlog import Backlog
 from onebyone.runtime import metrics_page
-from onebyone.runtime.client_address import client_address, in_networks
+from onebyone.runtime.operator_access import OperatorAccess
 from onebyone.settings import Settings
 
 SINK_SECONDS = 10.0
@@ -38,9 +38,10 @@ class Health:
 def create_ops_app(settings: Settings, health: Callable[[], Health], backlog: Callable[[], Backlog]) -> Starlette:
     """Return the application for `/readyz`, `/livez`, `/sinkz` and `/metrics`.
 
-    `health` and `backlog` return the present state of this process. `/sinkz` and `/metrics` answer only addresses in
-    `settings.metrics_networks`.
+    `health` and `backlog` return the present state of this process. `/sinkz` and `/metrics` are for operators
+    (`OperatorAccess`).
     """
+    access = OperatorAccess(settings)
 
     async def readyz(_: Request) -> Response:
         state = health()
@@ -56,18 +57,11 @@ def create_ops_app(settings: Settings, health: Callable[[], Health], backlog: Ca
     async def livez(_: Request) -> Response:
         return PlainTextResponse("alive\n", headers=_NO_STORE)
 
-    def refuse_stranger(request: Request) -> Response | None:
-        peer = request.client.host if request.client else ""
-        address = client_address(peer, request.headers.raw, settings.proxy_networks)
-        if in_networks(address, settings.metrics_networks):
-            return None
-        return PlainTextResponse("not for this address\n", status_code=403)
-
     async def sinkz(request: Request) -> Response:
-        return refuse_stranger(request) or _sink_response(backlog(), health().recording)
+        return access.refuse(request) or _sink_response(backlog(), health().recording)
 
     async def metrics(request: Request) -> Response:
-        return refuse_stranger(request) or Response(metrics_page.render_metrics(), media_type=metrics_page.CONTENT_TYPE)
+        return access.refuse(request) or Response(metrics_page.render_metrics(), media_type=metrics_page.CONTENT_TYPE)
 
     paths = {"/readyz": readyz, "/livez": livez, "/sinkz": sinkz, "/metrics": metrics}
     return Starlette(routes=[Route(path, endpoint) for path, endpoint in paths.items()])

@@ -19,6 +19,7 @@ from onebyone.edge.tags.client import Client
 from onebyone.edge.tags.decision import NOTHING_FETCHED, Decision, Decisions, EventLine, FetchedRecords
 from onebyone.edge.tags.query import Tag
 from onebyone.edge.tags.reasons import Reason
+from onebyone.runtime.trusted_proxies import TrustedProxies
 from onebyone.settings import Settings
 
 
@@ -30,7 +31,7 @@ class Recorder:
         self.decisions = Decisions(cache)
         self.commits = commits
         self.draining = draining
-        self.trusted_proxies = settings.proxy_networks
+        self.trusted_proxies = TrustedProxies(settings)
         self.wait_for_disk = settings.receipt == "disk"
         self._ids = IdAllocator()
         self._ignored = {

@@ -24,7 +24,6 @@ from onebyone.edge.recorder import Recorder
 from onebyone.edge.tags.client import network_member
 from onebyone.edge.tags.decision import CacheMiss, Decision
 from onebyone.edge.tags.names import NAMES
-from onebyone.runtime.client_address import client_address
 from onebyone.settings import Settings
 from tests.edge.edge_process import tracker
 from tests.edge.requests import impression
@@ -144,8 +143,8 @@ class BatcherHarness:
         request = request_parser.parse_request(data)
         if request is None:
             return "declined", None, None
-        hops = [] if request.forwarded_for is None else [(b"x-forwarded-for", request.forwarded_for)]
-        address = network_member(client_address("203.0.113.9", hops, self.recorder.trusted_proxies))
+        headers = request_parser.split_headers(data)
+        address = network_member(self.recorder.trusted_proxies.client_address("203.0.113.9", headers))
         try:
             decision, line = self.recorder.decisions.decide(
                 request.kind, request.tag, request.client, request.referrer, address
@@ -164,6 +163,7 @@ LINES = st.sampled_from(
         *(b"Host: t|host: t|User-Agent: a|User-Agent: b\xff|Accept: */*|Sec-GPC: 1|Sec-Purpose: prefetch").split(b"|"),
         *(b"Sec-Fetch-Dest: script|Connection: keep-alive|Connection: close|X-Forwarded-For: 8.8.8.8").split(b"|"),
         *(b"X-Forwarded-For: 1.1.1.1, 203.0.113.7|X-Forwarded-For: x|x-forwarded-for: 9.9.9.9").split(b"|"),
+        *(b"X-Forwarded-For: 203.0.113.7|X-Forwarded-For: unknown|x-forwarded-for: 203.0.113.7|Via: a").split(b"|"),
         *(b"Content-Length: 0|X-A:b|X-A: Referer: c|referer: d|Referer: e|").split(b"|"),
     ]
 )

@@ -83,7 +83,7 @@ def test_other_request_is_declined(data: bytes) -> None:
 def test_parts_of_a_plain_request() -> None:
     request = request_parser.parse_request(impression(7))
     assert request is not None
-    assert (request.kind, request.forwarded_for, request.close) == ("imp", None, False)
+    assert (request.kind, request.close) == ("imp", False)
     assert request.tag == query.Tag(531, False, b',"cb":"7"', b"0.25", {}, None, ())
     assert request.client.agent.startswith(b',"ua":"Mozilla/5.0 ')
     assert request.client[1:] == (False, False, False)

@@ -19,8 +19,7 @@ import re
 from starlette.requests import Request
 
 from onebyone.errors import Forbidden
-from onebyone.runtime.client_address import in_networks
-from onebyone.settings import Network
+from onebyone.runtime.trusted_proxies import TrustedProxies
 
 OWN_HEADER = "x-requested-with"
 """A header that a page sends to another origin only after a preflight; it stands in for the JSON content type."""
@@ -36,9 +35,9 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 class CookieRule:
-    """Decides with the request alone; `proxies` are the networks whose `X-Forwarded-Proto` is trusted."""
+    """Decides with the request alone; `X-Forwarded-Proto` is trusted from `proxies`."""
 
-    def __init__(self, proxies: tuple[Network, ...]) -> None:
+    def __init__(self, proxies: TrustedProxies) -> None:
         self._proxies = proxies
 
     def require_use(self, request: Request) -> None:
@@ -85,7 +84,7 @@ class CookieRule:
     def _scheme(self, request: Request) -> str:
         peer = request.client.host if request.client else ""
         forwarded = ",".join(request.headers.getlist("x-forwarded-proto"))
-        if forwarded and in_networks(peer, self._proxies):
+        if forwarded and self._proxies.include(peer):
             # The right-most value is the nearest proxy's own; a client can make up those before it.
             return forwarded.rpartition(",")[2].strip().lower()
         return str(request.scope.get("scheme", "http"))

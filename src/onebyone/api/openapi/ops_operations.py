@@ -20,7 +20,8 @@ def ops_paths(components: Components) -> dict[str, Schema]:
     lag = components.add("PipelineLag", _lag_schema())
     document = components.add("OpenapiDocument", {"type": "object"})
     text, page = {"text/plain": {"schema": TEXT}}, {"text/html": {"schema": TEXT}}
-    forbidden = {"403": {"description": "Not for this address (`ONEBYONE_METRICS_FROM`).", "content": text}}
+    refused = "Only for operators (`ONEBYONE_METRICS_FROM`, `ONEBYONE_OPS_TOKEN`)."
+    forbidden = {"403": {"description": refused, "content": text}}
     return {
         "/readyz": _get("getReadiness", "Ask whether it may get traffic", _yes_or_no(ready)),
         "/livez": _get("getLiveness", "Ask whether it answers at all", _ok(text)),

@@ -6,9 +6,9 @@ function of its key and the settings, so it is evicted and never invalidated.
 | cache | key | value | invalidated by |
 |---|---|---|---|
 | `RequestMemo.tags` | request line up to the cachebuster | record, decisions | its change, a new epoch |
-| `RequestMemo.clients` | headers but `Referer`, `X-Forwarded-For` | members of the event, `close` | bytes only |
+| `RequestMemo.clients` | headers but the page and a proxy's word | members of the event, `close` | bytes only |
 | `RequestMemo.costs` | value of `ancost` | member of the event | bytes only |
-| `RequestMemo.networks` | peer, value of `X-Forwarded-For` | member of the event | bytes only |
+| `RequestMemo.networks` | proxy, value of its header | member of the event | bytes only |
 | `request_parser._lines` | one header line | name and value, or nothing | bytes only |
 | `client.network_member` | address | member of the event | bytes only |
 | `client._agent_member` | value of `User-Agent` | member of the event | bytes only |

@@ -25,16 +25,13 @@ import structlog
 from onebyone.edge.fastpath import request_parser
 from onebyone.edge.fastpath.connection import Connection
 from onebyone.edge.fastpath.request_batch import RequestBatch
-from onebyone.edge.fastpath.request_memo import REFERRER, VERSION, RequestMemo, cut_forwarded_for
-from onebyone.edge.fastpath.request_parser import ParsedTagRequest
+from onebyone.edge.fastpath.request_memo import REFERRER, VERSION, RequestMemo
 from onebyone.edge.fastpath.response_cache import ResponseCache
 from onebyone.edge.recorder import Recorder
 from onebyone.edge.tags import client
 from onebyone.edge.tags.client import REFERRER_MAX
-from onebyone.edge.tags.decision import Decision, EventLine
 from onebyone.edge.tags.query import ANCOST_SEPARATOR, CACHEBUSTER_MAX, CACHEBUSTER_SEPARATOR
 from onebyone.edge.tags.reasons import Reason
-from onebyone.runtime.client_address import forwarded_address
 
 PAUSE_SECONDS = 0.0003
 """How long the loop pauses for more requests; 0.2 and 0.5 ms cost the same, 1 ms costs more (docs/performance.md)."""
@@ -130,17 +127,17 @@ class RequestBatcher:
     def _decide(self, batch: RequestBatch, fds: list[int], reads: list[bytes]) -> None:
         connections, memo = self._connections, self._memo
         tags, clients, costs = memo.tags, memo.clients, memo.costs
-        trusted_proxies, idle_deadline, join = self._recorder.trusted_proxies, self._next_idle_deadline(), b"".join
+        proxies, is_proxy = self._recorder.trusted_proxies.networks, self._recorder.trusted_proxies.include
+        idle_deadline, join = self._next_idle_deadline(), b"".join
         events, closing_fds = batch.events, batch.closing_fds
         kept_fds, kept_decisions = batch.kept_fds, batch.kept_decisions
         for fd, data in zip(fds, reads, strict=True):
             connection = connections[fd]
             try:
                 request, network = data, connection.network
-                if trusted_proxies:
-                    forwarded, request = cut_forwarded_for(data)
-                    if forwarded is not None:
-                        network = memo.networks[connection.peer, forwarded]
+                if proxies and is_proxy(connection.peer):
+                    forwarded, request = memo.cut_address_line(data)
+                    network = memo.networks[connection.peer, forwarded]
                 line, _, headers = request.partition(VERSION)
                 tag, _, values = line.partition(CACHEBUSTER_SEPARATOR)
                 if values.isalnum():
@@ -186,9 +183,10 @@ class RequestBatcher:
         try:
             request = request_parser.parse_request(data)
             if request is not None:
-                decided = self._decide_parsed(connection, request)
+                network = self._network_of(connection, data)
+                decided = self._recorder.decide(request.kind, request.tag, request.client, request.referrer, network)
                 if decided[1] is not None:
-                    self._memo.remember(data, request)
+                    self._memo.remember(data, request, connection.peer, network)
         except Exception:
             # `CacheMiss`, or a fault: the ASGI application meets it again, logs it and answers 500.
             decided = None
@@ -205,12 +203,12 @@ class RequestBatcher:
         (batch.closing_fds if request.close else batch.kept_fds).append(connection.fd)
         (batch.closing_decisions if request.close else batch.kept_decisions).append(decision)
 
-    def _decide_parsed(self, connection: Connection, request: ParsedTagRequest) -> tuple[Decision, EventLine | None]:
-        network, trusted_proxies, forwarded = connection.network, self._recorder.trusted_proxies, request.forwarded_for
-        if trusted_proxies and forwarded is not None:
-            network = client.network_member(forwarded_address(connection.peer, forwarded, trusted_proxies))
-            self._memo.remember_network(connection.peer, forwarded, network)
-        return self._recorder.decide(request.kind, request.tag, request.client, request.referrer, network)
+    def _network_of(self, connection: Connection, data: bytes) -> bytes:
+        proxies = self._recorder.trusted_proxies
+        if not proxies.include(connection.peer):
+            return connection.network
+        address = proxies.client_address(connection.peer, request_parser.split_headers(data))
+        return client.network_member(address)
 
     def _decline(self, connection: Connection, data: bytes) -> None:
         if data:

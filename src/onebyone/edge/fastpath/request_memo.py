@@ -6,8 +6,8 @@
 |---|---|
 | the request line up to the cachebuster | `tags` |
 | the value of `ancost` | `costs` |
-| the header lines, except the values of `Referer` and `X-Forwarded-For` | `clients` |
-| the address of the peer and the value of `X-Forwarded-For`, if proxies are trusted | `networks` |
+| the header lines, except the page and, from a trusted proxy, the line that names the client | `clients` |
+| the address of a trusted proxy and what that line says | `networks` |
 
 The cachebuster and the page, which are new in nearly every request, go into the event as they are. Cutting checks no
 grammar: a part is only found if `request_parser.parse_request` has accepted a request with exactly these bytes before.
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from onebyone.edge.configuration.cache import Tracker
 from onebyone.edge.configuration.record_cache import Entry
-from onebyone.edge.fastpath.request_parser import BoundedMemo, ParsedTagRequest
+from onebyone.edge.fastpath.request_parser import BoundedMemo, ParsedTagRequest, split_headers
 from onebyone.edge.recorder import Recorder
 from onebyone.edge.tags import client, decision, query
 from onebyone.edge.tags.client import Client
@@ -25,11 +25,10 @@ from onebyone.edge.tags.decision import Decision, EventLine
 from onebyone.edge.tags.query import ANCOST_SEPARATOR, CACHEBUSTER_SEPARATOR, NO_SIGNALS
 
 VERSION, REFERRER = b" HTTP/1.1", b"\r\nReferer: "
-_FORWARDED = b"\r\nX-Forwarded-For: "
 _MAX_HEADERS_BYTES = 2048
 """Longer headers are not remembered; a browser sends less, and a full memo stays below ten megabytes."""
 _MAX_FORWARDED_BYTES = 256
-"""A longer `X-Forwarded-For` is not remembered: it is no chain of proxies but something made up."""
+"""A longer chain of proxies is not remembered: it is something made up."""
 _MAX_NETWORKS = 16_384
 """As many addresses as `client.network_member` caches."""
 
@@ -51,10 +50,13 @@ class RequestMemo:
         self._recorder = recorder
         self._config_cache = recorder.decisions.cache
         self._config_epoch = 0
+        self._proxies = recorder.trusted_proxies
+        self._address_line = b"\r\n%b: " % self._proxies.header_name
+        self._any_address_line = b"\r\n%b:" % self._proxies.header
         self.tags: BoundedMemo[bytes, _KnownTag] = BoundedMemo(known_tags)
         self.clients: BoundedMemo[_Headers, _KnownClient] = BoundedMemo()
         self.costs: BoundedMemo[bytes, bytes] = BoundedMemo()
-        self.networks: BoundedMemo[tuple[str, bytes], bytes] = BoundedMemo(_MAX_NETWORKS)
+        self.networks: BoundedMemo[tuple[str, bytes | None], bytes] = BoundedMemo(_MAX_NETWORKS)
 
     def forget_stale_tags(self) -> None:
         """Forget all tags if every record has to be looked up again (`ConfigCache.invalidate_all`)."""
@@ -62,27 +64,48 @@ class RequestMemo:
             self._config_epoch = self._config_cache.epoch
             self.tags.clear()
 
-    def remember_network(self, peer: str, forwarded: bytes, network: bytes) -> None:
-        """Remember the network of a client behind trusted proxies."""
-        if len(forwarded) <= _MAX_FORWARDED_BYTES:
-            self.networks.remember((peer, forwarded), network)
+    def cut_address_line(self, data: bytes) -> tuple[bytes | None, bytes]:
+        """Return what the last line that names the client says, or None, and the request without that.
 
-    def remember(self, data: bytes, request: ParsedTagRequest) -> None:
-        """Remember the parts of a recorded request, each unless there is something unusual about it."""
-        forwarded, rest = cut_forwarded_for(data) if self._recorder.trusted_proxies else (None, data)
+        Raise `ValueError` when that line is after the end of the headers.
+        """
+        start = data.rfind(self._address_line)
+        if start < 0:
+            return None, data
+        value_start = start + len(self._address_line)
+        end = data.index(b"\r\n", value_start)
+        if data[start - 2 : start] == b"\r\n":
+            raise ValueError("the client's address after the headers")
+        return data[value_start:end], data[:value_start] + data[end:]
+
+    def remember(self, data: bytes, request: ParsedTagRequest, peer: str, network: bytes) -> None:
+        """Remember the parts of a recorded request, each unless there is something unusual about it.
+
+        `network` is the member of the event that follows from the peer and the headers.
+        """
+        forwarded, rest = self.cut_address_line(data) if self._proxies.include(peer) else (None, data)
+        cut = not self._proxies.networks or self._names_client_by(forwarded, rest)
+        if cut and len(forwarded or b"") <= _MAX_FORWARDED_BYTES and self._proxies.include(peer):
+            self.networks.remember((peer, forwarded), network)
         line, _, headers = rest.partition(VERSION)
         tag, _, values = line.partition(CACHEBUSTER_SEPARATOR)
         self._remember_cost(values.partition(ANCOST_SEPARATOR)[2], request)
         before, referred, after = headers.rpartition(REFERRER)
         key: _Headers = (before, after.partition(b"\r\n")[2]) if referred else headers
         # A header with its name in another case was not cut out; with it, the rest is new for each page or client.
-        cut = bool(referred) == bool(request.referrer) and forwarded == request.forwarded_for
+        cut = cut and bool(referred) == bool(request.referrer)
         if cut and not request.client.prefetch and len(headers) <= _MAX_HEADERS_BYTES and key not in self.clients:
             members = request.client.agent + client.privacy_members(NO_SIGNALS, request.client.gpc)
             self.clients.remember(key, (members, request.client.script, request.close))
         known = self.tags.get(tag)
         if known is None or known[0].generation < 0:
             self._remember_tag(tag, request)
+
+    def _names_client_by(self, forwarded: bytes | None, rest: bytes) -> bool:
+        """Return whether nothing but `forwarded` names the client; None means that no header may show a proxy."""
+        if forwarded is None:
+            return not self._proxies.mark(split_headers(rest))
+        return rest.lower().count(self._any_address_line) == 1
 
     def _remember_cost(self, ancost: bytes, request: ParsedTagRequest) -> None:
         if ancost not in self.costs and (request.tag.ancost or b"") == ancost:
@@ -103,18 +126,3 @@ class RequestMemo:
         entry = decisions.trackers(request.kind).entry(bare.tracker_id)
         if entry is not None and image_line is not None and script_line is not None:
             self.tags.remember(tag, (entry, (image_line, script_line), (image, script)))
-
-
-def cut_forwarded_for(data: bytes) -> tuple[bytes | None, bytes]:
-    """Return the value of the last `X-Forwarded-For`, or None, and the request without that line.
-
-    Raise `ValueError` when that line is after the end of the headers.
-    """
-    start = data.rfind(_FORWARDED)
-    if start < 0:
-        return None, data
-    value_start = start + len(_FORWARDED)
-    end = data.index(b"\r\n", value_start)
-    if data[start - 2 : start] == b"\r\n":
-        raise ValueError("X-Forwarded-For after the headers")
-    return data[value_start:end], data[:start] + data[end:]

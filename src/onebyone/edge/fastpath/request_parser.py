@@ -16,6 +16,7 @@ from onebyone.edge.tags.client import Client
 from onebyone.edge.tags.decision import HEADERS, PATHS
 from onebyone.edge.tags.query import Tag
 from onebyone.runtime.request_head import HOST
+from onebyone.runtime.trusted_proxies import FORWARDING_HEADERS
 
 HEAD_MAX = 16_384
 """Bytes of the longest head that is accepted; no browser sends a longer one to a tag."""
@@ -28,6 +29,8 @@ _NOT_PLAIN = (
 )
 """Headers that change how uvicorn or its HTTP parser reads the bytes."""
 _CLOSE, _HOST = (b"connection", b"close"), (b"host", b"")
+_VARYING = (b"referer", *FORWARDING_HEADERS)
+"""Headers whose values are new in most requests."""
 
 Header = tuple[bytes, bytes]
 Key = TypeVar("Key")
@@ -42,8 +45,6 @@ class ParsedTagRequest(NamedTuple):
     client: Client
     referrer: bytes
     """As a JSON member of an event line with a comma in front; empty without the header."""
-    forwarded_for: bytes | None
-    """The value of `X-Forwarded-For`."""
     close: bool
     """Whether the client asks to close the connection after the response."""
 
@@ -85,8 +86,8 @@ class _HeaderLines(BoundedMemo[bytes, Header | None]):
             header = _HOST
         elif name in _NOT_PLAIN and (name, value.lower()) != (b"connection", b"keep-alive"):
             raise ValueError(line)
-        # Pages and addresses are new in most requests, and would evict everything else.
-        if len(line) <= self._MAX_BYTES and name not in (b"referer", b"x-forwarded-for"):
+        # They would evict everything else.
+        if len(line) <= self._MAX_BYTES and name not in _VARYING:
             self.remember(line, header)
         return header
 
@@ -119,6 +120,11 @@ def parse_request(data: bytes) -> ParsedTagRequest | None:
         tag=query.parse_tag(match[2]),
         client=client.parse_client(headers),
         referrer=b"" if referrer is None else client.referrer_member(referrer),
-        forwarded_for=headers.get(b"x-forwarded-for"),
         close=b"connection" in headers,
     )
+
+
+def split_headers(data: bytes) -> list[Header]:
+    """Return all headers of a plain request, their names in lower case."""
+    lines = (line.partition(b": ") for line in data[:-4].split(b"\r\n")[1:])
+    return [(name.lower(), value) for name, _, value in lines]

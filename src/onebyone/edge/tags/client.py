@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from onebyone.edge.tags.flags import Flag
 from onebyone.edge.tags.query import decode_text
 from onebyone.runtime.client_address import truncate_address
 
@@ -23,6 +24,8 @@ _AGENTS_CACHED = 8192
 PURPOSES = frozenset((b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"))
 HEADERS = frozenset((b"user-agent", b"sec-gpc", b"sec-fetch-dest", *PURPOSES))
 """The headers that `parse` reads."""
+UNKNOWN_NETWORK = f',"flags":["{Flag.ADDRESS_UNKNOWN}"]'.encode()
+"""What an event line has in place of a network when nobody has named the client; the flags of the tag are added."""
 _PREFETCHES = (b"prefetch", b"prerender", b"preview")
 
 
@@ -52,9 +55,12 @@ def parse_client(headers: Mapping[bytes, bytes]) -> Client:
 
 @lru_cache(maxsize=_NETWORKS_CACHED)
 def network_member(address: str) -> bytes:
-    """Return the truncated address as a JSON member of an event line, preceded by a comma; empty if it is not one."""
+    """Return the truncated address as a JSON member of an event line, preceded by a comma.
+
+    Return `UNKNOWN_NETWORK` if it is not an address.
+    """
     kept = truncate_address(address)
-    return b"" if kept is None else b',"ip":"%b"' % kept.encode()
+    return UNKNOWN_NETWORK if kept is None else b',"ip":"%b"' % kept.encode()
 
 
 @lru_cache(maxsize=_AGENTS_CACHED)

@@ -34,8 +34,8 @@ EventLine = bytes
 PATHS: dict[str, Kind] = {"/imptr": "imp", "/clktr": "clk", "/clktrb": "clk"}
 """The tag endpoints, with the kind of event that each records."""
 
-HEADERS = frozenset((b"referer", b"x-forwarded-for", *client.HEADERS))
-"""The request headers that a response or an event may depend on; every other header is ignored."""
+HEADERS = frozenset((b"referer", *client.HEADERS))
+"""The headers that a response or an event may depend on, beside those in which proxies name the client."""
 
 NOTHING_FETCHED: FetchedRecords = {}
 
@@ -137,6 +137,8 @@ class Decisions:
             return Decision(kind, decision.response, Reason.HEAD), None
         if sender.prefetch:
             return Decision(kind, decision.response, Reason.PREFETCH), None
+        if network == client.UNKNOWN_NETWORK:
+            network, flags = b"", (Flag.ADDRESS_UNKNOWN, *flags)
         facts = network + sender.agent + referrer + cachebuster
         if signals or sender.gpc:
             facts += client.privacy_members(signals, sender.gpc)
