@@ -77,7 +77,7 @@ async def test_new_entity_has_all_features(api: Harness) -> None:
         ({"kind": "open", "state": "active"}, [second]),
         ({"search": "FIR"}, [made]),
         ({"like_code": "d-"}, [made]),
-        ({"code": "d-1", **owner}, [made]),
+        ({"code": "d-1,d-2", **owner}, [made]),
         ({"publisher_id": world["publisher"]}, [made]),
         ({"advertiser_id": "999"}, []),
     ):
@@ -86,6 +86,7 @@ async def test_new_entity_has_all_features(api: Harness) -> None:
 
     changed = await api.put("deal", made["id"], {"floor": {"price": 3}, "sizes": [{"id": 8}]}, append="true")
     assert (changed["floor"], changed["sizes"]) == ({"price": 3, "hard": True}, [{"id": 7}, {"id": 8}])
+    assert (await api.call("GET", "deal", code="d-1", **owner))["deal"] == changed
     assert (await api.call("PUT", "deal", {"deal": changed}, code="D-1", **owner))["deal"]["name"] == "First"
     meta = {field["name"]: field for field in (await api.call("GET", "deal/meta"))["fields"]}
     assert (meta["budget"]["type"], meta["floor"]["type"], meta["end_date"]["type"]) == ("money", "object", "date")

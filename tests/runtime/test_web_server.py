@@ -88,3 +88,17 @@ async def test_responses_close_the_connection_from_the_moment_the_stop_event_is_
         assert await asyncio.wait_for(reader.read(), 10) == b""
         writer.close()
         await writer.wait_closed()
+
+
+async def test_a_method_in_lower_case_is_understood() -> None:
+    async with served() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for body in (b"", b"put / HTTP/1.1\r\n\r\n"):
+            writer.write(b"post / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body))
+            await asyncio.sleep(0.05)
+            writer.write(body)
+            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 204")
+        writer.write(REQUEST.replace(b"GET", b"get"))
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 204")
+        writer.close()
+        await writer.wait_closed()

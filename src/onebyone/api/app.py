@@ -71,6 +71,8 @@ class Api:
         """Answer one request."""
         if scope["type"] != "http":
             return
+        # Some clients send verbs in lower case. Every later check, such as the cookie rule, has to see the same verb.
+        scope = {**scope, "method": scope["method"].upper()}
         if scope["path"] in OPERATOR_PATHS:
             await self._operator(scope, receive, send)
             return

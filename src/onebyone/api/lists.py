@@ -19,6 +19,8 @@ from onebyone.resources.lists.label_values import read_label_values
 from onebyone.resources.lists.lookup import OWNERS, look_up
 from onebyone.resources.object_limits import ObjectLimit, read_object_limits
 
+_LIST_PARAMETERS = ("start_element", "num_elements", "object_type", "show_rate", "show_values", "member_id")
+
 
 def list_handlers(context: EngineContext, entities: Mapping[str, Entity]) -> dict[str, Handler]:
     """Return the handlers by service name; `entities` are those whose limits are shown, by service."""
@@ -43,6 +45,7 @@ class _ListHandlers:
     async def lookup(self, request: ApiRequest) -> Response:
         """Answer with ids and names of objects: of one `type`, or of what belongs to one `advertiser_id`."""
         _require_get(request)
+        parameters.warn_of_unused(request.query, ("type", "member_id", *OWNERS), request.warnings)
         owners = {name: request.query[name] for name in OWNERS if name in request.query}
         rows = await look_up(self._context.store, request.caller, request.query.get("type", ""), owners)
         results = {name: {"results": found or None, "num_elements": len(found)} for name, found in rows.items()}
@@ -52,6 +55,7 @@ class _ListHandlers:
     async def object_limit(self, request: ApiRequest) -> Response:
         """Answer with the limit that `?object_type=line_item` names, or without a type with all of them."""
         _require_get(request)
+        parameters.warn_of_unused(request.query, ("object_type", "member_id"), request.warnings)
         service = request.query.get("object_type", "").replace("_", "-")
         limits = await read_object_limits(self._context, self._entities, request.caller, service)
         paging = {"count": None, "start_element": None, "num_elements": None}
@@ -78,6 +82,7 @@ class _CatalogueHandler:
         """Answer with a page of the list, or with one row when the query string has one key."""
         _require_get(request)
         catalogue = self._catalogue
+        parameters.warn_of_unused(request.query, (catalogue.key, *_LIST_PARAMETERS), request.warnings)
         page = parameters.parse_page(request.query)
         key = request.query.get(catalogue.key)
         keys = None if key is None else key.upper().split(",")

@@ -7,14 +7,15 @@ from typing import Any
 
 from starlette.responses import Response
 
-from onebyone.api.http import parameters
+from onebyone.api.http import addressing, parameters
 from onebyone.api.http.envelope import success
 from onebyone.api.http.errors import unsupported_method
 from onebyone.api.http.methods import OPERATIONS, entity_methods
 from onebyone.api.http.request import ApiRequest, Handler
+from onebyone.errors import NotFound, Operation
 from onebyone.resources.entity import Entity
 from onebyone.resources.meta import describe_fields
-from onebyone.resources.paging import PAGE
+from onebyone.resources.paging import PAGE, Page
 from onebyone.resources.permissions import require_write
 from onebyone.resources.service import Resources, Written
 
@@ -57,30 +58,42 @@ class _ObjectHandler:
         own = self._with_own_id(request)
         ids = parameters.parse_ids(own)
         query = parameters.parse_query(own, page)
-        paging = {"start_element": page.start, "num_elements": page.size}
         if parameters.names_one_object(own):
             shown = await self._resources.get(entity, request.caller, ids[0], query, warnings=request.warnings)
-            return success({**paging, entity.service: shown, "count": 1}, entity.service)
+            return self._render_one(page, shown)
         listing = await self._resources.list(entity, request.caller, query, warnings=request.warnings)
+        if parameters.names_one_code(own) and entity.code_owner is not None:
+            # Codes are unique within an owner: only objects of several owners can be more than one.
+            if not listing.total:
+                raise NotFound(entity.service, own["code"][:100], key="code")
+            if listing.total == 1 and listing.objects:
+                return self._render_one(page, listing.objects[0])
+        paging = {"start_element": page.start, "num_elements": page.size}
         return success({**paging, entity.plural: listing.objects, "count": listing.total}, entity.plural)
 
+    def _render_one(self, page: Page, shown: Mapping[str, Any]) -> Response:
+        paging = {"start_element": page.start, "num_elements": page.size}
+        return success({**paging, self._entity.service: shown, "count": 1}, self._entity.service)
+
     async def _create(self, request: ApiRequest) -> Response:
-        values, beside = self._unwrap(request.body)
+        query, values, beside = addressing.unwrap_object(self._entity, request.query, request.body)
+        self._warn_of_unused(request, query, "create")
         written = await self._resources.create(
             self._entity,
             request.caller,
             values,
-            owners=parameters.parse_owners(request.query),
-            flags=parameters.parse_flags(request.query),
+            owners=parameters.parse_owners(query),
+            flags=parameters.parse_flags(query),
             beside=beside,
             warnings=request.warnings,
         )
         return self._render(written, written.id)
 
     async def _update(self, request: ApiRequest) -> Response:
-        own = self._with_own_id(request)
+        query, values, beside = addressing.unwrap_object(self._entity, self._with_own_id(request), request.body)
+        self._warn_of_unused(request, query, "update")
+        own = addressing.with_id_of_object(query, values)
         flags = parameters.parse_flags(own)
-        values, beside = self._unwrap(request.body)
         written = await self._resources.update(
             self._entity,
             request.caller,
@@ -94,7 +107,9 @@ class _ObjectHandler:
         return self._render(written, own.get("id", str(written.id)))
 
     async def _delete(self, request: ApiRequest) -> Response:
-        count = await self._resources.delete(self._entity, request.caller, parameters.parse_target(request.query))
+        own = self._with_own_id(request)
+        self._warn_of_unused(request, own, "delete")
+        count = await self._resources.delete(self._entity, request.caller, parameters.parse_target(own))
         return success({"count": count, "start_element": None, "num_elements": None})
 
     def _with_own_id(self, request: ApiRequest) -> Mapping[str, str]:
@@ -103,14 +118,10 @@ class _ObjectHandler:
             return {"id": str(request.caller.user_id)}
         if self._entity.service == "member" and "id" not in request.query:
             return {"id": str(request.caller.member_id)}
-        return request.query
+        return addressing.with_own_keys(self._entity, request.query)
 
-    def _unwrap(self, body: Any) -> tuple[Mapping[str, Any] | None, list[str]]:
-        """Return the object inside `{"<service>": {...}}`, None when there is none, and the names beside it."""
-        service = self._entity.service
-        if not isinstance(body, dict) or not isinstance(body.get(service), dict):
-            return None, []
-        return body[service], [name for name in body if name != service]
+    def _warn_of_unused(self, request: ApiRequest, query: Mapping[str, str], operation: Operation) -> None:
+        parameters.warn_of_unused(query, addressing.used_parameters(self._entity, operation), request.warnings)
 
     def _render(self, written: Written, echoed_id: int | str) -> Response:
         fields: dict[str, Any] = {"count": 1, "id": echoed_id, "start_element": 0, "num_elements": PAGE}

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from onebyone.api.http import envelope
+from onebyone.api.http import envelope, parameters
 from onebyone.api.http.envelope import success
 from onebyone.api.http.errors import ApiError, to_api_error, unsupported_method
 from onebyone.api.http.request import ApiRequest, Handler
@@ -35,11 +35,16 @@ class _ReportHandlers:
     async def report(self, request: ApiRequest) -> Response:
         """Order a report on POST; on GET return its status, or with `meta` what can be ordered."""
         if request.method == "POST":
+            parameters.warn_of_unused(request.query, OWNERS, request.warnings)
             owners = {name: request.query[name] for name in OWNERS if name in request.query}
-            report_id = await self._reports.order(request.caller, _unwrap_report(request.body), owners)
+            fields, beside = _unwrap_report(request.body)
+            report_id = await self._reports.order(
+                request.caller, fields, owners, beside=beside, warnings=request.warnings
+            )
             return success({"report_id": report_id})
         if request.method != "GET":
             raise unsupported_method(request.method, request.service)
+        parameters.warn_of_unused(request.query, ("id", "meta"), request.warnings)
         if "meta" in request.query:
             return success({"meta": _render_meta(request.query["meta"], limited_kind(request.caller))}, "meta")
         run = await self._reports.status(request.caller, request.query.get("id", ""))
@@ -63,14 +68,17 @@ class _ReportHandlers:
         return _render_file(file)
 
 
-def _unwrap_report(body: Any) -> Mapping[str, Any]:
+def _unwrap_report(body: Any) -> tuple[Mapping[str, Any], list[str]]:
+    """Return the report inside `{"report": {...}}`, and the unused names beside it."""
     if not isinstance(body, dict) or not isinstance(body.get("report"), dict):
         raise Refused(Fault("report", "the body must be an object with this key and an object in it"))
     fields: dict[str, Any] = body["report"]
+    beside = [name for name in body if name != "report"]
     if "report_interval" in body and not fields.keys() & {"report_interval", "start_date", "end_date"}:
         # nexusadspy puts the interval next to the report.
-        return {**fields, "report_interval": body["report_interval"]}
-    return fields
+        beside.remove("report_interval")
+        return {**fields, "report_interval": body["report_interval"]}, beside
+    return fields, beside
 
 
 def _render_run(run: ReportRun) -> dict[str, Any]:

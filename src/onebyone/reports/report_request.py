@@ -28,7 +28,7 @@ NAME_LENGTH = 255
 """Characters of a report's name, as of every other object's."""
 
 _REFUSED_BY_FEEDS = ("filters", "group_filters", "orders")
-_ECHOED = (
+FIELDS = (
     "name",
     "report_type",
     "columns",
@@ -43,6 +43,7 @@ _ECHOED = (
     "reporting_decimal_type",
     "escape_fields",
 )
+"""Fields of a request; each is echoed as it was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def parse_report_request(
     now_ms: int,
     kind: LimitedKind | None = None,
 ) -> ReportRequest:
-    """Return the checked request; unknown fields are ignored.
+    """Return the checked request; unknown fields are ignored (`unknown_fields.py` warns of them).
 
     `owners` are filters given apart from the fields (`request_filters.OWNERS`), `kind` is what the caller is limited
     to: a column that such a user may not name is a fault. Raise `Refused` with every fault.
@@ -98,7 +99,7 @@ def parse_report_request(
     }
     _check_name(fields)
     time_range = read_time_range(fields, now_ms, feed=feed)
-    echo = {name: fields.get(name) for name in _ECHOED if name in fields}
+    echo = {name: fields.get(name) for name in FIELDS if name in fields}
     _check_storable(fields, echo)
     raise_faults(fields.faults)
     checked = cast("TimeRange", time_range)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone.auth.caller import Caller
 from onebyone.errors import Forbidden, NotFound
-from onebyone.reports import report_request
+from onebyone.reports import report_request, unknown_fields
 from onebyone.reports.column_permissions import limited_kind
 from onebyone.reports.columns import FEEDS
 from onebyone.reports.csv_file import decompress_file
@@ -47,12 +47,23 @@ class ReportService:
         self._run_store = RunStore(config_store, clock)
         self._runs = ReportRuns(config_store, report_store, clock, self._run_store)
 
-    async def order(self, caller: Caller, fields: Mapping[str, Any], owners: Mapping[str, str]) -> str:
+    async def order(
+        self,
+        caller: Caller,
+        fields: Mapping[str, Any],
+        owners: Mapping[str, str],
+        *,
+        beside: Sequence[str] = (),
+        warnings: list[str] | None = None,
+    ) -> str:
         """Start making a report and return its id.
 
-        `fields` are those of the request, `owners` its filters by advertiser and publisher that were given apart. Raise
-        `Refused` with every fault, `Forbidden` for a feed of a limited user, `LimitReached` when too many are pending.
+        `fields` are those of the request, `owners` its filters by advertiser and publisher that were given apart. Each
+        unknown field, and each name in `beside`, sent with the report, adds one to `warnings`. Raise `Refused` with
+        every fault, `Forbidden` for a feed of a limited user, `LimitReached` when too many are pending.
         """
+        if warnings is not None:
+            unknown_fields.warn_of_unknown_fields(fields, report_request.FIELDS, beside, warnings)
         limit = caller.limit
         if limit is not None and fields.get("report_type") in tuple(FEEDS):
             raise Forbidden("a feed shows the whole member and has no filters")

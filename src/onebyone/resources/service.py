@@ -18,6 +18,7 @@ from onebyone.resources import codes, filters, object_limits, partial_update, pe
 from onebyone.resources.context import EngineContext
 from onebyone.resources.entity import Carried, Entity, Values
 from onebyone.resources.other_side import hide_other_side
+from onebyone.resources.owners import take_owner, warn_of_other_owners
 from onebyone.resources.paging import Page, Query
 from onebyone.resources.sorting import SortKey, sort_keys
 from onebyone.resources.unit_of_work import UnitOfWork, WriteRequest, begin_write
@@ -122,7 +123,7 @@ class Resources:
         beside: Sequence[str] = (),
         warnings: Warnings | None = None,
     ) -> Written:
-        """Create an object with these fields under the owner named by `owners`, as in `Target`.
+        """Create an object with these fields under the owner named by `owners`, as in `Target`, or by the fields.
 
         Each name in `beside`, sent with the object, causes a warning. None for `values` stands for a request without an
         object: it raises `MissingArgument`, but only when the caller may create one at all. Raise `Refused` with every
@@ -136,9 +137,11 @@ class Resources:
             await object_limits.require_room(work.connection, entity, work.member_id, limit)
             if values is None:
                 raise MissingArgument("create", entity.service, "object")
+            owners, values = take_owner(entity, values, owners or {})
             sent = validation.known_fields(entity, work, values, beside, None)
-            named = await codes.resolve_owner_codes(work.connection, caller, owners or {}, strict=True)
+            named = await codes.resolve_owner_codes(work.connection, caller, owners, strict=True)
             parents = await entity.parents(work, named)
+            warn_of_other_owners(entity, values, parents, work.warnings)
             permissions.require_owner(caller, parents)
             valid, carried = await validation.validate(entity, work, sent, parents, None)
             row: Values = {}

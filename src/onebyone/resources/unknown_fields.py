@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from onebyone.reports.unknown_fields import WARNINGS_MAX, add_warnings
 from onebyone.resources import field_shapes
 from onebyone.resources.entity import Entity
 from onebyone.resources.fields import Body
-
-WARNINGS_MAX = 100
-"""Warnings of one request; a megabyte of JSON can hold half a million unknown fields."""
 
 
 def warn_of_unknown_fields(
@@ -20,7 +18,7 @@ def warn_of_unknown_fields(
     known = {*entity.body.model_fields, *entity.output, "id", "member_id"}
     paths = [*beside, *(f"{entity.service}.{name}" for name in values if name not in known)]
     _collect_nested(entity.body, values, entity.service, paths)
-    warnings += [f"unknown field not used: {path[:200]}" for path in paths[:WARNINGS_MAX]]
+    add_warnings(paths, warnings)
 
 
 def warn_of_unwritable_fields(

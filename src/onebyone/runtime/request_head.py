@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from onebyone.runtime.method_case import with_upper_case_method
+
 HEAD_MAX = 65_536
 """Bytes of request line and headers after which a request is refused; common proxies pass on half as many at most."""
 
@@ -89,6 +91,7 @@ def read_head(head: bytes) -> RequestHead:
     if not head.endswith(b"\r\n\r\n") or _BARE.search(head) is not None:
         raise MalformedRequest("line ending")
     line, *headers = head[:-4].split(b"\r\n")
+    line = with_upper_case_method(line)
     kept: list[bytes] = []
     framing: dict[bytes, bytes] = {}
     for header in headers:

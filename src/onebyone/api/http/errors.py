@@ -29,6 +29,7 @@ FAULTS_MAX = 1000
 
 ErrorId = Literal["SYNTAX", "INTEGRITY", "LIMIT", "NOAUTH", "NOAUTH_DISABLED", "NOAUTH_EXPIRED", "UNAUTH", "SYSTEM"]
 
+_QUERY_OR_OBJECT = "required in the query string or in the object"
 _LOGIN_ERRORS: Mapping[str, tuple[ErrorId, int]] = {
     # Some clients log in again only on the status, and others only on the id.
     "no session": ("NOAUTH", 401),
@@ -108,13 +109,13 @@ def _refused(error: Refused) -> ApiError:
 
 
 def _fault_line(fault: Fault) -> str:
-    return f"{fault.path}: required in the query string" if fault.kind == "no owner" else str(fault)
+    return f"{fault.path}: {_QUERY_OR_OBJECT}" if fault.kind == "no owner" else str(fault)
 
 
 def _missing_argument_text(error: MissingArgument) -> str:
     if error.argument == "object":
         return f"{error.service}: the body must be an object with this key and an object in it"
-    return f"id: {'' if error.operation == 'delete' else 'one id is '}required in the query string"
+    return "id: required in the query string" if error.operation == "delete" else f"id: one id is {_QUERY_OR_OBJECT}"
 
 
 def _too_many_requests(error: TooManyRequests) -> ApiError:

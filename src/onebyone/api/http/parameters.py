@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from starlette.requests import Request
 
 from onebyone.api.http.errors import ApiError
 from onebyone.errors import Fault, Refused, raise_faults
+from onebyone.reports.unknown_fields import WARNINGS_MAX
 from onebyone.resources.fields import MAX_ID
 from onebyone.resources.paging import PAGE, Page, Query
 from onebyone.resources.service import Target
@@ -61,6 +62,12 @@ def _as_text(value: Any) -> str | None:
             return None
 
 
+def warn_of_unused(parameters: Iterable[str], used: Collection[str], warnings: list[str]) -> None:
+    """Add a warning for each parameter that is not one of `used`, up to `WARNINGS_MAX`."""
+    unused = [name for name in parameters if name not in used]
+    warnings += [f"query parameter not used: {name[:40]}" for name in unused[:WARNINGS_MAX]]
+
+
 def parse_flags(parameters: Mapping[str, str]) -> dict[str, bool]:
     """Return the parameters that are set or unset as flags."""
     return {name: _FLAGS[value] for name, text in parameters.items() if (value := text.lower()) in _FLAGS}
@@ -94,6 +101,11 @@ def parse_ids(parameters: Mapping[str, str]) -> list[int]:
 def names_one_object(parameters: Mapping[str, str]) -> bool:
     """Return whether the answer is one object instead of a list: for a single id."""
     return "id" in parameters and "," not in parameters["id"]
+
+
+def names_one_code(parameters: Mapping[str, str]) -> bool:
+    """Return whether a single code names what is read."""
+    return "id" not in parameters and "," not in parameters.get("code", ",")
 
 
 def _parse_id(name: str, text: str) -> int:

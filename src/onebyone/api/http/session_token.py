@@ -21,9 +21,12 @@ class SentToken:
 
 
 def read_token(headers: Mapping[str, str]) -> SentToken:
-    """Return the token in these headers, whose names are in lower case; the header goes before the cookie."""
+    """Return the token in these headers, whose names are in lower case; the header goes before the cookie.
+
+    `Authorization` may hold the token as the cookie does, percent-encoded: some clients copy it from there.
+    """
     if "authorization" in headers:
-        return SentToken(headers["authorization"].strip())
+        return SentToken(unquote(headers["authorization"].strip()))
     for part in headers.get("cookie", "").split(";"):
         name, _, value = part.strip().partition("=")
         if name == TOKEN_COOKIE:

@@ -8,7 +8,7 @@ from typing import Any
 from onebyone.api.openapi import examples
 from onebyone.api.openapi.components import FLAG, TEXT, Components, Schema, reference
 from onebyone.errors import Operation
-from onebyone.resources import codes, field_shapes, filters, paging
+from onebyone.resources import codes, field_shapes, filters, owners, paging
 from onebyone.resources.entity import Entity, range_parameters
 from onebyone.resources.fields import CLOCK_PATTERN, DAY_PATTERN, MAX_ID
 
@@ -73,6 +73,7 @@ def read_parameters(components: Components, entity: Entity, name: str) -> list[S
     known = filters.entity_filters(entity)
     listed = [
         _ids("One id is one object, several are a list; without it, all objects."),
+        *_read_code(entity),
         *map(shared_parameter, ("start_element", "num_elements", "add_mappings", "search")),
         _field_list("sort", "Fields to sort by, the first one first.", known, "([.](asc|desc))?"),
         _field_list("fields", "Only these fields of each object.", entity.output, ""),
@@ -109,6 +110,15 @@ def _code(entity: Entity) -> list[Schema]:
     return [shared_parameter("code")] if "code_key" in entity.table.c else []
 
 
+def _read_code(entity: Entity) -> list[Schema]:
+    """Return `code` as GET takes it: it names one object wherever codes are unique."""
+    if "code_key" not in entity.table.c:
+        return []
+    one = "The object with this code, in either case, or a list if objects of several owners have it."
+    some = "Objects with this code, in either case."
+    return [parameter("code", some if entity.code_owner is None else one, TEXT)]
+
+
 def _optional_fields(entity: Entity) -> list[Schema]:
     """Return the flags that make a read show optional fields."""
     fields: dict[str, list[str]] = {}
@@ -133,14 +143,12 @@ def _field_list(name: str, description: str, fields: Iterable[str], ending: str)
 def _owners(entity: Entity, **more: Any) -> list[Schema]:
     """Return `advertiser_id` and `advertiser_code` of the owner.
 
-    POST needs one of them; PUT and DELETE compare it with the owner of the object.
+    POST needs one of them, unless the object itself names its owner; PUT and DELETE compare it with the owner.
     """
     listed = []
-    for link in entity.links if entity.parent is not None else ():
-        owner = link.target.name
-        if not link.nested:
-            listed.append(parameter(f"{owner}_id", f"The {owner} that owns the object.", _ID, **more))
-            listed.append(parameter(f"{owner}_code", f"The same {owner} by its code.", TEXT))
+    for owner in (table.name for table in owners.owner_tables(entity)):
+        listed.append(parameter(f"{owner}_id", f"The {owner} that owns the object.", _ID, **more))
+        listed.append(parameter(f"{owner}_code", f"The same {owner} by its code.", TEXT))
     return listed
 
 
@@ -156,7 +164,7 @@ def _filter(components: Components, entity: Entity, name: str) -> Schema:
     properties: Schema = {}
     for field, filtered in filters.entity_filters(entity).items():
         one, several = (TEXT, TEXT) if filtered.word not in _VALUES else map(reference, _value_names(filtered.word))
-        if field != "id":
+        if field not in ("id", "code"):
             properties[field] = several
         properties[f"not_{field}"] = several
         properties[f"like_{field}"] = TEXT

@@ -83,11 +83,16 @@ class Placement(Entity):
     )
 
     async def parents(self, work: UnitOfWork, named: Mapping[str, str]) -> Values:
-        if "publisher_id" in named or "site_id" not in named:
+        if "site_id" not in named:
             return await super().parents(work, named)
         owner = await work.resolve_owner(tables.site, named)
         site = await work.find_row(tables.site, owner["site_id"]) if owner else None
-        return {} if site is None else {"publisher_id": site["publisher_id"], "site_id": site["id"]}
+        if site is None:
+            return {}
+        publisher_id = named.get("publisher_id", str(site["publisher_id"]))
+        if publisher_id != str(site["publisher_id"]):
+            work.conflict("site_id", f"site {site['id']} does not belong to publisher {publisher_id}")
+        return {"publisher_id": site["publisher_id"], "site_id": site["id"]}
 
     async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
         if stored is not None and values["site_id"] is None and stored["site_id"] is not None:
