@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import signal
 import time
 from collections import Counter
@@ -271,7 +272,53 @@ def test_a_full_disk_is_reported_until_there_is_room(
     assert (impression.headers["x-onebyone"], len(impression.content)) == ("ignored; reason=journal", 43)
     assert (click.status_code, click.headers["location"]) == (302, "https://landing.example/")
     assert click.headers["x-onebyone"] == "ignored; reason=journal"
+    ready = edge.get("/readyz")
+    assert (ready.status_code, ready.json()["checks"]["journal"]) == (503, False)
+    assert "full" in ready.json()["problems"]["journal"] or "space" in ready.json()["problems"]["journal"]
     ballast.unlink()
-    wait_until(lambda: edge.get("/imptr?id=1").headers["x-onebyone"] == "recorded", "recording again")
+    wait_until(lambda: edge.get("/readyz").status_code == 200, "it is ready again, without an event")
+    assert edge.get("/readyz").json()["problems"] == {}
+    assert edge.get("/imptr?id=1").headers["x-onebyone"] == "recorded"
     edge.stop()
     edge.listener.close()
+
+
+def test_every_process_notices_a_full_disk_without_traffic(
+    valkey: ValkeyProcess, publisher: Publisher, small_disk: Path
+) -> None:
+    publisher.publish(tracker("imp", 1))
+    edges = [EdgeProcess(small_disk / "data", valkey.url) for _ in range(2)]
+    for edge in edges:
+        edge.start()
+    ballast = fill(small_disk)
+    for edge in edges:
+        wait_until(lambda edge=edge: edge.get("/readyz").status_code == 503, "it is not ready")  # type: ignore[misc]
+        assert "No space left on device" in edge.get("/readyz").json()["problems"]["journal"]
+        assert edge.get("/livez").status_code == 200
+    ballast.unlink()
+    for edge in edges:
+        wait_until(lambda edge=edge: edge.get("/readyz").status_code == 200, "it is ready again")  # type: ignore[misc]
+        edge.stop()
+        edge.listener.close()
+
+
+def test_a_process_whose_journal_folder_was_deleted_ends_once_all_is_shipped(
+    edge: EdgeProcess, publisher: Publisher, valkey: ValkeyProcess
+) -> None:
+    publisher.publish(tracker("imp", 1))
+    assert edge.get("/imptr?id=1&cachebuster=first").headers["x-onebyone"] == "recorded"
+    wait_until(lambda: shipped(valkey.client()), "the first event is shipped")
+    valkey.kill()
+    assert edge.get("/imptr?id=1&cachebuster=second").headers["x-onebyone"] == "recorded"
+    shutil.rmtree(edge.data_dir / "journal")
+    wait_until(lambda: edge.get("/readyz").status_code == 503, "it is not ready")
+    assert "deleted or moved away" in edge.get("/readyz").json()["problems"]["journal"]
+    assert edge.get("/imptr?id=1&cachebuster=refused").headers["x-onebyone"] == "ignored; reason=journal"
+    assert edge.process is not None
+    assert edge.process.poll() is None, "what the deleted files hold is still to be shipped"
+    valkey.start()
+    assert edge.process.wait(30) == 1
+    edge.kill()
+    assert {event["cb"] for event in shipped(valkey.client())} == {"first", "second"}
+    edge.start()
+    wait_until(lambda: edge.get("/imptr?id=1&cachebuster=third").headers["x-onebyone"] == "recorded", "recording again")

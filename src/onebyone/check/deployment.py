@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from typing import Any
 
 from onebyone.check.finding import Finding
 from onebyone.runtime.addresses import local_url
@@ -12,6 +13,9 @@ from onebyone.settings import Settings
 
 ROLES = ("edge", "api")
 """The roles that have a port."""
+LOOK = "look at its log"
+REMEDIES: dict[str, str] = {}
+"""What to do about a problem that `/readyz` names; another one: `LOOK`."""
 SECONDS = 5.0
 """For one answer; a healthy role answers within milliseconds."""
 
@@ -27,17 +31,20 @@ def check_roles(settings: Settings) -> list[Finding]:
 
 def _check_role(role: str, url: str, token: str) -> list[Finding]:
     try:
-        ready, checks = _ask(f"{url}/readyz", token)
-        sink, about = _ask(f"{url}/sinkz", token)
+        ready, state = ask(f"{url}/readyz", token)
+        sink, about = ask(f"{url}/sinkz", token)
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         return [Finding(role, f"nothing answers on {url}: {getattr(reason, 'strerror', None) or reason}", skipped=True)]
     findings = []
+    problems: dict[str, str] = dict(state.get("problems", {}))
     if ready != 200:
-        failing = ", ".join(name for name, good in checks.get("checks", {}).items() if not good)
+        failing = [name for name, good in state.get("checks", {}).items() if not good]
+        text = ", ".join(f"{name} ({problems.pop(name)})" if name in problems else name for name in failing)
         findings.append(
-            Finding(role, f"is not ready: {failing}", "look at its log; a draining process is not ready either")
+            Finding(role, f"is not ready: {text}", "look at its log; a draining process is not ready either")
         )
+    findings += [Finding(role, f"{name}: {words}", REMEDIES.get(name, LOOK)) for name, words in problems.items()]
     if sink == 503:
         details = ", ".join(f"{name} {value}" for name, value in about.items() if name not in ("healthy", "process"))
         remedy = "nothing is lost; make sure that the stream server answers and that the counter runs"
@@ -45,7 +52,8 @@ def _check_role(role: str, url: str, token: str) -> list[Finding]:
     return findings or [Finding(role, f"ready on {url}" + (", its sink is green" if sink == 200 else ""))]
 
 
-def _ask(url: str, token: str) -> tuple[int, dict[str, dict[str, bool]]]:
+def ask(url: str, token: str = "") -> tuple[int, dict[str, Any]]:
+    """Return status and JSON of `/readyz` or `/sinkz`. Raise `OSError` or `ValueError` if nothing such answers."""
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310

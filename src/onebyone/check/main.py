@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from onebyone.check import delivery, deployment, journals, report_store, servers
+from onebyone.check import configuration, delivery, deployment, journals, report_store, servers
 from onebyone.check.finding import Finding
 from onebyone.runtime import embedded_server, sql
 from onebyone.settings import Settings
@@ -58,6 +58,7 @@ async def all_findings(settings: Settings, hours: int) -> AsyncIterator[Finding]
     findings, states = await asyncio.to_thread(journals.check_journals, settings.journal_dir)
     findings += await asyncio.to_thread(servers.check_server, "cache server", cache, events=False)
     findings += await asyncio.to_thread(servers.check_server, "stream server", stream, events=True)
+    findings += await configuration.check_configuration(settings, cache)
     for finding in findings:
         yield finding
     # Read before the report store: what is committed in between then only looks newer, never lost.

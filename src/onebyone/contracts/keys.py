@@ -18,6 +18,10 @@ CHANGES_LENGTH = 10_000
 HEAD = "onebyone:{config}:head"
 """String, cache server: `<store id>:<version>` of the last published change. Absent: the cache is incomplete."""
 
+HEAD_COMMITTED = "onebyone:{config}:head:committed"
+"""String, cache server: when the store committed the version in HEAD, ms since the epoch. A store that was restored
+from a backup commits a version again, at another time."""
+
 REBUILD_LOCK = "onebyone:{config}:rebuild"
 """String with expiry, cache server: held by the one API process that refills an emptied cache."""
 

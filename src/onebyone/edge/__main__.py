@@ -6,6 +6,7 @@ import asyncio
 import gc
 import select
 import sys
+from collections.abc import Callable
 from functools import partial
 
 import uvloop
@@ -14,7 +15,9 @@ from onebyone.edge import metrics, ops_endpoints
 from onebyone.edge.asgi import EdgeApp
 from onebyone.edge.configuration.view import ConfigView
 from onebyone.edge.fastpath.acceptor import Acceptor
+from onebyone.edge.journal import health as journal_health
 from onebyone.edge.journal import opening
+from onebyone.edge.journal.disk_probe import DiskProbe
 from onebyone.edge.journal.group_commit import GroupCommit
 from onebyone.edge.journal.shipper import Shipper
 from onebyone.edge.journal.writer import JournalWriter
@@ -57,27 +60,37 @@ async def main(settings: Settings) -> int:
     def on_journal(journal: JournalWriter) -> None:
         commits.open(journal)
         shipper.set_own_journal(journal)
+        probe.watch(journal.is_gone)
         journal_open.set()
+
+    async def leave_lost_journal() -> None:
+        await journal_health.await_loss(probe, commits, shipper)
+        journal_failed.set()
+        lifeline.stopping.set()
 
     commits = GroupCommit(None, settings.pending_events, on_batch, on_failure)
     view = ConfigView(settings)
+    probe = DiskProbe(settings.journal_dir, partial(journal_health.is_proven, commits))
 
     def health() -> Health:
+        problem = journal_health.recording_problem(commits, probe)
         checks = {
             "configuration": view.usable.is_set(),
-            "journal": journal_open.is_set() and not journal_failed.is_set(),
+            "journal": not problem,
             "running": lifeline.retiring or not lifeline.stopping.is_set(),
         }
-        return Health(checks, commits.recording, view.age_seconds())
+        return Health(checks, {"journal": problem} if problem else {}, view.state())
 
     recorder = Recorder(settings, view.cache, commits, draining=lifeline.stopping)
     app = EdgeApp(recorder, ops_endpoints.create_ops_app(settings, health, lambda: shipper.backlog))
     opening_journal = asyncio.create_task(opening.open_journal(settings, on_journal, lifeline.stopping))
     shipper.start()
     view.start()
+    probe.start()
     tasks = [
         asyncio.create_task(_announce_ready(lifeline, serving, journal_open, view.usable)),
-        asyncio.create_task(_set_gauges(shipper, view)),
+        asyncio.create_task(_set_gauges(shipper, view, health)),
+        asyncio.create_task(leave_lost_journal()),
     ]
     deadline = asyncio.get_running_loop().time() + START_SECONDS
     for event in (journal_open, view.usable):
@@ -90,6 +103,7 @@ async def main(settings: Settings) -> int:
     await commits.close()
     metric_buffer.flush()
     await asyncio.gather(asyncio.to_thread(shipper.stop, SHIP_SECONDS), view.stop())
+    probe.stop()
     for task in tasks:
         task.cancel()
     return 1 if journal_failed.is_set() else 0
@@ -104,8 +118,11 @@ async def _announce_ready(lifeline: role.Lifeline, *needed: asyncio.Event) -> No
     lifeline.report_ready()
 
 
-async def _set_gauges(shipper: Shipper, view: ConfigView) -> None:
+async def _set_gauges(shipper: Shipper, view: ConfigView, health: Callable[[], Health]) -> None:
     while True:
+        state = health()
+        metrics.RECORDING.set(state.checks["journal"])
+        metrics.CONFIGURATION_VERSION.set(state.configuration.head.version if state.configuration.head else 0)
         backlog = shipper.backlog
         metrics.UNSHIPPED_BATCHES.set(backlog.batches)
         metrics.UNSHIPPED_OLDEST.set(backlog.oldest_ms / 1000)

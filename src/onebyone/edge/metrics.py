@@ -22,6 +22,11 @@ BATCH_EVENTS = Histogram(
     "onebyone_edge_batch_events", "Events per group commit.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 500)
 )
 """The buckets double up to the most events that a batch holds (`group_commit.BATCH_EVENTS`)."""
+RECORDING = Gauge(
+    "onebyone_edge_recording",
+    "1 while every edge process can record, 0 while the journal of one takes no events.",
+    multiprocess_mode="livemin",
+)
 UNSHIPPED_BATCHES = Gauge(
     "onebyone_edge_unshipped_batches", "Batches not yet in the stream.", multiprocess_mode="livesum"
 )
@@ -33,6 +38,15 @@ CONFIGURATION_AGE = Gauge(
     "onebyone_edge_configuration_age_seconds",
     "Seconds since the cache server last confirmed the configuration of the edge as current.",
     multiprocess_mode="livemax",
+)
+CONFIGURATION_VERSION = Gauge(
+    "onebyone_edge_configuration_version",
+    "Version of the configuration that the edge follows; of several processes the lowest.",
+    multiprocess_mode="livemin",
+)
+CONFIGURATION_RESETS = Counter(
+    "onebyone_edge_configuration_resets",
+    "Times that the published configuration went back to an earlier version or another store.",
 )
 SNAPSHOT_READS = Counter(
     "onebyone_edge_recalled", "Records read from the snapshot on disk because the cache server could not be asked."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from starlette.applications import Starlette
@@ -12,6 +13,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from onebyone.clock import now_ms
+from onebyone.edge.configuration.view import ConfigState
 from onebyone.edge.journal.backlog import Backlog
 from onebyone.runtime import metrics_page
 from onebyone.runtime.operator_access import OperatorAccess
@@ -28,11 +31,10 @@ class Health:
     """The health of one edge process."""
 
     checks: dict[str, bool]
-    """What must hold before the process may get traffic, by name."""
-    recording: bool
-    """Whether the journal accepts events."""
-    configuration_seconds: float | None
-    """Seconds since the cache server last confirmed the configuration as current; None if there is none yet."""
+    """What must hold before the process may get traffic, by name: `configuration`, `journal`, `running`."""
+    problems: dict[str, str]
+    """What is wrong, in words for a person: why a check does not hold, and what does not keep traffic away."""
+    configuration: ConfigState
 
 
 def create_ops_app(settings: Settings, health: Callable[[], Health], backlog: Callable[[], Backlog]) -> Starlette:
@@ -46,9 +48,8 @@ def create_ops_app(settings: Settings, health: Callable[[], Health], backlog: Ca
     async def readyz(_: Request) -> Response:
         state = health()
         ready = all(state.checks.values())
-        body = {"ready": ready, "checks": state.checks, "configuration_seconds": state.configuration_seconds}
         return Response(
-            orjson.dumps(body),
+            orjson.dumps({"ready": ready, **_readiness(state)}),
             status_code=200 if ready else 503,
             media_type="application/json",
             headers=_NO_STORE,
@@ -58,13 +59,33 @@ def create_ops_app(settings: Settings, health: Callable[[], Health], backlog: Ca
         return PlainTextResponse("alive\n", headers=_NO_STORE)
 
     async def sinkz(request: Request) -> Response:
-        return access.refuse(request) or _sink_response(backlog(), health().recording)
+        return access.refuse(request) or _sink_response(backlog(), health().checks["journal"])
 
     async def metrics(request: Request) -> Response:
         return access.refuse(request) or Response(metrics_page.render_metrics(), media_type=metrics_page.CONTENT_TYPE)
 
     paths = {"/readyz": readyz, "/livez": livez, "/sinkz": sinkz, "/metrics": metrics}
     return Starlette(routes=[Route(path, endpoint) for path, endpoint in paths.items()])
+
+
+def _readiness(state: Health) -> dict[str, Any]:
+    configuration = state.configuration
+    reset = configuration.reset
+    return {
+        "checks": state.checks,
+        "problems": state.problems,
+        "configuration_seconds": configuration.age_seconds,
+        "configuration_version": configuration.head.version if configuration.head else None,
+        "configuration_store": configuration.head.store_id if configuration.head else None,
+        "configuration_reset": None
+        if reset is None
+        else {
+            "from_version": reset.known.version,
+            "to_version": reset.head.version,
+            "other_store": reset.known.store_id != reset.head.store_id,
+            "seconds_ago": max(0.0, (now_ms() - reset.at_ms) / 1000),
+        },
+    }
 
 
 def _sink_response(backlog: Backlog, recording: bool) -> Response:

@@ -8,12 +8,10 @@ import time
 import redis.asyncio
 import structlog
 from redis.exceptions import WatchError
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone.config_store import tables
+from onebyone.config_store.store_head import read_store_head
 from onebyone.contracts import keys
-from onebyone.contracts.configuration import Head
 from onebyone.publishing import metrics, records
 from onebyone.runtime import sql
 
@@ -35,9 +33,7 @@ async def rebuild_cache(store: AsyncEngine, cache: redis.asyncio.Redis) -> bool:
     try:
         await cache.delete(keys.HEAD)
         async with sql.reading(store) as connection:
-            state = tables.store_state
-            store_id, version = (await connection.execute(select(state.c.store_id, state.c.version))).one()
-            head = Head(store_id, version)
+            head = await read_store_head(connection)
             await _delete_all_records(cache)
             async for chunk in records.iterate_all_records(connection):
                 await cache.mset({key: record for key, record in chunk.items() if record is not None})
@@ -47,13 +43,13 @@ async def rebuild_cache(store: AsyncEngine, cache: redis.asyncio.Redis) -> bool:
             if await transaction.get(keys.REBUILD_LOCK) != token:
                 return True
             transaction.multi()  # type: ignore[no-untyped-call]
-            transaction.set(keys.HEAD, head.encode())
+            transaction.mset(head.values())
             transaction.delete(keys.REBUILD_LOCK)
             await transaction.execute()
     except WatchError:
         return True
     metrics.REBUILDS.inc()
-    _log.info("configuration cache rebuilt", version=version, seconds=round(time.monotonic() - started, 3))
+    _log.info("configuration cache rebuilt", version=head.version, seconds=round(time.monotonic() - started, 3))
     return True
 
 

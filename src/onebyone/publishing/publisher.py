@@ -1,9 +1,10 @@
 """Publishes committed changes to the cache server in the order of their versions, and repairs the cache server.
 
-The cache is current when HEAD names this store and its version. Each pass compares the two and does one of three
-things: nothing; publish the outbox rows after HEAD; or, when HEAD is lost, of another store or ahead of this one,
-rebuild the cache from the store. Records, change entries and HEAD are written in one MULTI under a WATCH of HEAD, so
-that a slow publisher can never overwrite a newer record with an older one.
+The cache is current when HEAD names this store, its version and when that was committed. Each pass compares the two and
+does one of three things: nothing; publish the outbox rows after HEAD; or, when HEAD is lost or names a change that this
+store does not know (it is another store, or was restored from a backup), rebuild the cache from the store. Records,
+change entries and HEAD are written in one MULTI under a WATCH of HEAD, so that a slow publisher can never overwrite a
+newer record with an older one.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ import asyncio
 import time
 from contextlib import suppress
 from itertools import takewhile
+from typing import NamedTuple, cast
 
 import redis.asyncio
 from redis.exceptions import WatchError
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone.clock import DAY_MS, now_ms
 from onebyone.config_store import tables
+from onebyone.config_store.store_head import read_store_head
 from onebyone.contracts import keys
 from onebyone.contracts.configuration import Head
 from onebyone.publishing import metrics, records
@@ -40,6 +43,15 @@ OUTBOX_RETENTION_MS = DAY_MS
 """A HEAD older than a day (a restored cache server, say) costs a rebuild instead of a longer outbox for everybody."""
 PRUNE_SECONDS = 3600
 """How often to delete old outbox rows; an hour of them is little compared with the day that is kept."""
+
+
+class _Change(NamedTuple):
+    """A row of the outbox."""
+
+    version: int
+    created_ms: int
+    keys: str
+    """The Redis keys of the changed records, separated by blanks."""
 
 
 class ConfigPublisher:
@@ -94,8 +106,8 @@ class ConfigPublisher:
         """Compare HEAD with the store and act on the difference; return whether another pass should follow now."""
         async with self._cache.pipeline() as transaction:
             await transaction.watch(keys.HEAD)
-            value = await transaction.get(keys.HEAD)
-            head = None if value is None else _decode_head(value)
+            values = cast("list[bytes | None]", await transaction.mget(keys.HEAD, keys.HEAD_COMMITTED))
+            head = _decode_head(*values)
             store_head, rows = await self._outbox_rows_after(head)
             if head is not None and head == store_head:
                 self._note_published(store_head)
@@ -105,25 +117,28 @@ class ConfigPublisher:
                 return await self._publish_rows(transaction, store_head, rows)
         return await rebuild_cache(self._store, self._cache)
 
-    async def _outbox_rows_after(self, head: Head | None) -> tuple[Head, list[tuple[int, str]]]:
-        """Return the store's head and the (version, keys) that follow `head` without a gap; without any: rebuild."""
-        state, outbox = tables.store_state, tables.outbox
+    async def _outbox_rows_after(self, head: Head | None) -> tuple[Head, list[_Change]]:
+        """Return the store's head and the changes that follow `head` without a gap; without any: rebuild."""
+        outbox = tables.outbox
         async with sql.reading(self._store) as connection:
-            store_id, version = (await connection.execute(select(state.c.store_id, state.c.version))).one()
-            store_head = Head(store_id, version)
-            if head is None or head.store_id != store_id or head.version >= version:
+            store_head = await read_store_head(connection)
+            if head is None or head.store_id != store_head.store_id or head.version >= store_head.version:
                 return store_head, []
-            query = select(outbox.c.version, outbox.c["keys"]).where(outbox.c.version > head.version)
-            query = query.order_by(outbox.c.version).limit(OUTBOX_ROWS_PER_PASS)
-            rows = (await connection.execute(query)).all()
+            columns = select(outbox.c.version, outbox.c.created_ms, outbox.c["keys"])
+            query = columns.where(outbox.c.version >= head.version)
+            query = query.order_by(outbox.c.version).limit(1 + OUTBOX_ROWS_PER_PASS)
+            rows = [_Change(*row) for row in await connection.execute(query)]
+        first = rows.pop(0) if head.version else _Change(0, head.committed_ms, "")
+        if (first.version, first.created_ms) != (head.version, head.committed_ms):
+            # Pruned, or the cache holds a change that this store does not have: it was restored from a backup.
+            return store_head, []
         numbered = enumerate(rows, start=head.version + 1)
-        gapless = takewhile(lambda pair: pair[1].version == pair[0], numbered)
-        return store_head, [(row.version, row[1]) for _, row in gapless]
+        return store_head, [change for _, change in takewhile(lambda pair: pair[1].version == pair[0], numbered)]
 
     async def _publish_rows(
-        self, transaction: redis.asyncio.client.Pipeline, store_head: Head, rows: list[tuple[int, str]]
+        self, transaction: redis.asyncio.client.Pipeline, store_head: Head, changes: list[_Change]
     ) -> bool:
-        changed_keys = {key for _, row_keys in rows for key in row_keys.split()}
+        changed_keys = {key for change in changes for key in change.keys.split()}
         async with sql.reading(self._store) as connection:
             changed = await records.load_records(connection, changed_keys)
         transaction.multi()  # type: ignore[no-untyped-call]
@@ -132,11 +147,11 @@ class ConfigPublisher:
                 transaction.delete(key)
             else:
                 transaction.set(key, record)
-        for version, row_keys in rows:
-            entry = {"v": version, "keys": row_keys}
+        for change in changes:
+            entry = {"v": change.version, "ms": change.created_ms, "keys": change.keys}
             transaction.xadd(keys.CHANGES, entry, maxlen=keys.CHANGES_LENGTH, approximate=True)  # type: ignore[arg-type]
-        head = Head(store_head.store_id, rows[-1][0])
-        transaction.set(keys.HEAD, head.encode())
+        head = Head(store_head.store_id, changes[-1].version, changes[-1].created_ms)
+        transaction.mset(head.values())
         try:
             await transaction.execute()
         except WatchError:
@@ -156,12 +171,15 @@ class ConfigPublisher:
             return
         self._pruned_at = time.monotonic()
         async with sql.writing(self._store) as connection:
-            old = tables.outbox.c.created_ms < now_ms() - OUTBOX_RETENTION_MS
-            await connection.execute(delete(tables.outbox).where(old))
+            outbox = tables.outbox
+            # Except the last, which tells when the store's version was committed.
+            superseded = outbox.c.version < select(func.max(outbox.c.version)).scalar_subquery()
+            old = outbox.c.created_ms < now_ms() - OUTBOX_RETENTION_MS
+            await connection.execute(delete(outbox).where(old, superseded))
 
 
-def _decode_head(value: bytes | str) -> Head | None:
+def _decode_head(value: bytes | None, committed: bytes | None) -> Head | None:
     try:
-        return Head.decode(value if isinstance(value, bytes) else value.encode())
+        return None if value is None else Head.decode(value, committed)
     except ValueError:
         return None

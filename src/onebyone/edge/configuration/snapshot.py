@@ -1,6 +1,7 @@
 """The last known configuration on disk, for an edge that starts while the cache server is unreachable.
 
-    <data folder>/last-known.sqlite3    records(key, text), by Redis key; state(store_id, version, confirmed_ms)
+    <data folder>/last-known.sqlite3    records(key, text), by Redis key
+                                        state(store_id, version, confirmed_ms, committed_ms)
 
 The file holds the records that the edges of this data folder have used, up to a limit, and always those of one
 published version: a thread compares it with `keys.HEAD` and applies every change published since. It is read only while
@@ -40,9 +41,11 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, text BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS state (
     one INTEGER PRIMARY KEY CHECK (one = 1), store_id TEXT NOT NULL, version INTEGER NOT NULL,
-    confirmed_ms INTEGER NOT NULL
+    confirmed_ms INTEGER NOT NULL, committed_ms INTEGER NOT NULL DEFAULT 0
 );
 """
+_ADD_COMMITTED = "ALTER TABLE state ADD COLUMN committed_ms INTEGER NOT NULL DEFAULT 0"
+"""For a file that release 0.1.0 has written."""
 
 
 class SnapshotState(NamedTuple):
@@ -152,8 +155,8 @@ class ConfigSnapshot:
             self.records = connection.execute("SELECT count(*) FROM records").fetchone()[0]
 
     def _read_head(self) -> Head | None:
-        encoded = cast("bytes | None", self._client.get(keys.HEAD))
-        return None if encoded is None else Head.decode(encoded)
+        encoded, committed = cast("list[bytes | None]", self._client.mget(keys.HEAD, keys.HEAD_COMMITTED))
+        return None if encoded is None else Head.decode(encoded, committed)
 
     def _apply_changes(self, connection: sqlite3.Connection, head: Head) -> None:
         """Bring every record in the file to the version `head`."""
@@ -165,19 +168,25 @@ class ConfigSnapshot:
         elif state.head != head:
             changed = self._changed_keys(state.head, head)
             self._refresh(connection, _all_keys(connection) if changed is None else changed)
-        row = (head.store_id, head.version, now_ms())
-        connection.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?)", row)
+        row = (head.store_id, head.version, head.committed_ms, now_ms())
+        connection.execute(
+            "INSERT OR REPLACE INTO state (one, store_id, version, committed_ms, confirmed_ms) VALUES (1, ?, ?, ?, ?)",
+            row,
+        )
 
     def _changed_keys(self, old: Head, new: Head) -> list[str] | None:
-        """Return the keys that changed after `old` up to `new`; None if the stream no longer holds all changes."""
+        """Return the keys that changed after `old` up to `new`; None if the stream no longer holds all changes, or if
+        `new` does not follow from `old`, because the store was restored from a backup."""
         if not 0 < new.version - old.version < keys.CHANGES_LENGTH:
             return None
         count = new.version - old.version + 1
         entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self._client.xrevrange(keys.CHANGES, count=count))
-        newest_first = [(int(fields[b"v"]), fields[b"keys"].decode().split()) for _, fields in entries]
-        if not newest_first or newest_first[0][0] < new.version or newest_first[-1][0] > old.version:
+        changes = [(int(fields[b"v"]), int(fields.get(b"ms", 0))) for _, fields in reversed(entries)]
+        # The entry of `old` itself comes first, so that a discarded future shows.
+        expected = range(old.version, new.version + 1)
+        if [version for version, _ in changes] != [*expected] or changes[0][1] != old.committed_ms:
             return None
-        return [key for version, changed in newest_first if version > old.version for key in changed]
+        return [key for _, fields in entries[:-1] for key in fields[b"keys"].decode().split()]
 
     def _refresh(self, connection: sqlite3.Connection, record_keys: list[str]) -> None:
         for page, values in self._read_pages(record_keys):
@@ -210,12 +219,17 @@ def _open_database(path: Path) -> sqlite3.Connection:
     # With a rollback journal instead of a WAL, because with a WAL a full disk would also prevent reading.
     connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
     connection.executescript(_SCHEMA)
+    if len(connection.execute("PRAGMA table_info(state)").fetchall()) < 5:
+        connection.execute(_ADD_COMMITTED)
     return connection
 
 
 def _read_state(connection: sqlite3.Connection) -> SnapshotState | None:
-    row = connection.execute("SELECT store_id, version, confirmed_ms FROM state").fetchone()
-    return None if row is None else SnapshotState(Head(row[0], row[1]), row[2])
+    row = connection.execute("SELECT * FROM state").fetchone()
+    if row is None:
+        return None
+    _, store_id, version, confirmed_ms, *committed_ms = row
+    return SnapshotState(Head(store_id, version, *committed_ms), confirmed_ms)
 
 
 def _is_confirmed(state: SnapshotState | None, head: Head) -> bool:

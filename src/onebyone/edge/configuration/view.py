@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import NamedTuple
 
 import structlog
 
 from onebyone.clock import now_ms
+from onebyone.contracts.configuration import Head
 from onebyone.edge.configuration.cache import ConfigCache
 from onebyone.edge.configuration.snapshot import ConfigSnapshot
-from onebyone.edge.configuration.watcher import Watcher
+from onebyone.edge.configuration.watcher import Reset, Watcher
 from onebyone.runtime import redis_client
 from onebyone.settings import Settings
 
@@ -20,6 +22,17 @@ LOOKUP_SECONDS = 1.0
 """The longest that a request waits for one reply of the cache server: a person waits for a click to land."""
 
 _log = structlog.get_logger()
+
+
+class ConfigState(NamedTuple):
+    """Which configuration an edge answers from."""
+
+    age_seconds: float | None
+    """Seconds since it was last confirmed as current; None if there is none yet."""
+    head: Head | None
+    """The newest version that is followed; None until the cache server was seen complete."""
+    reset: Reset | None
+    """The last time that it went back while this process ran."""
 
 
 class ConfigView:
@@ -59,6 +72,11 @@ class ConfigView:
         """Return the seconds since the configuration was last confirmed as current; None if there is none yet."""
         confirmed = self._watcher.confirmed_ms or self._snapshot_ms
         return max(0.0, (now_ms() - confirmed) / 1000) if confirmed else None
+
+    def state(self) -> ConfigState:
+        """Return what `/readyz` says about the configuration."""
+        watcher = self._watcher
+        return ConfigState(self.age_seconds(), watcher.head, watcher.reset)
 
     @property
     def records_on_disk(self) -> int:

@@ -12,6 +12,7 @@ next batch anyway. If the disk is slow, `flush` returns; the loop keeps reading 
 from __future__ import annotations
 
 import asyncio
+import errno
 import select
 import sqlite3
 import time
@@ -22,6 +23,7 @@ from typing import Protocol
 import structlog
 
 from onebyone.contracts import batches
+from onebyone.edge.journal.disk_probe import describe
 from onebyone.edge.journal.writer import JournalWriter
 from onebyone.runtime.outage import Outage
 
@@ -72,6 +74,7 @@ class GroupCommit:
         self._groups: deque[tuple[list[bytes], Waiter | None]] = deque()
         self._pending = 0
         self._fatal = False
+        self._journal_gone = False
         self._sync_began = 0.0
         self._quick_syncs = 0
         self._in_progress: tuple[int, list[Waiter]] | None = None
@@ -79,6 +82,12 @@ class GroupCommit:
         self._scheduled: asyncio.Handle | None = None
         self._busy = False
         self._refusals = Outage(_REFUSED, _ACCEPTED, level="error")
+        self.synced_at = float("-inf")
+        """When the sync of the last batch on disk began, on the monotonic clock."""
+        self.refused_at = float("-inf")
+        """When the journal last refused a batch, on the monotonic clock."""
+        self.refusal = ""
+        """Why it did, in words."""
         self._failures = Outage(_REFUSED, _ACCEPTED, level="error")
         """Fatal refusals, which never end: the first is logged even if a full disk has refused batches before."""
         self._idle = asyncio.Event()
@@ -95,9 +104,28 @@ class GroupCommit:
         self._loop.add_reader(journal.fd, self.poll)
 
     @property
+    def opened(self) -> bool:
+        """Whether there is a journal."""
+        return self._journal is not None
+
+    @property
+    def fatal(self) -> bool:
+        """Whether the journal has failed in a way after which every batch is refused."""
+        return self._fatal
+
+    @property
     def recording(self) -> bool:
         """Whether there is a journal and it accepted the last batch."""
-        return not (self._journal is None or self._fatal or self._refusals.ongoing)
+        return not (self._journal is None or self._fatal or self._journal_gone or self._refusals.ongoing)
+
+    @property
+    def waiting_seconds(self) -> float:
+        """How long the sync in progress has taken so far; 0 if there is none."""
+        return 0.0 if self._in_progress is None else time.monotonic() - self._sync_began
+
+    def refuse_all(self) -> None:
+        """Refuse every later batch, because the files of the journal are gone: a crash would lose what is written."""
+        self._journal_gone = True
 
     def submit(self, group: list[bytes], waiter: Waiter | None, gathered: bool = False) -> bool:
         """Queue a group: a head line and one line per event (`contracts/batches.py`). Notify `waiter` of the outcome.
@@ -167,6 +195,8 @@ class GroupCommit:
             return RuntimeError("there is no journal yet")
         if self._fatal:
             return RuntimeError("the journal has failed before")
+        if self._journal_gone:
+            return FileNotFoundError(errno.ENOENT, "the files of the journal are gone")
         self._sync_began = time.monotonic()
         try:
             self._journal.begin_batch(events, batches.pack(lines))
@@ -193,9 +223,11 @@ class GroupCommit:
 
     def _finish_batch(self, events: int, waiters: list[Waiter], failure: Exception | None) -> None:
         if failure is None:
+            self.synced_at = self._sync_began
             self._on_batch(events)
             self._refusals.succeeded()
         else:
+            self.refused_at, self.refusal = time.monotonic(), describe(failure)
             self._on_failure(events, self._fatal)
             name = getattr(failure, "sqlite_errorname", None)
             refusals = self._failures if self._fatal else self._refusals

@@ -59,6 +59,7 @@ class JournalWriter(JournalReader):
             self._wal = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_CLOEXEC)
             undo.callback(os.close, self._wal)
             self._sync = disk_sync.open_disk_sync(self._wal)
+            self._places = [(path, _identity(path.stat())) for path in (self._path, Path(f"{self._path}-wal"))]
             undo.pop_all()
         self.fd = self._sync.fd
         """A file descriptor that becomes readable when a sync has ended."""
@@ -97,6 +98,16 @@ class JournalWriter(JournalReader):
     def newest_seq(self) -> int:
         """Return the seq of the last batch that is on disk; 0 if none is."""
         return self._synced
+
+    def is_gone(self) -> bool:
+        """Return whether a file of the journal was deleted or moved away, so that no successor would find it.
+
+        May be called on any thread. Raise `OSError` if the disk cannot tell.
+        """
+        try:
+            return any(_identity(path.stat()) != identity for path, identity in self._places)
+        except (FileNotFoundError, NotADirectoryError):
+            return True
 
     def set_deletable(self, seq: int, written_before_ms: int) -> None:
         """Let the next commits delete the batches up to `seq` that were written before the given time (ms).
@@ -147,6 +158,10 @@ def create_journal(directory: Path, shards: int) -> JournalWriter:
     """Create the journal of a new producer, named at random and assigned to one of `shards` shards."""
     producer = batches.new_producer()
     return JournalWriter.create(directory, producer, batches.shard_of(producer, shards))
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _sync_directory(directory: Path) -> None:
