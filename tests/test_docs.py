@@ -21,8 +21,8 @@ from onebyone.api.reports import report_handlers
 from onebyone.cli import app
 from onebyone.contracts.events import Event
 from onebyone.edge import ops_endpoints as edge_ops
-from onebyone.edge.tags.decision import PATHS
 from onebyone.edge.tags.flags import Flag
+from onebyone.edge.tags.paths import PATHS
 from onebyone.edge.tags.reasons import Reason
 from onebyone.reports.service import ReportService
 from onebyone.resources.context import EngineContext

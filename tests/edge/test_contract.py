@@ -190,7 +190,7 @@ def test_location_is_the_raw_rest_of_the_query_string(served: Served) -> None:
     assert b"\r\nlocation: " + target + b"\r\n" in response
 
 
-@pytest.mark.parametrize("path", ["/", "/favicon.ico", "/imptr/", "/seg?id=1"])
+@pytest.mark.parametrize("path", ["/", "/favicon.ico", "/imptrs", "/seg?id=1"])
 def test_other_paths_are_not_found(served: Served, path: str) -> None:
     assert served.process.get(path).status_code == 404
 

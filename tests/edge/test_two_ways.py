@@ -146,6 +146,9 @@ HOSTILE = st.sampled_from(
         b"Connection: keep-alive, close",
         b"Connection: upgrade\r\nUpgrade: websocket",
         b"Upgrade: h2c",
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\nContent-Length: 61",
+        b"Connection: Upgrade\r\nUpgrade: made-up/1\r\nTransfer-Encoding: chunked",
+        b"Host: t",
         b"Proxy-Connection: close",
         b"Content-Length: 0",
         b"Content-Length: 5",
@@ -174,16 +177,20 @@ HOSTILE = st.sampled_from(
         b"X-Huge: " + b"a" * 20_000,
     ]
 )
-BODIES = st.sampled_from([b"", b"", b"", b"hello", b"5\r\nhello\r\n0\r\n\r\n", b"\r\n", b"\r\n\r\n"])
+INNER = b"GET /imptr?id=531&cachebuster=in-the-body HTTP/1.1\r\nHost: t\r\n\r\n"
+BODIES = st.sampled_from([b"", b"", b"", b"hello", b"5\r\nhello\r\n0\r\n\r\n", b"\r\n", b"\r\n\r\n", INNER])
 
 
 @st.composite
 def requests(draw: Any) -> bytes:
     """Draw one request, well-formed or nearly so."""
     path = draw(
-        weighted(b"/imptr", b"/clktr", b"/clktrb", b"/imptr/", b"/IMPTR", b"/%69mptr", b"http://t/imptr", b"/x")
+        weighted(
+            *(b"/imptr", b"/clktr", b"/clktrb", b"/imptr/", b"/IMPTR", b"/%69mptr", b"http://t/imptr", b"/x"),
+            *(b"//imptr", b"/clktr/", b"/a/clktr", b"/imptr\xff", b"/imptr&id=531", b"/imptr//"),
+        )
     )
-    number = draw(weighted(b"531" if path.startswith(b"/imp") else b"1", b"532", b"3", b"9", b"0", b"", b"x", b"0531"))
+    number = draw(weighted(b"531" if b"/imp" in path else b"1", b"532", b"3", b"9", b"0", b"", b"x", b"0531"))
     pairs = draw(st.lists(st.tuples(NAMES, VALUES), max_size=4))
     query = b"&".join([b"id=" + number, *(b"=".join(pair) for pair in pairs)]) + draw(TARGETS)
     line = b" ".join(
@@ -193,7 +200,7 @@ def requests(draw: Any) -> bytes:
             draw(weighted(b"HTTP/1.1", b"HTTP/1.0", b"HTTP/1.2", b"http/1.1", b"HTTP/1.1 ")),
         ]
     )
-    headers = [b"Host: t", *draw(st.lists(HEADERS, max_size=5))]
+    headers = [draw(weighted(b"Host: t", b"Host: a b", b"X: y", b"Host:")), *draw(st.lists(HEADERS, max_size=5))]
     body = b""
     if draw(weighted(False, True)):
         headers.insert(draw(st.integers(0, len(headers))), draw(HOSTILE))
@@ -267,6 +274,100 @@ def test_both_paths_answer_with_the_same_bytes(pair: Pair, case: list[Message]) 
     seen["responses"] += sum(map(len, case))
     seen["recorded"] += sum(response.count(b"x-onebyone: recorded") for response in responses[0])
     assert responses[0] == responses[1]
+
+
+TAIL = b" HTTP/1.1\r\nHost: t\r\n\r\n"
+OFFER = b"Host: t\r\nConnection: Upgrade\r\nUpgrade: %b\r\nContent-Length: %d\r\n\r\n"
+BAD_REQUEST, BAD_PATH = b"ignored; reason=bad_request", b"ignored; reason=bad_path"
+LANDED = b"https://landing.example/offer"
+ROWS: list[tuple[str, list[bytes], list[tuple[bytes, bytes, bytes]]]] = [
+    # name, writes, and of each response: status, X-OneByOne, and the content type or the target
+    ("UTF-8", [b"GET /clktr?id=1&cachebuster=caf\xc3\xa9" + TAIL], [(b"302", b"recorded", LANDED)]),
+    ("Latin-1", [b"GET /clktr?id=1&cachebuster=caf\xe9" + TAIL], [(b"302", b"recorded", LANDED)]),
+    ("blank", [b"GET /clktr?id=1&cachebuster=a b" + TAIL], [(b"302", b"recorded", LANDED)]),
+    ("tab", [b"GET /imptr?id=531&cachebuster=a\tb" + TAIL], [(b"200", b"recorded", b"image/gif")]),
+    ("control byte in a query", [b"GET /imptr?id=531&t=1&x=\x01" + TAIL], [(b"400", BAD_REQUEST, b"application/jav")]),
+    ("control byte in a click", [b"GET /clktr?id=1&x=\x7f" + TAIL], [(b"400", BAD_REQUEST, b"text/html")]),
+    (
+        "control byte in a header",
+        [b"GET /clktr?id=1" + TAIL[:-2] + b"X: a\x01\x00\x7fb\r\n\r\n"],
+        [(b"302", b"recorded", LANDED)],
+    ),
+    ("slash after the path", [b"GET /clktr/?id=1" + TAIL], [(b"302", b"recorded", LANDED)]),
+    ("two slashes", [b"GET //imptr?id=531" + TAIL], [(b"200", BAD_PATH, b"image/gif")]),
+    ("other case", [b"GET /Imptr?id=531&t=1" + TAIL], [(b"200", BAD_PATH, b"application/javascript")]),
+    ("prefix", [b"GET /tags/clktr?id=1" + TAIL], [(b"404", BAD_PATH, b"text/html")]),
+    ("no question mark", [b"GET /imptr&id=531" + TAIL], [(b"200", BAD_PATH, b"image/gif")]),
+    ("encoded question mark", [b"GET /clktrb%3Fid=1" + TAIL], [(b"404", BAD_PATH, b"text/html")]),
+    ("no Host", [b"GET /imptr?id=531 HTTP/1.1\r\n\r\n"], [(b"400", BAD_REQUEST, b"image/gif")]),
+    ("two Hosts", [b"GET /clktr?id=1" + TAIL[:-2] + b"Host: t\r\n\r\n"], [(b"400", BAD_REQUEST, b"text/html")]),
+    ("no Host in HTTP/1.0", [b"GET /imptr?id=531 HTTP/1.0\r\n\r\n"], [(b"200", b"recorded", b"image/gif")]),
+    (
+        "folded header",
+        [b"GET /imptr?id=531" + TAIL[:-2] + b"X: a\r\n b\r\n\r\n"],
+        [(b"400", BAD_REQUEST, b"image/gif")],
+    ),
+    ("long head", [b"GET /imptr?id=531&x=" + b"a" * 70_000 + TAIL], [(b"431", BAD_REQUEST, b"image/gif")]),
+    ("garbage", [b"garbage" + TAIL], [(b"400", b"", b"text/plain")]),
+    (
+        "garbage after a request",
+        [b"GET /imptr?id=531&cachebuster=1" + TAIL + b"\x16\x03\x01garbage"],
+        [(b"200", b"recorded", b"image/gif"), (b"400", b"", b"text/plain")],
+    ),
+    (
+        "a malformed tag after two requests",
+        [b"GET /imptr?id=531&cachebuster=1" + TAIL + b"GET /clktr?id=1" + TAIL + b"GET /imptr?id=531 HTTP/1.1\r\n\r\n"],
+        [(b"200", b"recorded", b"image/gif"), (b"302", b"recorded", LANDED), (b"400", BAD_REQUEST, b"image/gif")],
+    ),
+    *(
+        (
+            f"{protocol} {'late' if late else 'whole'}",
+            [head, INNER + after] if late else [head + INNER + after],
+            [(b"405", b"ignored; reason=method", b"text/plain"), *[(b"302", b"recorded", LANDED)] * bool(after)],
+        )
+        for protocol in ("h2c", "websocket", "TLS/1.0", "coffee")
+        for late in (False, True)
+        for head in [b"POST /imptr?id=531 HTTP/1.1\r\n" + OFFER % (protocol.encode(), len(INNER))]
+        for after in (b"", b"GET /clktr?id=1&cachebuster=after" + TAIL)
+    ),
+    (
+        "GET with an offer and a late body",
+        [b"GET /imptr?id=531 HTTP/1.1\r\n" + OFFER % (b"h2c", len(INNER)), INNER],
+        [(b"200", b"recorded", b"image/gif")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("writes", "expected"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
+def test_odd_requests(pair: Pair, writes: list[bytes], expected: list[tuple[bytes, bytes, bytes]]) -> None:
+    fast, asgi = (converse(edge, writes, len(expected)) for edge in (pair.fast, pair.asgi))
+    responses = fast.split(b"HTTP/1.1 ")[1:]
+    assert len(responses) == len(expected) + (b"connection: close" not in responses[len(expected) - 1])
+    for response, (status, verdict, kind) in zip(responses, expected, strict=False):
+        assert response.startswith(status)
+        assert (b"\r\nx-onebyone: " + verdict + b"\r\n" in response) == bool(verdict)
+        assert b": " + kind in response
+        if verdict in (BAD_REQUEST, b""):
+            assert b"\r\nconnection: close\r\n" in response
+    assert fast == asgi
+    seen["recorded"] += fast.count(b"x-onebyone: recorded")
+
+
+def converse(edge: EdgeProcess, writes: list[bytes], responses: int) -> bytes:
+    """Return so many responses to the writes, and, unless the last one closes the connection, to one more request."""
+    received = b""
+    with socket.create_connection(edge.listener.getsockname(), timeout=20) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for number, part in enumerate(writes):
+            time.sleep(GAP_SECONDS * bool(number))
+            connection.sendall(part)
+        while received.count(b"\r\n\r\n") < responses and (chunk := connection.recv(65536)):
+            received += chunk
+        if b"connection: close" not in received:
+            connection.sendall(LAST)
+        while chunk := connection.recv(65536):
+            received += chunk
+    return re.sub(rb"\r\ndate: [^\r]+", b"", received)
 
 
 def test_both_paths_recorded_the_same_events(pair: Pair) -> None:

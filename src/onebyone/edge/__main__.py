@@ -23,6 +23,7 @@ from onebyone.edge.journal.shipper import Shipper
 from onebyone.edge.journal.writer import JournalWriter
 from onebyone.edge.ops_endpoints import Health
 from onebyone.edge.recorder import Recorder
+from onebyone.edge.tag_refusals import TagRefusals
 from onebyone.runtime import logs, role, web_server
 from onebyone.settings import Settings
 
@@ -98,7 +99,15 @@ async def main(settings: Settings) -> int:
     fast = settings.edge_http == "fast" and hasattr(select, "epoll")
     make_server = partial(Acceptor, recorder, settings.tracker_cache) if fast else None
     drain_seconds = partial(lifeline.not_ready_seconds, settings.drain_seconds)
-    await web_server.serve(app, role.inherited_listener(), lifeline.stopping, drain_seconds, serving.set, make_server)
+    await web_server.serve(
+        app,
+        role.inherited_listener(),
+        lifeline.stopping,
+        drain_seconds,
+        serving.set,
+        make_server,
+        TagRefusals(recorder),
+    )
     await opening_journal
     await commits.close()
     metric_buffer.flush()

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from onebyone.contracts.events import Kind
 from onebyone.edge.configuration.record_cache import ConfigurationUnavailable
 from onebyone.edge.recorder import Recorder
-from onebyone.edge.tags import client, query, responses
+from onebyone.edge.tags import client, paths, query, responses
 from onebyone.edge.tags.client import Client
-from onebyone.edge.tags.decision import HEADERS, PATHS, CacheMiss, Decision, EventLine, FetchedRecords
+from onebyone.edge.tags.decision import HEADERS, CacheMiss, Decision, EventLine, FetchedRecords
 from onebyone.edge.tags.query import Tag
 from onebyone.edge.tags.reasons import Reason
 from onebyone.runtime.trusted_proxies import TrustedProxies
@@ -52,12 +52,16 @@ class EdgeApp:
         self._ops_app = ops_app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        kind = PATHS.get(scope["path"])
-        if kind is None:
+        path = scope["path"]
+        if (kind := paths.tag_kind(path)) is not None:
+            request = _tag_request(kind, scope, self._recorder.trusted_proxies)
+            decision = await self._record(*await self._decide(request))
+        elif (kind := paths.similar_kind(path)) is not None:
+            request = _tag_request(kind, scope, self._recorder.trusted_proxies)
+            decision = self._recorder.decide_bad_path(*request[:3])
+        else:
             await self._ops_app(scope, receive, send)
             return
-        request = _tag_request(kind, scope, self._recorder.trusted_proxies)
-        decision = await self._record(*await self._decide(request))
         response = decision.response
         headers = [*response.headers, responses.verdict_header(decision.reason)]
         await send({"type": "http.response.start", "status": response.status, "headers": headers})

@@ -11,6 +11,9 @@ FLUSH_SECONDS = 0.1
 
 RECORDED = Counter("onebyone_edge_recorded", "Events on disk, including those whose client left before the response.")
 IGNORED = Counter("onebyone_edge_ignored", "Requests that were not counted, by reason code.", ["kind", "reason"])
+MALFORMED = Counter(
+    "onebyone_edge_malformed_requests", "Requests that were not valid HTTP or too long, whatever their path."
+)
 REFUSED_BATCHES = Counter("onebyone_edge_journal_failures", "Batches that the disk refused; their events are lost.")
 MEMORY_RECEIPT_LOST = Counter(
     "onebyone_edge_memory_receipt_lost",

@@ -59,6 +59,16 @@ class Recorder:
         self._ignored[kind, Reason.CONFIG].inc()
         return self.decisions.without_configuration(kind, tag, sender)
 
+    def decide_bad_path(self, kind: Kind, tag: Tag, sender: Client) -> Decision:
+        """Return the decision for a path that is only similar to that of a tag, and count the request as ignored."""
+        self._ignored[kind, Reason.BAD_PATH].inc()
+        return self.decisions.bad_path(kind, tag, sender)
+
+    def decide_malformed(self, kind: Kind, tag: Tag, status: int) -> Decision:
+        """Return the decision for a malformed request to a tag, and count the request as ignored."""
+        self._ignored[kind, Reason.BAD_REQUEST].inc()
+        return self.decisions.bad_request(kind, tag, status)
+
     def submit(self, events: list[EventLine], waiter: Waiter | None, gathered: bool = False) -> bool:
         """Give the events their ids and queue them as one group (`GroupCommit.submit`).
 

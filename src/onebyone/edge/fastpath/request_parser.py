@@ -13,7 +13,8 @@ from typing import NamedTuple, TypeVar
 from onebyone.contracts.events import Kind
 from onebyone.edge.tags import client, query
 from onebyone.edge.tags.client import Client
-from onebyone.edge.tags.decision import HEADERS, PATHS
+from onebyone.edge.tags.decision import HEADERS
+from onebyone.edge.tags.paths import PATHS
 from onebyone.edge.tags.query import Tag
 from onebyone.runtime.request_head import HOST
 from onebyone.runtime.trusted_proxies import FORWARDING_HEADERS

@@ -31,9 +31,6 @@ EventLine = bytes
 """One event's line within its group (`contracts/batches.py`): the fragment of its tracker (`tracker_fragment` in
 `journal/event_ids.py`), then the facts of the request as JSON members, each preceded by a comma."""
 
-PATHS: dict[str, Kind] = {"/imptr": "imp", "/clktr": "clk", "/clktrb": "clk"}
-"""The tag endpoints, with the kind of event that each records."""
-
 HEADERS = frozenset((b"referer", *client.HEADERS))
 """The headers that a response or an event may depend on, beside those in which proxies name the client."""
 
@@ -158,6 +155,17 @@ class Decisions:
         location = redirects.to_location(tag.redir) if tag.redir is not None else None
         response = responses.TRY_AGAIN if location is None else responses.redirect_notice(location, status=503)
         return Decision(kind, response, Reason.CONFIG)
+
+    def bad_path(self, kind: Kind, tag: Tag, sender: Client) -> Decision:
+        """Return the decision for a request whose path is only similar to that of a tag."""
+        pixel = _SCRIPT if (sender.script if tag.script is None else tag.script) else _GIF
+        return Decision(kind, pixel.response if kind == "imp" else responses.NOT_FOUND, Reason.BAD_PATH)
+
+    def bad_request(self, kind: Kind, tag: Tag, status: int) -> Decision:
+        """Return the decision for a malformed request to a tag."""
+        pixel = _SCRIPT if tag.script else _GIF
+        response = pixel.response if kind == "imp" else responses.NOT_FOUND
+        return Decision(kind, response._replace(status=status), Reason.BAD_REQUEST)
 
     def _approved(self, location: bytes, tracker: Tracker, fetched: FetchedRecords) -> bool:
         member_id = tracker.member_id

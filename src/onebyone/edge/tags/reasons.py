@@ -8,6 +8,10 @@ from enum import StrEnum
 class Reason(StrEnum):
     """One code per case, in the order in which the cases are checked."""
 
+    BAD_REQUEST = "bad_request"
+    """The request is not valid HTTP or too long, so what it asks for is not certain."""
+    BAD_PATH = "bad_path"
+    """The path is only similar to that of a tag."""
     METHOD = "method"
     """The method is neither GET nor HEAD."""
     BAD_ID = "bad_id"
