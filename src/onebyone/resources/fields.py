@@ -68,6 +68,11 @@ def _millionths(value: Decimal | None) -> Decimal | None:
     return None if value is None else value.quantize(Decimal("0.000001"))
 
 
+def whole_or_fraction(value: float) -> int | float:
+    """Return a whole number as an integer, so that it is shown as callers write it: `105`, not `105.0`."""
+    return int(value) if value.is_integer() else value
+
+
 def _plain(value: str) -> str:
     if _CONTROL.search(value):
         raise ValueError("control characters are not allowed")
@@ -91,7 +96,8 @@ def empty_is_none(value: Any) -> Any:
     return None if value == "" else value
 
 
-def _single(value: Any) -> Any:
+def single(value: Any) -> Any:
+    """Return the only element of an array, None of an empty one, and anything else as it is."""
     if isinstance(value, list) and len(value) < 2:
         return value[0] if value else None
     return value
@@ -184,7 +190,9 @@ def as_list(value: Any) -> Any:
     return [value] if isinstance(value, dict) else value
 
 
-Amount = Annotated[float, BeforeValidator(_number), Field(ge=0, lt=10**9, allow_inf_nan=False)]
+Amount = Annotated[
+    float, BeforeValidator(_number), Field(ge=0, lt=10**9, allow_inf_nan=False), AfterValidator(whole_or_fraction)
+]
 """An amount that is stored and shown, but never computed with."""
 Text1000 = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_plain), _PLAIN]
 
@@ -204,6 +212,6 @@ class ObjectLink(Body):
     id: ObjectId
 
 
-Link = Annotated[ObjectLink, BeforeValidator(_single)]
-OptionalLink = Annotated[ObjectLink | None, BeforeValidator(_single)]
+Link = Annotated[ObjectLink, BeforeValidator(single)]
+OptionalLink = Annotated[ObjectLink | None, BeforeValidator(single)]
 """The tables of the documents say "array", their samples show an object: both are taken."""

@@ -12,7 +12,7 @@ from sqlalchemy import CompoundSelect, bindparam, literal_column, select, union_
 
 from onebyone.contracts.money import to_micros
 from onebyone.errors import NotFound
-from onebyone.resources import unknown_fields
+from onebyone.resources import field_shapes, fields, unknown_fields
 from onebyone.resources.entity import Carried, Entity, Reference, Values
 from onebyone.resources.fields import ObjectId, OptionalLink
 from onebyone.resources.unit_of_work import UnitOfWork
@@ -24,10 +24,24 @@ _id: TypeAdapter[Any] = TypeAdapter(ObjectId)
 def known_fields(
     entity: Entity, work: UnitOfWork, values: Mapping[str, Any], beside: Sequence[str], stored: Values | None
 ) -> Values:
-    """Return the fields that callers write; add a warning for each other one that a caller may believe to write."""
+    """Return the fields that callers write; add a warning for each other one that a caller may believe to write.
+
+    An object may come in an array: the documents show some, such as `supply_strategies`, both ways.
+    """
     unknown_fields.warn_of_unknown_fields(entity, values, beside, work.warnings)
     unknown_fields.warn_of_unwritable_fields(entity, values, entity.unwritable(work, stored), work.warnings)
-    return {name: value for name, value in values.items() if name in entity.body.model_fields}
+    objects = _object_fields(entity)
+    return {
+        name: fields.single(value) if name in objects else value
+        for name, value in values.items()
+        if name in entity.body.model_fields
+    }
+
+
+@cache
+def _object_fields(entity: Entity) -> frozenset[str]:
+    shapes = {name: field_shapes.field_shape(field) for name, field in entity.body.model_fields.items()}
+    return frozenset(name for name, shape in shapes.items() if shape.word == "object")
 
 
 def stored_values(entity: Entity, row: Values) -> Values:

@@ -8,17 +8,28 @@ from itertools import pairwise
 from typing import Annotated, Any, ClassVar
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from onebyone.resources.entity import Values
-from onebyone.resources.fields import Amount, Body, Boolean, Integer, ObjectId, StrictCode, Timestamp, TimeZone, as_list
+from onebyone.resources.fields import (
+    Amount,
+    Body,
+    Boolean,
+    Integer,
+    ObjectId,
+    StrictCode,
+    Timestamp,
+    TimeZone,
+    as_list,
+    whole_or_fraction,
+)
 from onebyone.resources.unit_of_work import UnitOfWork
 
 REVENUE = ("lifetime_budget", "daily_budget")
 IMPRESSIONS = ("lifetime_budget_imps", "daily_budget_imps")
 BUDGETS = (*REVENUE, *IMPRESSIONS)
 Count = Annotated[Integer, Field(ge=0)]
-Pace = Annotated[float, Field(ge=50, le=150, allow_inf_nan=False)]
+Pace = Annotated[float, Field(ge=50, le=150, allow_inf_nan=False), AfterValidator(whole_or_fraction)]
 HOUR = timedelta(hours=1)
 
 
