@@ -51,9 +51,7 @@ async def test_an_object_in_an_array(api: Harness, path: str) -> None:
     owners: Json = {"line-item": {"advertiser_id": world["advertiser"]}, "site": {"publisher_id": world["publisher"]}}
     owner = owners.get(service, {})
     plain = await api.create(service, {"name": "N", **more, field: value}, **owner)
-    response = await api.call(
-        "POST", service, {service: {"name": "N", **more, field: [value]}}, **owner.get(service, {})
-    )
+    response = await api.call("POST", service, {service: {"name": "N", **more, field: [value]}}, **owner)
     assert response["status"] == "OK", response
     made: dict[str, Any] = response[service]
     assert {name: made[field][name] for name in value} == {name: plain[field][name] for name in value}
