@@ -98,6 +98,7 @@ def test_status_lines() -> None:
         ("on_message_begin", [], "what ends a message can begin the next"),
         ("on_header", ["name", "value"], "trailers become headers"),
         ("on_headers_complete", [], "a complete head is cut off by its time limit; a drain closes no connection"),
+        ("on_body", ["body"], "a body has no maximum"),
         ("on_message_complete", [], "the next head is taken for the rest of a body"),
         ("on_response_complete", [], "what a client has sent ahead is never read"),
         ("_unset_keepalive_if_required", [], "a connection is closed while its next head arrives"),
@@ -131,13 +132,14 @@ async def test_each_method_is_called_by_uvicorn_itself() -> None:
         "on_message_begin",
         "on_header",
         "on_headers_complete",
+        "on_body",
         "on_message_complete",
         "on_response_complete",
         "_start_asgi_task",
     )
     protocol, _, application = connected(type("Noted", (HttpToolsProtocol,), {name: noted(name) for name in names}))
     application.may_answer.set()
-    protocol.data_received(REQUEST)
+    protocol.data_received(REQUEST.replace(b"\r\n\r\n", b"\r\ncontent-length: 1\r\n\r\nx"))
     await finished(protocol, 1)
     assert set(calls) == set(names), "an override in runtime/web_server.py that uvicorn no longer calls does nothing"
 
@@ -160,6 +162,17 @@ async def test_an_application_reads_through_the_cycle() -> None:
     application.may_answer.set()
     await finished(protocol, 1)
     assert application.receive is replacement, "a request with a broken body waits for it forever"
+
+
+async def test_reading_pauses_and_resumes_through_the_flow_of_the_protocol() -> None:
+    protocol, _, application = connected()
+    calls: list[str] = []
+    protocol.flow.resume_reading = lambda: calls.append("resume")
+    protocol.flow.pause_reading = lambda: calls.append("pause")
+    protocol.data_received(REQUEST * 2)
+    application.may_answer.set()
+    await finished(protocol, 2)
+    assert calls == ["pause", "resume", "resume"], "a client that sends ahead is read when an application asks for more"
 
 
 async def test_the_cycle_says_whether_it_has_been_answered() -> None:

@@ -12,7 +12,7 @@ from functools import partial
 import uvloop
 
 from onebyone.edge import metrics, ops_endpoints
-from onebyone.edge.asgi import EdgeApp
+from onebyone.edge.asgi import BODY_MAX, EdgeApp
 from onebyone.edge.configuration.view import ConfigView
 from onebyone.edge.fastpath.acceptor import Acceptor
 from onebyone.edge.journal import health as journal_health
@@ -107,6 +107,7 @@ async def main(settings: Settings) -> int:
         serving.set,
         make_server,
         TagRefusals(recorder),
+        BODY_MAX,
     )
     await opening_journal
     await commits.close()

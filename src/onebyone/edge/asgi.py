@@ -16,6 +16,10 @@ from onebyone.edge.tags.query import Tag
 from onebyone.edge.tags.reasons import Reason
 from onebyone.runtime.trusted_proxies import TrustedProxies
 
+BODY_MAX = 65_536
+"""Bytes of a request body after which the connection is closed. Tags have none, and what comes is read and dropped;
+browsers send no longer beacons."""
+
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]

@@ -15,6 +15,8 @@ from onebyone.runtime.method_case import with_upper_case_method
 
 HEAD_MAX = 65_536
 """Bytes of request line and headers after which a request is refused; common proxies pass on half as many at most."""
+HEADERS_MAX = 100
+"""Headers of one request: each takes in memory up to fifty times its bytes. Browsers and proxies send about thirty."""
 
 _END = re.compile(rb"\n\r?\n")
 """The end of a head. A head with bare line feeds is refused, but it has to be recognised as complete."""
@@ -91,6 +93,8 @@ def read_head(head: bytes) -> RequestHead:
     if not head.endswith(b"\r\n\r\n") or _BARE.search(head) is not None:
         raise MalformedRequest("line ending")
     line, *headers = head[:-4].split(b"\r\n")
+    if len(headers) > HEADERS_MAX:
+        raise MalformedRequest("too many headers", 431)
     line = with_upper_case_method(line)
     kept: list[bytes] = []
     framing: dict[bytes, bytes] = {}

@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 import uvicorn
 from uvicorn.server import ServerState
 
-from onebyone.runtime.bounded_protocol import DRAINING, BoundedProtocol
+from onebyone.runtime.bounded_protocol import BODY_LIMIT, BODY_MAX, DRAINING, BoundedProtocol
 from onebyone.runtime.refusals import REFUSALS, Refusals
 
 KEEP_ALIVE_SECONDS = 75
@@ -88,11 +88,13 @@ async def serve(
     on_started: Callable[[], None],
     make_server: SocketServerFactory | None = None,
     refusals: Refusals | None = None,
+    body_limit: int = BODY_MAX,
 ) -> None:
     """Serve `app` until `stopping` is set and `drain_seconds()` have passed; then finish running requests and return.
 
     `on_started` is called when connections are accepted. `make_server` makes the server of the listening socket; by
     default the event loop does, and each connection gets a `BoundedProtocol`. `refusals` answers malformed requests.
+    A connection is closed after `body_limit` bytes of a request body.
     """
     server = _Server(
         uvicorn.Config(
@@ -108,7 +110,7 @@ async def serve(
             timeout_graceful_shutdown=GRACE_SECONDS,
         ),
         on_started,
-        {DRAINING: stopping, REFUSALS: refusals or Refusals()},
+        {DRAINING: stopping, REFUSALS: refusals or Refusals(), BODY_LIMIT: body_limit},
         make_server,
     )
     running = asyncio.create_task(server.serve(sockets=[listener]))
