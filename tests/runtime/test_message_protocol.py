@@ -12,8 +12,10 @@ import uvicorn
 from structlog.testing import capture_logs
 from uvicorn.server import ServerState
 
+from onebyone.runtime import message_protocol
 from onebyone.runtime.bounded_protocol import BoundedProtocol
 from onebyone.runtime.refusals import REFUSALS, Refusals
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -50,7 +52,7 @@ class Transport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
-        self.closed = False
+        self.closed = self.ended = False
         self.reading = True
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
@@ -58,6 +60,9 @@ class Transport(asyncio.Transport):
 
     def close(self) -> None:
         self.closed = True
+
+    def write_eof(self) -> None:
+        self.ended = True
 
     def is_closing(self) -> bool:
         return self.closed
@@ -185,9 +190,21 @@ async def test_a_malformed_request_is_refused_after_the_answers_to_those_before_
     assert [answer.endswith(b"<GET /next? >") for answer in answers] == [True] * before
     assert refusal.startswith(status)
     assert b"\r\nconnection: close\r\n" in refusal
-    assert connection.transport.closed
+    assert connection.transport.ended
     assert len(connection.scopes) == before
     assert [line["event"] for line in lines] == ["malformed request refused"]
+    connection.end()
+
+
+async def test_what_follows_a_malformed_request_is_dropped_until_the_connection_closes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(message_protocol, "LINGER_SECONDS", 0.05)
+    connection = Connection()
+    assert (await connection.send(b"garbage")).startswith(b"HTTP/1.1 400 ")
+    assert await connection.send(NEXT, NEXT) == b""
+    assert (connection.transport.reading, connection.transport.closed) == (True, False)
+    await eventually(lambda: connection.transport.closed, "the connection is closed", 5)
     connection.end()
 
 
@@ -215,7 +232,7 @@ async def test_a_broken_body_is_refused_if_the_application_asks_for_it(chunk: by
             assert written.startswith(answer)
             assert written.count(b"HTTP/1.1 ") == 1
             assert len(connection.scopes) == 1
-            assert connection.transport.closed
+            assert connection.transport.ended == reads_bodies != connection.transport.closed
             connection.end()
 
 

@@ -128,12 +128,15 @@ def test_heads_without_a_name_of_the_host(head: bytes) -> None:
         (HEAD[:-1], 0),
         (b"G", 0),
         (b"get /imptr?i", 0),
+        (b"pu", 0),
+        (b"Delet", 0),
         (b"GET" + b" " * 100, 0),
     ],
 )
 def test_the_end_of_a_head(unread: bytes, end: int) -> None:
-    assert find_end(unread, 0) == end
-    assert find_end(unread, max(0, end - 1)) == end
+    assert find_end(unread, 0, 0) == end
+    assert find_end(unread, 0, max(0, end - 1)) == end
+    assert find_end(b"before" + unread, 6, 0) == (6 + end if end else 0)
 
 
 @pytest.mark.parametrize(
@@ -141,15 +144,15 @@ def test_the_end_of_a_head(unread: bytes, end: int) -> None:
 )
 def test_what_cannot_become_a_request_is_refused_at_once(unread: bytes) -> None:
     with pytest.raises(MalformedRequest, match="not HTTP"):
-        find_end(unread, 0)
+        find_end(unread, 0, 0)
 
 
 @pytest.mark.parametrize("end", [b"", END])
 def test_a_head_that_is_too_long(end: bytes) -> None:
     head = LINE + HOST + b"X: " + b"a" * (HEAD_MAX - len(LINE + HOST) - 7) + END
-    assert find_end(head + end, 0) == (len(head) + 2 if end else 0)
+    assert find_end(head + end, 0, 0) == (len(head) + 2 if end else 0)
     with pytest.raises(MalformedRequest) as caught:
-        find_end(head.replace(b"X", b"Longer") + end, 0)
+        find_end(head.replace(b"X", b"Longer") + end, 0, 0)
     assert caught.value.status == 431
 
 

@@ -7,6 +7,7 @@ leaves those before it intact, and what a client sends ahead waits as bytes, not
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httptools
@@ -16,6 +17,9 @@ from onebyone.runtime import request_head
 from onebyone.runtime.refusals import REFUSALS, Refusals
 from onebyone.runtime.request_head import MalformedRequest, RefusedTarget
 
+LINGER_SECONDS = 1.0
+"""How long the rest of a refused request is read and dropped: a connection that is closed with unread bytes is reset,
+and its client may never see the answer."""
 _BODY_END = b"\r\n\r\n"
 """What a chunked body ends with, after its last chunk or its trailers; it may also be anywhere inside a chunk."""
 
@@ -24,9 +28,11 @@ class MessageProtocol(HttpToolsProtocol):
     """uvicorn's protocol for messages whose ends are certain; it answers and closes on any other."""
 
     _unread = b""
-    """What was read after the message that the parser has got: the next head, as far as it is known, or more."""
+    """What the parser has not got: the next head, as far as it is known, or more, and before it what it has got."""
+    _position = 0
+    """Where in `_unread` the next head begins. Copying the rest for each request would take quadratic time."""
     _searched = 0
-    """How much of `_unread` holds no end of a head."""
+    """Where in `_unread` an incomplete head was last searched for its end."""
     _head_expected = False
     """Whether the parser may begin a message: what ends one must not begin the next."""
     _in_message = False
@@ -40,12 +46,21 @@ class MessageProtocol(HttpToolsProtocol):
     _broken: MalformedRequest | None = None
     """What is wrong with the body of the last request: nothing after it can be read."""
 
+    _linger_timer: asyncio.TimerHandle | None = None
+    """Runs after a refusal."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._linger_timer is not None:
+            self._linger_timer.cancel()
+        super().connection_lost(exc)
+
     def data_received(self, data: bytes) -> None:
         if self._broken is not None or self.transport.is_closing():
             return
         if self._in_body:
             data = self._feed_body(data)
-        self._unread += data
+        self._unread, self._searched = self._unread[self._position :] + data, self._searched - self._position
+        self._position = 0
         self._read_next()
 
     def on_message_begin(self) -> None:
@@ -93,32 +108,36 @@ class MessageProtocol(HttpToolsProtocol):
         return not self._in_message and (self.cycle is None or self.cycle.response_complete)
 
     @property
+    def _has_unread(self) -> bool:
+        return self._position < len(self._unread)
+
+    @property
     def _body_announced(self) -> bool:
         return self._chunked or self._content_left > 0
 
     def _read_next(self) -> None:
         """Give the parser the next message if everything before it is answered; otherwise pause reading."""
         if not self._answered:
-            if self._unread:
+            if self._has_unread:
                 self.flow.pause_reading()
             return
-        if not self._searched:
-            self._unread = self._unread.lstrip(b"\r\n")
-        if not self._unread:
+        start = self._position = request_head.skip_blank_lines(self._unread, self._position)
+        if not self._has_unread:
             return
         self._unset_keepalive_if_required()
         try:
-            end = request_head.find_end(self._unread, self._searched)
-            self._searched = 0 if end else len(self._unread)
+            end = request_head.find_end(self._unread, start, self._searched)
+            self._searched = len(self._unread)
             if not end:
                 self.on_incomplete_head()
                 return
-            self._feed_head(self._unread[:end])
+            self._feed_head(self._unread[start:end])
         except MalformedRequest as malformed:
-            self._refuse(malformed, request_head.read_target(self._unread))
+            self._refuse(malformed, request_head.read_target(self._unread[start:]))
             return
-        rest = self._unread[end:]
-        self._unread = self._feed_body(rest) if self._in_body else rest
+        self._position = self._searched = end
+        if self._in_body:
+            self._unread, self._position, self._searched = self._feed_body(self._unread[end:]), 0, 0
         self._read_next()
 
     def on_incomplete_head(self) -> None:
@@ -180,4 +199,7 @@ class MessageProtocol(HttpToolsProtocol):
         lines = [*self.server_state.default_headers, *headers, (b"connection", b"close")]
         head = STATUS_LINE[status] + b"".join(b"%b: %b\r\n" % line for line in lines) + b"\r\n"
         self.transport.write(head if target.method == b"HEAD" else head + body)
-        self.transport.close()
+        self.transport.write_eof()
+        self._broken = malformed
+        self.flow.resume_reading()
+        self._linger_timer = self.loop.call_later(LINGER_SECONDS, self.timeout_keep_alive_handler)

@@ -80,7 +80,7 @@ class FallbackProtocol(BoundedProtocol):
         return (
             self.cycle is not None
             and self._answered
-            and not self._unread
+            and not self._has_unread
             and not self.transport.get_write_buffer_size()
         )
 
