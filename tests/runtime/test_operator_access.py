@@ -33,7 +33,11 @@ FOREIGN_HOSTS = [
     *("api.tags.example", "tags.example.evil.example", "tags.example@evil.example", "127.0.0.1/", "[::1", "::1"),
     *("127.0.0.1:8081:x", "0x7f.0.0.1", "2130706433", "tags.example,evil.example", "[evil.example]", "[127.0.0.1]"),
 ]
-MARKS = [*sorted(FORWARDING_HEADERS), b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-anything"]
+MARKS = [
+    *sorted(FORWARDING_HEADERS),
+    *(b"x-forwarded", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-anything", b"x-original-host"),
+    *(b"cf-ray", b"cdn-loop", b"cloudfront-viewer-address", b"x-azure-clientip", b"x-envoy-external-address"),
+]
 
 Headers = list[tuple[bytes, bytes]]
 

@@ -110,7 +110,21 @@ def test_who_is_the_client(peer: str, headers: list[tuple[str, str]], expected: 
     assert proxies().client_address(peer, sent) == expected
 
 
-@pytest.mark.parametrize("header", sorted(FORWARDING_HEADERS - {b"x-forwarded-for"}), ids=bytes.decode)
+@pytest.mark.parametrize(
+    "header",
+    [
+        *sorted(FORWARDING_HEADERS - {b"x-forwarded-for"}),
+        *(
+            b"x-forwarded",
+            b"x-forwarded-host",
+            b"x-original-forwarded-for",
+            b"x-azure-clientip",
+            b"cf-ray",
+            b"cdn-loop",
+        ),
+    ],
+    ids=bytes.decode,
+)
 def test_another_header_than_the_chosen_one_names_nobody(header: bytes) -> None:
     assert proxies().client_address(PROXY, [(header, b"203.0.113.7")]) == UNKNOWN
     assert proxies().client_address("127.0.0.1", [(header, b"203.0.113.7")]) == "127.0.0.1"
@@ -156,3 +170,25 @@ def test_networks_that_are_written_as_mapped() -> None:
     assert in_networks("10.1.2.3", settings.proxy_networks)
     assert in_networks("::ffff:127.0.0.1", settings.metrics_networks)
     assert not in_networks("127.0.0.2", settings.metrics_networks)
+
+
+@pytest.mark.parametrize(
+    ("header", "sent", "scheme"),
+    [
+        ("X-Forwarded-For", [("x-forwarded-proto", "https")], "https"),
+        ("X-Forwarded-For", [("x-forwarded-proto", "http"), ("x-forwarded-proto", " HTTPS ")], "https"),
+        ("X-Forwarded-For", [("x-forwarded-proto", "https,")], None),
+        ("X-Forwarded-For", [("forwarded", "proto=https")], None),
+        ("Forwarded", [("forwarded", "for=1.2.3.4;proto=http, for=5.6.7.8;proto=https")], "https"),
+        ("Forwarded", [("forwarded", 'for=1.2.3.4;proto="https", for=5.6.7.8;Proto="HTTP"')], "http"),
+        ("Forwarded", [("forwarded", "for=1.2.3.4;proto=https, for=5.6.7.8")], None),
+        ("Forwarded", [("x-forwarded-proto", "https")], None),
+        ("CF-Connecting-IP", [("x-forwarded-proto", "https")], "https"),
+        ("X-Forwarded-For", [], None),
+        ("Forwarded", [], None),
+    ],
+)
+def test_scheme_of_the_client(header: str, sent: list[tuple[str, str]], scheme: str | None) -> None:
+    headers = [(name.encode(), value.encode()) for name, value in sent]
+    assert proxies(header).client_scheme(PROXY, headers) == scheme
+    assert proxies(header).client_scheme(OTHER_PEERS[0], headers) is None

@@ -39,12 +39,17 @@ def read_hops(header: bytes, value: bytes) -> Iterator[str | None]:
 
     `header` is the name in lower case. After `HOPS_MAX` hops the rest counts as one without an address.
     """
-    hops = _forwarded_hops(value) if header == FORWARDED else _listed_hops(value)
-    for number, hop in enumerate(hops):
+    for number, hop in enumerate(_values(value, b"for") if header == FORWARDED else _listed_hops(value)):
         if number == HOPS_MAX:
             yield None
             return
         yield None if hop is None else read_address(hop)
+
+
+def nearest_scheme(value: bytes) -> str | None:
+    """Return `proto` of the right-most element of `Forwarded`, in lower case; None without one."""
+    scheme = next(_values(value, b"proto"))
+    return None if scheme is None else scheme.decode("latin-1").lower()
 
 
 def read_address(text: bytes) -> str | None:
@@ -76,15 +81,16 @@ def _listed_hops(value: bytes) -> Iterator[bytes]:
     return reversed(value.rsplit(b",", HOPS_MAX + 1))
 
 
-def _forwarded_hops(value: bytes) -> Iterator[bytes | None]:
-    """Yield the `for` of each element from the right, None for an element without one."""
+def _values(value: bytes, parameter: bytes) -> Iterator[bytes | None]:
+    """Yield a parameter of each element of `Forwarded` from the right, None for an element without exactly one."""
     end = comma = len(value)
     stop = max(0, end - _BYTES_MAX)
     for _ in range(2 * HOPS_MAX):
         comma = value.rfind(b",", stop, comma)
-        nodes = _nodes(value[comma + 1 : end]) if comma >= 0 or stop == 0 else None
-        if nodes is not None:
-            yield nodes[0] if len(nodes) == 1 else None
+        element = _parse_element(value[comma + 1 : end]) if comma >= 0 or stop == 0 else None
+        if element is not None:
+            found = [text for name, text in element if name == parameter]
+            yield found[0] if len(found) == 1 else None
             end = comma
         elif comma >= 0:
             # The comma is inside a quoted string, or the element has no grammar.
@@ -96,15 +102,15 @@ def _forwarded_hops(value: bytes) -> Iterator[bytes | None]:
     yield None
 
 
-def _nodes(element: bytes) -> list[bytes] | None:
-    """Return the values of all `for` in an element; None if that is not a whole element."""
-    nodes, start = [], 0
-    while start < len(element):
-        match = _PAIR.match(element, start)
+def _parse_element(text: bytes) -> list[tuple[bytes, bytes]] | None:
+    """Return the parameters of an element, their names in lower case; None if the text is not a whole element."""
+    parameters, start = [], 0
+    while start < len(text):
+        match = _PAIR.match(text, start)
         if match is None:
             return None
         name, quoted, plain = match.groups()
-        if name is not None and name.lower() == b"for":
-            nodes.append(plain if quoted is None else _ESCAPED.sub(rb"\1", quoted))
+        if name is not None:
+            parameters.append((name.lower(), plain if quoted is None else _ESCAPED.sub(rb"\1", quoted)))
         start = match.end()
-    return nodes
+    return parameters

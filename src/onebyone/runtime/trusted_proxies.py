@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 
 from onebyone.runtime.client_address import UNKNOWN, in_networks, parse_address
-from onebyone.runtime.forwarded_hops import FORWARDED, read_hops
+from onebyone.runtime.forwarded_hops import FORWARDED, nearest_scheme, read_hops
 from onebyone.settings import Settings
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -16,16 +16,17 @@ _PEERS_CACHED = 4096
 """Peers of which is remembered whether they are proxies, in less than a megabyte; there are far fewer proxies."""
 FORWARDING_HEADERS = frozenset(
     (
-        *(FORWARDED, b"x-forwarded-for", b"via", b"cdn-loop", b"x-real-ip", b"x-client-ip", b"client-ip"),
-        *(b"x-cluster-client-ip", b"x-proxyuser-ip", b"x-remote-ip", b"x-originating-ip", b"do-connecting-ip"),
-        *(b"cf-connecting-ip", b"cf-connecting-ipv6", b"true-client-ip", b"fastly-client-ip", b"fly-client-ip"),
-        *(b"x-azure-clientip", b"x-azure-socketip", b"x-appengine-user-ip", b"x-nf-client-connection-ip"),
-        *(b"cloudfront-viewer-address", b"x-envoy-external-address", b"x-original-forwarded-for"),
-        *(b"x-original-host", b"x-original-url"),
+        *(FORWARDED, b"x-forwarded-for", b"via", b"x-real-ip", b"x-client-ip", b"client-ip", b"true-client-ip"),
+        *(b"x-cluster-client-ip", b"x-proxyuser-ip", b"x-remote-ip", b"x-remote-addr", b"x-originating-ip"),
+        *(b"wl-proxy-client-ip", b"proxy-client-ip", b"forwarded-for", b"x-host", b"x-nf-client-connection-ip"),
+        *(b"cf-connecting-ip", b"cf-connecting-ipv6", b"fastly-client-ip", b"fly-client-ip", b"do-connecting-ip"),
     )
 )
-"""Headers by which common proxies show that they forward a request, beside all that begin with `_PREFIX`."""
-_PREFIX = b"x-forwarded-"
+"""Headers by which common proxies show that they forward a request, beside those that begin with `_PREFIXES`."""
+_PREFIXES = (
+    *(b"x-forwarded", b"x-original-", b"x-envoy-", b"x-azure-", b"x-arr-", b"x-appengine-", b"x-vercel-"),
+    *(b"cf-", b"cdn-", b"cloudfront-", b"fastly-", b"fly-", b"x-amz-cf-", b"x-varnish"),
+)
 
 
 class TrustedProxies:
@@ -63,6 +64,21 @@ class TrustedProxies:
                 break
         return client
 
+    def client_scheme(self, peer: str, headers: Headers) -> str | None:
+        """Return the scheme of the client's connection as the nearest proxy states it; None if nobody trusted does.
+
+        A client can make up what other hops state. `Forwarded` is read where it is the header that names the client.
+        """
+        if not self.include(peer):
+            return None
+        header = FORWARDED if self.header == FORWARDED else b"x-forwarded-proto"
+        value = b",".join(value for name, value in headers if name == header)
+        if header == FORWARDED:
+            return nearest_scheme(value)
+        return value.rpartition(b",")[2].strip().decode("latin-1").lower() or None
+
     def mark(self, headers: Headers) -> bool:
         """Return whether the headers bear the mark of a proxy, trusted or not."""
-        return any(name == self.header or name in FORWARDING_HEADERS or name.startswith(_PREFIX) for name, _ in headers)
+        return any(
+            name == self.header or name in FORWARDING_HEADERS or name.startswith(_PREFIXES) for name, _ in headers
+        )

@@ -163,6 +163,9 @@ async def test_referer_stands_in_for_a_missing_origin_of_a_write(api: Harness, r
 @pytest.mark.parametrize(
     ("proxies", "forwarded", "secure"),
     [
+        ("127.0.0.0/8", " HTTPS ", True),
+        ("127.0.0.0/8", "", False),
+        ("127.0.0.0/8", "https,", False),
         ("127.0.0.0/8", "https", True),
         ("127.0.0.0/8", "http, https", True),
         ("127.0.0.0/8", "https, http", False),

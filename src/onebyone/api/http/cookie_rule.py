@@ -35,7 +35,7 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 class CookieRule:
-    """Decides with the request alone; `X-Forwarded-Proto` is trusted from `proxies`."""
+    """Decides with the request alone; the scheme that a proxy states is trusted from `proxies`."""
 
     def __init__(self, proxies: TrustedProxies) -> None:
         self._proxies = proxies
@@ -83,11 +83,8 @@ class CookieRule:
 
     def _scheme(self, request: Request) -> str:
         peer = request.client.host if request.client else ""
-        forwarded = ",".join(request.headers.getlist("x-forwarded-proto"))
-        if forwarded and self._proxies.include(peer):
-            # The right-most value is the nearest proxy's own; a client can make up those before it.
-            return forwarded.rpartition(",")[2].strip().lower()
-        return str(request.scope.get("scheme", "http"))
+        forwarded = self._proxies.client_scheme(peer, request.headers.raw)
+        return forwarded or str(request.scope.get("scheme", "http"))
 
 
 def _normalised(url: str) -> str | None:

@@ -9,7 +9,7 @@ class Flag(StrEnum):
     """One code per oddity, in the order in which an event lists them."""
 
     ADDRESS_UNKNOWN = "address_unknown"
-    """A trusted proxy did not name the client's address, so no network is recorded."""
+    """The client's address is not known, mostly because a trusted proxy did not name it: no network is recorded."""
     MACRO_UNREPLACED = "macro_unreplaced"
     """A parameter still contained its placeholder, and is treated as absent."""
     CLICK_MACRO_UNREPLACED = "click_macro_unreplaced"
