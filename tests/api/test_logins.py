@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from dataclasses import replace
+from typing import cast
 
 import httpx
 import pytest
+from starlette.types import ASGIApp
 from structlog.testing import capture_logs
 
+from onebyone.api.app import Api
 from onebyone.auth import login_guard, passwords
+from onebyone.settings import Settings
 from tests.support.api_harness import PASSWORD, Harness, response_of
 
 pytestmark = pytest.mark.anyio
@@ -74,3 +79,38 @@ async def test_bodies_of_logins_are_small(api: Harness) -> None:
     assert response_of(longest)["error_id"] == "NOAUTH"
     answer = await api.http.post("/auth", content=b'{"auth":{"x":"' + b"x" * 16_384 + b'"}}')
     assert response_of(answer)["error"] == "the body is larger than 16384 bytes"
+
+
+@pytest.mark.parametrize(
+    ("header", "same", "other"),
+    [
+        (
+            "X-Forwarded-For",
+            ["203.0.113.7:{}", '"203.0.113.7:{}"', "::ffff:203.0.113.7", "192.0.2.{}, 203.0.113.7"],
+            "203.0.113.8",
+        ),
+        ("X-Forwarded-For", ["unknown", "_hidden{}", "host{}.example", "192.0.2.{},", ""], "203.0.113.8"),
+        ("X-Forwarded-For", ["[2001:db8:0:1::{}]:443", "2001:db8:0:1::{}%eth0"], "2001:db8:0:2::1"),
+        ("Forwarded", ['for="203.0.113.7:{}"', "for=192.0.2.{}, For=203.0.113.7"], "for=203.0.113.8"),
+        ("CF-Connecting-IP", ["203.0.113.7"], "203.0.113.8"),
+    ],
+)
+async def test_clients_of_a_proxy_are_braked_one_by_one(
+    api: Harness, header: str, same: list[str], other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "_verify", lambda _, __: False)
+    common = {name: getattr(api.context.settings, name) for name in ("database_url", "admin_password")}
+    settings = Settings(**common, trusted_proxies="127.0.0.0/8", client_address_header=header)
+    app = Api(replace(api.context, settings=settings), cast(ASGIApp, None))
+    http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.test")
+
+    async def guess(value: str, number: int) -> int:
+        # A user name is guessed less often than would brake the name itself.
+        body = {"auth": {"username": f"user{number}", "password": "wrong"}}
+        return (await http.post("/auth", headers={header: value}, json=body)).status_code
+
+    numbers = range(login_guard.PEER_FREE)
+    outcomes = [await guess(same[number % len(same)].format(number + 1), number) for number in numbers]
+    assert set(outcomes) == {401}
+    assert [await guess(value.format(99), 99) for value in same] == [429] * len(same)
+    assert await guess(other, 99) == 401
