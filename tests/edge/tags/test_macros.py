@@ -95,6 +95,23 @@ def test_parameters_after_an_encoded_target_with_a_click_macro_are_read() -> Non
     assert Flag.CLICK_MACRO_UNREPLACED in tag.flags
 
 
+@pytest.mark.parametrize("click", CLICK_MACROS, ids=bytes.decode)
+def test_a_click_macro_that_takes_the_target_as_a_parameter_is_named(click: bytes) -> None:
+    click = click.partition(b"?")[0]
+    tail = click + b"&redirect=https://shop.example/?a=1&ancost=9"
+    for front, ancost in ((tail, None), (click + b"&redirect=https%3A%2F%2Fshop.example%2F&ancost=9", b"9")):
+        tag = query.parse_tag(b"id=1&redir=" + front)
+        assert tag.flags == (Flag.MACRO_UNREPLACED, Flag.CLICK_MACRO_UNREPLACED)
+        assert tag.ancost == ancost
+        assert tag.redir is not None
+        assert tag.redir.startswith(click + b"&redirect=http")
+
+
+def test_a_placeholder_before_other_parameters_is_no_click_macro() -> None:
+    tag = query.parse_tag(b"id=1&redir=[REDIR]&cachebuster=https&ancost=9")
+    assert (tag.redir, tag.ancost, tag.flags) == (None, b"9", (Flag.MACRO_UNREPLACED,))
+
+
 @pytest.mark.parametrize(
     "redir",
     [

@@ -38,6 +38,8 @@ _ID_DIGITS_MAX = 19
 """Digits of 2**63 - 1, checked before `int`, whose time grows with the square of the length."""
 
 _ABSOLUTE = re.compile(rb"https?://", re.IGNORECASE)
+_TARGET_PARAMETER = re.compile(rb"&[^&=]*=https?(?:(://)|%(?:25)*3a)", re.IGNORECASE)
+"""The next parameter with a redirect target, which a click macro in front of it would have taken (Kritter)."""
 _PLAIN = bytes(range(0x21, 0x7F)).replace(b"%", b"")
 """Printable ASCII without the byte that begins an escape."""
 _PLAIN_NAMES = NAMES - {REDIR}
@@ -90,6 +92,14 @@ def _parse_decoding(raw: bytes) -> Parameters:
             if _ABSOLUTE.match(value):
                 redir = raw[end - len(value) :]
                 break
+            parameter = _TARGET_PARAMETER.match(raw, end) if is_macro(value) else None
+            if parameter is not None:
+                flags |= {Flag.MACRO_UNREPLACED, Flag.CLICK_MACRO_UNREPLACED}
+                redir = value + raw[end : parameter.end()]
+                if parameter[1]:
+                    redir = raw[end - len(value) :]
+                    break
+                continue
             if has_click_macro(value):
                 # The target cannot be followed: it is passed on as it is, to be refused.
                 flags |= {Flag.MACRO_UNREPLACED, Flag.CLICK_MACRO_UNREPLACED}
