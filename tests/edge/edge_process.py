@@ -137,7 +137,22 @@ class EdgeProcess:
 
 
 def shipped(client: redis.Redis, shards: int = 4) -> list[dict[str, Any]]:
-    """Return all events in the streams, each batch once, in the order of receipt."""
+    """Return all events in the streams, each batch once, in the order of receipt, without sums of requests."""
+    return [record for record in shipped_records(client, shards) if "requests" not in record]
+
+
+def shipped_sums(client: redis.Redis, shards: int = 4) -> dict[tuple[str, str], int]:
+    """Return the requests that reached no tracker, by kind and reason."""
+    sums: dict[tuple[str, str], int] = {}
+    for record in shipped_records(client, shards):
+        if "requests" in record:
+            key = record["kind"], record["reason"]
+            sums[key] = sums.get(key, 0) + record["requests"]
+    return sums
+
+
+def shipped_records(client: redis.Redis, shards: int = 4) -> list[dict[str, Any]]:
+    """Return all records in the streams, each batch once, in the order of receipt."""
     batches_by_name: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for shard in range(shards):
         for _, fields in cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrange(keys.events_key(shard))):

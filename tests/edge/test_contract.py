@@ -62,6 +62,9 @@ def served(
 
 GIF, JS, HTML, NONE = "image/gif", "application/javascript", "text/html; charset=utf-8", None
 
+PRERENDER = {"sec_purpose": "prefetch;prerender"}
+FRAME = {"sec_fetch_dest": "iframe", "sec_fetch_site": "cross-site"}
+
 ROWS: list[tuple[str, str, dict[str, str], int, str | None, str | None, str]] = [
     # name, path, request headers, status, content type, location, x-onebyone
     ("image", "/imptr?id=531&t=2", {}, 200, GIF, None, "recorded"),
@@ -90,9 +93,32 @@ ROWS: list[tuple[str, str, dict[str, str], int, str | None, str | None, str]] = 
     ("id zero", "/imptr?id=0", {}, 200, GIF, None, "ignored; reason=bad_id"),
     ("macro as id", "/imptr?id=[ID]", {}, 200, GIF, None, "ignored; reason=bad_id"),
     ("upper-case names", "/imptr?ID=531", {}, 200, GIF, None, "ignored; reason=bad_id"),
-    ("prefetch", "/imptr?id=531", {"sec_purpose": "prefetch;prerender"}, 200, GIF, None, "ignored; reason=prefetch"),
+    ("prefetched imp", "/imptr?id=531", {"sec_purpose": "prefetch"}, 200, GIF, None, "ignored; reason=prefetch"),
+    ("prerendered imp", "/imptr?id=531&t=1", PRERENDER, 200, JS, None, "ignored; reason=prerender"),
     ("old prefetch", "/imptr?id=531", {"purpose": "prefetch"}, 200, GIF, None, "ignored; reason=prefetch"),
-    ("moz prefetch", "/clktr?id=1", {"x_moz": "prefetch"}, 302, NONE, LANDING, "ignored; reason=prefetch"),
+    ("prefetched imp redir", f"/imptr?id=531&redir={OTHER}", {"x_moz": "prefetch"}, 302, NONE, OTHER,
+     "ignored; reason=prefetch"),
+    ("held frame", "/imptr?id=531", {**PRERENDER, **FRAME}, 200, GIF, None, "recorded"),
+    ("held frame with the old header", "/imptr?id=531", {**PRERENDER, **FRAME, "purpose": "prefetch"}, 200, GIF, None,
+     "recorded"),
+    ("frame of the same origin", "/imptr?id=531", {**PRERENDER, **FRAME, "sec_fetch_site": "same-origin"}, 200, GIF,
+     None, "ignored; reason=prerender"),
+    ("prerendered document", "/imptr?id=531", {**PRERENDER, **FRAME, "sec_fetch_dest": "document"}, 200, GIF, None,
+     "ignored; reason=prerender"),
+    ("preview of an imp", "/imptr?id=531", {"x_purpose": "preview"}, 200, GIF, None, "recorded"),
+    ("prefetched click", "/clktr?id=1", {"sec_purpose": "prefetch"}, 425, HTML, None, "ignored; reason=prefetch"),
+    ("prerendered click", "/clktrb?id=1", PRERENDER, 425, HTML, None, "ignored; reason=prerender"),
+    ("moz prefetch", "/clktr?id=1", {"x_moz": "prefetch"}, 425, HTML, None, "ignored; reason=prefetch"),
+    ("prefetched click in a frame", "/clktr?id=1", {**PRERENDER, **FRAME}, 425, HTML, None,
+     "ignored; reason=prerender"),
+    ("prefetched click redir", f"/clktr?id=1&redir={OTHER}", {"purpose": "prefetch"}, 425, HTML, None,
+     "ignored; reason=prefetch"),
+    ("prefetched click, policy any", f"/clktr?id=4&redir={STRANGER}", PRERENDER, 425, HTML, None,
+     "ignored; reason=prerender"),
+    ("prefetched click without a target", "/clktr?id=3", PRERENDER, 425, HTML, None, "ignored; reason=prerender"),
+    ("prefetched inactive click", "/clktr?id=2", PRERENDER, 425, HTML, None, "ignored; reason=inactive"),
+    ("prefetched unknown click", "/clktr?id=999", PRERENDER, 404, HTML, None, "ignored; reason=unknown_id"),
+    ("preview of a click", "/clktr?id=1", {"purpose": "preview"}, 302, NONE, LANDING, "recorded"),
     ("click", "/clktr?id=1", {}, 302, NONE, LANDING, "recorded"),
     ("clktrb", "/clktrb?id=1&t=2", {}, 302, NONE, LANDING, "recorded"),
     ("click redir wins", f"/clktrb?id=1&cachebuster=9&redir={OTHER}", {}, 302, NONE, OTHER, "recorded"),
@@ -157,6 +183,62 @@ def test_head_gets_the_headers_of_get_and_is_not_counted(served: Served, path: s
     assert head.headers["content-length"] == get.headers["content-length"]
 
 
+KEPT: list[tuple[str, str, str, dict[str, str], str]] = [
+    ("inactive imp", "GET", "/imptr?id=532", {}, "inactive"),
+    ("inactive click", "GET", "/clktr?id=2", {}, "inactive"),
+    ("head", "HEAD", "/imptr?id=531", {}, "head"),
+    ("head of a click", "HEAD", "/clktr?id=1", {}, "head"),
+    ("head of what is inactive", "HEAD", "/clktr?id=2", {}, "inactive"),
+    ("prefetched imp", "GET", "/imptr?id=531&t=1", {"sec_purpose": "prefetch"}, "prefetch"),
+    ("prerendered imp", "GET", "/imptr?id=531", PRERENDER, "prerender"),
+    ("prefetched click", "GET", "/clktrb?id=1", {"purpose": "prefetch"}, "prefetch"),
+    ("head of a prefetch", "HEAD", "/clktr?id=1", {"purpose": "prefetch"}, "head"),
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "reason"), [row[1:] for row in KEPT], ids=[row[0] for row in KEPT]
+)
+def test_what_is_not_counted_is_kept_with_its_reason(
+    served: Served, method: str, path: str, headers: dict[str, str], reason: str
+) -> None:
+    kept = recorded(
+        served,
+        f"{path}&cachebuster=7&ancost=0.25",
+        method,
+        f"ignored; reason={reason}",
+        user_agent="Probe/1.0",
+        referer="https://page.example/a",
+        **headers,
+    )
+    assert kept.pop("reason") == reason
+    counted = recorded(
+        served,
+        f"{path.replace('2&', '1&')}&cachebuster=7&ancost=0.25".replace("532", "531").replace("id=2", "id=1"),
+        user_agent="Probe/1.0",
+        referer="https://page.example/a",
+    )
+    assert "reason" not in counted
+    for event in (kept, counted):
+        for name in ("id", "ts", "tracker_id"):
+            del event[name]
+    assert kept == counted
+
+
+def test_the_page_of_a_prefetched_click_links_to_itself(served: Served) -> None:
+    response = served.process.get("/clktr?id=1&redir=https://stranger.example/<b>", purpose="prefetch")
+    assert '<a href="" rel="nofollow">' in response.text
+    assert "stranger" not in response.text
+    assert "http-equiv" not in response.text
+
+
+def test_a_preview_is_counted_and_flagged(served: Served) -> None:
+    assert recorded(served, "/clktr?id=1&cachebuster=[CB]", x_purpose="preview")["flags"] == [
+        "macro_unreplaced",
+        "preview",
+    ]
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"])
 def test_other_methods_are_refused(served: Served, method: str) -> None:
     response = served.process.get("/imptr?id=531", method)
@@ -195,12 +277,14 @@ def test_other_paths_are_not_found(served: Served, path: str) -> None:
     assert served.process.get(path).status_code == 404
 
 
-def recorded(served: Served, path: str, **headers: str) -> dict[str, Any]:
+def recorded(
+    served: Served, path: str, method: str = "GET", verdict: str = "recorded", **headers: str
+) -> dict[str, Any]:
     """Send a request and return its event. Events of earlier tests may arrive now too, but were received before."""
     client = served.valkey.client()
     time.sleep(0.002)
     since = now_ms()
-    assert served.process.get(path, **headers).headers["x-onebyone"] == "recorded"
+    assert served.process.get(path, method, **headers).headers["x-onebyone"] == verdict
     (event,) = wait_until(lambda: [event for event in shipped(client) if event["ts"] >= since], "it is shipped")
     return event
 

@@ -56,13 +56,25 @@ def decide(recorder: Recorder, raw: bytes) -> tuple[Decision, bytes | None]:
     return recorder.decide("imp", query.parse_tag(raw), BROWSER, b"", b"")
 
 
-@pytest.mark.parametrize(
-    ("raw", "reason"), [(b"id=532", Reason.INACTIVE), (b"id=x", Reason.BAD_ID)], ids=["inactive", "bad id"]
-)
-def test_an_ignored_request_is_counted_when_it_is_decided(recorder: Recorder, raw: bytes, reason: Reason) -> None:
-    before = ignored(reason)
-    decision, event = decide(recorder, raw)
-    assert (decision.reason, event, ignored(reason) - before) == (reason, None, 1)
+def test_a_request_without_a_tracker_is_counted_when_it_is_decided(recorder: Recorder) -> None:
+    before = ignored(Reason.BAD_ID)
+    decision, event = decide(recorder, b"id=x")
+    assert (decision.reason, event, ignored(Reason.BAD_ID) - before) == (Reason.BAD_ID, None, 1)
+
+
+def test_a_kept_request_is_counted_once_its_event_is_on_disk(recorder: Recorder) -> None:
+    before = ignored(Reason.INACTIVE)
+    decision, event = decide(recorder, b"id=532")
+    assert (decision.reason, event is None, ignored(Reason.INACTIVE) - before) == (Reason.INACTIVE, False, 0)
+    recorder.count_kept(decision)
+    assert ignored(Reason.INACTIVE) - before == 1
+
+
+@pytest.mark.parametrize("reason", [Reason.OVERLOAD, Reason.JOURNAL])
+def test_a_kept_request_that_is_refused_says_so_like_a_recorded_one(recorder: Recorder, reason: Reason) -> None:
+    decision, _ = decide(recorder, b"id=532")
+    refused = recorder.refuse(decision, reason)
+    assert (refused.reason, refused.response.status) == (reason, 503)
 
 
 def test_a_recorded_request_is_not_counted_as_ignored(recorder: Recorder) -> None:

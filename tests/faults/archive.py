@@ -24,6 +24,8 @@ class ArchivedEvent(NamedTuple):
     kind: str
     tracker: int
     cost: int
+    reason: str
+    """Why it is kept uncounted; empty: it is counted."""
 
 
 class Archive:
@@ -41,7 +43,13 @@ class Archive:
             with contextlib.suppress(orjson.JSONDecodeError):
                 event = orjson.loads(line)
                 if "cb" in event:
-                    archived = ArchivedEvent(event["id"], event["kind"], event["tracker_id"], event.get("ancost", -1))
+                    archived = ArchivedEvent(
+                        event["id"],
+                        event["kind"],
+                        event["tracker_id"],
+                        event.get("ancost", -1),
+                        event.get("reason", ""),
+                    )
                     events.setdefault(event["cb"], []).append(archived)
         return events
 

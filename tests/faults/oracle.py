@@ -1,15 +1,16 @@
 """The obligation ledger: note every answer to a constant load; after a fault, look each up in the report store.
 
-An answer `recorded` is an obligation. After the fault:
+An answer `recorded` is an obligation, and so is a reason that says that the event is kept. After the fault:
 C  conservation: each obligation is in the archive exactly once
 I  integrity: the archive holds nothing that was not sent, and each event as it was sent (kind, tracker, cost)
 L  liveness: a new event is recorded and counted
-R  agreement: the report's totals equal the archived events
+R  agreement: the report's totals equal the archived events that are counted
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import time
@@ -30,6 +31,9 @@ RATE = 60.0
 """Impressions per second."""
 CLICKS = 0.25
 """Clicks per impression."""
+
+FIRST_HEAD = 5 * 10**9
+"""The number of the first HEAD request; those of counted requests are smaller."""
 
 HTTP = httpx.Client(timeout=20, limits=httpx.Limits(max_keepalive_connections=0))
 """Opens a connection per request, so that any edge may accept it. Shared: a new client reads all certificates."""
@@ -66,21 +70,29 @@ class Oracle:
         self._clients = clients
         self._traffic: list[Traffic] = []
         self._recorded = 0
+        self._heads = itertools.count(FIRST_HEAD)
+        self.kept: set[str] = set()
+        """Obligations that are not counted: HEAD requests of this oracle."""
         self.verdicts: list[Verdict] = []
         """One per round."""
         self.client = product.client()
         self.trackers = dict(zip("ic", make_trackers(self.client), strict=True))
-        wait_until(lambda: all(self.says(f"{prefix}0", "ignored; reason=head") for prefix in "ic"), "trackers are live")
+        wait_until(lambda: all(map(self.answers_head, "ic")), "trackers are live")
 
     def path(self, name: str) -> str:
         """Return the path of the request of this name, whose first letter is its kind."""
         page = {"i": "imptr", "c": "clktr"}[name[0]]
         return f"/{page}?id={self.trackers[name[0]]}&cachebuster={name}&ancost={cost_of(name) / 1e6:.6f}"
 
-    def says(self, name: str, text: str) -> bool:
-        """Return whether the edge answers a HEAD, which is never counted, with this `X-OneByOne`."""
+    def answers_head(self, prefix: str) -> bool:
+        """Return whether the edge answers a HEAD for the tracker of this kind as one that it keeps and never counts."""
+        name = f"{prefix}{next(self._heads)}"
+        self.also.add(name)
         answer = HTTP.head(self.product.edge_url + self.path(name))
-        return bool(answer.headers.get("x-onebyone") == text)
+        kept = bool(answer.headers.get("x-onebyone") == "ignored; reason=head")
+        if kept:
+            self.kept.add(name)
+        return kept
 
     def seconds_to_answer(self, since: float, share: float = 0.9) -> float:
         """Return the seconds within which that share of the requests since then (monotonic) was answered."""
@@ -126,7 +138,8 @@ class Oracle:
         wait_until(lambda: self._fire(fresh), "a new event is recorded")
         self.owed.add(fresh)
         answers = [traffic.answers for traffic in self._traffic]
-        recorded = self.owed.union(*(answer.recorded for answer in answers))
+        self.answers_head("i")
+        recorded = self.owed.union(self.kept, *(answer.recorded for answer in answers))
         refused = set[str]().union(*(answer.refused for answer in answers))
         in_doubt = set[str]().union(*(answer.in_doubt for answer in answers))
         allowed = recorded | in_doubt | self.also | (refused if doubtful else set())
@@ -158,12 +171,13 @@ class Oracle:
 
     def _as_sent(self, name: str, event: ArchivedEvent) -> bool:
         kind = {"i": "imp", "c": "clk"}[name[0]]
-        return event[1:] == (kind, self.trackers[name[0]], cost_of(name)) and 0 < event.id < 2**63
+        reason = "head" if int(name[1:]) >= FIRST_HEAD else ""
+        return event[1:] == (kind, self.trackers[name[0]], cost_of(name), reason) and 0 < event.id < 2**63
 
     def _agree(self, counted: dict[str, list[ArchivedEvent]]) -> None:
         events = [event for several in counted.values() for event in several]
         assert len({event.id for event in events}) == len(events)
-        kinds = Counter(event.kind for event in events)
+        kinds = Counter(event.kind for event in events if not event.reason)
         now = datetime.now(UTC)
         window = {
             "start_date": (now - timedelta(hours=22)).strftime("%Y-%m-%d %H:00:00"),

@@ -137,7 +137,7 @@ def _all(url: str, header: str, value: str) -> bool:
 def _answers_again(oracle: Oracle) -> None:
     def answered() -> bool:
         try:
-            return all(oracle.says(name, "ignored; reason=head") for name in ("i0", "c0"))
+            return all(oracle.answers_head(prefix) for prefix in "ic")
         except httpx.HTTPError:
             return False
 

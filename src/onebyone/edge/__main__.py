@@ -24,6 +24,7 @@ from onebyone.edge.journal.writer import JournalWriter
 from onebyone.edge.ops_endpoints import Health
 from onebyone.edge.recorder import Recorder
 from onebyone.edge.tag_refusals import TagRefusals
+from onebyone.edge.untracked import WRITE_SECONDS, UntrackedSums
 from onebyone.runtime import logs, role, web_server
 from onebyone.settings import Settings
 
@@ -92,6 +93,7 @@ async def main(settings: Settings) -> int:
         asyncio.create_task(_announce_ready(lifeline, serving, journal_open, view.usable)),
         asyncio.create_task(_set_gauges(shipper, view, health)),
         asyncio.create_task(leave_lost_journal()),
+        asyncio.create_task(_write_untracked(recorder.untracked)),
     ]
     deadline = asyncio.get_running_loop().time() + START_SECONDS
     for event in (journal_open, view.usable):
@@ -110,6 +112,7 @@ async def main(settings: Settings) -> int:
         BODY_MAX,
     )
     await opening_journal
+    recorder.untracked.write()
     await commits.close()
     metric_buffer.flush()
     await asyncio.gather(asyncio.to_thread(shipper.stop, SHIP_SECONDS), view.stop())
@@ -141,6 +144,12 @@ async def _set_gauges(shipper: Shipper, view: ConfigView, health: Callable[[], H
         metrics.CONFIGURATION_AGE.set(view.age_seconds() or 0)
         metrics.SNAPSHOT_RECORDS.set(view.records_on_disk)
         await asyncio.sleep(METRICS_SECONDS)
+
+
+async def _write_untracked(sums: UntrackedSums) -> None:
+    while True:
+        await asyncio.sleep(WRITE_SECONDS)
+        sums.write()
 
 
 if __name__ == "__main__":

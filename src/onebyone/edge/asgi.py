@@ -94,6 +94,7 @@ class EdgeApp:
             return self._recorder.refuse(decision, Reason.OVERLOAD)
         if waiter is not None and not await waiter.future:
             return self._recorder.refuse(decision, Reason.JOURNAL)
+        self._recorder.count_kept(decision)
         return decision
 
 

@@ -9,7 +9,10 @@ from onebyone.runtime.metrics import Counter, Gauge, Histogram
 FLUSH_SECONDS = 0.1
 """How long batches are collected before the metrics are updated: far below any scrape interval."""
 
-RECORDED = Counter("onebyone_edge_recorded", "Events on disk, including those whose client left before the response.")
+RECORDED = Counter(
+    "onebyone_edge_recorded",
+    "Events on disk, including those that are kept uncounted and those whose client left before the response.",
+)
 IGNORED = Counter("onebyone_edge_ignored", "Requests that were not counted, by reason code.", ["kind", "reason"])
 MALFORMED = Counter(
     "onebyone_edge_malformed_requests", "Requests that were not valid HTTP or too long, whatever their path."

@@ -1,8 +1,8 @@
 """Decides tag requests and records their events: what the fast path and the ASGI application have in common.
 
-A request is decided first (`decide`). If it counts, its event goes to the journal (`submit`), and the answer may be
-sent once the group commit reports that the event is on disk. If the journal does not take the event, `refuse` returns
-what to answer instead.
+A request is decided first (`decide`). If its tracker is known, its event goes to the journal (`submit`), also one that
+is kept uncounted, and the answer may be sent once the group commit reports that the event is on disk. If the journal
+does not take the event, `refuse` returns what to answer instead.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from onebyone.edge.tags.client import Client
 from onebyone.edge.tags.decision import NOTHING_FETCHED, Decision, Decisions, EventLine, FetchedRecords
 from onebyone.edge.tags.query import Tag
 from onebyone.edge.tags.reasons import Reason
+from onebyone.edge.untracked import UntrackedSums
 from onebyone.runtime.trusted_proxies import TrustedProxies
 from onebyone.settings import Settings
 
@@ -33,6 +34,7 @@ class Recorder:
         self.draining = draining
         self.trusted_proxies = TrustedProxies(settings)
         self.wait_for_disk = settings.receipt == "disk"
+        self.untracked = UntrackedSums(self.submit)
         self._ids = IdAllocator()
         self._ignored = {
             (kind, reason): metrics.IGNORED.labels(kind, reason) for kind in get_args(Kind) for reason in Reason
@@ -48,26 +50,36 @@ class Recorder:
         method: str = "GET",
         fetched: FetchedRecords = NOTHING_FETCHED,
     ) -> tuple[Decision, EventLine | None]:
-        """Return what `Decisions.decide` returns, and count a request that is ignored. Raise `CacheMiss` as it does."""
+        """Return what `Decisions.decide` returns; count a request without an event. Raise `CacheMiss` as it does."""
         decision, event = self.decisions.decide(kind, tag, sender, referrer, network, method, fetched)
-        if decision.reason is not None:
-            self._ignored[kind, decision.reason].inc()
+        if event is None and decision.reason is not None:
+            self.count_untracked(kind, decision.reason)
         return decision, event
 
     def decide_without_configuration(self, kind: Kind, tag: Tag, sender: Client) -> Decision:
         """Return the decision for a request whose tracker cannot be looked up, and count the request as ignored."""
-        self._ignored[kind, Reason.CONFIG].inc()
+        self.count_untracked(kind, Reason.CONFIG)
         return self.decisions.without_configuration(kind, tag, sender)
 
     def decide_bad_path(self, kind: Kind, tag: Tag, sender: Client) -> Decision:
         """Return the decision for a path that is only similar to that of a tag, and count the request as ignored."""
-        self._ignored[kind, Reason.BAD_PATH].inc()
+        self.count_untracked(kind, Reason.BAD_PATH)
         return self.decisions.bad_path(kind, tag, sender)
 
     def decide_malformed(self, kind: Kind, tag: Tag, status: int) -> Decision:
         """Return the decision for a malformed request to a tag, and count the request as ignored."""
-        self._ignored[kind, Reason.BAD_REQUEST].inc()
+        self.count_untracked(kind, Reason.BAD_REQUEST)
         return self.decisions.bad_request(kind, tag, status)
+
+    def count_untracked(self, kind: Kind, reason: Reason) -> None:
+        """Count a request that reached no tracker, in the metric and in the sums of `untracked`."""
+        self._ignored[kind, reason].inc()
+        self.untracked.add(kind, reason)
+
+    def count_kept(self, decision: Decision) -> None:
+        """Count a request whose event is on disk, but kept uncounted."""
+        if decision.reason is not None:
+            self._ignored[decision.kind, decision.reason].inc()
 
     def submit(self, events: list[EventLine], waiter: Waiter | None, gathered: bool = False) -> bool:
         """Give the events their ids and queue them as one group (`GroupCommit.submit`).

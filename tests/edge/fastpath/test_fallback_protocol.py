@@ -98,6 +98,7 @@ async def test_slow_reader_gets_every_response(edge: InProcessEdge) -> None:
 
 async def test_client_that_never_reads_is_disconnected(start_edge: Any) -> None:
     edge = start_edge(keep_alive=0.3)
+    edge.commits.quick = True
     client = edge.connect_narrow()
     client.send(b"HEAD /imptr?id=531 HTTP/1.1\r\nHost: t\r\n\r\n")
     await edge.settle()
@@ -113,6 +114,7 @@ async def test_client_that_never_reads_is_disconnected(start_edge: Any) -> None:
 
 async def test_client_that_does_not_read_its_last_response_is_disconnected(start_edge: Any) -> None:
     edge = start_edge(keep_alive=0.3)
+    edge.commits.quick = True
     client = edge.connect()
     client.send(b"HEAD /imptr?id=531 HTTP/1.1\r\nHost: t\r\n\r\n")
     await edge.settle()

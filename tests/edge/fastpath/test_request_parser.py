@@ -86,7 +86,7 @@ def test_parts_of_a_plain_request() -> None:
     assert (request.kind, request.close) == ("imp", False)
     assert request.tag == query.Tag(531, False, b',"cb":"7"', b"0.25", {}, None, ())
     assert request.client.agent.startswith(b',"ua":"Mozilla/5.0 ')
-    assert request.client[1:] == (False, False, False)
+    assert request.client[1:] == (False, None, False, False)
     assert request.referrer == b',"ref":"https://news.example/7"'
 
 

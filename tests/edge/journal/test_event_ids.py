@@ -52,10 +52,10 @@ def test_the_ids_of_a_group_share_one_prefix(left: int, kept: bool) -> None:
     assert ids(allocator)[0] not in (last, *drawn)
 
 
-def test_an_event_has_version_1_and_the_present_time() -> None:
+def test_an_event_has_the_current_version_and_the_present_time() -> None:
     before = now_ms()
     record = tracker("clk", 9, terms=Terms(pricing_type="cpc", revenue_value=5))
     (event,) = unpacked_events(IdAllocator(), line=event_ids.tracker_fragment(record) + b',"ua":"a\\"b","flags":["x"]')
-    assert (event["v"], event["kind"], event["tracker_id"], event["tag_id"]) == (1, "clk", 9, 23)
+    assert (event["v"], event["kind"], event["tracker_id"], event["tag_id"]) == (events.VERSION, "clk", 9, 23)
     assert before <= event["ts"] <= now_ms()
     assert (event["ua"], event["flags"], event["terms"]) == ('a"b', ["x"], {"pricing_type": "cpc", "revenue_value": 5})

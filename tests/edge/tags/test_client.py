@@ -23,19 +23,48 @@ def test_truncate_address(address: str, kept: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "expected"),
+    ("headers", "expected"),
     [
-        (b"sec-purpose", b"prefetch", True),
-        (b"sec-purpose", b"prefetch;prerender", True),
-        (b"purpose", b"Prefetch", True),
-        (b"x-moz", b"prefetch", True),
-        (b"x-purpose", b"preview", True),
-        (b"purpose", b"view", False),
-        (b"x-other", b"prefetch", False),
+        ({b"sec-purpose": b"prefetch"}, "prefetch"),
+        ({b"sec-purpose": b"prefetch;anonymous-client-ip"}, "prefetch"),
+        ({b"sec-purpose": b"prefetch;prerender"}, "prerender"),
+        ({b"sec-purpose": b"prefetch; prerender"}, "prerender"),
+        ({b"sec-purpose": b"prefetch;prerender;preview"}, "prerender"),
+        ({b"sec-purpose": b"prerender"}, "prerender"),
+        ({b"sec-purpose": b"prefetch;prerender", b"purpose": b"prefetch"}, "prerender"),
+        ({b"purpose": b"Prefetch"}, "prefetch"),
+        ({b"purpose": b"prerender"}, "prerender"),
+        ({b"x-moz": b"prefetch"}, "prefetch"),
+        ({b"x-purpose": b"preview"}, "preview"),
+        ({b"purpose": b"preview"}, "preview"),
+        ({b"x-purpose": b"preview", b"purpose": b"prefetch"}, "prefetch"),
+        ({b"purpose": b"view"}, None),
+        ({b"sec-purpose": b"?0"}, None),
+        ({b"x-other": b"prefetch"}, None),
+        ({}, None),
     ],
 )
-def test_prefetch(name: bytes, value: bytes, expected: bool) -> None:
-    assert client.parse_client({name: value}).prefetch is expected
+def test_purpose(headers: dict[bytes, bytes], expected: str | None) -> None:
+    assert client.parse_client(headers).purpose == expected
+
+
+@pytest.mark.parametrize(
+    ("purpose", "dest", "site", "held"),
+    [
+        (b"sec-purpose", b"iframe", b"cross-site", True),
+        (b"sec-purpose", b"iframe", b"same-site", True),
+        (b"sec-purpose", b"iframe", b"none", True),
+        (b"sec-purpose", b"iframe", b"same-origin", False),
+        (b"sec-purpose", b"iframe", None, False),
+        (b"sec-purpose", b"image", b"cross-site", False),
+        (b"sec-purpose", b"document", b"cross-site", False),
+        (b"sec-purpose", None, b"cross-site", False),
+        (b"purpose", b"iframe", b"cross-site", False),
+    ],
+)
+def test_a_frame_of_another_origin_is_held(purpose: bytes, dest: bytes | None, site: bytes | None, held: bool) -> None:
+    headers = {purpose: b"prefetch;prerender", b"sec-fetch-dest": dest, b"sec-fetch-site": site}
+    assert client.parse_client({name: value for name, value in headers.items() if value}).held_frame is held
 
 
 @pytest.mark.parametrize(

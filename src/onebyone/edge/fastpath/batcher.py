@@ -185,7 +185,7 @@ class RequestBatcher:
             if request is not None:
                 network = self._network_of(connection, data)
                 decided = self._recorder.decide(request.kind, request.tag, request.client, request.referrer, network)
-                if decided[1] is not None:
+                if decided[0].reason is None:
                     self._memo.remember(data, request, connection.peer, network)
         except Exception:
             # `CacheMiss`, or a fault: the ASGI application meets it again, logs it and answers 500.
@@ -199,6 +199,8 @@ class RequestBatcher:
             connection.respond(decision)
             return
         batch.events.append(event)
+        if decision.reason is not None:
+            batch.uncounted.append(decision)
         connection.idle_deadline = self._next_idle_deadline()
         (batch.closing_fds if request.close else batch.kept_fds).append(connection.fd)
         (batch.closing_decisions if request.close else batch.kept_decisions).append(decision)

@@ -37,6 +37,8 @@ class RequestBatch:
         """The connections that are closed after their response."""
         self.closing_decisions: list[Decision] = []
         """The decision for each of `closing_fds`."""
+        self.uncounted: list[Decision] = []
+        """The decisions whose events are kept but not counted."""
         self.accepted: list[Connection] = []
         """New connections, which are not watched yet: most of those that close after one response never are."""
         self._responded = False
@@ -69,6 +71,7 @@ class RequestBatch:
             connection.close()
         for part in (self.events, self.kept_fds, self.kept_decisions, self.closing_fds, self.closing_decisions):
             part.clear()
+        self.uncounted.clear()
 
     def on_durable(self, ok: bool) -> None:
         """Respond after the group commit: the events are on disk, or the journal refused them."""
@@ -77,6 +80,9 @@ class RequestBatch:
     def respond(self, reason: Reason | None) -> None:
         """Write all responses; with a `reason` the events were not recorded, and the responses say so."""
         self._responded = True
+        if reason is None:
+            for decision in self.uncounted:
+                self._recorder.count_kept(decision)
         try:
             if reason is not None or self._held or self._recorder.draining.is_set():
                 self._respond_individually(reason)

@@ -94,7 +94,7 @@ class RequestMemo:
         key: _Headers = (before, after.partition(b"\r\n")[2]) if referred else headers
         # A header with its name in another case was not cut out; with it, the rest is new for each page or client.
         cut = cut and bool(referred) == bool(request.referrer)
-        if cut and not request.client.prefetch and len(headers) <= _MAX_HEADERS_BYTES and key not in self.clients:
+        if cut and request.client.purpose is None and len(headers) <= _MAX_HEADERS_BYTES and key not in self.clients:
             members = request.client.agent + client.privacy_members(NO_SIGNALS, request.client.gpc)
             self.clients.remember(key, (members, request.client.script, request.close))
         known = self.tags.get(tag)
@@ -120,7 +120,7 @@ class RequestMemo:
             return
         decisions = self._recorder.decisions
         (image, image_line), (script, script_line) = (
-            decisions.decide(request.kind, bare, Client(b"", wants_script, False, False), b"", b"")
+            decisions.decide(request.kind, bare, Client(b"", wants_script, None, False, False), b"", b"")
             for wants_script in (False, True)
         )
         entry = decisions.trackers(request.kind).entry(bare.tracker_id)

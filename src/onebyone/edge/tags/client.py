@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -22,11 +24,21 @@ _AGENTS_CACHED = 8192
 """User agents whose JSON member is remembered, in a few megabytes: most traffic comes from far fewer."""
 
 PURPOSES = frozenset((b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"))
-HEADERS = frozenset((b"user-agent", b"sec-gpc", b"sec-fetch-dest", *PURPOSES))
-"""The headers that `parse` reads."""
+HEADERS = frozenset((b"user-agent", b"sec-gpc", b"sec-fetch-dest", b"sec-fetch-site", *PURPOSES))
+"""The headers that `parse_client` reads."""
 UNKNOWN_NETWORK = f',"flags":["{Flag.ADDRESS_UNKNOWN}"]'.encode()
 """What an event line has in place of a network when nobody has named the client; the flags of the tag are added."""
-_PREFETCHES = (b"prefetch", b"prerender", b"preview")
+_SAME = b"same-origin"
+_WORD = re.compile(rb"[a-z-]+")
+
+
+class Purpose(StrEnum):
+    """What a browser fetches for before anybody looks, as its headers call it; of several the first one applies."""
+
+    PRERENDER = "prerender"
+    PREFETCH = "prefetch"
+    PREVIEW = "preview"
+    """A small picture of the page."""
 
 
 class Client(NamedTuple):
@@ -36,8 +48,11 @@ class Client(NamedTuple):
     """The user agent as a JSON member of an event line, preceded by a comma; empty if it is absent."""
     script: bool
     """The page will run the response as a script (`Sec-Fetch-Dest`)."""
-    prefetch: bool
+    purpose: Purpose | None
     """The browser fetches in advance: nobody may ever see this."""
+    held_frame: bool
+    """The response is the document of a frame from another origin. Browsers hold such frames until somebody looks at
+    the page, and then still send its `Sec-Purpose`."""
     gpc: bool
     """Global Privacy Control is on."""
 
@@ -48,9 +63,19 @@ def parse_client(headers: Mapping[bytes, bytes]) -> Client:
     return Client(
         b"" if agent is None else _agent_member(agent[: AGENT_MAX + 1]),
         headers.get(b"sec-fetch-dest") == b"script",
-        any(headers[name].lower().startswith(_PREFETCHES) for name in PURPOSES if name in headers),
+        _purpose(headers) if not PURPOSES.isdisjoint(headers) else None,
+        _is_held_frame(headers) if b"sec-purpose" in headers else False,
         headers.get(b"sec-gpc") == b"1",
     )
+
+
+def _purpose(headers: Mapping[bytes, bytes]) -> Purpose | None:
+    words = {word for name in PURPOSES if name in headers for word in _WORD.findall(headers[name].lower())}
+    return next((purpose for purpose in Purpose if purpose.encode() in words), None)
+
+
+def _is_held_frame(headers: Mapping[bytes, bytes]) -> bool:
+    return headers.get(b"sec-fetch-dest") == b"iframe" and headers.get(b"sec-fetch-site", _SAME) != _SAME
 
 
 @lru_cache(maxsize=_NETWORKS_CACHED)

@@ -18,7 +18,7 @@ from onebyone.edge import metrics
 from onebyone.edge.configuration.cache import ConfigCache, Tracker
 from onebyone.edge.configuration.record_cache import RecordCache
 from onebyone.edge.tags import client, redirects, responses
-from onebyone.edge.tags.client import Client
+from onebyone.edge.tags.client import Client, Purpose
 from onebyone.edge.tags.flags import Flag
 from onebyone.edge.tags.query import Tag
 from onebyone.edge.tags.reasons import Reason
@@ -35,6 +35,9 @@ HEADERS = frozenset((b"referer", *client.HEADERS))
 """The headers that a response or an event may depend on, beside those in which proxies name the client."""
 
 NOTHING_FETCHED: FetchedRecords = {}
+
+_IN_ADVANCE = {Purpose.PREFETCH: Reason.PREFETCH, Purpose.PRERENDER: Reason.PRERENDER}
+"""The purposes for which nobody looks yet. For a preview somebody does, at a small picture: it is flagged."""
 
 _ANY_HOSTS_MAX = 1000
 """Hosts that are logged for the policy `any`: the client chooses them, so their number must be limited."""
@@ -68,7 +71,7 @@ class Decision:
         self.kind = kind
         self.response = response
         self.reason = reason
-        """Why the event is not counted; None: it is recorded once its line is on disk."""
+        """Why the request is not counted; None: it is recorded once its line is on disk."""
         self.on_loss = on_loss or response
         """The response if the line could not be written: 503 for an impression, while a click still lands."""
 
@@ -82,6 +85,7 @@ _ACTS = {False: b',"act":"image"', True: b',"act":"script"'}
 _GIF = Decision("imp", responses.GIF, None, responses.GIF_UNAVAILABLE)
 _SCRIPT = Decision("imp", responses.SCRIPT, None, responses.SCRIPT_UNAVAILABLE)
 _NO_DESTINATION = Decision("clk", responses.NO_DESTINATION, None)
+_TOO_EARLY = Decision("clk", responses.TOO_EARLY, None)
 
 
 class Decisions:
@@ -101,7 +105,7 @@ class Decisions:
         method: str = "GET",
         fetched: FetchedRecords = NOTHING_FETCHED,
     ) -> tuple[Decision, EventLine | None]:
-        """Return the decision, and the event line that must be on disk before it is sent, or None if none is recorded.
+        """Return the decision, and the event line that must be on disk before it is sent, or None without a tracker.
         `referrer` and `network` are members of the line. Raise `CacheMiss` if a record is not cached or fetched."""
         if method != "GET" and method != "HEAD":
             return Decision(kind, responses.METHOD, Reason.METHOD), None
@@ -115,9 +119,12 @@ class Decisions:
         tracker = records.get(tracker_id)
         if tracker is None and (tracker := _fetched_record(records, tracker_id, fetched)) is None:
             return Decision(kind, pixel.response if kind == "imp" else responses.NOT_FOUND, Reason.UNKNOWN_ID), None
+        purpose = None if kind == "imp" and sender.held_frame else sender.purpose
         refused = False
         decision = pixel
-        if redir is not None:
+        if kind == "clk" and purpose in _IN_ADVANCE:
+            decision = _TOO_EARLY
+        elif redir is not None:
             location = redirects.to_location(redir)
             if location is not None and self._approved(location, tracker, fetched):
                 decision = Decision(kind, responses.redirect_response(location), None)
@@ -128,19 +135,17 @@ class Decisions:
                     decision = _landing_decision(tracker, location)
         elif kind == "clk":
             decision = _landing_decision(tracker, None)
-        if not tracker.active:
-            return Decision(kind, decision.response, Reason.INACTIVE), None
-        if method == "HEAD":
-            return Decision(kind, decision.response, Reason.HEAD), None
-        if sender.prefetch:
-            return Decision(kind, decision.response, Reason.PREFETCH), None
         if network == client.UNKNOWN_NETWORK:
             network, flags = b"", (Flag.ADDRESS_UNKNOWN, *flags)
         facts = network + sender.agent + referrer + cachebuster
         if signals or sender.gpc:
             facts += client.privacy_members(signals, sender.gpc)
-        if ancost is not None or flags or refused:
-            facts += _cost_and_flags(ancost, flags, refused)
+        if ancost is not None or flags or refused or purpose is Purpose.PREVIEW:
+            facts += _cost_and_flags(ancost, flags, refused, purpose is Purpose.PREVIEW)
+        reason = _kept_reason(tracker, method, purpose)
+        if reason is not None:
+            decision = Decision(kind, decision.response, reason, decision.on_loss)
+            facts += b',"reason":"%b"' % reason.encode()
         return decision, tracker.fragment + (_ACTS[script] if kind == "imp" else b"") + facts
 
     def trackers(self, kind: Kind) -> RecordCache[Tracker]:
@@ -205,7 +210,16 @@ def _redirect_to(url: str) -> Decision:
     return Decision("clk", responses.redirect_response(url.encode()), None)
 
 
-def _cost_and_flags(ancost: bytes | None, tag_flags: tuple[Flag, ...], refused: bool) -> bytes:
+def _kept_reason(tracker: Tracker, method: str, purpose: Purpose | None) -> Reason | None:
+    """Return why the event of a known tracker is kept but not counted; None if it is counted."""
+    if not tracker.active:
+        return Reason.INACTIVE
+    if method == "HEAD":
+        return Reason.HEAD
+    return None if purpose is None else _IN_ADVANCE.get(purpose)
+
+
+def _cost_and_flags(ancost: bytes | None, tag_flags: tuple[Flag, ...], refused: bool, preview: bool) -> bytes:
     """Return the members of an event line for the cost given in the tag and for the flags."""
     members = b""
     flags = list(tag_flags)
@@ -213,6 +227,8 @@ def _cost_and_flags(ancost: bytes | None, tag_flags: tuple[Flag, ...], refused: 
         members = ancost_member(ancost[:_ANCOST_LENGTH])
         if not members:
             flags.append(Flag.ANCOST_INVALID)
+    if preview:
+        flags.append(Flag.PREVIEW)
     if refused:
         flags.append(Flag.REDIRECT_REFUSED)
     if flags:

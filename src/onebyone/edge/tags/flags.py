@@ -18,5 +18,7 @@ class Flag(StrEnum):
     """A parameter differed from a known name only in case, and was ignored."""
     ANCOST_INVALID = "ancost_invalid"
     """`ancost` is no valid cost, and is treated as absent."""
+    PREVIEW = "preview"
+    """The browser fetches to show a small picture of the page (`client.Purpose`)."""
     REDIRECT_REFUSED = "redirect_refused"
     """`redir` was not approved."""

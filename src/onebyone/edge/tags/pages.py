@@ -21,6 +21,8 @@ def _page(title: str, body: str) -> bytes:
 
 NO_DESTINATION = _page("This link has no destination", "<p>No landing page has been set for it.</p>")
 NOT_FOUND = _page("This link is not known", "<p>It may have been removed, or was copied in part.</p>")
+TOO_EARLY = _page("This link has not been followed yet", '<p><a href="" rel="nofollow">Follow it now.</a></p>')
+"""The empty link leads to the address of the page itself, so nothing of the request is repeated in it."""
 TRY_AGAIN = _page("Please try again in a moment", "<p>This link cannot be followed right now.</p>")
 
 

@@ -1,4 +1,8 @@
-"""Why a request is not counted: the codes of `X-OneByOne: ignored; reason=<code>` (docs/reasons.md)."""
+"""Why a request is not counted: the codes of `X-OneByOne: ignored; reason=<code>` (docs/reasons.md).
+
+A request to a known tracker is *kept*: its event, with the reason, goes the way of every event. `KEPT` has these
+reasons. A request that reaches no tracker leaves only a sum (`edge/untracked.py`); one that is *lost* leaves a metric.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +30,14 @@ class Reason(StrEnum):
     HEAD = "head"
     """The method is HEAD."""
     PREFETCH = "prefetch"
-    """The browser fetches in advance, before anybody looks (Sec-Purpose, Purpose, X-Purpose, X-Moz)."""
+    """The browser fetches in advance, before anybody looks (`client.Purpose`)."""
+    PRERENDER = "prerender"
+    """The browser renders the page in advance, before anybody looks; it does not ask again if somebody does."""
     OVERLOAD = "overload"
     """Too many events wait for the disk. A loss path: an impression gets a 503, a click still lands."""
     JOURNAL = "journal"
     """The disk refused the event. A loss path: an impression gets a 503, a click still lands."""
+
+
+KEPT = frozenset((Reason.INACTIVE, Reason.HEAD, Reason.PREFETCH, Reason.PRERENDER))
+"""The reasons whose events are on disk like a recorded one before the response is sent."""

@@ -66,6 +66,9 @@ GIF = _response(200, b"image/gif", GIF_BODY)
 SCRIPT = _response(200, b"application/javascript", SCRIPT_BODY)
 NO_DESTINATION = _page(200, pages.NO_DESTINATION)
 NOT_FOUND = _page(404, pages.NOT_FOUND)
+TOO_EARLY = _page(425, pages.TOO_EARLY)
+"""For a click that the browser prefetches: it discards the response, and asks again when somebody clicks. A redirect
+would be used up by the prefetch, and 503 would count as a failure of the backend where a proxy watches for those."""
 TRY_AGAIN = _page(503, pages.TRY_AGAIN)
 METHOD = _response(405, b"text/plain; charset=utf-8", b"Use GET.\n", (b"allow", b"GET, HEAD"))
 
