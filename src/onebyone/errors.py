@@ -109,11 +109,15 @@ class TooManyRequests(DomainError):
 
 
 class Unauthenticated(DomainError):
-    """The caller could not be identified, or may not log in."""
+    """The caller could not be identified, or may not log in.
 
-    def __init__(self, text: str, cause: LoginCause) -> None:
+    `expected` says that the client of the user reads of the end of its session in an answer like any other.
+    """
+
+    def __init__(self, text: str, cause: LoginCause, *, expected: bool = False) -> None:
         super().__init__(text)
         self.cause = cause
+        self.expected = expected
 
 
 def raise_faults(faults: Iterable[Fault]) -> None:

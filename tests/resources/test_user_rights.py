@@ -69,8 +69,13 @@ KINDS = {
 }
 CALLERS = [name for name in KINDS if name != "inactive"]
 WRITERS = pytest.mark.parametrize("name", CALLERS)
-CONTACT = ("email", "first_name", "last_name", "timezone", "reporting_decimal_type")
-DOC = {**dict.fromkeys(CONTACT), "timezone": "EST5EDT", "reporting_decimal_type": "decimal"}
+CONTACT = ("email", "first_name", "last_name", "timezone", "reporting_decimal_type", "expired_login_status")
+DOC = {
+    **dict.fromkeys(CONTACT),
+    "timezone": "EST5EDT",
+    "reporting_decimal_type": "decimal",
+    "expired_login_status": "401",
+}
 RIGHTS = ("state", "read_only", "user_type", "advertiser_id", "publisher_id")
 UNWRITABLE = ("admin", "member_id", "entity_id", "id", "password_hash", "password_ms", "username_key")
 
@@ -88,6 +93,7 @@ def changes(name: str) -> dict[str, Json]:
         "last_name": {"last_name": "New"},
         "timezone": {"timezone": "Asia/Tokyo"},
         "reporting_decimal_type": {"reporting_decimal_type": "comma"},
+        "expired_login_status": {"expired_login_status": "200"},
         "state": {"state": "active" if columns.get("state") == "inactive" else "inactive"},
         "read_only": {"read_only": not columns.get("read_only", False)},
         "user_type": whole if "user_type" in columns else limit,

@@ -92,7 +92,7 @@ class _ObjectHandler:
     async def _update(self, request: ApiRequest) -> Response:
         query, values, beside = addressing.unwrap_object(self._entity, self._with_own_id(request), request.body)
         self._warn_of_unused(request, query, "update")
-        own = addressing.with_id_of_object(query, values)
+        own = addressing.with_id_of_object(self._entity, query, values)
         flags = parameters.parse_flags(own)
         written = await self._resources.update(
             self._entity,

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from onebyone.auth import metrics, passwords
 from onebyone.auth.caller import Caller
 from onebyone.auth.login_guard import PEER_PLACES, LoginGuard, LoginsDelayed, PeerCrowded
-from onebyone.auth.tokens import TOKEN_MAX, new_token, token_digest
+from onebyone.auth.tokens import TOKEN_MAX, claimed_user_id, new_token, token_digest
 from onebyone.clock import DAY_MS, HOUR_MS
 from onebyone.config_store import tables
 from onebyone.errors import Forbidden, LoginCause, NotFound, TooManyRequests, Unauthenticated
@@ -185,8 +185,8 @@ class Sessions:
         now, digest = self._clock(), token_digest(token)
         async with sql.reading(self._store) as connection:
             row = (await connection.execute(_CALLER, {"token_hash": digest})).mappings().first()
-        if row is None or now >= row["created_ms"] + LIFETIME_MS or now >= row["used_ms"] + IDLE_MS + TOUCH_MS:
-            raise _no_session()
+            if row is None or now >= row["created_ms"] + LIFETIME_MS or now >= row["used_ms"] + IDLE_MS + TOUCH_MS:
+                raise _no_session(expected=await _expects_status_200(connection, token))
         if now >= row["used_ms"] + TOUCH_MS:
             session = tables.session
             async with sql.writing(self._store) as connection:
@@ -211,8 +211,21 @@ def _failed_login(outcome: str, username: str, address: str, text: str, cause: L
     return Unauthenticated(text, cause)
 
 
-def _no_session() -> Unauthenticated:
-    return Unauthenticated("Authentication failed - not logged in", "no session")
+def _no_session(*, expected: bool = False) -> Unauthenticated:
+    return Unauthenticated("Authentication failed - not logged in", "no session", expected=expected)
+
+
+async def _expects_status_200(connection: AsyncConnection, token: str) -> bool:
+    """Return `expired_login_status` of the user that a token names.
+
+    The session may be gone from the store, so nothing proves that the token was one; the answer reveals no more than
+    that a user with this id chose so.
+    """
+    user_id = claimed_user_id(token)
+    if user_id is None:
+        return False
+    doc = await connection.scalar(select(tables.user.c.doc).where(tables.user.c.id == user_id))
+    return doc is not None and doc.get("expired_login_status") == "200"
 
 
 def _caller_of_row(row: RowMapping) -> Caller:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 
 TOKEN_MAX = 200
@@ -10,11 +11,18 @@ TOKEN_MAX = 200
 
 _DATACENTER = "obo1"
 """Last part of each token; clients of the original split tokens at their colons."""
+_TOKEN = re.compile(rf"hbapi:([0-9]{{1,18}}):[0-9a-f]{{32}}:{_DATACENTER}", re.ASCII)
 
 
 def new_token(user_id: int) -> str:
     """Return a random token, `hbapi:USER:RANDOM:DATACENTER`."""
     return f"hbapi:{user_id}:{secrets.token_hex(16)}:{_DATACENTER}"
+
+
+def claimed_user_id(token: str) -> int | None:
+    """Return the user that a token names, None if it has not the form of one. Anybody can write such a token."""
+    match = _TOKEN.fullmatch(token)
+    return None if match is None else int(match[1])
 
 
 def token_digest(token: str) -> str:

@@ -19,7 +19,9 @@ from typing import Any
 from onebyone.auth.caller import Caller
 from onebyone.errors import Forbidden, ForbiddenOperation
 
-CONTACT_FIELDS = frozenset({"email", "first_name", "last_name", "timezone", "reporting_decimal_type"})
+CONTACT_FIELDS = frozenset(
+    {"email", "first_name", "last_name", "timezone", "reporting_decimal_type", "expired_login_status"}
+)
 """Fields that give no right and identify nobody to the login."""
 RIGHTS = frozenset({"state", "user_type", "advertiser_id", "publisher_id", "read_only"})
 """Fields that decide what a user may see and do."""

@@ -13,6 +13,8 @@ from onebyone.resources.owners import owner_parameters
 _KEYS = ("id", "code")
 _IGNORED = ("member_id",)
 """Accepted without an effect: every object is of the caller's member."""
+_ONLY_BY_ID = ("user",)
+"""Services in which nothing but `id` names the object: a mistaken name must not change the rights of an account."""
 
 
 def used_parameters(entity: Entity, operation: Operation) -> frozenset[str]:
@@ -29,16 +31,18 @@ def with_own_keys(entity: Entity, parameters: Mapping[str, str]) -> dict[str, st
     The same holds for the names of every other service, unless `id` or `code` is there too.
     """
     own = dict(parameters)
-    for key in _KEYS:
+    for key in () if entity.service in _ONLY_BY_ID else _KEYS:
         name = f"{entity.service.replace('-', '_')}_{key}"
         if name in own and own.keys().isdisjoint(_KEYS):
             own[key] = own.pop(name)
     return own
 
 
-def with_id_of_object(parameters: Mapping[str, str], values: Mapping[str, Any] | None) -> dict[str, str]:
+def with_id_of_object(
+    entity: Entity, parameters: Mapping[str, str], values: Mapping[str, Any] | None
+) -> dict[str, str]:
     """Return the parameters with the `id` that the object itself has, if they name none."""
-    if values is None or not parameters.keys().isdisjoint(_KEYS):
+    if values is None or entity.service in _ONLY_BY_ID or not parameters.keys().isdisjoint(_KEYS):
         return dict(parameters)
     return merge_parameters(parameters, {"id": values.get("id")})
 

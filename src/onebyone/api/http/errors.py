@@ -93,7 +93,7 @@ def _domain_error(error: DomainError) -> ApiError:
             return ApiError("LIMIT", text)
         case Unauthenticated():
             error_id, status = _LOGIN_ERRORS[error.cause]
-            return ApiError(error_id, text, status=status)
+            return ApiError(error_id, text, status=200 if error.expected else status)
         case TooManyRequests():
             return _too_many_requests(error)
     raise AssertionError(f"no envelope for {type(error).__name__}")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -34,6 +34,22 @@ OldPassword = Annotated[
         json_schema_extra={"format": "password"},
     ),
 ]
+
+
+def _as_text(value: Any) -> Any:
+    return str(value) if type(value) is int else value
+
+
+ExpiredLoginStatus = Annotated[
+    Literal["401", "200"],
+    BeforeValidator(_as_text),
+    Field(
+        description=(
+            "HTTP status of the answer `NOAUTH` to a session that has ended: some clients log in again only after 401, "
+            "others only after 200."
+        )
+    ),
+]
 _SHOWN_OBJECTS = ("user_type", "advertiser_id", "publisher_id")
 
 
@@ -47,6 +63,7 @@ class _UserBody(Body):
     state: State = "active"
     timezone: TimeZone = "EST5EDT"
     reporting_decimal_type: Literal["decimal", "comma"] = "decimal"
+    expired_login_status: ExpiredLoginStatus = "401"
     user_type: Literal["member", "advertiser", "publisher"] = "member"
     advertiser_id: ObjectId | None = None
     publisher_id: ObjectId | None = None
@@ -81,6 +98,7 @@ class User(Entity):
         "read_only",
         "timezone",
         "reporting_decimal_type",
+        "expired_login_status",
         "last_modified",
     )
 
