@@ -8,7 +8,6 @@ from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, HttpUrl, PrivateAttr, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -185,7 +184,7 @@ class Settings(BaseSettings):
     metrics_from: Networks = Field("127.0.0.0/8,::1/128")
     """Comma-separated networks that may read `/metrics` and `/sinkz` without a token; `none`: no network."""
     ops_hosts: Hosts = Field("")
-    """Comma-separated host names under which they may do so, beside `localhost`, IP addresses and the public URL's."""
+    """Comma-separated host names under which they may do so, beside `localhost` and IP addresses."""
     ops_token: Token = Field(SecretStr(""))
     """Token that lets in to `/metrics` and `/sinkz` from anywhere (`Authorization: Bearer`); 16 characters or more."""
     archive_days: int = Field(100, ge=1)
@@ -266,5 +265,4 @@ class Settings(BaseSettings):
     @cached_property
     def operator_hosts(self) -> frozenset[str]:
         """Host names, in lower case, under which the endpoints for operators answer without a token."""
-        own = ("localhost", self.host, urlsplit(self.public_url).hostname or "")
-        return frozenset(name.lower().rstrip(".") for name in (*own, *_split(self.ops_hosts))) - {""}
+        return frozenset(name.lower().rstrip(".") for name in ("localhost", self.host, *_split(self.ops_hosts)))

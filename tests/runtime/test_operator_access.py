@@ -26,12 +26,13 @@ OWN_HOSTS = [
         "localhost.",
         "198.51.100.1",
     ),
-    *("tags.example", "tags.example:443", "Ops.Example", "metrics:8080", "edge-1"),
+    *("Ops.Example", "metrics:8080", "edge-1"),
 ]
 FOREIGN_HOSTS = [
     *("evil.example", "evil.example:8081", "127.0.0.1.evil.example", "localhost.evil.example", "evil.localhost", ""),
-    *("api.tags.example", "tags.example.evil.example", "tags.example@evil.example", "127.0.0.1/", "[::1", "::1"),
-    *("127.0.0.1:8081:x", "0x7f.0.0.1", "2130706433", "tags.example,evil.example", "[evil.example]", "[127.0.0.1]"),
+    *("tags.example", "tags.example:443", "api.tags.example", "ops.example.evil.example", "ops.example@evil.example"),
+    *("127.0.0.1/", "[::1", "::1", "127.0.0.1:8081:x", "0x7f.0.0.1", "2130706433", "ops.example,evil.example"),
+    *("[evil.example]", "[127.0.0.1]"),
 ]
 MARKS = [
     *sorted(FORWARDING_HEADERS),
@@ -61,6 +62,21 @@ def test_local_peers_are_let_in(peer: str) -> None:
 @pytest.mark.parametrize("host", [*OWN_HOSTS, *FOREIGN_HOSTS])
 def test_a_host_name_that_is_not_ours_is_refused(host: str, peer: str) -> None:
     assert (access().refusal(peer, headers(host)) is None) == (host in OWN_HOSTS)
+
+
+@pytest.mark.parametrize("host", ["tags.example", "TAGS.example.:443", "localhost"])
+def test_the_public_host_is_for_trusted_proxies(host: str) -> None:
+    client = (b"x-forwarded-for", b"127.0.0.1")
+    assert access(trusted_proxies="127.0.0.0/8").refusal("127.0.0.1", headers(host, client)) is None
+    assert access(public_url="", trusted_proxies="127.0.0.0/8").refusal("127.0.0.1", headers("", client)) is not None
+
+
+def test_http_1_0_may_be_a_hidden_proxy() -> None:
+    rule = access(trusted_proxies="10.0.0.1", metrics_from="127.0.0.0/8,203.0.113.7", ops_token=TOKEN)
+    assert rule.refusal("127.0.0.1", headers(), "1.0") is not None
+    assert rule.refusal("127.0.0.1", headers(), "1.1") is None
+    assert rule.refusal("10.0.0.1", headers("localhost", (b"x-forwarded-for", b"203.0.113.7")), "1.0") is None
+    assert rule.refusal("127.0.0.1", headers(None, (b"authorization", f"Bearer {TOKEN}".encode())), "1.0") is None
 
 
 def test_there_must_be_one_host() -> None:
@@ -107,7 +123,7 @@ def test_what_an_undeclared_proxy_forwards_is_refused(mark: bytes, value: bytes)
 )
 def test_clients_of_a_declared_proxy(peer: str, forwarded: list[str], let_in: bool) -> None:
     rule = access(trusted_proxies="127.0.0.0/8,10.0.0.0/8", metrics_from="127.0.0.0/8,::1,203.0.113.0/24")
-    sent = headers("tags.example", *((b"x-forwarded-for", value.encode()) for value in forwarded))
+    sent = headers("localhost", *((b"x-forwarded-for", value.encode()) for value in forwarded))
     assert (rule.refusal(peer, sent) is None) == let_in
 
 
