@@ -30,6 +30,7 @@ class Process:
             "REPORT_DATABASE_URL": harness.settings.report_store_url,
             "STREAM_URL": harness.settings.stream_url,
             "SHARDS": str(harness.settings.shards),
+            "DATA_DIR": str(log.parent),
         }
         with log.open("ab") as errors:
             self.popen = subprocess.Popen(
@@ -46,6 +47,7 @@ class Process:
 
 @pytest.mark.parametrize("kills", [6])
 async def test_a_killed_counter_counts_exactly_once(each_harness: Harness, tmp_path: Path, kills: int) -> None:
+    (tmp_path / "run").mkdir()
     seed = random.SystemRandom().randrange(2**32)
     chance = random.Random(seed)
     producers = [batches.new_producer() for _ in range(3)]

@@ -24,12 +24,20 @@ class ConcurrentCommit(Exception):
     """Another counter has committed to this shard: the state in memory is stale."""
 
 
-class Ledger:
-    """The committed state of one shard, cached between commits. Call `load` first, and again after any failure."""
+class LeaseLost(Exception):
+    """This counter does not own the shard (any more): it must not count it."""
 
-    def __init__(self, engine: AsyncEngine, shard: int) -> None:
+
+class Ledger:
+    """The committed state of one shard, cached between commits. Call `load` first, and again after any failure.
+
+    `owner` is the counter that must have the lease of the shard for a `load` or `commit` to succeed.
+    """
+
+    def __init__(self, engine: AsyncEngine, shard: int, owner: str = "") -> None:
         self._engine = engine
         self._shard = shard
+        self._owner = owner
         self._generation = 0
         self.position = (0, 0)
         self.incarnation = ""
@@ -39,11 +47,12 @@ class Ledger:
         """Producers of which an earlier batch is missing."""
 
     async def load(self) -> dict[str, int]:
-        """Read the committed state; return the progress of recent producers."""
+        """Read the committed state; return the progress of recent producers. Raise `LeaseLost`."""
         async with sql.writing(self._engine) as connection:
             row = {"shard": self._shard, "stream_ms": 0, "stream_seq": 0, "incarnation": "", "generation": 0}
             await connection.execute(insert_new(connection.dialect.name, positions), row)
             stored = (await connection.execute(select(positions).where(positions.c.shard == self._shard))).one()
+            self._check_owner(stored.owner)
             missing = select(producers.c.producer).where(
                 producers.c.shard == self._shard, producers.c.seen > producers.c.seq
             )
@@ -83,7 +92,10 @@ class Ledger:
         return progress
 
     async def commit(self, totals: BatchTotals, incarnation: str) -> None:
-        """Write position, producers and sums in one transaction. Raise `ConcurrentCommit`, with nothing changed."""
+        """Write position, producers and sums in one transaction.
+
+        Raise `LeaseLost` or `ConcurrentCommit`, with nothing changed.
+        """
         async with sql.writing(self._engine) as connection:
             await self._advance_position(connection, totals, incarnation)
             await self._advance_producers(connection, totals)
@@ -98,7 +110,11 @@ class Ledger:
     async def _advance_position(self, connection: AsyncConnection, totals: BatchTotals, incarnation: str) -> None:
         move = (
             update(positions)
-            .where(positions.c.shard == self._shard, positions.c.generation == self._generation)
+            .where(
+                positions.c.shard == self._shard,
+                positions.c.generation == self._generation,
+                positions.c.owner == self._owner,
+            )
             .values(
                 stream_ms=totals.position[0],
                 stream_seq=totals.position[1],
@@ -107,7 +123,13 @@ class Ledger:
             )
         )
         if (await connection.execute(move)).rowcount != 1:
+            owner = select(positions.c.owner).where(positions.c.shard == self._shard)
+            self._check_owner((await connection.execute(owner)).scalar())
             raise ConcurrentCommit(f"position of shard {self._shard}")
+
+    def _check_owner(self, owner: str | None) -> None:
+        if owner != self._owner:
+            raise LeaseLost(f"shard {self._shard} belongs to {owner or 'no counter'}")
 
     async def _advance_producers(self, connection: AsyncConnection, totals: BatchTotals) -> None:
         if not totals.progress:

@@ -13,6 +13,8 @@ DEAD_LETTERS = Counter(
 LOST_BATCHES = Counter("onebyone_counter_lost_batches", "Batches that no journal has any more: events that are lost.")
 RESENDS = Counter("onebyone_counter_resends", "Requests to an edge process to ship again, because a batch is missing.")
 ERRORS = Counter("onebyone_counter_errors", "Failed attempts to use a store.", ["store"])
+SHARDS = Gauge("onebyone_counter_shards", "Shards that this counter owns.", multiprocess_mode="livesum")
+LEASES_LOST = Counter("onebyone_counter_leases_lost", "Shards that another counter took because this one was silent.")
 WAITING = Gauge(
     "onebyone_counter_waiting_producers",
     "Producers of which a batch is missing, so that later ones wait.",

@@ -12,8 +12,10 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone.counter import pruning
+from onebyone.counter.counter_marks import CounterMark
 from onebyone.counter.outages import Cause, Outages
 from onebyone.counter.shard import Shard
+from onebyone.counter.shard_leases import ShardLeases
 from onebyone.counter.stream import Misconfigured, refuse_eviction
 from onebyone.report_store import schema
 from onebyone.report_store.tables import positions
@@ -24,19 +26,21 @@ _log = structlog.get_logger()
 
 T = TypeVar("T")
 
+IDLE_TRANSACTION_SECONDS = 4
+"""Less than it takes until another counter takes over (`SILENT_SECONDS`), which must not wait for locks of this one."""
 _NO_SHARD = -1
-"""Stands for the start of the process, before it counts any shard."""
+"""Stands for the process: its start, before it counts any shard, and its leases."""
 
 
 async def run_counter(settings: Settings, stopping: asyncio.Event, ready: Callable[[], None]) -> None:
-    """Count until `stopping`, then drain. Call `ready` after the first read of every shard.
+    """Count until `stopping`, then drain. Call `ready` after the first read of every shard that it owns at the start.
 
     Raise `Misconfigured` when these settings can never work.
     """
     if not settings.stream_url:
         raise Misconfigured("ONEBYONE_STREAM_URL is not set: the counter needs the stream server's URL")
     try:
-        engine = sql.create_engine(settings.report_store_url)
+        engine = sql.create_engine(settings.report_store_url, idle_transaction_seconds=IDLE_TRANSACTION_SECONDS)
         client = redis_client.connect(settings.stream_url, connections=settings.shards + redis_client.CONNECTIONS)
     except (ArgumentError, ImportError, ValueError) as error:
         raise Misconfigured(f"a store's URL is wrong: {error}") from None
@@ -48,28 +52,36 @@ async def run_counter(settings: Settings, stopping: asyncio.Event, ready: Callab
         if shards is not None:
             # SQLite has one writer: shards queue here instead of polling for its lock.
             writers = asyncio.Semaphore(1 if engine.dialect.name == "sqlite" else shards)
-            each = [Shard(shard, client, engine, outages, writers, stopping) for shard in range(shards)]
-            await _count(each, pruning.prune_forever(engine, settings.archive_days, writers), ready)
+            leases = ShardLeases(engine, writers, shards)
+            with CounterMark(settings.data_dir, leases.counter) as mark:
+                await _until_it_succeeds(outages, "sql", lambda: leases.join(mark.ended), stopping)
+                each = [Shard(lease, client, engine, outages, writers, stopping) for lease in leases.leases]
+                pruner = pruning.prune_forever(engine, settings.archive_days, writers)
+                try:
+                    await _count(each, [pruner, leases.run(stopping, outages)], ready)
+                finally:
+                    await leases.leave()
     finally:
         await client.aclose()
         await engine.dispose()
 
 
-async def _count(shards: list[Shard], pruner: Coroutine[None, None, None], ready: Callable[[], None]) -> None:
+async def _count(shards: list[Shard], helpers: list[Coroutine[None, None, None]], ready: Callable[[], None]) -> None:
     async def announce() -> None:
-        for shard in shards:
+        owned = [shard for shard in shards if shard.lease.held.is_set()]
+        for shard in owned:
             await shard.answered.wait()
         # Before the supervisor knows: its summary is to be the last thing that a start prints.
-        _log.info("counting", shards=len(shards))
+        _log.info("counting", shards=len(owned))
         ready()
 
     async with asyncio.TaskGroup() as background:
-        helpers = [background.create_task(announce()), background.create_task(pruner)]
+        running = [background.create_task(helper) for helper in (announce(), *helpers)]
         async with asyncio.TaskGroup() as counting:
             for shard in shards:
                 counting.create_task(shard.run())
-        for helper in helpers:
-            helper.cancel()
+        for task in running:
+            task.cancel()
 
 
 async def _shards(engine: AsyncEngine, configured: int) -> int:

@@ -14,8 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from onebyone.clock import now_ms
 from onebyone.counter import metrics
 from onebyone.counter.counting import BatchTotals, Entry, batch_name, parse_stream_id
-from onebyone.counter.ledger import ConcurrentCommit, Ledger
+from onebyone.counter.ledger import ConcurrentCommit, LeaseLost, Ledger
 from onebyone.counter.outages import Outages
+from onebyone.counter.shard_leases import Lease
 from onebyone.counter.statements import is_refusal
 from onebyone.counter.stream import READ_ENTRIES, Stream
 
@@ -37,11 +38,11 @@ _log = structlog.get_logger()
 
 
 class Shard:
-    """Counts one shard until stopped. `writers` limits how many shards write concurrently."""
+    """Counts one shard while this counter owns it. `writers` limits how many shards write concurrently."""
 
     def __init__(
         self,
-        shard: int,
+        lease: Lease,
         client: redis.asyncio.Redis,
         engine: AsyncEngine,
         outages: Outages,
@@ -49,10 +50,11 @@ class Shard:
         stopping: asyncio.Event,
     ) -> None:
         self.answered = asyncio.Event()
-        """Set after the first successful read."""
-        self._shard = shard
-        self._ledger = Ledger(engine, shard)
-        self._stream = Stream(client, shard)
+        """Set after the first successful read, or once it is not to be counted here any more."""
+        self.lease = lease
+        self._shard = lease.shard
+        self._ledger = Ledger(engine, self._shard, lease.owner)
+        self._stream = Stream(client, self._shard)
         self._outages = outages
         self._writers = writers
         self._stopping = stopping
@@ -68,13 +70,25 @@ class Shard:
         """Entries still to be counted one at a time, because the store refused something among them."""
 
     async def run(self) -> None:
-        """Count until stopped; then drain until two consecutive reads are empty, for at most `DRAIN_SECONDS`."""
+        """Count whenever this counter owns the shard, until stopped."""
+        while await self.lease.wait_held(self._stopping):
+            self._loaded = False
+            await self._count_while_held()
+            self.answered.set()
+            self._forget()
+            await self.lease.give_back()
+
+    async def _count_while_held(self) -> None:
+        """Count until the shard is lost, wanted by another counter or, at a stop, drained.
+
+        Without another counter, drain until two consecutive reads are empty, for at most `DRAIN_SECONDS`.
+        """
         empty = 0
         deadline = None
-        while True:
+        while self.lease.held.is_set() and not self.lease.wanted_back:
             if self._stopping.is_set():
                 deadline = deadline or time.monotonic() + DRAIN_SECONDS
-                if empty >= 2 or time.monotonic() >= deadline:
+                if empty >= 2 or time.monotonic() >= deadline or self.lease.has_successor:
                     return
             else:
                 empty = 0
@@ -85,6 +99,8 @@ class Shard:
                 self.answered.set()
                 if empty == 0 and self._backlog < PACE_BATCHES:
                     pause = PACE_SECONDS
+            except LeaseLost:
+                self.lease.lose()
             except ConcurrentCommit as moved:
                 self._loaded = False
                 pause = self._outages.failed("position", self._shard, moved)
@@ -103,7 +119,7 @@ class Shard:
 
     async def _round(self) -> bool:
         """Read once and count what arrived; return whether anything did."""
-        if not self._loaded:
+        if not self._loaded or not self.lease.is_fresh():
             await self._load()
         most = 1 if self._one_by_one else READ_ENTRIES
         block_ms = DRAIN_BLOCK_MS if self._stopping.is_set() else BLOCK_MS
@@ -212,6 +228,12 @@ class Shard:
                 metrics.RESENDS.inc(len(self._ledger.waiting))
         except redis.exceptions.OutOfMemoryError:
             metrics.ERRORS.labels("stream").inc()
+
+    def _forget(self) -> None:
+        self._oldest_ms = self._backlog = self._one_by_one = 0
+        self._ledger.waiting = set()
+        self._resend_asked = NEVER
+        self._measure()
 
     def _measure(self) -> None:
         shard = str(self._shard)

@@ -6,7 +6,7 @@ Money is kept as whole currency units and nanos (1e-9) below one unit, so that n
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
 from onebyone.contracts.events import AS_OF, REASON_LENGTH
 from onebyone.runtime import sql
@@ -31,9 +31,23 @@ positions = Table(
     _bigint("stream_seq"),
     Column("incarnation", String(64), nullable=False),
     _bigint("generation"),
+    Column("owner", String(16), nullable=False, server_default=""),
 )
-"""The last stream entry that each shard has counted. `generation` grows by one with each commit and is compared before
-it is set, so that of two counters of one shard only one commits."""
+"""The last stream entry that each shard has counted. `owner` is the counter that has the lease of the shard, if any.
+`generation` grows by one with each commit and each new owner. A commit compares both before it sets the position, so
+that of two counters of one shard only one commits, and a counter that has lost its lease does not."""
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("counter", String(16), primary_key=True),
+    _bigint("beat"),
+    _bigint("beat_at"),
+    Column("leaving", Boolean, nullable=False),
+)
+"""The counters that run. Each lets its `beat` grow; the others take its shards when they have seen it unchanged for too
+long. `beat_at` is the store's own clock at the last beat. A counter that stops is `leaving`, and keeps its row until
+another one removes it, so that the time of its last beat stays known."""
 
 producers = Table(
     "producers",

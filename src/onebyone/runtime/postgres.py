@@ -51,6 +51,8 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]
                 own.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def connect_arguments() -> dict[str, Any]:
-    """Return the keyword arguments for `asyncpg.connect`."""
-    return {"timeout": CONNECT_SECONDS, "connection_class": Connection, "server_settings": SESSION}
+def connect_arguments(idle_transaction_seconds: int) -> dict[str, Any]:
+    """Return the keyword arguments for `asyncpg.connect`; 0 seconds: a transaction may be idle forever."""
+    idle = {"idle_in_transaction_session_timeout": str(idle_transaction_seconds * 1000)}
+    session = SESSION | idle if idle_transaction_seconds else SESSION
+    return {"timeout": CONNECT_SECONDS, "connection_class": Connection, "server_settings": session}

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Connection, Integer, event, make_url
+from sqlalchemy import JSON, BigInteger, Connection, Integer, TextClause, event, make_url, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -20,13 +20,25 @@ BUSY_MS = 10_000
 """How long SQLite waits for another process's write lock before it raises: far longer than any transaction lasts."""
 
 
-def create_engine(url: str) -> AsyncEngine:
-    """Return an engine for `sqlite+aiosqlite:///...` or `postgresql+asyncpg://...`."""
+_CLOCKS = {
+    "sqlite": text("CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"),
+    "postgresql": text("CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"),
+}
+
+
+def create_engine(url: str, *, idle_transaction_seconds: int = 0) -> AsyncEngine:
+    """Return an engine for `sqlite+aiosqlite:///...` or `postgresql+asyncpg://...`.
+
+    PostgreSQL ends a session that leaves its transaction idle for `idle_transaction_seconds` (0: never), so that a
+    process that was stopped in the middle of one holds no locks against others.
+    """
     if not url.startswith("sqlite"):
         # Imported here, so that an installation on SQLite never loads the driver.
         from onebyone.runtime import postgres
 
-        return create_async_engine(url, pool_pre_ping=True, connect_args=postgres.connect_arguments())
+        return create_async_engine(
+            url, pool_pre_ping=True, connect_args=postgres.connect_arguments(idle_transaction_seconds)
+        )
     engine = create_async_engine(url)
     event.listen(engine.sync_engine, "connect", _prepare)
     event.listen(engine.sync_engine, "begin", _begin)
@@ -37,6 +49,11 @@ def is_missing(url: str) -> bool:
     """Return whether `url` is a SQLite file that does not exist: connecting would create an empty one."""
     parsed = make_url(url)
     return parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file()
+
+
+def store_clock_ms(dialect: str) -> TextClause:
+    """Return the expression for the store's own clock, in milliseconds since the epoch."""
+    return _CLOCKS[dialect]
 
 
 def _prepare(connection: Any, _: Any) -> None:
