@@ -13,6 +13,7 @@ from onebyone.commands import accounts
 from onebyone.commands.options import (
     URL_SCHEMES,
     ApiPort,
+    CounterPort,
     DataDir,
     EdgePort,
     Host,
@@ -59,6 +60,7 @@ def serve(
     host: Host = None,
     edge_port: EdgePort = None,
     api_port: ApiPort = None,
+    counter_port: CounterPort = None,
     workers: Workers = None,
 ) -> None:
     """Run everything: edge, API and counter.
@@ -66,7 +68,14 @@ def serve(
     Starts an embedded Valkey and uses SQLite, unless ONEBYONE_CACHE_URL, ONEBYONE_STREAM_URL and
     ONEBYONE_DATABASE_URL name other servers.
     """
-    settings = load_settings(data_dir=data_dir, host=host, edge_port=edge_port, api_port=api_port, workers=workers)
+    settings = load_settings(
+        data_dir=data_dir,
+        host=host,
+        edge_port=edge_port,
+        api_port=api_port,
+        counter_port=counter_port,
+        workers=workers,
+    )
     from onebyone.supervisor import main, plans
 
     raise typer.Exit(main.run_plan(settings, ("edge", "api", "counter"), plans.plan_product, embed=True))
@@ -99,12 +108,12 @@ def api(data_dir: DataDir = None, host: Host = None, api_port: ApiPort = None) -
 
 
 @app.command()
-def counter(data_dir: DataDir = None) -> None:
+def counter(data_dir: DataDir = None, host: Host = None, counter_port: CounterPort = None) -> None:
     """Run the counter alone.
 
     Needs ONEBYONE_STREAM_URL.
     """
-    settings = load_settings(data_dir=data_dir)
+    settings = load_settings(data_dir=data_dir, host=host, counter_port=counter_port)
     require(settings, "stream_url")
     from onebyone.supervisor import main, plans
 
@@ -119,6 +128,7 @@ def demo(
     host: Host = None,
     edge_port: EdgePort = None,
     api_port: ApiPort = None,
+    counter_port: CounterPort = None,
     workers: Workers = None,
     password: Annotated[
         str | None, typer.Option(help="Password of the demo's user. Default: a generated one.", metavar="TEXT")
@@ -135,6 +145,7 @@ def demo(
         host=host,
         edge_port=edge_port,
         api_port=api_port,
+        counter_port=counter_port,
         workers=workers,
         admin_username="admin",
         admin_password=_demo_password(data_dir, password),
@@ -188,6 +199,7 @@ def check(
     host: Host = None,
     edge_port: EdgePort = None,
     api_port: ApiPort = None,
+    counter_port: CounterPort = None,
     hours: Annotated[
         int, typer.Option(min=0, help="Recount only the newest hours; 0: all that is archived.", metavar="INTEGER")
     ] = 0,
@@ -197,7 +209,9 @@ def check(
     Looks at the data folder and at what runs on it, says what is wrong and what to do. Exits with 0 when nothing is
     wrong, with 1 when something is, and with 2 when it found no data to look at.
     """
-    settings = load_settings(data_dir=data_dir, host=host, edge_port=edge_port, api_port=api_port)
+    settings = load_settings(
+        data_dir=data_dir, host=host, edge_port=edge_port, api_port=api_port, counter_port=counter_port
+    )
     from onebyone.check.main import run_check
 
     raise typer.Exit(run_check(settings, hours))

@@ -129,6 +129,8 @@ class Settings(BaseSettings):
     """Port of the tag endpoints; 0 picks a free one."""
     api_port: int = Field(8081, ge=0, le=65535)
     """Port of the config API and the reports; 0 picks a free one."""
+    counter_port: int = Field(8082, ge=0, le=65535)
+    """Port of the counter for its operators (`/readyz`, `/sinkz`, `/metrics`), under `serve` on 127.0.0.1; 0: none."""
     workers: int = Field(default_factory=default_workers, ge=1, le=64)
     """Number of edge processes. Default: the number of cores, at most 4."""
     public_url: PublicUrl = Field("")
@@ -187,6 +189,8 @@ class Settings(BaseSettings):
     """Comma-separated host names under which they may do so, beside `localhost` and IP addresses."""
     ops_token: Token = Field(SecretStr(""))
     """Token that lets in to `/metrics` and `/sinkz` from anywhere (`Authorization: Bearer`); 16 characters or more."""
+    uncounted_seconds: float = Field(60.0, gt=0, allow_inf_nan=False)
+    """Age of the oldest uncounted event from which on `/sinkz` and `healthy` say that the counter is dead or lags."""
     archive_days: int = Field(100, ge=1)
     """Days for which the report store keeps raw batches for replay."""
     drain_seconds: float = Field(1.0, ge=0, le=300)

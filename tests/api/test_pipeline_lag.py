@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone.api.pipeline_lag import PipelineLag, PipelineLagMeter
 from onebyone.contracts import keys
+from onebyone.report_store.tables import counters
+from onebyone.runtime import sql
 from onebyone.settings import Settings
 from tests.counter.harness import RunningHarness, event
 from tests.support.valkey import ValkeyProcess
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -56,6 +60,34 @@ async def test_batch_waiting_too_long(valkey: ValkeyProcess, sql_url: str) -> No
         lane.client.xadd(keys.events_key(0), {"v": "1"}, id="1000-0")
         late = await measured(lane.settings, lane.engine)
         assert (late.healthy, late.uncounted_batches) == (False, 1)
+
+
+@pytest.mark.parametrize("stopped", ["cleanly", "not at all"])
+async def test_a_counter_that_no_longer_runs_is_noticed_without_the_stream(
+    valkey: ValkeyProcess, sql_url: str, stopped: str
+) -> None:
+    async with RunningHarness(valkey, sql_url) as lane:
+        await lane.drain()
+        alone = Settings(report_database_url=sql_url, stream_url="")
+        now = await measured(alone, lane.engine)
+        assert (now.healthy, now.problems) == (True, {})
+        assert now.counter_seconds is not None
+        async with sql.writing(lane.engine) as connection:
+            change = update(counters).values(beat_at=counters.c.beat_at - 61_000, leaving=stopped == "cleanly")
+            await connection.execute(change)
+        late = await measured(alone, lane.engine)
+        assert late.healthy is False
+        assert late.problems["counter"].startswith("no counter has run for 61 s, more than 60 s")
+
+
+async def test_readiness_does_not_wait_for_the_measurement(valkey: ValkeyProcess, sql_url: str) -> None:
+    async with RunningHarness(valkey, sql_url) as lane:
+        lane.send(2)
+        await lane.drain()
+        meter = PipelineLagMeter(lane.settings, lane.engine)
+        assert meter.last_problems() == {}
+        await eventually(lambda: "missing" in meter.last_problems(), "it is measured in the background")
+        await meter.close()
 
 
 async def test_unreachable_servers(valkey: ValkeyProcess, sql_url: str) -> None:

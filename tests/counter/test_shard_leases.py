@@ -63,7 +63,7 @@ def test_shares_are_even_and_complete(staying: str, shards: int, shares: list[in
     assert [even_share(name, [*staying], shards) for name in staying] == shares
 
 
-async def test_a_lone_counter_owns_everything_at_once(each_harness: Harness, clock: Clock) -> None:
+async def test_a_lone_counter_owns_everything_immediately(each_harness: Harness, clock: Clock) -> None:
     alone = counter(each_harness, "a")
     await alone.join()
     assert alone.held == [0, 1, 2, 3]

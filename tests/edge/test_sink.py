@@ -50,6 +50,29 @@ def test_the_sink_reports_uncounted_batches(edge: EdgeProcess, publisher: Publis
     assert sink(edge)[1]["journal_bytes"] > 0
 
 
+def test_events_that_nobody_counts_are_a_problem_but_no_reason_to_stop(
+    valkey: ValkeyProcess, publisher: Publisher, tmp_path: Path
+) -> None:
+    publisher.publish(tracker("imp", 1))
+    edge = EdgeProcess(tmp_path / "data", valkey.url, uncounted_seconds="0.5")
+    edge.start()
+    edge.get("/imptr?id=1")
+    wait_until(lambda: sink(edge)[0] == 503, "the sink is red")
+    words = "more than 0.5 s: the counter does not run, hangs or lags"
+    _, body = sink(edge)
+    assert body["healthy"] is False
+    assert words in body["problems"]["counter"]
+    ready = edge.get("/readyz")
+    assert (ready.status_code, ready.json()["ready"], ready.json()["healthy"]) == (200, True, False)
+    assert words in ready.json()["problems"]["counter"]
+    (path,) = (edge.data_dir / "journal").glob("*.sqlite3")
+    valkey.client().hset(keys.progress_key(int(path.stem, 16) % 4), path.stem, "1")
+    wait_until(lambda: sink(edge)[0] == 200, "it is counted")
+    assert edge.get("/readyz").json()["healthy"] is True
+    edge.stop()
+    edge.listener.close()
+
+
 def test_the_sink_is_hidden_from_other_addresses(valkey: ValkeyProcess, publisher: Publisher, tmp_path: Path) -> None:
     publisher.publish()
     edge = EdgeProcess(tmp_path / "data", valkey.url, metrics_from="10.0.0.0/8")

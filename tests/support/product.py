@@ -29,6 +29,7 @@ class Product:
         self.command = command
         self.environment = environment
         self.edge_url = f"http://127.0.0.1:{environment['ONEBYONE_EDGE_PORT']}"
+        self.counter_url = f"http://127.0.0.1:{environment['ONEBYONE_COUNTER_PORT']}"
         self.api_url = f"http://127.0.0.1:{environment['ONEBYONE_API_PORT']}"
         self.stdout = data_dir.with_name(data_dir.name + ".out")
         self.stderr = data_dir.with_name(data_dir.name + ".err")
@@ -156,6 +157,7 @@ def start_product(data_dir: Path, *command: str, **settings: object) -> Product:
         "data_dir": data_dir,
         "edge_port": free_port(),
         "api_port": free_port(),
+        "counter_port": free_port(),
         "workers": 1,
         "drain_seconds": 0.1,
         "admin_password": PASSWORD,

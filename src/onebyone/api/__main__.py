@@ -58,7 +58,9 @@ async def main(settings: Settings) -> int:
         }
 
     context = EngineContext(settings, store, report_store, publisher)
-    app = Api(context, ops_endpoints.create_ops_app(settings, checks, lag_meter.measure), cache)
+    app = Api(
+        context, ops_endpoints.create_ops_app(settings, checks, lag_meter.measure, lag_meter.last_problems), cache
+    )
     publishing = asyncio.create_task(publisher.run())
     announcing = asyncio.create_task(_announce(lifeline, serving, publisher))
     await lifeline.wait_for(publisher.published, START_SECONDS)

@@ -19,19 +19,25 @@ _NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
 def create_ops_app(
-    settings: Settings, checks: Callable[[], dict[str, bool]], measure_lag: Callable[[], Awaitable[PipelineLag]]
+    settings: Settings,
+    checks: Callable[[], dict[str, bool]],
+    measure_lag: Callable[[], Awaitable[PipelineLag]],
+    last_problems: Callable[[], dict[str, str]] = dict,
 ) -> Starlette:
     """Return an application with `/readyz`, `/livez`, `/sinkz` and `/metrics`.
 
-    `checks` returns the conditions under which this process may get traffic. `/sinkz` and `/metrics` are for operators
-    (`OperatorAccess`). `/metrics` includes the counter's metrics, because the counter has no port.
+    `checks` returns the conditions under which this process may get traffic, `last_problems` what was last found wrong
+    with the pipeline, which is no reason to keep traffic away. `/sinkz` and `/metrics` are for operators
+    (`OperatorAccess`). `/metrics` includes the metrics of a counter on the same data folder.
     """
     access = OperatorAccess(settings)
 
     async def readyz(_: Request) -> Response:
         results = checks()
         ready = all(results.values())
-        body = orjson.dumps({"ready": ready, "checks": results})
+        problems = last_problems()
+        healthy = ready and not problems
+        body = orjson.dumps({"ready": ready, "checks": results, "healthy": healthy, "problems": problems})
         return Response(body, 200 if ready else 503, _NO_STORE, media_type="application/json")
 
     async def livez(_: Request) -> Response:

@@ -1,4 +1,4 @@
-"""What runs here: readiness and sink of the edge and the API on their ports."""
+"""What runs here: readiness and sink of the edge, the API and the counter on their ports."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ from onebyone.check.finding import Finding
 from onebyone.runtime.addresses import local_url
 from onebyone.settings import Settings
 
-ROLES = ("edge", "api")
-"""The roles that have a port."""
+ROLES = ("edge", "api", "counter")
+"""The roles, each of which has a port, the counter only where that is not 0."""
 LOOK = "look at its log"
-REMEDIES: dict[str, str] = {}
+REMEDIES: dict[str, str] = {
+    "counter": "make sure that a counter runs and look at its log; nothing is lost",
+    "missing": "`onebyone missing list`",
+}
 """What to do about a problem that `/readyz` names; another one: `LOOK`."""
 SECONDS = 5.0
 """For one answer; a healthy role answers within milliseconds."""
 
 
 def check_roles(settings: Settings) -> list[Finding]:
-    """Return the state of both roles. A port on which nobody listens is no fault: the role may run elsewhere."""
+    """Return the state of the roles. A port on which nobody listens is no fault: the role may run elsewhere."""
     return [
         finding
-        for role, port in zip(ROLES, (settings.edge_port, settings.api_port), strict=True)
+        for role, port in zip(ROLES, (settings.edge_port, settings.api_port, settings.counter_port), strict=True)
+        if role != "counter" or port
         for finding in _check_role(role, local_url(settings.host, port), settings.ops_token.get_secret_value())
     ]
 

@@ -52,6 +52,12 @@ ApiPort = Annotated[
         metavar="INTEGER",
     ),
 ]
+CounterPort = Annotated[
+    int | None,
+    typer.Option(
+        help="Port of the counter for its operators; 0: none. Default: 8082.", min=0, max=65535, metavar="INTEGER"
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(

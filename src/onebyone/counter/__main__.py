@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import uvloop
 
 from onebyone.counter import process
 from onebyone.counter.stream import Misconfigured
-from onebyone.runtime import logs
+from onebyone.runtime import logs, role
 from onebyone.runtime.exit_codes import REFUSED
-from onebyone.runtime.role import Lifeline
 from onebyone.runtime.terminal import write_line
 from onebyone.settings import Settings
 
@@ -19,8 +19,9 @@ async def main() -> None:
     """Run until the supervisor or a signal says stop."""
     settings = Settings()
     logs.configure_logging("counter", settings.log_level, settings.log_format)
-    lifeline = Lifeline()
-    await process.run_counter(settings, lifeline.stopping, lifeline.report_ready)
+    lifeline = role.Lifeline()
+    listener = role.inherited_listener() if role.LISTENER in os.environ else None
+    await process.run_counter(settings, lifeline.stopping, lifeline.report_ready, listener)
 
 
 if __name__ == "__main__":

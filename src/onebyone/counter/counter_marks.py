@@ -1,4 +1,4 @@
-"""Marks of the counters on a data folder, by which the next one knows at once which of them have ended.
+"""Marks of the counters on a data folder, by which the next one knows immediately which of them have ended.
 
 run/counters/<name>   one empty file for each counter, locked by its process for as long as that lives
 

@@ -23,6 +23,10 @@ class Outages:
             "counter": Outage("unexpected failure, retrying", _ENDED, expected=()),
         }
 
+    def ongoing(self, cause: Cause) -> bool:
+        """Return whether the last attempt of any shard failed for this cause."""
+        return self._outages[cause].ongoing
+
     def failed(self, cause: Cause, shard: int, error: BaseException) -> float:
         """Note a failure; return the seconds to wait before the next attempt."""
         metrics.ERRORS.labels(cause).inc()

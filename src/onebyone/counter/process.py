@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TypeVar
 
+import redis.asyncio
 import structlog
 from sqlalchemy import func, select
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone.counter import pruning
+from onebyone.counter import ops_endpoints, pruning
 from onebyone.counter.counter_marks import CounterMark
+from onebyone.counter.health import HealthMeter
 from onebyone.counter.outages import Cause, Outages
 from onebyone.counter.shard import Shard
 from onebyone.counter.shard_leases import ShardLeases
@@ -32,8 +35,11 @@ _NO_SHARD = -1
 """Stands for the process: its start, before it counts any shard, and its leases."""
 
 
-async def run_counter(settings: Settings, stopping: asyncio.Event, ready: Callable[[], None]) -> None:
+async def run_counter(
+    settings: Settings, stopping: asyncio.Event, ready: Callable[[], None], listener: socket.socket | None = None
+) -> None:
     """Count until `stopping`, then drain. Call `ready` after the first read of every shard that it owns at the start.
+    Answer operators on `listener`, if there is one.
 
     Raise `Misconfigured` when these settings can never work.
     """
@@ -45,25 +51,36 @@ async def run_counter(settings: Settings, stopping: asyncio.Event, ready: Callab
     except (ArgumentError, ImportError, ValueError) as error:
         raise Misconfigured(f"a store's URL is wrong: {error}") from None
     outages = Outages()
+    meter = HealthMeter(settings.uncounted_seconds, outages, stopping)
     try:
-        await _until_it_succeeds(outages, "sql", lambda: schema.upgrade(settings.report_store_url), stopping)
-        await _until_it_succeeds(outages, "stream", lambda: refuse_eviction(client), stopping)
-        shards = await _until_it_succeeds(outages, "sql", lambda: _shards(engine, settings.shards), stopping)
-        if shards is not None:
-            # SQLite has one writer: shards queue here instead of polling for its lock.
-            writers = asyncio.Semaphore(1 if engine.dialect.name == "sqlite" else shards)
-            leases = ShardLeases(engine, writers, shards)
-            with CounterMark(settings.data_dir, leases.counter) as mark:
-                await _until_it_succeeds(outages, "sql", lambda: leases.join(mark.ended), stopping)
-                each = [Shard(lease, client, engine, outages, writers, stopping) for lease in leases.leases]
-                pruner = pruning.prune_forever(engine, settings.archive_days, writers)
-                try:
-                    await _count(each, [pruner, leases.run(stopping, outages)], ready)
-                finally:
-                    await leases.leave()
+        async with ops_endpoints.serving(ops_endpoints.create_ops_app(settings, meter.measure), listener):
+            await _prepare_and_count(settings, engine, client, meter, ready)
     finally:
         await client.aclose()
         await engine.dispose()
+
+
+async def _prepare_and_count(
+    settings: Settings, engine: AsyncEngine, client: redis.asyncio.Redis, meter: HealthMeter, ready: Callable[[], None]
+) -> None:
+    outages, stopping = meter.outages, meter.stopping
+    await _until_it_succeeds(outages, "sql", lambda: schema.upgrade(settings.report_store_url), stopping)
+    await _until_it_succeeds(outages, "stream", lambda: refuse_eviction(client), stopping)
+    number = await _until_it_succeeds(outages, "sql", lambda: _shards(engine, settings.shards), stopping)
+    if number is None:
+        return
+    # SQLite has one writer: shards queue here instead of polling for its lock.
+    writers = asyncio.Semaphore(1 if engine.dialect.name == "sqlite" else number)
+    leases = ShardLeases(engine, writers, number)
+    with CounterMark(settings.data_dir, leases.counter) as mark:
+        await _until_it_succeeds(outages, "sql", lambda: leases.join(mark.ended), stopping)
+        shards = [Shard(lease, client, engine, outages, writers, stopping) for lease in leases.leases]
+        meter.leases, meter.shards = leases, shards
+        pruner = pruning.prune_forever(engine, settings.archive_days, writers)
+        try:
+            await _count(shards, [pruner, leases.run(stopping, outages)], ready)
+        finally:
+            await leases.leave()
 
 
 async def _count(shards: list[Shard], helpers: list[Coroutine[None, None, None]], ready: Callable[[], None]) -> None:

@@ -62,12 +62,26 @@ class Shard:
         self._incarnation = b""
         self._oldest_ms = 0
         self._backlog = 0
-        """Batches left in the stream by the last round."""
         self._resend_asked = NEVER
         self._unpublished: dict[str, int] = {}
         """Committed progress that is not published yet, by producer."""
         self._one_by_one = 0
         """Entries still to be counted one at a time, because the store refused something among them."""
+
+    @property
+    def backlog(self) -> int:
+        """Batches left in the stream by the last round."""
+        return self._backlog
+
+    @property
+    def oldest_ms(self) -> int:
+        """When the oldest of them entered the stream, ms since the epoch; 0: none is left."""
+        return self._oldest_ms
+
+    @property
+    def waiting(self) -> int:
+        """Producers of which an earlier batch is missing."""
+        return len(self._ledger.waiting)
 
     async def run(self) -> None:
         """Count whenever this counter owns the shard, until stopped."""
@@ -75,7 +89,8 @@ class Shard:
             self._loaded = False
             await self._count_while_held()
             self.answered.set()
-            self._forget()
+            if not self._stopping.is_set():
+                self._forget()
             await self.lease.give_back()
 
     async def _count_while_held(self) -> None:

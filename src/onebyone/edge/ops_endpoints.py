@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from onebyone.clock import now_ms
+from onebyone.contracts.lateness import late_words
 from onebyone.edge.configuration.view import ConfigState
 from onebyone.edge.journal.backlog import Backlog
 from onebyone.runtime import metrics_page
@@ -45,11 +46,17 @@ def create_ops_app(settings: Settings, health: Callable[[], Health], backlog: Ca
     """
     access = OperatorAccess(settings)
 
+    def late_problems(backlog: Backlog) -> dict[str, str]:
+        # Not a check: an edge whose events nobody counts still records them.
+        seconds, limit = backlog.uncounted_ms / 1000, settings.uncounted_seconds
+        return {"counter": late_words(seconds, limit)} if seconds > limit else {}
+
     async def readyz(_: Request) -> Response:
         state = health()
         ready = all(state.checks.values())
+        problems = state.problems | late_problems(backlog())
         return Response(
-            orjson.dumps({"ready": ready, **_readiness(state)}),
+            orjson.dumps({"ready": ready, "healthy": ready and not problems, **_readiness(state, problems)}),
             status_code=200 if ready else 503,
             media_type="application/json",
             headers=_NO_STORE,
@@ -59,7 +66,8 @@ def create_ops_app(settings: Settings, health: Callable[[], Health], backlog: Ca
         return PlainTextResponse("alive\n", headers=_NO_STORE)
 
     async def sinkz(request: Request) -> Response:
-        return access.refuse(request) or _sink_response(backlog(), health().checks["journal"])
+        refused = access.refuse(request)
+        return refused or _sink_response(backlog(), health().checks["journal"], late_problems(backlog()))
 
     async def metrics(request: Request) -> Response:
         return access.refuse(request) or Response(metrics_page.render_metrics(), media_type=metrics_page.CONTENT_TYPE)
@@ -68,12 +76,12 @@ def create_ops_app(settings: Settings, health: Callable[[], Health], backlog: Ca
     return Starlette(routes=[Route(path, endpoint) for path, endpoint in paths.items()])
 
 
-def _readiness(state: Health) -> dict[str, Any]:
+def _readiness(state: Health, problems: dict[str, str]) -> dict[str, Any]:
     configuration = state.configuration
     reset = configuration.reset
     return {
         "checks": state.checks,
-        "problems": state.problems,
+        "problems": problems,
         "configuration_seconds": configuration.age_seconds,
         "configuration_version": configuration.head.version if configuration.head else None,
         "configuration_store": configuration.head.store_id if configuration.head else None,
@@ -88,10 +96,12 @@ def _readiness(state: Health) -> dict[str, Any]:
     }
 
 
-def _sink_response(backlog: Backlog, recording: bool) -> Response:
-    healthy = recording and backlog.stream_accepting and backlog.oldest_ms <= SINK_SECONDS * 1000
+def _sink_response(backlog: Backlog, recording: bool, problems: dict[str, str]) -> Response:
+    shipping = backlog.stream_accepting and backlog.oldest_ms <= SINK_SECONDS * 1000
+    healthy = recording and shipping and not problems
     body = {
         "healthy": healthy,
+        "problems": problems,
         "process": os.getpid(),
         "journal_takes_events": recording,
         "stream_takes_events": backlog.stream_accepting,

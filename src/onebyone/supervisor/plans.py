@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 from onebyone.runtime.addresses import base_url
+from onebyone.runtime.terminal import printable, write_line
 from onebyone.settings import Settings
 from onebyone.supervisor import summary
+from onebyone.supervisor.fault import StartFault
 from onebyone.supervisor.listeners import bind_listener, port_of
 from onebyone.supervisor.main import Plan
 from onebyone.supervisor.roles import Role, role_command
+
+LOOPBACK = "127.0.0.1"
 
 
 def plan_product(settings: Settings) -> Plan:
@@ -36,13 +41,16 @@ def plan_api(settings: Settings) -> Plan:
 
 def plan_counter(settings: Settings) -> Plan:
     """Return the counter."""
-    return Plan([[_counter(settings)]], {}, summary.counter_summary(settings))
+    role, port = _counter(settings, settings.host, embedded=False)
+    return Plan([[role]], {"counter_port": port}, summary.counter_summary(settings, port))
 
 
 def _plan_all(settings: Settings, summarise: Callable[[Settings, int, int], str], *more: Role) -> Plan:
     (edge, edge_port), (api, api_port) = _edge(settings), _api(settings)
-    ports = {"edge_port": edge_port, "api_port": api_port}
-    return Plan([[*more, edge, api], [_counter(settings)]], ports, summarise(settings, edge_port, api_port))
+    # The API's port is for clients and may be open to all: the counter's is for this machine.
+    counter, counter_port = _counter(settings, LOOPBACK, embedded=True)
+    ports = {"edge_port": edge_port, "api_port": api_port, "counter_port": counter_port}
+    return Plan([[*more, edge, api], [counter]], ports, summarise(settings, edge_port, api_port))
 
 
 def _edge(settings: Settings) -> tuple[Role, int]:
@@ -58,5 +66,17 @@ def _api(settings: Settings) -> tuple[Role, int]:
     return Role("api", f"api ready on {base_url(settings.host, port)}", role_command("api"), listener=listener), port
 
 
-def _counter(settings: Settings) -> Role:
-    return Role("counter", f"counter ready ({summary.count_text(settings.shards, 'shard')})", role_command("counter"))
+def _counter(settings: Settings, host: str, *, embedded: bool) -> tuple[Role, int]:
+    """Return the counter and its port; 0: it has none."""
+    line = f"counter ready ({summary.count_text(settings.shards, 'shard')})"
+    listener = None
+    if settings.counter_port:
+        try:
+            listener = bind_listener(host, settings.counter_port, *settings.names("host", "counter_port"))
+        except StartFault as fault:
+            # Nobody who has not asked for this port is to be kept from starting by it.
+            if not embedded or "counter_port" in settings.model_fields_set:
+                raise
+            write_line(sys.stderr, f"onebyone: warning: {printable(str(fault))}; the counter runs without a port")
+    role = Role("counter", line, role_command("counter"), listener=listener)
+    return role, 0 if listener is None else port_of(listener)

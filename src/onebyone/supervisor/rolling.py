@@ -21,8 +21,8 @@ async def restart_all(groups: Sequence[list[RoleProcess]], drain_seconds: float,
     """Replace the processes of `groups` in order, keeping `groups` up to date at every moment.
 
     Where a port is served the successor is ready before the old process leaves; they share the listening socket.
-    Elsewhere (the counter) the old process ends first, because two would only undo each other's work. Stop at the
-    first successor that does not become ready.
+    Elsewhere (a counter without a port) the old process ends first. Stop at the first successor that does not become
+    ready.
     """
     for group in groups:
         for old in [process for process in group if not process.one_shot]:

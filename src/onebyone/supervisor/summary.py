@@ -62,9 +62,12 @@ def api_summary(settings: Settings, port: int) -> str:
     return _block("The API", settings, [*_api_rows(settings, port), _login_row(settings), next_row])
 
 
-def counter_summary(settings: Settings) -> str:
-    """Return the block for `counter`."""
-    return _block("The counter", settings, [_counter_row(settings), ("Next", _check_row(settings)[1])])
+def counter_summary(settings: Settings, port: int) -> str:
+    """Return the block for `counter`; port 0: it has none."""
+    rows = [_counter_row(settings)]
+    if port:
+        rows.append(("Operators", f"{local_url(settings.host, port)}  (/readyz, /sinkz, /metrics)"))
+    return _block("The counter", settings, [*rows, ("Next", _check_row(settings)[1])])
 
 
 def count_text(number: int, noun: str) -> str:

@@ -94,6 +94,7 @@ _FIELDS: Mapping[str, Any] = {
     "hostnames": "ads.example.com",
     "inventory_source_name": "November",
     "json_request": '{"report":{"report_type":"network_analytics"}}',
+    "counter_seconds": 0.5,
     "last_commit_seconds": 0.5,
     "last_modified": "2026-03-02 10:15:30",
     "last_name": "Trafficker",

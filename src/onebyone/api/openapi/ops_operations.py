@@ -13,9 +13,10 @@ _ROOT = [{"url": "/"}]
 
 def ops_paths(components: Components) -> dict[str, Schema]:
     """Return path -> operations."""
-    checks = {"type": "object", "additionalProperties": FLAG}
+    checks = components.add("ReadinessChecks", {"type": "object", "additionalProperties": FLAG})
+    problems = components.add("Problems", {"type": "object", "additionalProperties": TEXT})
     ready = components.add(
-        "Readiness", closed_object({"ready": FLAG, "checks": components.add("ReadinessChecks", checks)})
+        "Readiness", closed_object({"ready": FLAG, "checks": checks, "healthy": FLAG, "problems": problems})
     )
     lag = components.add("PipelineLag", _lag_schema())
     document = components.add("OpenapiDocument", {"type": "object"})
