@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
 import uvicorn
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from uvicorn.server import ServerState
 
-from onebyone.runtime import message_protocol
+from onebyone.runtime import bounded_protocol, message_protocol
 from onebyone.runtime.bounded_protocol import BoundedProtocol
 from onebyone.runtime.refusals import REFUSALS, Refusals
 from tests.support.waiting import eventually
@@ -208,6 +211,27 @@ async def test_what_follows_a_malformed_request_is_dropped_until_the_connection_
     connection.end()
 
 
+async def test_an_incomplete_head_after_a_request_is_refused_by_its_own_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded_protocol, "HEAD_SECONDS", 0.05)
+    connection = Connection()
+    with capture_logs() as lines:
+        assert b"<GET /next? >" in await connection.send(NEXT + b"GET /half?a HTTP/1.1\r\nHo")
+        await eventually(lambda: connection.transport.ended, "the request is refused", 5)
+    assert connection.transport.written.startswith(b"HTTP/1.1 408 ")
+    assert [(line["path"], line["fault"]) for line in lines] == [("/half", "head incomplete")]
+    connection.end()
+
+
+async def test_a_connection_is_read_while_a_complete_request_is_being_answered() -> None:
+    connection = Connection()
+    connection.may_answer.clear()
+    await connection.send(NEXT)
+    assert connection.transport.reading, "otherwise nobody notices that the client disconnects"
+    connection.may_answer.set()
+    assert b"<GET /next? >" in await connection.send(b"")
+    connection.end()
+
+
 async def test_one_line_tells_of_many_malformed_requests() -> None:
     now = [0.0]
     refusals = Refusals(lambda: now[0])
@@ -266,3 +290,37 @@ async def test_blank_lines_before_a_request_are_no_beginning_of_one() -> None:
     assert connection.protocol.timeout_keep_alive_task is not None, "it is still idle"
     assert (await connection.send(b"\n" + NEXT)).count(b"HTTP/1.1 200 ") == 1
     connection.end()
+
+
+FRAGMENTS = [
+    NEXT,
+    *(
+        b"POST /p HTTP/1.1\r\n" + HOST + offer + framing + b"\r\n" + sent
+        for offer in (b"", OFFERS["h2c"], OFFERS["websocket"])
+        for framing, sent, _ in BODIES.values()
+    ),
+    b"HEAD /h?caf\xc3\xa9 x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    b"GET /last HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nHost: t\r\nContent-Length: 7\r\n\r\n",
+    *(b"5\r\nhello\r\n", b"0\r\n\r\n", b"0\r\nA: b\r\n\r\n", b"\r\n", b"\n", b"\r\n\r\n", b"x", b"\x16\x03\x01"),
+    *(b"GET /half", b" HTTP/1.1\r\n", b"Host: t\r\n", b"Upgrade: h2c\r\nConnection: Upgrade\r\n", b"X: a\nY: b\r\n"),
+]
+
+
+@settings(max_examples=150, deadline=None, database=None, derandomize=True)
+@given(fragments=st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=6), data=st.data())
+def test_the_cuts_between_reads_mean_nothing(fragments: list[bytes], data: st.DataObject) -> None:
+    sent = b"".join(fragments)
+    places = sorted(data.draw(st.lists(st.integers(0, len(sent)), max_size=4)))
+    cut = [sent[start:end] for start, end in itertools.pairwise([0, *places, len(sent)])]
+
+    async def converse(parts: list[bytes]) -> tuple[bytes, int, bool]:
+        connection = Connection()
+        written = await connection.send(*parts, *[b""] * len(fragments))
+        connection.end()
+        return written, len(connection.scopes), connection.transport.closed or connection.transport.ended
+
+    whole = asyncio.run(converse([sent]))
+    assert asyncio.run(converse(cut)) == whole
+    assert asyncio.run(converse([sent[place : place + 1] for place in range(len(sent))])) == whole

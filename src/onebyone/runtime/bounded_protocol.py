@@ -6,7 +6,7 @@ import asyncio
 
 from onebyone.runtime.bounded_reading import HeldFlow, SmallReads
 from onebyone.runtime.message_protocol import MessageProtocol
-from onebyone.runtime.request_head import MalformedRequest, read_target
+from onebyone.runtime.request_head import MalformedRequest
 
 BODY_MAX = 16 * 1024 * 1024
 """Bytes of a body after which a connection is closed, unless the application state has another number. The API refuses
@@ -121,7 +121,7 @@ class BoundedProtocol(MessageProtocol):
         return draining is not None and draining.is_set()
 
     def _is_held(self) -> bool:
-        return bool(self._unread) and not self._answered
+        return self._has_unread and not self._answered
 
     def _start_client_timer(self, seconds: float) -> None:
         self._client_timer = self.loop.call_later(seconds, self._on_client_timeout)
@@ -136,8 +136,8 @@ class BoundedProtocol(MessageProtocol):
             self._start_client_timer(BODY_SECONDS)
         elif self._in_body:
             self._break(MalformedRequest("body incomplete", 408))
-        elif self._unread:
-            self._refuse(MalformedRequest("head incomplete", 408), read_target(self._unread))
+        elif self._has_unread:
+            self._refuse(MalformedRequest("head incomplete", 408))
         else:
             self.transport.close()
 

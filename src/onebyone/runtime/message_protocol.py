@@ -95,7 +95,8 @@ class MessageProtocol(HttpToolsProtocol):
             if self._broken is None or not message.get("more_body"):
                 return message
             if not cycle.response_started:
-                self._refuse(self._broken, RefusedTarget(self.parser.get_method(), cycle.scope["raw_path"], b""))
+                target = RefusedTarget(cycle.scope["method"].encode(), cycle.scope["raw_path"], b"")
+                self._refuse(self._broken, target)
             cycle.disconnected = True
             return {"type": "http.disconnect"}
 
@@ -133,7 +134,7 @@ class MessageProtocol(HttpToolsProtocol):
                 return
             self._feed_head(self._unread[start:end])
         except MalformedRequest as malformed:
-            self._refuse(malformed, request_head.read_target(self._unread[start:]))
+            self._refuse(malformed)
             return
         self._position = self._searched = end
         if self._in_body:
@@ -191,8 +192,10 @@ class MessageProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             self.cycle.message_event.set()
 
-    def _refuse(self, malformed: MalformedRequest, target: RefusedTarget) -> None:
-        """Answer and close: where the next request begins is not known."""
+    def _refuse(self, malformed: MalformedRequest, target: RefusedTarget | None = None) -> None:
+        """Answer the request for `target`, or the head that was read last, and close: where the next one begins is not
+        known."""
+        target = target or request_head.read_target(self._unread[self._position :])
         refusals: Refusals = self.app_state.get(REFUSALS) or Refusals()
         refusals.log(malformed, target, self.client[0] if self.client else "")
         status, headers, body = refusals.answer(malformed, target)
