@@ -109,10 +109,40 @@ async def test_objects_beyond_the_member_limit(api: Harness) -> None:
         }
     ]
     everything = await client.call("GET", "object-limit")
-    assert [entry["object_type"] for entry in everything["object-limits"]] == ["publisher", "site"]
+    shown_types = [entry["object_type"] for entry in everything["object-limits"]]
+    assert shown_types == ["publisher", "site", "creative", "campaign", "profile", "domain_list"]
     assert (await client.call("GET", "object-limit", object_type="planet"))["error_id"] == "SYNTAX"
     other = await api.second_member()
     assert (await other.call("POST", "publisher", {"publisher": {"name": "Theirs"}}))["status"] == "OK"
+
+
+@pytest.mark.parametrize(
+    ("object_type", "limit", "mapping_limits", "count"),
+    [
+        ("creative", 10_000, [], 0),
+        ("campaign", 10_000, [], 0),
+        ("domain_list", None, {"domains": 30_000}, None),
+        (
+            "profile",
+            None,
+            {
+                **{"segment_targets": 400, "segment_group_targets": 400, "publisher_targets": 300, "site_targets": 100},
+                **{"placement_targets": 250, "inventory_source_targets": 500, "content_category_targets": 300},
+                **{"platform_content_category_targets": 300, "zip_targets": 4000},
+            },
+            None,
+        ),
+    ],
+)
+async def test_recorded_limits_of_types_without_a_service(
+    api: Harness, object_type: str, limit: int | None, mapping_limits: object, count: int | None
+) -> None:
+    shown = await api.call("GET", "object-limit", object_type=object_type)
+    counts = dict.fromkeys(("count_active", "count_inactive", "count_total"), count)
+    expected = {"object_type": object_type, "limit": limit, "mapping_limits": mapping_limits, **counts}
+    assert shown["object-limits"] == [expected]
+    line_items = await api.call("GET", "object-limit", object_type="campaign_group")
+    assert line_items["object-limits"][0]["object_type"] == "line_item"
 
 
 async def test_flood_of_logins_is_rejected_without_blocking_writes(

@@ -80,7 +80,18 @@ async def test_insertion_order_matches_the_sample(api: Harness, order: Json) -> 
     assert (order["currency"], order["viewability_standard_provider"], order["line_items"]) == ("USD", "iab", None)
     line = await create(api, order, code="Same")
     found = await api.put("insertion-order", order["id"], {"code": "same"})
-    assert found["line_items"] == [{"id": line["id"], "name": "Test-GDALI", "code": "Same", "state": "inactive"}]
+    assert found["line_items"] == [
+        {
+            "id": line["id"],
+            "line_item_type": "standard_v2",
+            "name": "Test-GDALI",
+            "code": "Same",
+            "state": "inactive",
+            "start_date": None,
+            "end_date": None,
+            "timezone": "UTC",
+        }
+    ]
     put_back = await api.put("insertion-order", order["id"], found)
     assert {**put_back, "last_modified": 0} == {**found, "last_modified": 0}
     refused = await api.delete("insertion-order", order["id"])

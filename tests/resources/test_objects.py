@@ -251,7 +251,7 @@ async def test_user_current_new_users_and_password_rules(api: Harness) -> None:
 
 @ENGINES
 async def test_routes_with_ids_of_another_member(api: Harness) -> None:
-    other = await api.second_member()
+    other = await api.second_member(admin=True)
     world = await api.world()
     own = await other.world()
     ids = {**world}

@@ -25,6 +25,7 @@ SAMPLES: dict[str, tuple[Json, Json]] = {
         {"supply_strategies": [{"managed": True}]},
     ),
     "line-item.budget_scheduling_settings": ({"underspend_catchup_type": "evenly"}, {}),
+    "insertion-order.political_content": ({"organization_name": "N"}, {"is_running_political_ads": True}),
     "publisher.contact": ({"name": "N"}, {}),
     "site.marketplace_map": ({"rtb": True}, {}),
     "site.mobile_app_instance": ({"id": 5}, {}),
@@ -48,7 +49,13 @@ async def test_an_object_in_an_array(api: Harness, path: str) -> None:
     service, _, field = path.partition(".")
     value, more = SAMPLES[path]
     world = await api.world()
-    owners: Json = {"line-item": {"advertiser_id": world["advertiser"]}, "site": {"publisher_id": world["publisher"]}}
+    await api.put("advertiser", world["advertiser"], {"use_insertion_orders": True, "is_running_political_ads": True})
+    of_advertiser = {"advertiser_id": world["advertiser"]}
+    owners: Json = {
+        "line-item": of_advertiser,
+        "insertion-order": of_advertiser,
+        "site": {"publisher_id": world["publisher"]},
+    }
     owner = owners.get(service, {})
     plain = await api.create(service, {"name": "N", **more, field: value}, **owner)
     response = await api.call("POST", service, {service: {"name": "N", **more, field: [value]}}, **owner)

@@ -69,13 +69,11 @@ KINDS = {
 }
 CALLERS = [name for name in KINDS if name != "inactive"]
 WRITERS = pytest.mark.parametrize("name", CALLERS)
-CONTACT = ("email", "first_name", "last_name", "timezone", "reporting_decimal_type", "expired_login_status")
-DOC = {
-    **dict.fromkeys(CONTACT),
-    "timezone": "EST5EDT",
-    "reporting_decimal_type": "decimal",
-    "expired_login_status": "401",
-}
+CONTACT = (
+    *("email", "first_name", "last_name", "phone", "custom_data", "send_safety_budget_notifications"),
+    *("timezone", "reporting_decimal_type", "decimal_mark", "thousand_separator", "expired_login_status"),
+)
+DOC = {name: USER.default(name) for name in CONTACT}
 RIGHTS = ("state", "read_only", "user_type", "advertiser_id", "publisher_id")
 UNWRITABLE = ("admin", "member_id", "entity_id", "id", "password_hash", "password_ms", "username_key")
 
@@ -94,6 +92,11 @@ def changes(name: str) -> dict[str, Json]:
         "timezone": {"timezone": "Asia/Tokyo"},
         "reporting_decimal_type": {"reporting_decimal_type": "comma"},
         "expired_login_status": {"expired_login_status": "200"},
+        "phone": {"phone": "+1 555 0100"},
+        "custom_data": {"custom_data": "{}"},
+        "send_safety_budget_notifications": {"send_safety_budget_notifications": True},
+        "decimal_mark": {"decimal_mark": "comma", "thousand_separator": "space"},
+        "thousand_separator": {"thousand_separator": "space"},
         "state": {"state": "active" if columns.get("state") == "inactive" else "inactive"},
         "read_only": {"read_only": not columns.get("read_only", False)},
         "user_type": whole if "user_type" in columns else limit,

@@ -158,12 +158,12 @@ class Harness(Client):
         self.http.cookies.clear()
         return Client(self.http, response_of(answer)["token"])
 
-    async def second_member(self, *, trackers: bool = True) -> Client:
+    async def second_member(self, *, trackers: bool = True, admin: bool = False) -> Client:
         """Return the client of another tenant's user."""
         encoded = await passwords.hash_password(PASSWORD)
         async with sql.writing(self.store) as connection:
             member_id = await add_member(connection, "Other Member", trackers=trackers)
-            await add_user(connection, member_id, "other", encoded)
+            await add_user(connection, member_id, "other", encoded, admin=admin)
         return await self.login("other", PASSWORD)
 
 

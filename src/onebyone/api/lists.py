@@ -64,12 +64,12 @@ class _ListHandlers:
 
 def _render_limit(limit: ObjectLimit) -> dict[str, Any]:
     return {
-        "object_type": limit.entity.service.replace("-", "_"),
+        "object_type": limit.object_type,
         "limit": limit.limit,
-        "mapping_limits": [],
+        "mapping_limits": limit.mapping_limits or [],
         "count_active": limit.active,
         "count_inactive": limit.inactive,
-        "count_total": limit.active + limit.inactive,
+        "count_total": None if limit.active is None or limit.inactive is None else limit.active + limit.inactive,
     }
 
 

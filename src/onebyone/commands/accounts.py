@@ -104,6 +104,25 @@ def enable_member(member_id: MemberId, data_dir: DataDir = None) -> None:
     _run(data_dir, administration.set_member, member_id, active=True)
 
 
+@members.command("allow-trackers")
+def allow_trackers(member_id: MemberId, data_dir: DataDir = None) -> None:
+    """Let the member create trackers."""
+    from onebyone.resources.admin import administration
+
+    _run(data_dir, administration.set_trackers, member_id, allowed=True)
+
+
+@members.command("forbid-trackers")
+def forbid_trackers(member_id: MemberId, data_dir: DataDir = None) -> None:
+    """Keep the member from creating trackers.
+
+    Those that it has keep counting.
+    """
+    from onebyone.resources.admin import administration
+
+    _run(data_dir, administration.set_trackers, member_id, allowed=False)
+
+
 @users.command("list")
 def list_users(data_dir: DataDir = None) -> None:
     """Print id, member, state, kind and name of each user."""

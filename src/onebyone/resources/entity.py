@@ -17,6 +17,7 @@ from onebyone.reports.delivery_stats import DeliveryStats
 from onebyone.resources.fields import MICROS, Body
 from onebyone.resources.paging import Query
 from onebyone.resources.unit_of_work import UnitOfWork
+from onebyone.settings import Settings
 
 Values = dict[str, Any]
 Carried = Mapping[str, Sequence[int]]
@@ -80,6 +81,8 @@ class Entity:
     derived: ClassVar[Mapping[str, str]] = {}
     """Field -> type word (`field_shapes.py`), for fields that only the server writes, or that `related` or
     `fields_of_row` gives."""
+    fixed: ClassVar[Mapping[str, tuple[str, Any]]] = {}
+    """Documented fields without an effect here, which callers cannot write: field -> (type word, value shown)."""
     optional: ClassVar[Mapping[str, str]] = {}
     """Field -> flag, for fields that are shown only when a read sets the flag."""
     ranged: ClassVar[frozenset[str]] = frozenset()
@@ -113,6 +116,8 @@ class Entity:
 
     def default(self, field: str) -> Any:
         """Return what an object shows for a field that its row lacks."""
+        if field in self.fixed:
+            return self.fixed[field][1]
         declared = self.body.model_fields.get(field)
         if declared is None or declared.is_required():
             return None
@@ -140,7 +145,7 @@ class Entity:
 
         A write that sends another value causes a warning; other read-only fields are ignored without one.
         """
-        return {}
+        return {name: value for name, (_, value) in self.fixed.items()}
 
     async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> Carried | None:
         """Add the faults of rules between fields, and complete `values`, which are valid one by one.
@@ -162,8 +167,8 @@ class Entity:
         """Delete rows of the caller's member, and first what depends on them."""
         await work.delete(self.table, self.table.c.id.in_(ids))
 
-    def fields_of_row(self, row: Values, edge_url: str) -> Values:
-        """Return read-only fields that follow from the row alone; `edge_url` is where browsers reach the edge."""
+    def fields_of_row(self, row: Values, settings: Settings) -> Values:
+        """Return read-only fields that follow from the row and the settings alone."""
         return {}
 
     async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:

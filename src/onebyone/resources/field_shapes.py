@@ -80,6 +80,8 @@ def entity_shapes(entity: Entity) -> dict[str, Shape]:
             shapes[name] = Shape("object")
         elif name in entity.body.model_fields:
             shapes[name] = field_shape(entity.body.model_fields[name])
+        elif name in entity.fixed:
+            shapes[name] = Shape(entity.fixed[name][0])
         elif name in entity.derived:
             shapes[name] = Shape(entity.derived[name])
         elif name in entity.table.c:

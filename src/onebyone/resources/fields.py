@@ -203,6 +203,8 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
     shown: ClassVar[tuple[str, ...]] = ()
     """Fields of a nested object that only the server writes; a caller may send them back without a warning."""
+    deleted_by_null: ClassVar[tuple[str, ...]] = ()
+    """Fields of an element of an array that an update deletes by null in all of them; elements not sent stay."""
 
 
 class ObjectLink(Body):

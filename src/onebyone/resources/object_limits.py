@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,12 +18,36 @@ from onebyone.runtime import sql
 
 @dataclass(frozen=True, slots=True)
 class ObjectLimit:
-    """A limit, and how many objects of the member count towards it."""
+    """A limit, and how many objects of the member count towards it; None where their number has no limit."""
 
-    entity: Entity
-    limit: int
-    active: int
-    inactive: int
+    object_type: str
+    limit: int | None
+    active: int | None
+    inactive: int | None
+    mapping_limits: Mapping[str, int] = field(default_factory=dict)
+    """What one object may hold at most."""
+
+
+_PROFILE = {
+    **{"segment_targets": 400, "segment_group_targets": 400, "publisher_targets": 300, "site_targets": 100},
+    **{"placement_targets": 250, "inventory_source_targets": 500, "platform_content_category_targets": 300},
+    **{"content_category_targets": 300, "zip_targets": 4000},
+}
+_WITHOUT_SERVICE: Mapping[str, ObjectLimit] = {
+    limit.object_type.replace("_", "-"): limit
+    for limit in (
+        ObjectLimit("creative", 10_000, 0, 0),
+        ObjectLimit("campaign", 10_000, 0, 0),
+        ObjectLimit("profile", None, None, None, _PROFILE),
+        ObjectLimit("domain_list", None, None, None, {"domains": 30_000}),
+    )
+}
+"""Object types that have limits in the documents and no service here: the documented and recorded limits, of nothing.
+
+Clients read them before they create many objects.
+"""
+_LINE_ITEM = "campaign-group"
+"""The name under which the documents ask for the limit of line items."""
 
 
 async def require_room(connection: AsyncConnection, entity: Entity, member_id: int, limit: int | None) -> None:
@@ -44,13 +68,17 @@ async def read_object_limits(
     if caller.limit is not None:
         raise Forbidden("only users of the whole member may use object-limit")
     limits = {name: limit for name, limit in context.settings.limits.items() if name in entities}
-    if service and service not in limits:
+    service = "line-item" if service == _LINE_ITEM else service
+    if service and service not in {*limits, *_WITHOUT_SERVICE}:
         raise Refused(Fault("object_type", f"has no limit: {service[:40]!r}"))
+    if service in _WITHOUT_SERVICE:
+        return [_WITHOUT_SERVICE[service]]
     async with sql.reading(context.store) as connection:
-        return [
+        counted = [
             await _count(connection, entities[name], caller.member_id, limits[name])
             for name in ([service] if service else limits)
         ]
+    return counted if service else [*counted, *_WITHOUT_SERVICE.values()]
 
 
 async def _count(connection: AsyncConnection, entity: Entity, member_id: int, limit: int) -> ObjectLimit:
@@ -58,4 +86,5 @@ async def _count(connection: AsyncConnection, entity: Entity, member_id: int, li
     active = func.sum(case((table.c.state == "active", 1), else_=0))
     query = select(func.count(), active).where(table.c.member_id == member_id)
     total, active_rows = (await connection.execute(query)).one()
-    return ObjectLimit(entity, limit, active_rows or 0, total - (active_rows or 0))
+    object_type = entity.service.replace("-", "_")
+    return ObjectLimit(object_type, limit, active_rows or 0, total - (active_rows or 0))

@@ -15,6 +15,8 @@ from onebyone.resources.entity import Entity, Values
 
 _STATS: Mapping[str, str] = {"media_cost": "cost", "booked_revenue": "booked_revenue", "profit": "profit"}
 """Key of an element of `all_stats` -> the report column that shows the same amount."""
+_NAMING_OTHERS: Values = {"thirdparty_pixels": None, "redirect_domains": []}
+"""Field of the member -> what a limited user sees in it."""
 _OWNERS = ("advertiser", "publisher")
 
 
@@ -37,9 +39,9 @@ def hide_other_side(entity: Entity, caller: Caller, values: Values) -> Values:
             {key: None if _STATS.get(key) in hidden else value for key, value in element.items()}
             for element in shown["all_stats"]
         ]
-    if entity.service == "member" and "thirdparty_pixels" in shown:
-        # A limited user cannot read these pixels themselves; they name whom the member works with.
-        shown["thirdparty_pixels"] = None
+    if entity.service == "member":
+        # They name whom the member works with; a limited user cannot read these pixels themselves.
+        shown |= {name: empty for name, empty in _NAMING_OTHERS.items() if name in shown}
     return shown
 
 

@@ -1,25 +1,66 @@
-"""How an update meets what is stored: fields replace, `append` merges arrays, some objects change field by field."""
+"""How an update meets what is stored: fields replace, `append` merges arrays, some objects change field by field.
+
+An array replaces the stored one, and its elements keep the stored fields that they do not name. Elements that have a
+`deleted_by_null`, such as budget intervals, change one by one as soon as one of them names a stored id: the stored
+elements that are not sent stay.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from onebyone.resources import field_shapes
 from onebyone.resources.entity import Entity, Values
+from onebyone.resources.fields import Body
 
 
 def merge_update(entity: Entity, before: Values, sent: Values, *, append: bool) -> Values:
     """Return the fields of the object after the update, not validated yet."""
     merged = {**before, **sent}
-    for name in entity.partial & sent.keys():
-        if isinstance(before.get(name), dict) and isinstance(sent[name], dict):
-            merged[name] = {**before[name], **sent[name]}
-        elif isinstance(before.get(name), list) and isinstance(sent[name], (list, dict)):
-            merged[name] = _merge_elements(before[name], _as_list(sent[name]))
-    if append:
-        for name, value in sent.items():
-            if isinstance(before.get(name), list) and isinstance(value, (list, dict)):
-                merged[name] = _append_elements(before[name], _as_list(value))
+    for name, value in sent.items():
+        stored, partial = before.get(name), name in entity.partial
+        if isinstance(stored, dict) and isinstance(value, dict) and partial:
+            merged[name] = {**stored, **value}
+        elif isinstance(stored, list) and isinstance(value, (list, dict)) and (partial or append):
+            merged[name] = _merge_array(_deleted_by_null(entity, name), stored, _as_list(value), append=append)
     return merged
+
+
+def unknown_elements(entity: Entity, before: Values, sent: Values) -> list[str]:
+    """Return the paths of ids that no stored element has, in arrays whose elements change one by one."""
+    paths = []
+    for name in sent:
+        if _deleted_by_null(entity, name) and isinstance(sent[name], (list, dict)):
+            known = {_identity(element) for element in before.get(name) or ()}
+            paths += [
+                f"{name}.{place}.id"
+                for place, element in enumerate(_as_list(sent[name]))
+                if isinstance(element, dict) and element.get("id") is not None and _identity(element) not in known
+            ]
+    return paths
+
+
+def _deleted_by_null(entity: Entity, name: str) -> tuple[str, ...]:
+    field = entity.body.model_fields.get(name)
+    model = None if field is None else field_shapes.field_shape(field).model
+    return model.deleted_by_null if model is not None and issubclass(model, Body) else ()
+
+
+def _merge_array(deleted_by_null: tuple[str, ...], before: list[Any], sent: list[Any], *, append: bool) -> list[Any]:
+    known = {_identity(element) for element in before}
+    if deleted_by_null and (append or any(_identity(element) in known for element in sent)):
+        deleted = {_identity(element) for element in sent if _is_null(element, deleted_by_null)} & known
+        return [element for element in _append_elements(before, sent) if _identity(element) not in deleted]
+    if append:
+        return _append_elements(before, sent)
+    if deleted_by_null and len(before) == len(sent) == 1 and isinstance(sent[0], dict) and sent[0].get("id") is None:
+        # It changes the only one there is.
+        return [{**before[0], **sent[0]}]
+    return _merge_elements(before, sent)
+
+
+def _is_null(element: Any, names: tuple[str, ...]) -> bool:
+    return isinstance(element, dict) and all(name in element and element[name] is None for name in names)
 
 
 def _as_list(value: list[Any] | dict[str, Any]) -> list[Any]:
@@ -27,16 +68,11 @@ def _as_list(value: list[Any] | dict[str, Any]) -> list[Any]:
 
 
 def _merge_elements(before: list[Any], sent: list[Any]) -> list[Any]:
-    """Return the sent elements; one with a known id, or the only one without an id, changes the stored element."""
+    """Return the sent elements, with what they do not name from the stored element of the same id."""
     known = {_identity(element): element for element in before}
-    only = before[0] if len(before) == len(sent) == 1 else {}
-    merged = []
-    for element in sent:
-        stored = known.get(_identity(element), {})
-        if isinstance(element, dict) and element.get("id") is None:
-            stored = only
-        merged.append({**stored, **element} if isinstance(element, dict) else element)
-    return merged
+    return [
+        {**known.get(_identity(element), {}), **element} if isinstance(element, dict) else element for element in sent
+    ]
 
 
 def _append_elements(before: list[Any], sent: list[Any]) -> list[Any]:
@@ -54,7 +90,10 @@ def _append_elements(before: list[Any], sent: list[Any]) -> list[Any]:
 
 
 def _identity(element: Any) -> str:
+    """Return what names an element in its array; an element without a name, which is new, has an own identity."""
     if not isinstance(element, dict):
         return f"={element!r}"
-    named = element.get("id", element.get("brand_id"))
-    return f"#{named}" if named is not None else f"@{id(element)}"
+    for key in ("id", "brand_id", "code"):
+        if element.get(key) is not None:
+            return f"{key}={element[key]}"
+    return f"@{id(element)}"

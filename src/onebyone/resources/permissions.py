@@ -11,8 +11,10 @@ from onebyone.auth.caller import Caller
 from onebyone.errors import Forbidden, ForbiddenOperation, NotFound, Operation, UnsupportedOperation
 from onebyone.resources.entity import Entity
 
-_WHOLE_MEMBER_SERVICES = frozenset({"member", "thirdparty-pixel"})
+_WHOLE_MEMBER_SERVICES = frozenset({"thirdparty-pixel"})
 """Services that a limited user cannot change."""
+_ADMIN_SERVICES = frozenset({"member", "user"})
+"""Services that only an admin changes: redirect rules decide where the clicks of all advertisers may go."""
 
 
 def row_limits(entity: Entity, caller: Caller) -> dict[str, int]:
@@ -55,7 +57,7 @@ def require_write(entity: Entity, caller: Caller, operation: Operation) -> None:
         return
     if caller.read_only:
         raise Forbidden("the user is read-only")
-    if entity.service == "user" and not caller.manages_users:
+    if entity.service in _ADMIN_SERVICES and not caller.manages_users:
         raise ForbiddenOperation(operation, entity.service)
     if caller.limit is None:
         return

@@ -15,6 +15,7 @@ from onebyone.resources.entity import Entity, Values
 from onebyone.resources.field_shapes import SCALARS, entity_shapes
 from onebyone.resources.paging import Page, Query
 from onebyone.resources.sorting import SortKey
+from onebyone.settings import Settings
 
 
 def shown_fields(entity: Entity, query: Query, warnings: list[str]) -> tuple[str, ...]:
@@ -36,8 +37,8 @@ async def read_page(
     order: Sequence[SortKey],
     page: Page,
     keys: Sequence[str],
-    delivery_stats: DeliveryStats | None = None,
-    edge_url: str = "",
+    delivery_stats: DeliveryStats,
+    settings: Settings,
 ) -> tuple[int, list[Values]]:
     """Return how many objects match over all pages, and those of one page.
 
@@ -60,7 +61,7 @@ async def read_page(
         total = page.start + len(ids) if ended else await row_counts.count_rows(connection, table, matching)
     if not ids:
         return total, []
-    objects = await read_objects(connection, entity, member_id, [table.c.id.in_(ids)], keys, delivery_stats, edge_url)
+    objects = await read_objects(connection, entity, member_id, [table.c.id.in_(ids)], keys, delivery_stats, settings)
     return total, [objects[row_id] for row_id in ids if row_id in objects]
 
 
@@ -69,14 +70,11 @@ async def read_objects(
     entity: Entity,
     member_id: int,
     where: Sequence[ColumnElement[bool]],
-    keys: Sequence[str] | None = None,
-    delivery_stats: DeliveryStats | None = None,
-    edge_url: str = "",
+    keys: Sequence[str] | None,
+    delivery_stats: DeliveryStats,
+    settings: Settings,
 ) -> dict[int, Values]:
-    """Return the matching objects by id, with the fields in `keys`.
-
-    Without `delivery_stats`, fields of the report store are as if nothing had been counted.
-    """
+    """Return the matching objects by id, with the fields in `keys`; None for those that a read shows."""
     own = entity.table.c[entity.tenant_column] == member_id
     rows = [dict(row) for row in (await connection.execute(_rows_query(entity).where(own, *where))).mappings()]
     shown = entity.shown if keys is None else keys
@@ -85,11 +83,11 @@ async def read_objects(
     if rows and any(name in entity.optional for name in shown):
         for row_id, more in (await entity.related_if_asked(connection, rows)).items():
             related[row_id] |= more
-    if delivery_stats is not None and rows and has_derived:
+    if rows and has_derived:
         for row_id, more in (await entity.delivery_fields(delivery_stats, rows, shown)).items():
             related[row_id] |= more
     return {
-        row["id"]: _present(entity, row, {**related.get(row["id"], {}), **entity.fields_of_row(row, edge_url)}, shown)
+        row["id"]: _present(entity, row, {**related.get(row["id"], {}), **entity.fields_of_row(row, settings)}, shown)
         for row in rows
     }
 

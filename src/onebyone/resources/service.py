@@ -81,7 +81,7 @@ class Resources:
                 query.page,
                 read.fields,
                 read.delivery_stats,
-                self._context.settings.edge_url,
+                self._context.settings,
             )
         shown = [hide_other_side(entity, caller, values) for values in objects]
         return Listing(total, shown, query.page)
@@ -106,7 +106,7 @@ class Resources:
                 where,
                 read.fields,
                 read.delivery_stats,
-                self._context.settings.edge_url,
+                self._context.settings,
             )
         if object_id not in objects:
             raise NotFound(entity.service, object_id)
@@ -152,7 +152,7 @@ class Resources:
             row["id"] = await work.insert(entity.table, row)
             await entity.created(work, row, carried)
             raise_faults(work.faults)
-            return await _written(entity, work, row["id"], caller)
+            return await self._written(entity, work, row["id"], caller)
 
     async def update(
         self,
@@ -186,7 +186,7 @@ class Resources:
             await work.update(entity.table, stored["id"], row)
             await entity.modified(work, stored, {**stored, **row}, carried)
             raise_faults(work.faults)
-            return await _written(entity, work, stored["id"], caller)
+            return await self._written(entity, work, stored["id"], caller)
 
     async def delete(self, entity: Entity, caller: Caller, target: Target) -> int:
         """Delete objects and what depends on them; return how many were named.
@@ -203,6 +203,18 @@ class Resources:
             await entity.delete(work, ids)
             raise_faults(work.faults)
         return len(ids)
+
+    async def _written(self, entity: Entity, work: UnitOfWork, row_id: int, caller: Caller) -> Written:
+        objects = await reader.read_objects(
+            work.connection,
+            entity,
+            work.member_id,
+            [entity.table.c.id == row_id],
+            None,
+            self._context.delivery_stats(work.member_id),
+            self._context.settings,
+        )
+        return Written(row_id, hide_other_side(entity, caller, objects[row_id]))
 
     def _write_request(
         self, caller: Caller, values: Mapping[str, Any] | None, flags: Mapping[str, bool] | None
@@ -270,7 +282,10 @@ async def _updated_columns(
 ) -> tuple[Values, Carried]:
     """Return the columns after an update; add the faults that refuse it."""
     before = {**validation.stored_values(entity, stored), **await entity.load(work, stored)}
-    merged = partial_update.merge_update(entity, before, sent, append=append)
+    for path in partial_update.unknown_elements(entity, before, sent):
+        work.conflict(path, f"no such element of {entity.service} {stored['id']}")
+    known = {name: value for name, value in sent.items() if not any(f.path.startswith(f"{name}.") for f in work.faults)}
+    merged = partial_update.merge_update(entity, before, known, append=append)
     owners = {} if entity.parent is None else {entity.parent.column: stored[entity.parent.column]}
     valid, carried = await validation.validate(entity, work, merged, owners, stored)
     for name in entity.immutable & sent.keys():
@@ -281,16 +296,3 @@ async def _updated_columns(
         row = validation.row_columns(entity, valid, stored["doc"])
         await validation.check_code(entity, work, {**stored, **row}, stored["id"])
     return row, carried
-
-
-async def _written(entity: Entity, work: UnitOfWork, row_id: int, caller: Caller) -> Written:
-    objects = await reader.read_objects(
-        work.connection,
-        entity,
-        work.member_id,
-        [entity.table.c.id == row_id],
-        None,
-        work.delivery_stats,
-        work.request.edge_url,
-    )
-    return Written(row_id, hide_other_side(entity, caller, objects[row_id]))

@@ -20,7 +20,10 @@ from onebyone.auth.caller import Caller
 from onebyone.errors import Forbidden, ForbiddenOperation
 
 CONTACT_FIELDS = frozenset(
-    {"email", "first_name", "last_name", "timezone", "reporting_decimal_type", "expired_login_status"}
+    {
+        *("email", "first_name", "last_name", "phone", "custom_data", "send_safety_budget_notifications"),
+        *("timezone", "reporting_decimal_type", "decimal_mark", "thousand_separator", "expired_login_status"),
+    }
 )
 """Fields that give no right and identify nobody to the login."""
 RIGHTS = frozenset({"state", "user_type", "advertiser_id", "publisher_id", "read_only"})

@@ -12,10 +12,14 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
-from onebyone.api.openapi.components import Components, Schema, enumeration
+from onebyone.api.openapi.components import Components, Schema, enumeration, nullable
 from onebyone.api.openapi.read_only import PARTS
+from onebyone.resources.entities.budget import BudgetInterval
+from onebyone.resources.entities.line_item_parts import LineItemInterval
 
 _DEFINITION = "#/$defs/"
+DELETED_BY_NULL = {model.__name__: model.deleted_by_null for model in (BudgetInterval, LineItemInterval)}
+"""Class of an element -> its fields that may be null in an update, which deletes it."""
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 
 
@@ -94,6 +98,9 @@ class BodySchemas:
         for field, content in schema["properties"].items():
             kept = content if view is View.WRITE else _without(content, "default")
             properties[field] = _with_references(kept, lambda part: self._part(part, view))
+        if view is View.UPDATE:
+            for field in DELETED_BY_NULL.get(name, ()):
+                properties[field] = properties[field] if "anyOf" in properties[field] else nullable(properties[field])
         if view is View.READ:
             properties |= {field: {**content, "readOnly": True} for field, content in PARTS.get(name, {}).items()}
         return {**(_without(schema, "required") if view is View.UPDATE else schema), "properties": properties}

@@ -149,11 +149,9 @@ def _object_limits(components: Components) -> Schema:
     limit = closed_object(
         {
             "object_type": TEXT,
-            "limit": INTEGER,
-            "mapping_limits": array(ANY_OBJECT),
-            "count_active": COUNT,
-            "count_inactive": COUNT,
-            "count_total": COUNT,
+            "limit": nullable(INTEGER),
+            "mapping_limits": {"anyOf": [array(ANY_OBJECT), ANY_OBJECT]},
+            **dict.fromkeys(("count_active", "count_inactive", "count_total"), nullable(COUNT)),
         }
     )
     limits = {
@@ -161,7 +159,7 @@ def _object_limits(components: Components) -> Schema:
         "object-limits": array(components.add("ObjectLimit", limit)),
     }
     content = {
-        "parameters": [parameter("object_type", "Only this type, as in `line_item`.", TEXT)],
+        "parameters": [parameter("object_type", "Only this type, as in `line_item` or `creative`.", TEXT)],
         "responses": responses(add_success(components, "ObjectLimitList", limits)),
     }
     return operation("get", "object-limit", "Read how many objects the member may have, and has", content)

@@ -48,7 +48,7 @@ _PLACEMENTS = nullable(array(reference("PlacementSummary")))
 FIELDS: Mapping[tuple[str, str], Schema] = {
     ("advertiser", "thirdparty_pixels"): _PIXELS,
     ("member", "thirdparty_pixels"): _PIXELS,
-    ("insertion-order", "line_items"): _SUMMARIES,
+    ("insertion-order", "line_items"): nullable(array(reference("LineItemSummary"))),
     ("imptracker", "tags"): reference("ImpressionTags"),
     ("clicktracker", "tags"): reference("ClickTags"),
     ("line-item", "imptrackers"): _SUMMARIES,
@@ -79,6 +79,7 @@ PARTS: Mapping[str, Schema] = {
     "ConversionPixel": dict.fromkeys(ConversionPixel.shown, NULL),
     "Creative": dict.fromkeys(Creative.shown, NULL),
     "PublisherContact": {"id": INTEGER},
+    "PoliticalContent": {"billing_name": TEXT, "is_ineligible": FLAG},
 }
 """Class of a nested object -> its keys besides those that callers write."""
 
@@ -104,6 +105,18 @@ def add_shared(components: Components) -> None:
     )
     components.add(
         "ObjectSummary", closed_object({"id": INTEGER, "name": TEXT, "code": nullable(TEXT), "state": STATE})
+    )
+    components.add(
+        "LineItemSummary",
+        closed_object(
+            {
+                "id": INTEGER,
+                **dict.fromkeys(("line_item_type", "name", "timezone"), TEXT),
+                "code": nullable(TEXT),
+                "state": STATE,
+                **{name: nullable(MOMENT) for name in ("start_date", "end_date")},
+            }
+        ),
     )
     components.add(
         "PixelSummary", closed_object({"id": INTEGER, "name": nullable(TEXT), "active": FLAG, "audit_status": TEXT})

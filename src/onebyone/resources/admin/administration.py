@@ -75,6 +75,17 @@ async def set_member(settings: Settings, member_id: int, *, active: bool) -> Non
             raise AdministrationError(f"no member {member_id}")
 
 
+async def set_trackers(settings: Settings, member_id: int, *, allowed: bool) -> None:
+    """Allow or forbid a member to create trackers; those that it has keep counting."""
+    member = tables.member
+    async with _writing(settings) as connection:
+        doc = await connection.scalar(select(member.c.doc).where(member.c.id == member_id))
+        if doc is None:
+            raise AdministrationError(f"no member {member_id}")
+        values = {"doc": {**doc, "enable_click_and_imp_trackers": allowed}, "last_modified": timestamp(now_ms())}
+        await connection.execute(update(member).where(member.c.id == member_id).values(values))
+
+
 async def list_users(settings: Settings) -> list[tuple[int, int, str, str, str]]:
     """Return id, member, state, kind and name of each user."""
     user = tables.user.c

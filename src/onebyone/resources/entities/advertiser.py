@@ -54,13 +54,21 @@ class _AdvertiserBody(Body):
     profile_id: ObjectId | None = None
     control_pct: OptionalShare = Decimal(0)
     remarketing_segment_id: ObjectId | None = None
+    default_brand_id: budget.Count | None = None
+    competitive_brands: Annotated[list[ObjectId], Field(max_length=1000)] | None = None
+    competitive_categories: Annotated[list[ObjectId], Field(max_length=1000)] | None = None
     lifetime_budget: Amount | None = None
     lifetime_budget_imps: budget.Count | None = None
     daily_budget: Amount | None = None
     daily_budget_imps: budget.Count | None = None
     enable_pacing: Boolean | None = None
+    lifetime_pacing: Boolean | None = None
+    lifetime_pacing_span: budget.Count | None = None
+    lifetime_pacing_pct: budget.Pace | None = None
+    enable_political_io_by_default: Boolean = True
     is_running_political_ads: Boolean = False
     legal_entity_name: Text255 | None = None
+    billing_internal_user: Annotated[list[Text100], Field(max_length=100)] | None = None
     billing_name: Text50 | None = None
     billing_phone: Text20 | None = None
     billing_address1: Text100 | None = None
@@ -78,11 +86,20 @@ class Advertiser(Entity):
     table = tables.advertiser
     body = _AdvertiserBody
     code_owner = "member_id"
+    partial = frozenset({"labels"})
     derived = {  # noqa: RUF012
         "thirdparty_pixels": "array of objects",
         "labels": "array of objects",
         "is_malicious": "boolean",
         "object_stats": "object",
+    }
+    fixed = {  # noqa: RUF012
+        "is_mediated": ("boolean", False),
+        "default_category": ("object", None),
+        "default_brand": ("object", None),
+        "macros": ("array of objects", None),
+        "partner_fees": ("array of objects", None),
+        "allow_safety_pacing": ("boolean", None),
     }
     optional = {"object_stats": "object_stats"}  # noqa: RUF012
     flags = {"set_child_timezone": "update"}  # noqa: RUF012
@@ -92,6 +109,7 @@ class Advertiser(Entity):
         "name",
         "member_id",
         *tuple(_AdvertiserBody.model_fields)[2:],
+        *fixed,
         "is_malicious",
         "thirdparty_pixels",
         "last_modified",

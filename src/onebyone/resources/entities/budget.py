@@ -25,6 +25,7 @@ from onebyone.resources.fields import (
 )
 from onebyone.resources.unit_of_work import UnitOfWork
 
+PACING = ("enable_pacing", "lifetime_pacing", "lifetime_pacing_pct")
 REVENUE = ("lifetime_budget", "daily_budget")
 IMPRESSIONS = ("lifetime_budget_imps", "daily_budget_imps")
 BUDGETS = (*REVENUE, *IMPRESSIONS)
@@ -37,6 +38,7 @@ class BudgetInterval(Body):
     """One flight, in wall clock times of the object's time zone; a `timezone` sent here is ignored."""
 
     shown: ClassVar[tuple[str, ...]] = ("object_id", "object_type")
+    deleted_by_null: ClassVar[tuple[str, ...]] = ("start_date", "end_date")
     id: ObjectId | None = None
     start_date: Timestamp
     end_date: Timestamp | None = None
@@ -97,10 +99,8 @@ def lies_within(interval: Values, zone: str, outer: Values, outer_zone: str) -> 
 
 
 async def check_intervals(work: UnitOfWork, values: Values, stored: Values | None) -> None:
-    """Check the intervals and fill in their ids and defaults; an id that is sent must be one of the object's own."""
+    """Check the intervals and fill in their ids and defaults."""
     intervals: Sequence[Values] = values["budget_intervals"] or []
-    stored_intervals = (stored or {"doc": {}})["doc"].get("budget_intervals") or []
-    ids = {interval["id"] for interval in stored_intervals}
     for place, interval in enumerate(intervals):
         path = f"budget_intervals.{place}"
         zone = interval.pop("timezone")
@@ -111,8 +111,6 @@ async def check_intervals(work: UnitOfWork, values: Values, stored: Values | Non
         if interval["lifetime_pacing"] and interval["lifetime_budget"] is None and not interval["lifetime_budget_imps"]:
             text = "needs lifetime_budget or lifetime_budget_imps"
             work.invalid(f"{path}.lifetime_pacing", text)
-        if interval["id"] is not None and stored is not None and interval["id"] not in ids:
-            work.conflict(f"{path}.id", "not an interval of this object")
     ordered = sorted(intervals, key=lambda interval: interval["start_date"])
     for first, second in pairwise(ordered):
         if first["end_date"] is None or first["end_date"] >= second["start_date"]:

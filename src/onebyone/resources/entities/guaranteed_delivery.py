@@ -20,9 +20,7 @@ _NULL_FIELDS = (
     "start_date",
     "end_date",
     *budget.BUDGETS,
-    "enable_pacing",
-    "lifetime_pacing",
-    "lifetime_pacing_pct",
+    *budget.PACING,
 )
 """Fields that only other line items use; here `budget_intervals` replaces them."""
 _MONTH = timedelta(days=31)

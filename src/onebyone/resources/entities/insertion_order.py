@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from sqlalchemy import select
@@ -14,6 +14,11 @@ from onebyone.config_store import tables
 from onebyone.reports.delivery_stats import DeliveryStats
 from onebyone.resources import labels
 from onebyone.resources.entities import budget, guaranteed_delivery
+from onebyone.resources.entities.political_content import (
+    PoliticalContent,
+    check_political_content,
+    show_political_content,
+)
 from onebyone.resources.entity import Carried, Entity, Reference, Values
 from onebyone.resources.fields import (
     Amount,
@@ -35,7 +40,7 @@ from onebyone.resources.ordered_links import OrderedLinks
 from onebyone.resources.unit_of_work import UnitOfWork
 
 ORDERS = OrderedLinks(tables.line_item_insertion_order, "line_item_id", "insertion_order_id")
-_OWN_DATES_AND_BUDGETS = ("start_date", "end_date", *budget.BUDGETS)
+_OWN_DATES_AND_BUDGETS = ("start_date", "end_date", *budget.BUDGETS, *budget.PACING, "lifetime_pacing_span")
 _OTHER_BUDGETS = {"revenue": budget.IMPRESSIONS, "impression": budget.REVENUE, "flexible": ()}
 
 
@@ -64,13 +69,18 @@ class _InsertionOrderBody(Body):
     profile_id: ObjectId | None = None
     viewability_standard_provider: Literal["iab"] = "iab"
     is_running_political_ads: Boolean = False
-    lifetime_budget: Amount | None = None
-    lifetime_budget_imps: budget.Count | None = None
-    daily_budget: Amount | None = None
-    daily_budget_imps: budget.Count | None = None
     labels: Annotated[list[InsertionOrderLabel], Field(max_length=10), BeforeValidator(as_list)] | None = None
     broker_fees: Annotated[list[BrokerFee], Field(max_length=100), BeforeValidator(as_list)] | None = None
     budget_intervals: budget.Intervals | None = None
+    political_content: PoliticalContent | None = None
+    lifetime_pacing: Boolean | None = None
+    lifetime_budget: Amount | None = None
+    lifetime_budget_imps: budget.Count | None = None
+    enable_pacing: Boolean | None = None
+    lifetime_pacing_span: budget.Count | None = None
+    daily_budget: Amount | None = None
+    daily_budget_imps: budget.Count | None = None
+    lifetime_pacing_pct: budget.Pace | None = None
 
 
 class InsertionOrder(Entity):
@@ -82,7 +92,13 @@ class InsertionOrder(Entity):
     parent = Reference("advertiser_id", "advertiser_id", tables.advertiser)
     code_owner = "advertiser_id"
     immutable = frozenset({"currency"})
+    partial = frozenset({"budget_intervals", "labels", "political_content"})
     discriminators = frozenset({"budget_type", "budget_intervals", "timezone"})
+    fixed = {  # noqa: RUF012
+        "allow_safety_pacing": ("boolean", None),
+        "tpas_details": ("object", None),
+        "spend_protection_pixels": ("array of objects", None),
+    }
     derived = {  # noqa: RUF012
         "remaining_days": "int",
         "total_days": "int",
@@ -90,22 +106,15 @@ class InsertionOrder(Entity):
         "labels": "array of objects",
         "object_stats": "object",
         "budget_intervals": "array of objects",
+        "political_content": "object",
     }
     output = (
-        "id",
-        "code",
-        "name",
-        "advertiser_id",
-        "member_id",
-        *tuple(_InsertionOrderBody.model_fields)[2:-3],
-        "remaining_days",
-        "total_days",
-        "line_items",
-        "labels",
-        "broker_fees",
-        "budget_intervals",
-        "last_modified",
-        "object_stats",
+        *("id", "name", "code", "state", "advertiser_id", "profile_id", "member_id", "start_date", "end_date"),
+        *("remaining_days", "total_days", "last_modified", "timezone", "currency", "comments", "budget_type"),
+        *("billing_code", "viewability_standard_provider", "is_running_political_ads", "line_items"),
+        *("spend_protection_pixels", "labels", "broker_fees", "budget_intervals", "tpas_details", "political_content"),
+        *("lifetime_pacing", "lifetime_budget", "lifetime_budget_imps", "enable_pacing", "lifetime_pacing_span"),
+        *("allow_safety_pacing", "daily_budget", "daily_budget_imps", "lifetime_pacing_pct", "object_stats"),
     )
     optional = {"object_stats": "object_stats"}  # noqa: RUF012
 
@@ -119,6 +128,8 @@ class InsertionOrder(Entity):
         values["currency"] = values["currency"] or advertiser["doc"]["default_currency"]
         budget.refuse_beside_intervals(work, values, _OWN_DATES_AND_BUDGETS)
         await budget.check_intervals(work, values, stored)
+        _check_pacing(work, values)
+        await check_political_content(work, values, stored, advertiser)
         places = enumerate(values["budget_intervals"] or ())
         for path, holder in [("", values), *((f"budget_intervals.{place}.", interval) for place, interval in places)]:
             for field in _OTHER_BUDGETS[values["budget_type"]]:
@@ -144,14 +155,14 @@ class InsertionOrder(Entity):
         of_order = await ORDERS.owners_of(connection, [row["id"] for row in rows])
         lines = {line for order_lines in of_order.values() for line in order_lines}
         columns = tables.line_item.c
-        query = select(columns.id, columns.name, columns.code, columns.state).where(columns.id.in_(lines))
-        line_rows = await connection.execute(query) if lines else ()
-        named = {row.id: {"id": row.id, "name": row.name, "code": row.code, "state": row.state} for row in line_rows}
+        query = select(columns.id, columns.name, columns.code, columns.state, columns.doc).where(columns.id.in_(lines))
+        named = {row.id: _show_line(row) for row in (await connection.execute(query) if lines else ())}
         return {
             row["id"]: {
                 "line_items": [named[line] for line in of_order.get(row["id"], ())] or None,
                 "budget_intervals": show_order_intervals(row),
                 "labels": labels.with_label_names(row["doc"].get("labels")),
+                "political_content": show_political_content(row["doc"].get("political_content")),
                 "object_stats": count_by_state(Counter(named[line]["state"] for line in of_order.get(row["id"], ()))),
             }
             for row in rows
@@ -161,6 +172,31 @@ class InsertionOrder(Entity):
         self, delivery_stats: DeliveryStats, rows: Sequence[Values], keys: Sequence[str]
     ) -> Mapping[int, Values]:
         return {row["id"]: budget.remaining_days(row["doc"], delivery_stats.now_ms) for row in rows}
+
+
+def _check_pacing(work: UnitOfWork, values: Values) -> None:
+    """Check what an own `lifetime_pacing` needs and excludes, as documented."""
+    if not values["lifetime_pacing"]:
+        return
+    if values["lifetime_budget"] is None and not values["lifetime_budget_imps"]:
+        work.invalid("lifetime_pacing", "needs lifetime_budget or lifetime_budget_imps")
+    for field in ("start_date", "end_date"):
+        if values[field] is None:
+            work.invalid(field, "required with lifetime_pacing")
+    for field in ("daily_budget", "daily_budget_imps"):
+        if values[field] is not None:
+            work.invalid(field, "must be null with lifetime_pacing")
+    if values["enable_pacing"] is False:
+        work.invalid("enable_pacing", "cannot be false with lifetime_pacing")
+
+
+def _show_line(row: Any) -> Values:
+    return {
+        "id": row.id,
+        "line_item_type": row.doc.get("line_item_type") or "standard_v1",
+        **{name: getattr(row, name) for name in ("name", "code", "state")},
+        **{name: row.doc.get(name) for name in ("start_date", "end_date", "timezone")},
+    }
 
 
 def count_by_state(counted: Mapping[str, int]) -> Values:
@@ -185,5 +221,5 @@ def show_order_in_line_item(row: Values) -> Values:
         "currency": doc.get("currency"),
         "budget_type": doc.get("budget_type"),
         "budget_intervals": show_order_intervals(row),
-        "political_content": None,
+        "political_content": show_political_content(doc.get("political_content")),
     }

@@ -32,7 +32,7 @@ MARGIN_MAX = 100
 TRACKERS = (Imptracker(), Clicktracker())
 _PRICE = ("revenue_type", "revenue_value")
 _LOCKED = "inventory_type cannot be updated once supply_strategies has been set"
-_FULL_BUDGET = ("start_date", "end_date", *budget.BUDGETS, "enable_pacing", "lifetime_pacing", "lifetime_pacing_pct")
+_FULL_BUDGET = ("start_date", "end_date", *budget.BUDGETS, *budget.PACING)
 
 
 class LineItem(Entity):
@@ -45,7 +45,10 @@ class LineItem(Entity):
     code_owner = "advertiser_id"
     immutable = frozenset({"currency", "line_item_subtype"})
     partial = frozenset(
-        {"budget_intervals", "delivery_goal", "supply_strategies", "flat_fee", "roadblock", "auction_event"}
+        {
+            *("budget_intervals", "delivery_goal", "supply_strategies", "flat_fee", "roadblock", "auction_event"),
+            *("labels", "pixels", "creatives", "budget_scheduling_settings"),
+        }
     )
     discriminators = frozenset(
         {
@@ -62,7 +65,7 @@ class LineItem(Entity):
     ranged = frozenset(flight.RUNS)
     flags = {flight.NEVER: "read"}  # noqa: RUF012
     derived = {  # noqa: RUF012
-        **{name: word for name, (word, _) in FIXED.items()},
+        **dict.fromkeys(("remaining_days", "total_days"), "int"),
         **dict.fromkeys(("bid_object_type", "delivery_model_type"), "string"),
         **dict.fromkeys(("advertiser", "auction_event", "delivery_goal", "flat_fee"), "object"),
         **dict.fromkeys(("labels", "insertion_orders", "budget_intervals", "pixels", "creatives"), "array of objects"),
@@ -72,6 +75,7 @@ class LineItem(Entity):
         "all_stats": "array of objects",
         **dict.fromkeys(flight.RUNS, "date"),
     }
+    fixed = FIXED
     output = OUTPUT
 
     async def load(self, work: UnitOfWork, stored: Values) -> Values:
@@ -235,7 +239,6 @@ def _derived_fields(row: Values, advertiser: str | None, orders: Sequence[Values
     models = {"gd_buying_imp": "guaranteed", "gd_buying_exclusive": "exclusive"}
     active = [order["id"] for order in orders if order["state"] == "active"]
     return {
-        **{name: value for name, (_, value) in FIXED.items()},
         "line_item_type": doc.get("line_item_type") or "standard_v1",
         "bid_object_type": "creative" if subtype else None,
         "delivery_model_type": models.get(subtype or ""),

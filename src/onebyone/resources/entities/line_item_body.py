@@ -88,8 +88,6 @@ FIXED: dict[str, tuple[str, Any]] = {
     "publishers_allowed": ("string", "all"),
     "goal_type": ("string", "none"),
     "goal_value": ("double", None),
-    "remaining_days": ("int", None),
-    "total_days": ("int", None),
     "enable_v8": ("boolean", True),
     "is_archived": ("boolean", False),
     "archived_on": ("date", None),
@@ -108,7 +106,7 @@ FIXED: dict[str, tuple[str, Any]] = {
     "product": ("object", None),
     "in_demo_measurement": ("object", None),
 }
-"""Documented fields that have no effect here and cannot be written: name -> (type, value shown)."""
+"""Documented fields without an effect here, which callers cannot write: field -> (type word, value shown)."""
 
 # fmt: off
 OUTPUT = (

@@ -36,7 +36,7 @@ class _MemberBody(Body):
 
 
 class Member(Entity):
-    """The caller's own member; `enable_click_and_imp_trackers` is read-only here."""
+    """The caller's own member; only the operator changes `state` and `enable_click_and_imp_trackers`."""
 
     service = "member"
     table = tables.member
@@ -57,6 +57,12 @@ class Member(Entity):
         "thirdparty_pixels",
         "last_modified",
     )
+
+    def unwritable(self, work: UnitOfWork, stored: Values | None) -> Values:
+        if stored is None:
+            return {}
+        trackers = stored["doc"].get("enable_click_and_imp_trackers", False)
+        return {"state": stored["state"], "enable_click_and_imp_trackers": trackers}
 
     async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
         return {

@@ -29,6 +29,8 @@ from onebyone.resources.fields import (
 )
 from onebyone.resources.unit_of_work import UnitOfWork
 
+_NEEDED = {"cpm": ("cost_cpm",), "revshare": ("revshare",), "dynamic": ("revshare", "max_revshare")}
+"""Pricing type -> fields that it requires."""
 _PRICE = ("pricing_type", "cost_cpm", "revshare")
 
 
@@ -63,7 +65,10 @@ class PaymentRule(Entity):
     parent = Reference("publisher_id", "publisher_id", tables.publisher, name_field="publisher_name")
     code_owner = "publisher_id"
     discriminators = frozenset({"pricing_type"})
-    derived = dict.fromkeys(budget.BUDGETS, "double")
+    fixed = {  # noqa: RUF012
+        **dict.fromkeys(budget.BUDGETS, ("double", None)),
+        "filtered_campaigns": ("array of objects", None),
+    }
     output = (
         "id",
         "code",
@@ -72,18 +77,18 @@ class PaymentRule(Entity):
         "publisher_id",
         "publisher_name",
         *tuple(_PaymentRuleBody.model_fields)[2:],
-        *budget.BUDGETS,
+        *fixed,
         "last_modified",
     )
 
     async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
-        needed = "cost_cpm" if values["pricing_type"] == "cpm" else "revshare"
-        if values[needed] is None:
-            work.conflict(needed, f"required with pricing_type {values['pricing_type']}")
+        for field in _NEEDED[values["pricing_type"]]:
+            if values[field] is None:
+                work.invalid(field, f"required with pricing_type {values['pricing_type']}")
         if values["pricing_type"] != "dynamic" and values["max_revshare"] is not None:
-            work.conflict("max_revshare", "must be null unless pricing_type is dynamic")
+            work.invalid("max_revshare", "must be null unless pricing_type is dynamic")
         if None not in (values["max_revshare"], values["revshare"]) and values["max_revshare"] < values["revshare"]:
-            work.conflict("max_revshare", "must not be less than revshare")
+            work.invalid("max_revshare", "must not be less than revshare")
 
     async def modified(self, work: UnitOfWork, before: Values, after: Values, carried: Carried) -> None:
         if any(before["doc"].get(field) != after["doc"].get(field) for field in _PRICE):

@@ -126,6 +126,7 @@ class Publisher(Entity):
     body = _PublisherBody
     code_owner = "member_id"
     immutable = frozenset({"currency"})
+    partial = frozenset({"contact", "labels"})
     flags = {"create_default_placement": "create"}  # noqa: RUF012
     derived = {  # noqa: RUF012
         "is_rtb": "boolean",

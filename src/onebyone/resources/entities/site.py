@@ -54,6 +54,7 @@ class Site(Entity):
     parent = Reference("publisher_id", "publisher_id", tables.publisher, name_field="publisher_name")
     code_owner = "publisher_id"
     partial = frozenset({"marketplace_map"})
+    fixed = dict.fromkeys(("managed_optimization_zone_id", "rtb_optimization_zone_id"), ("int", None))
     derived = {"placements": "array of objects"}  # noqa: RUF012
     output = (
         "id",
@@ -68,6 +69,7 @@ class Site(Entity):
         "intended_audience",
         "audited",
         *tuple(_SiteBody.model_fields)[7:],
+        *fixed,
         "placements",
         "last_modified",
     )

@@ -15,6 +15,7 @@ from onebyone.resources import tracker_tags, urls
 from onebyone.resources.entity import Carried, Entity, Reference, Values
 from onebyone.resources.fields import Body, Code, Link, Name, OptionalLink, State, empty_is_none
 from onebyone.resources.unit_of_work import UnitOfWork
+from onebyone.settings import Settings
 
 
 class _TrackerBody(Body):
@@ -46,11 +47,13 @@ class _Tracker(Entity):
                 reason="enable_click_and_imp_trackers of the member is false",
             )
 
-    def fields_of_row(self, row: Values, edge_url: str) -> Values:
-        return {"tags": tracker_tags.tracker_tags(self.kind, row["id"], edge_url)}
+    def fields_of_row(self, row: Values, settings: Settings) -> Values:
+        return {"tags": tracker_tags.tracker_tags(self.kind, row["id"], settings.edge_url)}
 
     def unwritable(self, work: UnitOfWork, stored: Values | None) -> Values:
-        return {"tags": None} if stored is None else self.fields_of_row(stored, work.request.edge_url)
+        if stored is None:
+            return {"tags": None}
+        return {"tags": tracker_tags.tracker_tags(self.kind, stored["id"], work.request.edge_url)}
 
     async def created(self, work: UnitOfWork, row: Values, carried: Carried) -> None:
         work.republish_tracker(self.kind, row["id"])

@@ -12,12 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from onebyone.auth import passwords
 from onebyone.auth.password_rules import check_password
 from onebyone.auth.sessions import end_sessions
+from onebyone.clock import DAY_MS
 from onebyone.config_store import tables
 from onebyone.errors import Forbidden, NotFound
 from onebyone.resources import user_rights, validation
 from onebyone.resources.entity import Carried, Entity, Values
-from onebyone.resources.fields import Body, Boolean, Name, ObjectId, State, Text255, TimeZone
-from onebyone.resources.unit_of_work import UnitOfWork
+from onebyone.resources.fields import Body, Boolean, LongText, Name, ObjectId, State, Text50, Text255, TimeZone
+from onebyone.resources.unit_of_work import UnitOfWork, timestamp
+from onebyone.settings import Settings
 
 Password = Annotated[
     str,
@@ -61,8 +63,13 @@ class _UserBody(Body):
     first_name: Text255 | None = None
     last_name: Text255 | None = None
     state: State = "active"
+    phone: Text50 = ""
+    custom_data: LongText | None = None
+    send_safety_budget_notifications: Boolean = False
     timezone: TimeZone = "EST5EDT"
     reporting_decimal_type: Literal["decimal", "comma"] = "decimal"
+    decimal_mark: Literal["period", "comma"] = "period"
+    thousand_separator: Literal["comma", "space", "period"] = "comma"
     expired_login_status: ExpiredLoginStatus = "401"
     user_type: Literal["member", "advertiser", "publisher"] = "member"
     advertiser_id: ObjectId | None = None
@@ -82,25 +89,32 @@ class User(Entity):
     derived = {  # noqa: RUF012
         "entity_id": "int",
         "entity_name": "string",
+        "entity_reporting_decimal_type": "string",
+        "is_admin": "boolean",
+        "password_expires_on": "date",
+    }
+    fixed = {  # noqa: RUF012
+        "api_login": ("boolean", True),
+        "is_developer": ("boolean", False),
+        "role_id": ("int", None),
+        "advertiser_access": ("array of objects", None),
+        "publisher_access": ("array of objects", None),
     }
     output = (
-        "id",
-        "username",
-        "email",
-        "first_name",
-        "last_name",
-        "state",
-        "user_type",
-        "entity_id",
-        "entity_name",
-        "advertiser_id",
-        "publisher_id",
-        "read_only",
-        "timezone",
-        "reporting_decimal_type",
-        "expired_login_status",
-        "last_modified",
+        *("id", "first_name", "last_name", "phone", "username", "email", "user_type", "read_only", "api_login"),
+        *("entity_id", "publisher_id", "advertiser_id", "custom_data", "send_safety_budget_notifications"),
+        *("entity_name", "timezone", "entity_reporting_decimal_type", "reporting_decimal_type", "decimal_mark"),
+        *("thousand_separator", "is_admin", "last_modified", "is_developer", "role_id", "state"),
+        *("password_expires_on", "advertiser_access", "publisher_access", "expired_login_status"),
     )
+
+    def unwritable(self, work: UnitOfWork, stored: Values | None) -> Values:
+        return {**super().unwritable(work, stored), "is_admin": stored is not None and stored["admin"]}
+
+    def fields_of_row(self, row: Values, settings: Settings) -> Values:
+        days = settings.password_days
+        expires = timestamp(row["password_ms"] + days * DAY_MS) if days else None
+        return {"is_admin": row["admin"], "password_expires_on": expires}
 
     async def allow_create(self, work: UnitOfWork) -> None:
         await self._require_admin_still(work)
@@ -134,6 +148,8 @@ class User(Entity):
         if taken is not None and (stored is None or taken != stored["id"]):
             work.conflict("username", "already taken")
         await self._check_user_type(work, values)
+        if values["decimal_mark"] == values["thousand_separator"]:
+            work.invalid("thousand_separator", "must not be decimal_mark")
         if password is not None and caller is not None and stored is not None and stored["id"] == caller.user_id:
             await self._check_old_password(work, stored, old_password)
         if password is not None and work.may_succeed:
@@ -175,5 +191,11 @@ class User(Entity):
 
     async def related(self, connection: AsyncConnection, rows: Sequence[Values]) -> dict[int, Values]:
         member_id = rows[0]["member_id"]
-        name = await connection.scalar(select(tables.member.c.name).where(tables.member.c.id == member_id))
-        return {row["id"]: {"entity_id": member_id, "entity_name": name} for row in rows}
+        query = select(tables.member.c.name, tables.member.c.doc).where(tables.member.c.id == member_id)
+        member = (await connection.execute(query)).one()
+        entity = {
+            "entity_id": member_id,
+            "entity_name": member.name,
+            "entity_reporting_decimal_type": member.doc["reporting_decimal_type"],
+        }
+        return {row["id"]: entity for row in rows}
