@@ -53,7 +53,8 @@ def _check_role(role: str, url: str, token: str) -> list[Finding]:
         details = ", ".join(f"{name} {value}" for name, value in about.items() if name not in ("healthy", "process"))
         remedy = "nothing is lost; make sure that the stream server answers and that the counter runs"
         findings.append(Finding(role, f"its sink is red: {details}", remedy))
-    return findings or [Finding(role, f"ready on {url}" + (", its sink is green" if sink == 200 else ""))]
+    seen = {200: ", its sink is green", 403: ", its sink is hidden without ONEBYONE_OPS_TOKEN"}.get(sink, "")
+    return findings or [Finding(role, f"ready on {url}{seen}")]
 
 
 def ask(url: str, token: str = "") -> tuple[int, dict[str, Any]]:
