@@ -8,6 +8,8 @@ import pytest
 
 from onebyone.api import ops_endpoints as api_ops
 from onebyone.api.pipeline_lag import PipelineLag
+from onebyone.counter import ops_endpoints as counter_ops
+from onebyone.counter.health import CounterHealth
 from onebyone.edge import ops_endpoints as edge_ops
 from onebyone.edge.configuration.view import ConfigState
 from onebyone.edge.journal.backlog import Backlog
@@ -17,7 +19,7 @@ from tests.support.address_forms import NODES, forwarded_element
 
 pytestmark = pytest.mark.anyio
 
-ROLES = ["edge", "api"]
+ROLES = ["edge", "api", "counter"]
 FOR_OPERATORS = ["/metrics", "/sinkz"]
 FOR_EVERYBODY = ["/readyz", "/livez"]
 TOKEN = "0123456789abcdefTOKEN"
@@ -37,6 +39,10 @@ def app(role: str, **settings: Any) -> Any:
         healthy = Health({"running": True, "journal": True}, {}, ConfigState(None, None, None))
         backlog = Backlog(0, 0, 0, 0, 0, journals=1, stream_accepting=True)
         return edge_ops.create_ops_app(chosen, lambda: healthy, lambda: backlog)
+
+    if role == "counter":
+        counts = CounterHealth({"running": True}, [0], 0, 0.0, 0, {})
+        return counter_ops.create_ops_app(chosen, lambda: counts)
 
     async def lag() -> PipelineLag:
         return PipelineLag(healthy=True, report_store_answers=True, stream_answers=True)

@@ -55,8 +55,9 @@ def create_ops_app(settings: Settings, measure: Callable[[], CounterHealth]) -> 
         return Response(orjson.dumps(body), status, _NO_STORE, media_type="application/json")
 
     async def metrics(request: Request) -> Response:
-        page = Response(metrics_page.render_metrics(), headers=_NO_STORE, media_type=metrics_page.CONTENT_TYPE)
-        return access.refuse(request) or page
+        if (refused := access.refuse(request)) is not None:
+            return refused
+        return Response(metrics_page.render_metrics(), headers=_NO_STORE, media_type=metrics_page.CONTENT_TYPE)
 
     paths = {"/readyz": readyz, "/livez": livez, "/sinkz": sinkz, "/metrics": metrics}
     return Starlette(routes=[Route(path, endpoint) for path, endpoint in paths.items()])
