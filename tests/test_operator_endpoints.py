@@ -36,7 +36,7 @@ PROXIED = {
 def app(role: str, **settings: Any) -> Any:
     chosen = Settings(**settings)
     if role == "edge":
-        healthy = Health({"running": True, "journal": True}, {}, ConfigState(None, None, None))
+        healthy = Health({"running": True, "journal": True}, {}, ConfigState(None, None, None), clock_skew=None)
         backlog = Backlog(0, 0, 0, 0, 0, journals=1, stream_accepting=True)
         return edge_ops.create_ops_app(chosen, lambda: healthy, lambda: backlog)
 

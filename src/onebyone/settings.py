@@ -191,6 +191,8 @@ class Settings(BaseSettings):
     """Token that lets in to `/metrics` and `/sinkz` from anywhere (`Authorization: Bearer`); 16 characters or more."""
     uncounted_seconds: float = Field(60.0, gt=0, allow_inf_nan=False)
     """Age of the oldest uncounted event from which on `/sinkz` and `healthy` say that the counter is dead or lags."""
+    clock_skew_seconds: float = Field(2.0, ge=0.1, le=3600)
+    """Difference between the clocks of edges, counters and stream server from which they warn; nothing stops."""
     archive_days: int = Field(100, ge=1)
     """Days for which the report store keeps raw batches for replay."""
     drain_seconds: float = Field(1.0, ge=0, le=300)

@@ -106,22 +106,22 @@ def test_journals_of_an_unused_data_folder(tmp_path: Path) -> None:
 )
 def test_stream_server_configuration(tmp_path: Path, options: tuple[str, ...], expected: str) -> None:
     server = start_valkey(tmp_path / "valkey", *options)
-    found = servers.check_server("stream server", server.url, events=True)
+    found = servers.check_server("stream server", server.url, 2.0, events=True)
     server.remove()
     assert [finding.wrong for finding in found] == [bool(expected)]
     assert expected in found[0].text
 
 
 def test_unreachable_and_unknown_servers(tmp_path: Path) -> None:
-    (away,) = servers.check_server("cache server", f"unix://{tmp_path}/none", events=False)
+    (away,) = servers.check_server("cache server", f"unix://{tmp_path}/none", 2.0, events=False)
     assert (away.wrong, "does not answer" in away.text) == (True, True)
-    (unknown,) = servers.check_server("cache server", "", events=False)
+    (unknown,) = servers.check_server("cache server", "", 2.0, events=False)
     assert (unknown.wrong, unknown.skipped) == (False, True)
 
 
 @pytest.mark.parametrize(("there", "apart"), [(100.5, False), (98.5, False), (97.0, True), (104.0, True)])
 def test_clock_skew(there: float, apart: bool) -> None:
-    assert bool(servers.check_skew("stream server", 100.0, there, 101.0)) == apart
+    assert bool(servers.check_skew("stream server", 100.0, there, 101.0, 2.0)) == apart
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,9 @@ async def test_report_store_losses_and_sums(each_harness: Harness) -> None:
 
     async def found() -> list[str]:
         async with sql.reading(lane.engine, snapshot=True) as connection:
-            looked = await report_store.check_losses(connection) + await report_store.check_sums(connection, 100, 0)
+            looked = await report_store.check_losses(connection, 2.0) + await report_store.check_sums(
+                connection, 100, 0
+            )
         return [finding.text for finding in looked]
 
     lost, letter, sums = await found()

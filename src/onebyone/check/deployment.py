@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from onebyone.check.finding import Finding
+from onebyone.check.finding import SET_CLOCKS, Finding
 from onebyone.runtime.addresses import local_url
 from onebyone.settings import Settings
 
@@ -15,6 +15,7 @@ ROLES = ("edge", "api", "counter")
 """The roles, each of which has a port, the counter only where that is not 0."""
 LOOK = "look at its log"
 REMEDIES: dict[str, str] = {
+    "clock": SET_CLOCKS,
     "counter": "make sure that a counter runs and look at its log; nothing is lost",
     "missing": "`onebyone missing list`",
 }

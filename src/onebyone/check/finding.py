@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from onebyone.runtime.terminal import printable
 
+SET_CLOCKS = "run a time service (chrony, systemd-timesyncd) on all machines"
+"""The remedy for clocks that are apart."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from onebyone.check import configuration, delivery, deployment, journals, report_store, servers
+from onebyone.check import clocks, configuration, delivery, deployment, journals, report_store, servers
 from onebyone.check.finding import Finding
 from onebyone.runtime import embedded_server, sql
 from onebyone.settings import Settings
@@ -53,11 +53,13 @@ async def all_findings(settings: Settings, hours: int) -> AsyncIterator[Finding]
     """Yield all findings; `hours` > 0 limits the recount to the newest hours. Only reads, also on a running product."""
     embedded = embedded_server.read_url(settings.data_dir)
     cache, stream = settings.cache_url or embedded, settings.stream_url or embedded
+    limit = settings.clock_skew_seconds
     for finding in await asyncio.to_thread(deployment.check_roles, settings):
         yield finding
     findings, states = await asyncio.to_thread(journals.check_journals, settings.journal_dir)
-    findings += await asyncio.to_thread(servers.check_server, "cache server", cache, events=False)
-    findings += await asyncio.to_thread(servers.check_server, "stream server", stream, events=True)
+    findings += await asyncio.to_thread(servers.check_server, "cache server", cache, limit, events=False)
+    findings += await asyncio.to_thread(servers.check_server, "stream server", stream, limit, events=True)
+    findings += await asyncio.to_thread(clocks.check_clocks, stream, limit)
     findings += await configuration.check_configuration(settings, cache)
     for finding in findings:
         yield finding
@@ -70,7 +72,7 @@ async def all_findings(settings: Settings, hours: int) -> AsyncIterator[Finding]
     try:
         async with sql.reading(engine) as connection:
             committed = await report_store.committed_batches(connection)
-            for finding in await report_store.check_losses(connection):
+            for finding in await report_store.check_losses(connection, limit):
                 yield finding
         for finding in await asyncio.to_thread(delivery.check_delivery, states, published, committed, stream):
             yield finding

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onebyone.check import servers
+from onebyone.check import clocks, servers
 from onebyone.check.finding import Finding
 from onebyone.clock import DAY_MS, HOUR_MS, now_ms
 from onebyone.contracts import batches
@@ -31,9 +31,10 @@ async def committed_batches(connection: AsyncConnection) -> dict[str, int]:
     return {row.producer: row.seq for row in rows}
 
 
-async def check_losses(connection: AsyncConnection) -> list[Finding]:
-    """Return losses, dead letters, producers with a missing batch, and clock skew."""
-    findings = await _check_clock(connection) if connection.dialect.name == "postgresql" else []
+async def check_losses(connection: AsyncConnection, skew_limit: float) -> list[Finding]:
+    """Return losses, dead letters, producers with a missing batch, and a clock that is off by `skew_limit` seconds."""
+    findings = await _check_clock(connection, skew_limit) if connection.dialect.name == "postgresql" else []
+    findings += await clocks.check_event_times(connection, skew_limit)
     total = func.sum(holes.c.to_seq - holes.c.from_seq + 1)
     lost = (await connection.execute(select(total))).scalar()
     if lost:
@@ -139,10 +140,10 @@ def _add_sums(sums: list[int], more: list[int]) -> None:
         sums[index] += value
 
 
-async def _check_clock(connection: AsyncConnection) -> list[Finding]:
+async def _check_clock(connection: AsyncConnection, skew_limit: float) -> list[Finding]:
     before = time.time()
     there = (await connection.execute(text("SELECT extract(epoch FROM clock_timestamp())"))).scalar_one()
-    return servers.check_skew(SUBJECT, before, float(there), time.time())
+    return servers.check_skew(SUBJECT, before, float(there), time.time(), skew_limit)
 
 
 def _time_text(ms: int) -> str:

@@ -7,22 +7,21 @@ from typing import Any
 
 import redis
 
-from onebyone.check.finding import Finding
+from onebyone.check.finding import SET_CLOCKS, Finding
+from onebyone.runtime.clock_skew import offset_seconds
 from onebyone.runtime.redis_client import Unavailable, connect_blocking
 
-SKEW_SECONDS = 2.0
-"""Clocks further apart put events into wrong hours and falsify ages; a time service keeps them within milliseconds."""
 FULL = 0.9
 """Share of maxmemory from which to warn, while there is still time to act."""
 
 
-def check_server(subject: str, url: str, *, events: bool) -> list[Finding]:
-    """Return the state of one server; `events`: whether it holds the streams."""
+def check_server(subject: str, url: str, skew_limit: float, *, events: bool) -> list[Finding]:
+    """Return the state of one server; `events`: whether it holds the streams; `skew_limit`: see `check_skew`."""
     if not url:
         return [Finding(subject, "no server is known: nothing runs here and no URL is set", skipped=True)]
     client: Any = connect_blocking(url)
     try:
-        return _check_connected(subject, client, events)
+        return _check_connected(subject, client, skew_limit, events)
     except Unavailable as error:
         remedy = "start it, or correct its URL; events wait in the journals until it answers"
         return [Finding(subject, f"does not answer: {error}", remedy)]
@@ -30,7 +29,7 @@ def check_server(subject: str, url: str, *, events: bool) -> list[Finding]:
         client.close()
 
 
-def _check_connected(subject: str, client: Any, events: bool) -> list[Finding]:
+def _check_connected(subject: str, client: Any, skew_limit: float, events: bool) -> list[Finding]:
     try:
         about = client.info("memory") | client.info("persistence")
     except redis.ResponseError as error:
@@ -51,25 +50,21 @@ def _check_connected(subject: str, client: Any, events: bool) -> list[Finding]:
     if most and used > FULL * most:
         remedy = "see whether the counter keeps up (/sinkz of the API); then raise maxmemory"
         findings.append(Finding(subject, f"{used} of {most} bytes are used", remedy))
-    findings += _check_clock(subject, client)
+    before = time.time()
+    seconds, micros = client.time()
+    findings += check_skew(subject, before, seconds + micros / 1e6, time.time(), skew_limit)
     return findings or [
         Finding(subject, f"noeviction, {used} bytes used" + (", append-only file on" if events else ""))
     ]
 
 
-def _check_clock(subject: str, client: Any) -> list[Finding]:
-    before = time.time()
-    seconds, micros = client.time()
-    return check_skew(subject, before, seconds + micros / 1e6, time.time())
-
-
-def check_skew(subject: str, before: float, there: float, after: float) -> list[Finding]:
-    """Return a finding when `there`, the clock of another machine, is off.
+def check_skew(subject: str, before: float, there: float, after: float, limit: float) -> list[Finding]:
+    """Return a finding when `there`, the clock of another machine, is off by more than `limit` seconds.
 
     All in epoch seconds; this machine's clock was read `before` and `after` the other.
     """
-    apart = max(before - there, there - after, 0.0)
-    if apart <= SKEW_SECONDS:
+    apart = abs(offset_seconds(before, there, after))
+    if apart <= limit:
         return []
     text = f"its clock and that of this machine are {apart:.1f} s apart"
-    return [Finding(subject, text, "run a time service (chrony, systemd-timesyncd) on both")]
+    return [Finding(subject, text, SET_CLOCKS)]

@@ -119,14 +119,16 @@ def _read_head(line: bytes) -> tuple[bytes, int]:
     return b'{"v":%b,"id":%%d,"ts":%b,%%b}' % match.group(1, 3), int(match[2])
 
 
-def to_entry(batch: Batch) -> dict[str, str | int | bytes]:
-    """Return the fields of a stream entry, for XADD."""
+def to_entry(batch: Batch, written_ms: int = 0, sent_ms: int = 0) -> dict[str, str | int | bytes]:
+    """Return the fields of a stream entry, for XADD: with the times of the edge's clock, unless they are not known."""
+    times = {"w": written_ms, "t": sent_ms} if sent_ms else {}
     return {
         "v": FORMAT,
         "p": batch.producer,
         "s": batch.seq,
         "n": batch.events,
         "k": batch.kept_from,
+        **times,
         "z": batch.payload,
     }
 

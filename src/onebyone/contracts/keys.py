@@ -83,3 +83,8 @@ def incarnation_key(shard: int) -> str:
     String, stream server: random, set once. Another value, or none: the server was emptied or replaced.
     """
     return f"onebyone:{{events:{shard}}}:incarnation"
+
+
+CLOCKS = "onebyone:clocks"
+"""Hash, stream server: `<role>@<host>/<process id>` -> by how many seconds its clock is ahead of the server's, and when
+that was, so that edges and counters notice which clock is off (`runtime/clock_skew.py`)."""

@@ -15,6 +15,15 @@ RESENDS = Counter("onebyone_counter_resends", "Requests to an edge process to sh
 ERRORS = Counter("onebyone_counter_errors", "Failed attempts to use a store.", ["store"])
 SHARDS = Gauge("onebyone_counter_shards", "Shards that this counter owns.", multiprocess_mode="livesum")
 LEASES_LOST = Counter("onebyone_counter_leases_lost", "Shards that another counter took because this one was silent.")
+SKEWED_BATCHES = Counter(
+    "onebyone_counter_skewed_batches",
+    "Batches of edges whose clock differs from the stream server's: counted into the hours of that clock.",
+)
+CLOCK_SKEW = Gauge(
+    "onebyone_counter_clock_skew_seconds",
+    "Seconds by which the clock of the counter differs from most of the others'.",
+    multiprocess_mode="mostrecent",
+)
 WAITING = Gauge(
     "onebyone_counter_waiting_producers",
     "Producers of which a batch is missing, so that later ones wait.",

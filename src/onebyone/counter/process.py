@@ -13,16 +13,18 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone.counter import ops_endpoints, pruning
+from onebyone.counter import metrics, ops_endpoints, pruning
 from onebyone.counter.counter_marks import CounterMark
 from onebyone.counter.health import HealthMeter
 from onebyone.counter.outages import Cause, Outages
+from onebyone.counter.producer_clocks import ProducerClocks
 from onebyone.counter.shard import Shard
 from onebyone.counter.shard_leases import ShardLeases
 from onebyone.counter.stream import Misconfigured, refuse_eviction
 from onebyone.report_store import schema
 from onebyone.report_store.tables import positions
 from onebyone.runtime import redis_client, sql
+from onebyone.runtime.clock_watch import ClockWatch
 from onebyone.settings import Settings
 
 _log = structlog.get_logger()
@@ -52,12 +54,19 @@ async def run_counter(
         raise Misconfigured(f"a store's URL is wrong: {error}") from None
     outages = Outages()
     meter = HealthMeter(settings.uncounted_seconds, outages, stopping)
+    clock = ClockWatch("counter", settings.stream_url, settings.clock_skew_seconds, _set_clock_skew)
+    clock.start()
     try:
         async with ops_endpoints.serving(ops_endpoints.create_ops_app(settings, meter.measure), listener):
             await _prepare_and_count(settings, engine, client, meter, ready)
     finally:
+        await asyncio.to_thread(clock.stop)
         await client.aclose()
         await engine.dispose()
+
+
+def _set_clock_skew(skew: float | None, _: int) -> None:
+    metrics.CLOCK_SKEW.set(abs(skew or 0.0))
 
 
 async def _prepare_and_count(
@@ -72,9 +81,10 @@ async def _prepare_and_count(
     # SQLite has one writer: shards queue here instead of polling for its lock.
     writers = asyncio.Semaphore(1 if engine.dialect.name == "sqlite" else number)
     leases = ShardLeases(engine, writers, number)
+    clocks = ProducerClocks(settings.clock_skew_seconds)
     with CounterMark(settings.data_dir, leases.counter) as mark:
         await _until_it_succeeds(outages, "sql", lambda: leases.join(mark.ended), stopping)
-        shards = [Shard(lease, client, engine, outages, writers, stopping) for lease in leases.leases]
+        shards = [Shard(lease, client, engine, outages, writers, stopping, clocks) for lease in leases.leases]
         meter.leases, meter.shards = leases, shards
         pruner = pruning.prune_forever(engine, settings.archive_days, writers)
         try:

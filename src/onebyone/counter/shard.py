@@ -16,6 +16,7 @@ from onebyone.counter import metrics
 from onebyone.counter.counting import BatchTotals, Entry, batch_name, parse_stream_id
 from onebyone.counter.ledger import ConcurrentCommit, LeaseLost, Ledger
 from onebyone.counter.outages import Outages
+from onebyone.counter.producer_clocks import ProducerClocks
 from onebyone.counter.shard_leases import Lease
 from onebyone.counter.statements import is_refusal
 from onebyone.counter.stream import READ_ENTRIES, Stream
@@ -48,6 +49,7 @@ class Shard:
         outages: Outages,
         writers: asyncio.Semaphore,
         stopping: asyncio.Event,
+        clocks: ProducerClocks,
     ) -> None:
         self.answered = asyncio.Event()
         """Set after the first successful read, or once it is not to be counted here any more."""
@@ -58,6 +60,7 @@ class Shard:
         self._outages = outages
         self._writers = writers
         self._stopping = stopping
+        self._clocks = clocks
         self._loaded = False
         self._incarnation = b""
         self._oldest_ms = 0
@@ -151,6 +154,7 @@ class Shard:
             return False
         self._oldest_ms = parse_stream_id(reading.entries[0][0])[0]
         self._backlog = max(self._backlog, len(reading.entries))
+        self._clocks.note_entries(reading.entries)
         await self._count(reading.entries)
         return True
 

@@ -26,6 +26,7 @@ from onebyone.edge.recorder import Recorder
 from onebyone.edge.tag_refusals import TagRefusals
 from onebyone.edge.untracked import WRITE_SECONDS, UntrackedSums
 from onebyone.runtime import logs, role, web_server
+from onebyone.runtime.clock_watch import ClockWatch
 from onebyone.settings import Settings
 
 START_SECONDS = 3.5
@@ -74,6 +75,12 @@ async def main(settings: Settings) -> int:
     view = ConfigView(settings)
     probe = DiskProbe(settings.journal_dir, partial(journal_health.is_proven, commits))
 
+    def on_look(skew: float | None, jumps: int) -> None:
+        metrics.CLOCK_SKEW.set(abs(skew or 0.0))
+        metrics.CLOCK_JUMPS.inc(jumps)
+
+    clock = ClockWatch("edge", settings.stream_url, settings.clock_skew_seconds, on_look)
+
     def health() -> Health:
         problem = journal_health.recording_problem(commits, probe)
         checks = {
@@ -81,7 +88,8 @@ async def main(settings: Settings) -> int:
             "journal": not problem,
             "running": lifeline.retiring or not lifeline.stopping.is_set(),
         }
-        return Health(checks, {"journal": problem} if problem else {}, view.state())
+        problems = {"journal": problem, "clock": clock.problem()}
+        return Health(checks, {name: words for name, words in problems.items() if words}, view.state(), clock.skew)
 
     recorder = Recorder(settings, view.cache, commits, draining=lifeline.stopping)
     app = EdgeApp(recorder, ops_endpoints.create_ops_app(settings, health, lambda: shipper.backlog))
@@ -89,6 +97,7 @@ async def main(settings: Settings) -> int:
     shipper.start()
     view.start()
     probe.start()
+    clock.start()
     tasks = [
         asyncio.create_task(_announce_ready(lifeline, serving, journal_open, view.usable)),
         asyncio.create_task(_set_gauges(shipper, view, health)),
@@ -115,7 +124,7 @@ async def main(settings: Settings) -> int:
     recorder.untracked.write()
     await commits.close()
     metric_buffer.flush()
-    await asyncio.gather(asyncio.to_thread(shipper.stop, SHIP_SECONDS), view.stop())
+    await asyncio.gather(asyncio.to_thread(shipper.stop, SHIP_SECONDS), view.stop(), asyncio.to_thread(clock.stop))
     probe.stop()
     for task in tasks:
         task.cancel()

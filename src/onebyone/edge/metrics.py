@@ -60,6 +60,15 @@ SNAPSHOT_READS = Counter(
 SNAPSHOT_RECORDS = Gauge(
     "onebyone_edge_last_known_records", "Trackers and members in the snapshot on disk.", multiprocess_mode="livemax"
 )
+CLOCK_SKEW = Gauge(
+    "onebyone_edge_clock_skew_seconds",
+    "Seconds by which the clock of the edge differs from most of the others'.",
+    multiprocess_mode="livemax",
+)
+CLOCK_JUMPS = Counter(
+    "onebyone_edge_clock_jumps",
+    "Times that the clock was set by more than `ONEBYONE_CLOCK_SKEW_SECONDS` while an edge ran.",
+)
 TRACKERS_CACHED = Gauge("onebyone_edge_trackers_cached", "Trackers in memory.", multiprocess_mode="livesum")
 
 

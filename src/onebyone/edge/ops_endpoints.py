@@ -36,6 +36,8 @@ class Health:
     problems: dict[str, str]
     """What is wrong, in words for a person: why a check does not hold, and what does not keep traffic away."""
     configuration: ConfigState
+    clock_skew: float | None
+    """Seconds by which the clock is ahead of what most clocks show; None: not known."""
 
 
 def create_ops_app(settings: Settings, health: Callable[[], Health], backlog: Callable[[], Backlog]) -> Starlette:
@@ -93,6 +95,7 @@ def _readiness(state: Health, problems: dict[str, str]) -> dict[str, Any]:
             "other_store": reset.known.store_id != reset.head.store_id,
             "seconds_ago": max(0.0, (now_ms() - reset.at_ms) / 1000),
         },
+        "clock_skew_seconds": state.clock_skew,
     }
 
 

@@ -14,6 +14,7 @@ from typing import cast
 import redis
 import structlog
 
+from onebyone.clock import now_ms
 from onebyone.contracts import batches, keys
 from onebyone.edge.journal.reader import JournalReader
 from onebyone.runtime import redis_client
@@ -90,8 +91,10 @@ class Shipment:
         kept_from = self.journal.oldest_seq()
         # One transaction: if the server refuses a batch (out of memory), no later one may follow it.
         commands = []
+        sent_ms = now_ms()
         for row in rows:
-            entry = batches.to_entry(batches.Batch(self.journal.producer, row.seq, row.events, row.payload, kept_from))
+            batch = batches.Batch(self.journal.producer, row.seq, row.events, row.payload, kept_from)
+            entry = batches.to_entry(batch, row.written_ms, sent_ms)
             commands.append(("XADD", keys.events_key(self.shard), "*", *chain.from_iterable(entry.items())))
         entries = redis_client.transaction(client, commands)
         self.shipped = rows[-1].seq
