@@ -130,6 +130,8 @@ def test_heads_without_a_name_of_the_host(head: bytes) -> None:
         (b"get /imptr?i", 0),
         (b"pu", 0),
         (b"Delet", 0),
+        (b"OPTIONS", 0),
+        (b"PROPFIND /", 0),
         (b"GET" + b" " * 100, 0),
     ],
 )
@@ -140,7 +142,8 @@ def test_the_end_of_a_head(unread: bytes, end: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "unread", [b"\x16\x03\x01\x02", b"\x00GET /", b"garbage", b"GET garbage", b"{", b" GET / HTTP/1.1", b"\xff" * 50]
+    "unread",
+    [b"\x16\x03\x01\x02", b"\x00GET /", b"garbage", b"GARBAGE", b"GET garbage", b"{", b" GET / HTTP/1.1", b"\xff" * 50],
 )
 def test_what_cannot_become_a_request_is_refused_at_once(unread: bytes) -> None:
     with pytest.raises(MalformedRequest, match="not HTTP"):

@@ -22,9 +22,10 @@ _BLANK_LINES = re.compile(rb"[\r\n]*")
 _END = re.compile(rb"\n\r?\n")
 """The end of a head. A head with bare line feeds is refused, but it has to be recognised as complete."""
 _END_LENGTH = 3
-_BEGINNING = re.compile(rb"(?:[A-Z-]{1,20}|[A-Za-z-]{1,20} +(?:[/*hH].*)?)", re.DOTALL)
-"""What an incomplete head may look like; anything else, TLS for example, is refused without waiting for the rest."""
-_METHOD_PREFIXES = frozenset(method[:length] for method in METHODS for length in range(1, len(method)))
+_BEGINNING = re.compile(rb"[A-Za-z-]{1,20} +(?:[/*hH].*)?", re.DOTALL)
+"""What an incomplete head may look like, or it is the beginning of a method; anything else, TLS for example, is refused
+without waiting for the rest."""
+_METHOD_PREFIXES = frozenset(method[:length] for method in METHODS for length in range(1, len(method) + 1))
 _BEGINNING_LENGTH = 32
 """Bytes that decide it: a method, a blank and the first byte of a target."""
 _TARGET = re.compile(rb"([A-Za-z-]{1,20}) +(?:[Hh][Tt][Tt][Pp][Ss]?://[^/?#\s]*)?(/[^\s?#]*)(?:\?([^\r\n]*))?")
