@@ -42,7 +42,7 @@ def port() -> Iterator[int]:
 
 @pytest.mark.parametrize(("token", "says"), [(TOKEN, "its sink is green"), ("", "its sink is hidden without")])
 def test_the_token_opens_the_sinks(port: int, token: str, says: str) -> None:
-    settings = Settings(edge_port=port, api_port=port, ops_token=SecretStr(token))
+    settings = Settings(edge_port=port, api_port=port, counter_port=port, ops_token=SecretStr(token))
     found = [str(finding) for finding in check_roles(settings)]
-    assert len(found) == 2
+    assert len(found) == 3
     assert all(says in text for text in found)
