@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import random
+import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -147,6 +151,46 @@ def test_changes_over_the_api_are_what_the_edge_answers_by(product: Product, tra
     client.delete("line-item", trackers["line_item"]["id"], advertiser_id=trackers["advertiser"]["id"])
     fire_tag(product, f"/clktr?id={clk}", "ignored; reason=unknown_id")
     fire_tag(product, f"/imptr?id={trackers['imp']['id']}", "ignored; reason=unknown_id")
+
+
+def test_every_request_to_a_tracker_is_accounted_for(product: Product, trackers: dict[str, Any]) -> None:
+    imp, clk = f"/imptr?id={trackers['imp']['id']}&ancost=1", f"/clktr?id={trackers['clk']['id']}&ancost=1"
+    for path in (imp, clk):
+        fire_tag(product, path)
+    prerender = {"Sec-Purpose": "prefetch;prerender"}
+    generator = random.Random(5)
+    sent: Counter[tuple[str, str]] = Counter({("imp", ""): 1, ("clk", ""): 1})
+    for _ in range(60):
+        kind, path = generator.choice((("imp", imp), ("clk", clk)))
+        reason, method, headers = generator.choice(
+            (
+                ("", "GET", {}),
+                ("head", "HEAD", {}),
+                ("prefetch", "GET", {"X-Moz": "prefetch"}),
+                ("prerender", "GET", prerender),
+            )
+        )
+        verdict = httpx.request(method, product.edge_url + path, headers=headers).headers["x-onebyone"]
+        assert verdict == (f"ignored; reason={reason}" if reason else "recorded")
+        sent[kind, reason] += 1
+    columns = ["external_impression", "external_click", "cost"]
+    report = report_of_last_day(report_type="network_analytics", columns=columns, filters=filters_of(trackers))
+    net = sent["imp", ""], sent["clk", ""]
+    (row,) = trackers["client"].report(report, until=lambda rows: _totals(rows) == net)
+    assert float(row["cost"]) == sum(net)
+    advertiser = trackers["advertiser"]["id"]
+
+    def sums() -> Counter[tuple[str, str]]:
+        query = "SELECT kind, reason, sum(events) FROM hourly WHERE advertiser_id = ? GROUP BY kind, reason"
+        with closing(sqlite3.connect(product.data_dir / "reports.sqlite3")) as store:
+            return Counter({(kind, reason): events for kind, reason, events in store.execute(query, (advertiser,))})
+
+    wait_until(lambda: sums() == sent, "every request is in the sums")
+    assert {reason for _, reason in sent} == {"", "head", "prefetch", "prerender"}
+
+
+def _totals(rows: list[dict[str, str]]) -> tuple[int, ...] | None:
+    return tuple(int(rows[0][name]) for name in ("external_impression", "external_click")) if rows else None
 
 
 def test_counts_survive_a_restart_of_everything(product: Product, trackers: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,3 +56,16 @@ def opened_page(profile: Path, hosts: str = "", **options: Any) -> Iterator[Page
         )
         yield context.new_page()
         context.close()
+
+
+@contextmanager
+def watched_from_outside(profile: Path, url: str) -> Iterator[None]:
+    """Open a page in a browser that no DevTools are attached to: those keep pages from being rendered in advance."""
+    assert _PROGRAM is not None
+    command = [_PROGRAM, "--headless=new", f"--user-data-dir={profile}", *_FLAGS, url]
+    browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        browser.terminate()
+        browser.wait(30)
