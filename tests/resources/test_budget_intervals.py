@@ -89,7 +89,10 @@ async def test_intervals_without_ids_replace_all(api: Harness, service: str) -> 
     ("change", "fault"),
     [
         ({"start_date": None}, "start_date"),
-        ({"end_date": "2026-02-10 23:59:59"}, "budget_intervals"),
+        ({"start_date": "2026-01-10 00:00:00"}, "budget_intervals"),
+        ({"start_date": "2026-02-10 00:30:00"}, "start_date"),
+        ({"end_date": "2026-02-01 00:30:00"}, "end_date"),
+        ({"lifetime_budget": None, "lifetime_pacing": True}, "lifetime_pacing"),
         ({"lifetime_budget": "x"}, "lifetime_budget"),
         ({"id": 999999}, "id"),
         ({"id": "x"}, "id"),
@@ -99,10 +102,12 @@ async def test_intervals_without_ids_replace_all(api: Harness, service: str) -> 
 async def test_refused_edits_change_nothing(api: Harness, service: str, change: Json, fault: str) -> None:
     made = await make(api, service)
     before = await api.get(service, made["id"])
-    sent = {"id": made["budget_intervals"][0]["id"], **change}
+    sent = {"id": made["budget_intervals"][1]["id"], **change}
     refused = await api.call("PUT", service, {service: {"budget_intervals": [sent]}}, id=made["id"])
     assert refused["status"] == "error"
-    assert refused["error"].split(":")[0] in (fault, f"budget_intervals.0.{fault}")
+    assert refused["error"].split(":")[0] in (fault, f"budget_intervals.0.{fault}"), (
+        "as it was sent, not as it is stored"
+    )
     assert await api.get(service, made["id"]) == before
 
 

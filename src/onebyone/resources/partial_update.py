@@ -40,6 +40,17 @@ def unknown_elements(entity: Entity, before: Values, sent: Values) -> list[str]:
     return paths
 
 
+def sent_path(sent: Values, merged: Values, path: str) -> str:
+    """Return the path of a fault in what was sent; `path` counts the elements of the merged array."""
+    name, _, rest = path.partition(".")
+    place, dot, field = rest.partition(".")
+    if not place.isdecimal() or not isinstance(merged.get(name), list) or not isinstance(sent.get(name), (list, dict)):
+        return path
+    named = _identity(merged[name][int(place)])
+    places = [number for number, element in enumerate(_as_list(sent[name])) if _identity(element) == named]
+    return path if not places or int(place) in places else f"{name}.{places[-1]}{dot}{field}"
+
+
 def _deleted_by_null(entity: Entity, name: str) -> tuple[str, ...]:
     field = entity.body.model_fields.get(name)
     model = None if field is None else field_shapes.field_shape(field).model

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -288,6 +288,7 @@ async def _updated_columns(
     merged = partial_update.merge_update(entity, before, known, append=append)
     owners = {} if entity.parent is None else {entity.parent.column: stored[entity.parent.column]}
     valid, carried = await validation.validate(entity, work, merged, owners, stored)
+    work.faults = [replace(f, path=partial_update.sent_path(known, merged, f.path)) for f in work.faults]
     for name in entity.immutable & sent.keys():
         if valid is not None and valid[name] != before.get(name, entity.default(name)):
             work.conflict(name, "cannot be changed")

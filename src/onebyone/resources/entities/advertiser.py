@@ -35,6 +35,7 @@ from onebyone.resources.fields import (
     TimeZone,
     as_list,
 )
+from onebyone.resources.inherited_defaults import inherit_zone_and_currency
 from onebyone.resources.unit_of_work import UnitOfWork
 
 
@@ -118,8 +119,7 @@ class Advertiser(Entity):
 
     async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
         member = await work.member_row()
-        values["timezone"] = values["timezone"] or member["doc"]["timezone"]
-        values["default_currency"] = values["default_currency"] or member["doc"]["default_currency"]
+        inherit_zone_and_currency(values, member, "default_currency")
         if stored is not None and stored["doc"].get("use_insertion_orders") and not values["use_insertion_orders"]:
             order = tables.insertion_order
             if await work.exists(order, order.c.advertiser_id == stored["id"]):

@@ -36,6 +36,7 @@ from onebyone.resources.fields import (
     TimeZone,
     as_list,
 )
+from onebyone.resources.inherited_defaults import inherit_zone_and_currency
 from onebyone.resources.ordered_links import OrderedLinks
 from onebyone.resources.unit_of_work import UnitOfWork
 
@@ -124,8 +125,7 @@ class InsertionOrder(Entity):
             return
         if stored is None and not advertiser["doc"].get("use_insertion_orders", False):
             work.conflict("advertiser_id", "use_insertion_orders of the advertiser must be true")
-        values["timezone"] = values["timezone"] or advertiser["doc"]["timezone"]
-        values["currency"] = values["currency"] or advertiser["doc"]["default_currency"]
+        inherit_zone_and_currency(values, advertiser)
         budget.refuse_beside_intervals(work, values, _OWN_DATES_AND_BUDGETS)
         await budget.check_intervals(work, values, stored)
         _check_pacing(work, values)

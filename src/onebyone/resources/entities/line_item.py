@@ -24,6 +24,7 @@ from onebyone.resources.entities.line_item_parts import (
 )
 from onebyone.resources.entities.tracker import Clicktracker, Imptracker
 from onebyone.resources.entity import Carried, Entity, Reference, Values
+from onebyone.resources.inherited_defaults import inherit_zone_and_currency
 from onebyone.resources.paging import Query
 from onebyone.resources.unit_of_work import UnitOfWork
 
@@ -94,8 +95,7 @@ class LineItem(Entity):
         ):
             work.conflict("flat_fee", "was allocated, the line item is no longer editable")
         guaranteed = values["line_item_subtype"] is not None
-        values["timezone"] = values["timezone"] or advertiser["doc"]["timezone"]
-        values["currency"] = values["currency"] or advertiser["doc"]["default_currency"]
+        inherit_zone_and_currency(values, advertiser)
         values["ad_types"] = list(dict.fromkeys(values["ad_types"])) if values["ad_types"] else ["banner"]
         if values["manage_creative"] is None:
             values["manage_creative"] = guaranteed

@@ -28,6 +28,7 @@ from onebyone.resources.fields import (
     TimeZone,
     as_list,
 )
+from onebyone.resources.inherited_defaults import inherit_zone_and_currency
 from onebyone.resources.unit_of_work import UnitOfWork
 
 NEVER_EXPOSED = "1970-01-01 00:00:01"
@@ -177,8 +178,7 @@ class Publisher(Entity):
 
     async def check(self, work: UnitOfWork, values: Values, stored: Values | None, owners: Values) -> None:
         member = await work.member_row()
-        values["timezone"] = values["timezone"] or member["doc"]["timezone"]
-        values["currency"] = values["currency"] or member["doc"]["default_currency"]
+        inherit_zone_and_currency(values, member)
         if values["inventory_relationship"] != "unknown":
             values["is_oo"] = values["inventory_relationship"] == "owned_operated"
         if work.request.documented_publisher_rules:
