@@ -75,3 +75,27 @@ def test_wall_times(text: object) -> None:
 def test_zones_off_whole_hours_are_refused(zone: str, interval: str) -> None:
     with pytest.raises(ValueError, match="whole number of hours"):
         time_ranges.range_of_interval(interval, epoch_ms(NOW), ZoneInfo(zone))
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "local"),
+    [
+        ("2026-03-01T05:00:00", "America/New_York", "2026-03-01 05:00:00"),
+        ("2026-03-01T05:00:00.000Z", "America/New_York", "2026-03-01 00:00:00"),
+        ("2026-03-01T05:30:00+05:30", "UTC", "2026-03-01 00:00:00"),
+        ("2026-11-01T06:00:00Z", "America/New_York", "2026-11-01 01:00:00"),
+    ],
+)
+def test_wall_times_in_other_forms(text: str, zone: str, local: str) -> None:
+    chosen = ZoneInfo(zone)
+    start = time_ranges.parse_wall_time(text, chosen)
+    result = time_ranges.range_between(start, datetime(2026, 12, 1), chosen)
+    assert result.format_local(result.start) == local
+    if start.tzinfo is not None:
+        assert result.start == int(start.timestamp())
+
+
+@pytest.mark.parametrize("text", ["2026-03-01T05:30:00Z", "2026-03-01T05:00:00+05:30"])
+def test_wall_times_within_an_hour_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must be a full hour"):
+        time_ranges.parse_wall_time(text)

@@ -44,7 +44,7 @@ def _read_dates(fields: RequestFields, zone: ZoneInfo, now_ms: int, *, feed: boo
     wall_times = []
     for name in ("start_date", "end_date"):
         try:
-            wall_times.append(time_ranges.parse_wall_time(fields.get(name)))
+            wall_times.append(time_ranges.parse_wall_time(fields.get(name), zone))
         except ValueError as error:
             fields.add_fault(name, str(error) if name in fields else "required")
     if len(wall_times) < 2:
@@ -58,7 +58,7 @@ def _read_dates(fields: RequestFields, zone: ZoneInfo, now_ms: int, *, feed: boo
     except ValueError as error:
         fields.add_fault("end_date", str(error))
         return None
-    if feed and end - start > timedelta(hours=FEED_HOURS):
+    if feed and end.replace(tzinfo=None) - start.replace(tzinfo=None) > timedelta(hours=FEED_HOURS):
         fields.add_fault("end_date", f"must be at most {FEED_HOURS} hours after start_date")
     if feed and time_range.start < now_ms // 1000 - FEED_DAYS * time_ranges.DAY:
         fields.add_fault("start_date", f"must be within the last {FEED_DAYS} days")

@@ -7,9 +7,11 @@ days; the others are refused.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
+
+from onebyone.reports.date_texts import parse_date
 
 HOUR = 3600
 DAY = 86_400
@@ -36,8 +38,6 @@ INTERVALS = (
     LIFETIME,
 )
 _DAYS = {"today": 1, "last_2_days": 2, "last_7_days": 7, "last_14_days": 14, "last_30_days": 30, "30_days": 30}
-_FORMATS = {10: "%Y-%m-%d", 16: "%Y-%m-%d %H:%M", 19: "%Y-%m-%d %H:%M:%S"}
-"""Length of a date text -> its format."""
 
 
 class UnalignedTimeZone(ValueError):
@@ -68,14 +68,19 @@ def time_zone_names() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def parse_wall_time(text: object) -> datetime:
-    """Parse `YYYY-MM-DD`, `YYYY-MM-DD HH:00` or `YYYY-MM-DD HH:00:00`. Raise `ValueError` with the reason."""
+def parse_wall_time(text: object, zone: tzinfo = UTC) -> datetime:
+    """Parse a date with or without a full hour; one that names a time zone of its own is converted to `zone`.
+
+    The result is naive unless the text names a zone. Raise `ValueError` with the reason.
+    """
     malformed = "must be YYYY-MM-DD or YYYY-MM-DD HH:00:00"
-    if not isinstance(text, str) or len(text) not in _FORMATS or not text.isascii():
+    if not isinstance(text, str):
         raise ValueError(malformed)
     try:
-        wall_time = datetime.strptime(text, _FORMATS[len(text)])
-    except ValueError:
+        wall_time = parse_date(text)
+        if wall_time.tzinfo is not None:
+            wall_time = wall_time.astimezone(zone)
+    except (ValueError, OverflowError):
         raise ValueError(malformed) from None
     if wall_time.minute or wall_time.second:
         raise ValueError("must be a full hour")
@@ -132,7 +137,7 @@ def range_of_interval(interval: str, now_ms: int, zone: ZoneInfo) -> TimeRange:
 
 
 def _epoch_seconds(wall_time: datetime, zone: ZoneInfo) -> int:
-    moment = int(wall_time.replace(tzinfo=zone).timestamp())
+    moment = int((wall_time if wall_time.tzinfo else wall_time.replace(tzinfo=zone)).timestamp())
     if moment % HOUR:
         raise UnalignedTimeZone("the time zone is not a whole number of hours away from UTC")
     return moment

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC
 from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 from iso4217 import Currency as _Iso4217
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+)
+
+from onebyone.reports.date_texts import parse_date
 
 MAX_ID = 2**63 - 1
 """The greatest integer of both stores."""
@@ -36,7 +47,6 @@ It has no enumeration: the database grows, and an older client would not read an
 CURRENCY_CODES = tuple(sorted(str(currency.code) for currency in _Iso4217))
 _INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,30})?", re.ASCII)
-_MOMENT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[ T+]([0-9]{2}:[0-9]{2})(:[0-9]{2})?(?:\.0+)?Z?)?", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MULTILINE_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 # The documents refuse zones whose offset is no whole hour (api-timezones).
@@ -103,21 +113,38 @@ def single(value: Any) -> Any:
     return value
 
 
-def loose_timestamp(value: str) -> str:
+def loose_timestamp(value: str, zone: str | None = None) -> str:
     """Return `YYYY-MM-DD HH:MM:SS` of a date with or without a time, seconds or a T.
 
-    Raise `ValueError` for anything else.
+    A date that names a time zone of its own is converted to `zone`. Raise `ValueError` if that is None or shows the
+    same time twice then, and for anything else.
     """
-    match = _MOMENT.fullmatch(value)
-    if match is None:
-        raise ValueError("must be YYYY-MM-DD HH:MM:SS")
-    day, clock, seconds = match.groups()
-    text = f"{day} {clock or '00:00'}{seconds or ':00'}"
-    try:
-        datetime.strptime(text, "%Y-%m-%d %H:%M:%S")
-    except ValueError:
-        raise ValueError("must be YYYY-MM-DD HH:MM:SS") from None
-    return text
+    moment = parse_date(value)
+    if moment.tzinfo is not None:
+        if zone is None:
+            raise ValueError("must have no time zone of its own here")
+        local = moment.astimezone(ZoneInfo(zone))
+        if local.replace(fold=0).astimezone(UTC) != moment.astimezone(UTC):
+            raise ValueError(f"is ambiguous in the time zone {zone}, where clocks are set back")
+        moment = local
+    return f"{moment.replace(tzinfo=None):%Y-%m-%d %H:%M:%S}".zfill(19)
+
+
+@dataclass(slots=True)
+class WallClock:
+    """What the dates of an object are relative to: the context in which its fields are validated."""
+
+    zone: str | None
+    """Time zone of the object; None if it is not known yet."""
+    asked: bool = False
+    """Whether a date named a time zone of its own while `zone` was not known."""
+
+
+def _timestamp(value: str, info: ValidationInfo) -> str:
+    clock: WallClock | None = info.context
+    if clock is not None and clock.zone is None:
+        clock.asked = clock.asked or parse_date(value).tzinfo is not None
+    return loose_timestamp(value, None if clock is None else clock.zone)
 
 
 @cache
@@ -165,7 +192,7 @@ StrictCode = Annotated[
     BeforeValidator(empty_is_none),
 ]
 """Letters, digits, periods, underscores and dashes (line-item-service, "code")."""
-Timestamp = Annotated[str, AfterValidator(loose_timestamp), DATE, Field(json_schema_extra=TIMESTAMP)]
+Timestamp = Annotated[str, AfterValidator(_timestamp), DATE, Field(json_schema_extra=TIMESTAMP)]
 TimeZone = Annotated[str, AfterValidator(_zone), Field(json_schema_extra=TIME_ZONE)]
 Currency = Annotated[
     str,

@@ -39,6 +39,8 @@ class Filter:
     word: str
     choices: tuple[Any, ...] = ()
     """All values of a column that is never null, where they are known."""
+    in_utc: bool = False
+    """Whether a date is in UTC, instead of in the time zone of each object."""
 
     def value(self, parameter: str, text: str) -> Any:
         """Return the value that `text` means for this field. Raise `Refused` for one of another type."""
@@ -57,7 +59,7 @@ class Filter:
             case "boolean":
                 return _TRUTH[text.lower()]
             case "date":
-                return loose_timestamp(text)
+                return loose_timestamp(text, "UTC" if self.in_utc else None)
             case "money" | "double":
                 if not _NUMBER.fullmatch(text):
                     raise ValueError
@@ -72,7 +74,7 @@ class Filter:
 _ARTICLES = {
     "int": "an integer",
     "boolean": "true or false",
-    "date": "a date (YYYY-MM-DD HH:MM:SS)",
+    "date": "a date (YYYY-MM-DD HH:MM:SS; with a time zone only where the field is in UTC)",
     "money": "an amount",
     "double": "a number",
     "string": "a text",
@@ -93,7 +95,7 @@ def entity_filters(entity: Entity) -> dict[str, Filter]:
             known[name] = Filter(name, columns.code_key, "string")
         elif name in columns:
             choices = () if columns[name].nullable else shape.choices
-            known[name] = Filter(name, columns[name], shape.word, choices)
+            known[name] = Filter(name, columns[name], shape.word, choices, in_utc=True)
         elif name in entity.body.model_fields:
             known[name] = Filter(name, _in_document(entity, name, shape), shape.word)
     return known

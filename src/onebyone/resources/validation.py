@@ -65,8 +65,15 @@ async def validate(
 ) -> tuple[Values | None, Carried]:
     """Return the valid fields, or None, and what the rules carry on; add every fault, those of references included."""
     invalid: set[str] = set()
+    clock = fields.WallClock(_own_zone(entity, given))
     try:
-        values = entity.body.model_validate(given).model_dump()
+        try:
+            values = entity.body.model_validate(given, context=clock).model_dump()
+        except ValidationError:
+            if not clock.asked:
+                raise
+            clock = fields.WallClock(await _owner_zone(entity, work, owners))
+            values = entity.body.model_validate(given, context=clock).model_dump()
     except ValidationError as error:
         values = None
         for fault in error.errors(include_url=False, include_context=False, include_input=False):
@@ -78,18 +85,33 @@ async def validate(
     if values is not None:
         return values, await entity.check(work, values, stored, owners) or {}
     if not invalid & entity.discriminators:
-        await _check_valid_fields(entity, work, given, owners, stored, invalid)
+        valid = {name: value for name, value in given.items() if name not in invalid}
+        await _check_valid_fields(
+            entity, work, _lenient(entity).model_validate(valid, context=clock), owners, stored, invalid
+        )
     return None, {}
 
 
+def _own_zone(entity: Entity, given: Values) -> str | None:
+    """Return the time zone that an object names, or has by default; None if that is its owner's or unknown."""
+    zone = given.get("timezone", entity.default("timezone"))
+    return zone if isinstance(zone, str) and zone in fields.object_time_zones() else None
+
+
+async def _owner_zone(entity: Entity, work: UnitOfWork, owners: Values) -> str | None:
+    """Return the time zone of an object that names none: its owner's."""
+    if entity.parent is None or entity.parent.column not in owners:
+        return None
+    owner = await work.find_row(entity.parent.target, owners[entity.parent.column])
+    return None if owner is None else owner["doc"].get("timezone")
+
+
 async def _check_valid_fields(
-    entity: Entity, work: UnitOfWork, given: Values, owners: Values, stored: Values | None, invalid: set[str]
+    entity: Entity, work: UnitOfWork, valid: BaseModel, owners: Values, stored: Values | None, invalid: set[str]
 ) -> None:
     """Add the faults of rules between the valid fields, so that callers learn of them without another attempt."""
-    valid = {name: value for name, value in given.items() if name not in invalid}
-    values = _lenient(entity).model_validate(valid).model_dump()
     with work.dry_run() as faults:
-        await entity.check(work, values, stored, owners)
+        await entity.check(work, valid.model_dump(), stored, owners)
     work.faults += [fault for fault in faults if fault.path.split(".")[0] not in invalid]
 
 

@@ -33,7 +33,7 @@ from onebyone.resources.fields import TIME_ZONE
 _ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{32}$", "examples": ["0123456789abcdef0123456789abcdef"]}
 _HOUR: Schema = {
     "type": "string",
-    "pattern": "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])( ([01][0-9]|2[0-3]):00(:00)?)?$",
+    "pattern": "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([ T]([01][0-9]|2[0-3]):00(:00)?)?$",
     "examples": ["2026-03-01", "2026-03-01 10:00:00"],
 }
 _IDS: Schema = {"anyOf": [INTEGER, {**array(INTEGER), "minItems": 1, "maxItems": request_filters.FILTER_VALUES}]}

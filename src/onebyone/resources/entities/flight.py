@@ -52,7 +52,7 @@ async def run_condition(delivery_stats: DeliveryStats, query: Query, candidates:
 
 def _parse_bound(name: str, text: str) -> int:
     try:
-        return int(utc_of_wall_clock(loose_timestamp(text.strip()), "UTC").timestamp())
+        return int(utc_of_wall_clock(loose_timestamp(text.strip(), "UTC"), "UTC").timestamp())
     except ValueError:
         raise Refused(Fault(name, f"not a date (YYYY-MM-DD HH:MM:SS): {text[:40]!r}")) from None
 
