@@ -64,6 +64,9 @@ class Transport(asyncio.Transport):
     def close(self) -> None:
         self.closed = True
 
+    def can_write_eof(self) -> bool:
+        return True
+
     def write_eof(self) -> None:
         self.ended = True
 
@@ -143,7 +146,9 @@ def cuts(data: bytes, head: int) -> Sequence[tuple[bytes, ...]]:
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("offer", OFFERS)
 @pytest.mark.parametrize("reads_bodies", [True, False], ids=["body read", "body ignored"])
-async def test_an_offer_to_upgrade_is_ignored(offer: str, body: str, reads_bodies: bool) -> None:
+async def test_an_offer_to_upgrade_is_ignored(
+    offer: str, body: str, reads_bodies: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     framing, sent, expected = BODIES[body]
     for method, successors in ((b"GET", 2), (b"POST", 0)):
         head = method + b" /first?id=1 HTTP/1.1\r\n" + HOST + OFFERS[offer] + framing + b"\r\n"
@@ -158,7 +163,7 @@ async def test_an_offer_to_upgrade_is_ignored(offer: str, body: str, reads_bodie
             assert written.count(b" 200 OK") == len(expected_answers)
             assert not connection.transport.closed
             assert connection.transport.reading
-            assert lines == []
+            assert (lines, caplog.records) == ([], [])
             assert not any(name == b"x-trailer" for scope in connection.scopes for name, _ in scope["headers"])
             connection.end()
 
@@ -184,7 +189,7 @@ async def test_an_offer_to_upgrade_is_ignored(offer: str, body: str, reads_bodie
 )
 @pytest.mark.parametrize("before", [0, 2])
 async def test_a_malformed_request_is_refused_after_the_answers_to_those_before_it(
-    malformed: bytes, status: bytes, before: int
+    malformed: bytes, status: bytes, before: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     connection = Connection()
     with capture_logs() as lines:
@@ -196,6 +201,7 @@ async def test_a_malformed_request_is_refused_after_the_answers_to_those_before_
     assert connection.transport.ended
     assert len(connection.scopes) == before
     assert [line["event"] for line in lines] == ["malformed request refused"]
+    assert caplog.records == []
     connection.end()
 
 

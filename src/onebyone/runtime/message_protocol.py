@@ -202,7 +202,8 @@ class MessageProtocol(HttpToolsProtocol):
         lines = [*self.server_state.default_headers, *headers, (b"connection", b"close")]
         head = STATUS_LINE[status] + b"".join(b"%b: %b\r\n" % line for line in lines) + b"\r\n"
         self.transport.write(head if target.method == b"HEAD" else head + body)
-        self.transport.write_eof()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
         self._broken = malformed
         self.flow.resume_reading()
         self._linger_timer = self.loop.call_later(LINGER_SECONDS, self.timeout_keep_alive_handler)
