@@ -24,6 +24,8 @@ ROUNDS = 2
 """Maximum number of rounds without idle connections, and with them."""
 WAYS = ("fast", "asgi")
 """Values of `edge_http`; with `asgi` each connection keeps uvicorn's protocol and its parser."""
+_LIMITS = {"connections": "60000", "connections_per_peer": "30000"}
+"""One peer may have half of what the descriptors of the edge allow: the idle ones and those of the load."""
 _ALONE, _AMONG = "alone", "among them"
 _COLUMNS = (
     Column("us CPU", "micros", compared=True),
@@ -47,7 +49,7 @@ def run(conditions: Conditions) -> list[Table]:
     edges.publish(valkey)
     try:
         with _descriptors() as room:
-            return [_way(conditions, valkey, way, min(CONNECTIONS, room)) for way in WAYS]
+            return [_way(conditions, valkey, way, min(CONNECTIONS, room // 2)) for way in WAYS]
     finally:
         valkey.remove()
 
@@ -55,7 +57,7 @@ def run(conditions: Conditions) -> list[Table]:
 def _way(conditions: Conditions, valkey: ValkeyProcess, way: str, count: int) -> Table:
     """Measure one value of `ONEBYONE_EDGE_HTTP`."""
     alone, among = Row(_ALONE), Row(_AMONG)
-    with edges.running_edge(conditions.folder / way, valkey, edge_http=way) as process:
+    with edges.running_edge(conditions.folder / way, valkey, edge_http=way, **_LIMITS) as process:
         pid = edges.edge_pid(process)
         conditions.cores.serves(pid)
         requests = conditions.folder / f"{way}.requests"

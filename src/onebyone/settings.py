@@ -179,6 +179,10 @@ class Settings(BaseSettings):
     """Trackers that one edge process keeps in memory."""
     last_known_records: int = Field(200_000, ge=0)
     """Trackers and members that edges keep on disk, to start without the cache server; 0: none."""
+    connections: int = Field(10_000, ge=8)
+    """Connections that one edge or API process keeps; for a further one, the one that waits longest is closed."""
+    connections_per_peer: int = Field(1_000, ge=1)
+    """Connections that one peer may have with a process, at most half of all; trusted proxies may have all."""
     trusted_proxies: Networks = Field("")
     """Comma-separated networks of proxies, whose word on the client's address and `X-Forwarded-Proto` is trusted."""
     client_address_header: str = Field("X-Forwarded-For", pattern=r"^[A-Za-z0-9-]+$")

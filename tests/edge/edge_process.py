@@ -69,6 +69,10 @@ def tracker(
 class EdgeProcess:
     """`python -m onebyone.edge`; the listening socket belongs to the test and survives the process."""
 
+    program = "onebyone.edge"
+    open_files = 0
+    """The hard limit of its descriptors; 0: as this process."""
+
     def __init__(self, data_dir: Path, valkey_url: str, **settings: str) -> None:
         self.data_dir = data_dir
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
@@ -92,8 +96,9 @@ class EdgeProcess:
             role.LIFELINE: str(theirs.fileno()),
             role.LISTENER: str(self.listener.fileno()),
         }
+        command = (sys.executable, "-m", self.program)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "onebyone.edge"],
+            [*(("sh", "-c", f'ulimit -n {self.open_files}; exec "$@"', "sh") if self.open_files else ()), *command],
             env=environment,
             pass_fds=(theirs.fileno(), self.listener.fileno()),
         )

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from onebyone.runtime import bounded_protocol, web_server
+from onebyone.runtime.connection_limits import ConnectionLimits
 
 pytestmark = pytest.mark.anyio
 
@@ -40,13 +41,16 @@ async def served(
     drain_seconds: float = 0.0,
     application: Any = app,
     body_limit: int = bounded_protocol.BODY_MAX,
+    limits: ConnectionLimits | None = None,
 ) -> AsyncIterator[int]:
     """Serve the application on a free port, and yield the port."""
     listener = socket.create_server(("127.0.0.1", 0))
     port: int = listener.getsockname()[1]
     stopping, started = stopping or asyncio.Event(), asyncio.Event()
     serving = asyncio.create_task(
-        web_server.serve(application, listener, stopping, lambda: drain_seconds, started.set, body_limit=body_limit)
+        web_server.serve(
+            application, listener, stopping, lambda: drain_seconds, started.set, body_limit=body_limit, limits=limits
+        )
     )
     await started.wait()
     yield port
@@ -246,3 +250,24 @@ async def test_a_method_in_lower_case_is_understood() -> None:
         assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 204")
         writer.close()
         await writer.wait_closed()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT", POST, REQUEST], ids=["nothing", "a head", "a body", "a request"])
+async def test_connections_that_wait_for_their_client_give_way_to_new_ones(sent: bytes) -> None:
+    closed: list[int] = []
+    async with served(
+        application=reading_app, limits=ConnectionLimits(lambda: 80, 40, on_closed=closed.append)
+    ) as port:
+        held = []
+        for _ in range(150):
+            held.append(await asyncio.open_connection("127.0.0.1", port))
+            held[-1][1].write(sent)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(REQUEST)
+            assert b"204" in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+            writer.close()
+        assert 150 - 40 - 32 <= sum(closed) < 150
+        for reader, _ in held[:20]:
+            await asyncio.wait_for(reader.read(), 10)
+        for _, writer in held:
+            writer.close()

@@ -11,7 +11,7 @@ import uvloop
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone.api import ops_endpoints
+from onebyone.api import metrics, ops_endpoints
 from onebyone.api.app import Api
 from onebyone.api.pipeline_lag import PipelineLagMeter
 from onebyone.config_store import schema
@@ -20,6 +20,7 @@ from onebyone.report_store import schema as report_schema
 from onebyone.resources.admin.bootstrap import BadAdminPassword, bootstrap
 from onebyone.resources.context import EngineContext
 from onebyone.runtime import logs, redis_client, role, sql, web_server
+from onebyone.runtime.connection_limits import ConnectionLimits
 from onebyone.runtime.exit_codes import BAD_SETTINGS
 from onebyone.runtime.outage import Outage
 from onebyone.runtime.terminal import write_line
@@ -65,7 +66,8 @@ async def main(settings: Settings) -> int:
     announcing = asyncio.create_task(_announce(lifeline, serving, publisher))
     await lifeline.wait_for(publisher.published, START_SECONDS)
     drain_seconds = partial(lifeline.not_ready_seconds, settings.drain_seconds)
-    await web_server.serve(app, role.inherited_listener(), lifeline.stopping, drain_seconds, serving.set)
+    limits = ConnectionLimits.of(settings, metrics.CLOSED_CONNECTIONS.inc)
+    await web_server.serve(app, role.inherited_listener(), lifeline.stopping, drain_seconds, serving.set, limits=limits)
     announcing.cancel()
     await app.reports.stop()
     await publisher.finish(publishing)

@@ -27,6 +27,7 @@ from onebyone.edge.tag_refusals import TagRefusals
 from onebyone.edge.untracked import WRITE_SECONDS, UntrackedSums
 from onebyone.runtime import logs, role, web_server
 from onebyone.runtime.clock_watch import ClockWatch
+from onebyone.runtime.connection_limits import ConnectionLimits
 from onebyone.settings import Settings
 
 START_SECONDS = 3.5
@@ -119,6 +120,7 @@ async def main(settings: Settings) -> int:
         make_server,
         TagRefusals(recorder),
         BODY_MAX,
+        ConnectionLimits.of(settings, metrics.CLOSED_CONNECTIONS.inc),
     )
     await opening_journal
     recorder.untracked.write()

@@ -17,6 +17,9 @@ IGNORED = Counter("onebyone_edge_ignored", "Requests that were not counted, by r
 MALFORMED = Counter(
     "onebyone_edge_malformed_requests", "Requests that were not valid HTTP or too long, whatever their path."
 )
+CLOSED_CONNECTIONS = Counter(
+    "onebyone_edge_closed_connections", "Connections that waited for their client, closed to make room for others."
+)
 REFUSED_BATCHES = Counter("onebyone_edge_journal_failures", "Batches that the disk refused; their events are lost.")
 MEMORY_RECEIPT_LOST = Counter(
     "onebyone_edge_memory_receipt_lost",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from onebyone.runtime.bounded_reading import HeldFlow, SmallReads
+from onebyone.runtime.connection_limits import LIMITS, ConnectionLimits
 from onebyone.runtime.message_protocol import MessageProtocol
 from onebyone.runtime.request_head import MalformedRequest
 
@@ -57,6 +58,9 @@ class BoundedProtocol(MessageProtocol):
         transport.set_protocol(SmallReads(self))
         self._body_max: int = self.app_state.get(BODY_LIMIT, BODY_MAX)
         self._start_client_timer(HEAD_SECONDS)
+        limits: ConnectionLimits | None = self.app_state.get(LIMITS)
+        if limits is not None and len(self.connections) >= limits.check_at:
+            limits.check_soon()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_client_timer()
@@ -114,6 +118,20 @@ class BoundedProtocol(MessageProtocol):
         super().resume_writing()
         if not self.transport.is_closing():
             self._stop_flush_timer()
+
+    @property
+    def peer(self) -> str:
+        """The address of the other end; empty if it has none."""
+        return self.client[0] if self.client else ""
+
+    def client_deadline(self) -> float | None:
+        """Return when the connection is closed unless its client does something; None while the client waits."""
+        timer = self._flush_timer or self._client_timer or self.timeout_keep_alive_task
+        return None if timer is None or self.transport.is_closing() else timer.when()
+
+    def give_way(self) -> None:
+        """Close the connection, whose client has to do something, for others to get its place."""
+        self.timeout_keep_alive_handler()
 
     @property
     def _is_draining(self) -> bool:

@@ -13,6 +13,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from onebyone.runtime.bounded_protocol import BODY_LIMIT, BODY_MAX, DRAINING, BoundedProtocol
+from onebyone.runtime.connection_limits import LIMITS, ConnectionLimits
 from onebyone.runtime.refusals import REFUSALS, Refusals
 
 KEEP_ALIVE_SECONDS = 75
@@ -89,13 +90,16 @@ async def serve(
     make_server: SocketServerFactory | None = None,
     refusals: Refusals | None = None,
     body_limit: int = BODY_MAX,
+    limits: ConnectionLimits | None = None,
 ) -> None:
     """Serve `app` until `stopping` is set and `drain_seconds()` have passed; then finish running requests and return.
 
     `on_started` is called when connections are accepted. `make_server` makes the server of the listening socket; by
     default the event loop does, and each connection gets a `BoundedProtocol`. `refusals` answers malformed requests.
-    A connection is closed after `body_limit` bytes of a request body.
+    A connection is closed after `body_limit` bytes of a request body. `limits` says how many connections there may
+    be; by default any number.
     """
+    limits = limits or ConnectionLimits()
     server = _Server(
         uvicorn.Config(
             app,
@@ -110,9 +114,11 @@ async def serve(
             timeout_graceful_shutdown=GRACE_SECONDS,
         ),
         on_started,
-        {DRAINING: stopping, REFUSALS: refusals or Refusals(), BODY_LIMIT: body_limit},
+        {DRAINING: stopping, REFUSALS: refusals or Refusals(), BODY_LIMIT: body_limit, LIMITS: limits},
         make_server,
     )
+    limits.watch(lambda: cast("set[BoundedProtocol]", server.server_state.connections))
+    limits.start()
     running = asyncio.create_task(server.serve(sockets=[listener]))
     stop = asyncio.create_task(stopping.wait())
     await asyncio.wait({running, stop}, return_when=asyncio.FIRST_COMPLETED)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from onebyone.runtime import logs
+from onebyone.runtime.descriptors import raise_descriptor_limit
 from onebyone.runtime.metrics_folder import MetricsFolders
 from onebyone.runtime.private_files import close_to_others
 from onebyone.runtime.terminal import printable, write_line
@@ -29,8 +29,6 @@ VALKEY_STOP_SECONDS = 5.0
 """For the embedded server to write and sync its append-only file."""
 HURRIED_VALKEY_SECONDS = 2.0
 """The same after a second signal; what it loses, the journals send again."""
-OPEN_FILES = 65_536
-"""For each process, where the system allows as many."""
 
 _log = structlog.get_logger()
 
@@ -54,7 +52,7 @@ def run_plan(settings: Settings, locks: Sequence[str], plan: Callable[[Settings]
     """
     log_format = logs.resolve_format(settings.log_format)
     logs.configure_logging("supervisor", settings.log_level, log_format)
-    _raise_file_limit()
+    raise_descriptor_limit()
     try:
         data_dir = DataDir(settings.data_dir)
         for warning in close_to_others(settings):
@@ -161,11 +159,3 @@ async def _begin(role: Role, processes: Sequence[RoleProcess]) -> None:
             raise StartFault(f"{role.name} cannot run as configured", process.refusal_code)
     if role.announcement:
         write_line(sys.stdout, role.announcement)
-
-
-def _raise_file_limit() -> None:
-    # The usual soft limit of 1024 files would cap the connections of an edge worker; children inherit this one.
-    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
-    if limit != resource.RLIM_INFINITY and limit < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))

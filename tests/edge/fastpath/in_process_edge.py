@@ -20,6 +20,7 @@ from onebyone.edge.fastpath.acceptor import Acceptor
 from onebyone.edge.journal.group_commit import GroupCommit, Waiter
 from onebyone.edge.recorder import Recorder
 from onebyone.runtime.bounded_protocol import BoundedProtocol
+from onebyone.runtime.connection_limits import LIMITS, ConnectionLimits
 from onebyone.settings import Settings
 from tests.edge.edge_process import tracker
 from tests.edge.requests import impression
@@ -109,7 +110,12 @@ class Browser:
 class InProcessEdge:
     """A listening acceptor whose configuration is tracker 531."""
 
-    def __init__(self, keep_alive: float = 75, receipt: Literal["disk", "memory"] = "disk") -> None:
+    def __init__(
+        self,
+        keep_alive: float = 75,
+        receipt: Literal["disk", "memory"] = "disk",
+        limits: ConnectionLimits | None = None,
+    ) -> None:
         self.commits = FakeGroupCommit()
         cache = ConfigCache(cast(Any, None), 10, None)
         cache.impressions.store(531, Tracker.decode(tracker("imp", 531).encode()))
@@ -123,7 +129,10 @@ class InProcessEdge:
         self.state = ServerState()
         self.state.default_headers = [(b"date", b"today")]
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.acceptor = Acceptor(self.recorder, 100_000, self.listener, config, self.state, {})
+        app_state = {LIMITS: limits} if limits else {}
+        if limits:
+            limits.watch(lambda: cast("set[BoundedProtocol]", self.state.connections))
+        self.acceptor = Acceptor(self.recorder, 100_000, self.listener, config, self.state, app_state)
         self.browsers: list[Browser] = []
 
     def connect(self, number: int | None = None) -> Browser:

@@ -9,8 +9,9 @@ import pytest
 
 from onebyone.edge.fastpath import acceptor
 from onebyone.edge.journal.group_commit import BATCH_EVENTS
+from onebyone.runtime.connection_limits import ConnectionLimits
 from tests.edge.fastpath.in_process_edge import RECORDED, InProcessEdge, no_more_files
-from tests.edge.requests import impression
+from tests.edge.requests import HEAD, impression
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -101,3 +102,49 @@ async def test_connections_wait_when_no_file_can_be_opened(
     await asyncio.sleep(0.1)
     await edge.settle()
     assert RECORDED in client.read()
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /imptr?id=531 HT", HEAD + b"Content-Length: 9\r\n\r\n"])
+async def test_silent_connections_give_way_to_new_ones(start_edge: Any, begun: bytes) -> None:
+    edge = start_edge(limits=ConnectionLimits(lambda: 80, 40))
+    edge.commits.quick = True
+    idle = edge.connect(0)
+    await edge.settle()
+    assert RECORDED in idle.read()
+    silent = []
+    for _ in range(60):
+        silent.append(edge.connect())
+        silent[-1].send(begun)
+        if len(silent) % 10 == 0:
+            await edge.settle()
+    for number in range(20):
+        assert len(edge.acceptor._connections) + len(edge.state.connections) <= 40 + 2 * acceptor.MAX_ACCEPTS
+        client = edge.connect(number)
+        await edge.settle()
+        assert RECORDED in client.read()
+    idle.send(impression(1))
+    await edge.settle()
+    assert RECORDED in idle.read(), "an idle connection that has sent a request outlives the silent ones"
+    # The kernel keeps those that have sent nothing for a second or more.
+    for client in silent[:10] if begun else []:
+        client.read()
+        assert client.closed()
+
+
+async def test_connections_wait_in_the_kernel_while_none_can_give_way(
+    start_edge: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acceptor, "ACCEPT_RETRY_SECONDS", 0.05)
+    edge = start_edge(limits=ConnectionLimits(lambda: 40))
+    clients = []
+    for number in range(120):
+        clients.append(edge.connect(number))
+        if number % 10 == 0:
+            await edge.poll()
+    await edge.poll()
+    assert len(edge.acceptor._connections) <= 40 + acceptor.MAX_ACCEPTS, "the others wait"
+    for _ in range(40):
+        await edge.settle()
+        await asyncio.sleep(0.02)
+    assert len(edge.commits.events) == 120
+    assert all(RECORDED in client.read() for client in clients[-40:])

@@ -33,6 +33,7 @@ from onebyone.edge.fastpath.socket_io import read_each
 from onebyone.edge.journal.group_commit import BATCH_EVENTS
 from onebyone.edge.recorder import Recorder
 from onebyone.runtime.bounded_protocol import HEAD_SECONDS
+from onebyone.runtime.connection_limits import LIMITS, ConnectionLimits
 
 MAX_ACCEPTS = 32
 """Connections accepted in one poll: the sibling processes get their share of a burst. 8 cost a third more CPU."""
@@ -82,6 +83,8 @@ class Acceptor:
         self._handovers = Handovers(config, state, app_state, self.take_back)
         self._listener = listener
         self._listener_fd = listener.fileno()
+        self._limits: ConnectionLimits = app_state.get(LIMITS) or ConnectionLimits()
+        self._limits.watch(self._connections.values)
         self._closed = False
         self._exhausted = False
         listener.setblocking(False)
@@ -144,6 +147,12 @@ class Acceptor:
 
     def _accept(self, batch: RequestBatch) -> list[int]:
         accepted: list[tuple[int, Address]] = []
+        if len(self._connections) + len(self._state.connections) >= self._limits.check_at:
+            # In the next step of the loop: here others of the batch may be about to be read.
+            if self._limits.is_full:
+                self._pause_accepting("as many connections as the process may have")
+            self._limits.check_soon()
+            return []
         try:
             with contextlib.suppress(BlockingIOError):
                 # What `socket.accept` calls; the socket object that it makes would only be taken apart again.
@@ -152,7 +161,8 @@ class Acceptor:
         except OSError as error:
             # Any other error means that this client has disconnected; the next poll accepts those after it.
             if error.errno in _OUT_OF_RESOURCES:
-                self._pause_accepting(error)
+                self._pause_accepting(repr(error))
+                self._limits.check_soon()
         idle_deadline = self._loop.time() + HEAD_SECONDS
         for fd, address in accepted:
             os.set_blocking(fd, False)
@@ -160,9 +170,9 @@ class Acceptor:
             batch.accepted.append(connection)
         return [*map(_fd_of, accepted)]
 
-    def _pause_accepting(self, error: OSError) -> None:
+    def _pause_accepting(self, error: str) -> None:
         if not self._exhausted:
-            _log.warning("cannot accept connections, they wait in the kernel", error=repr(error))
+            _log.warning("cannot accept connections, they wait in the kernel", error=error)
         self._exhausted = True
         self._epoll.unregister(self._listener)
         self._loop.call_later(ACCEPT_RETRY_SECONDS, self._resume_accepting)

@@ -154,6 +154,14 @@ class Connection:
         else:
             self.close_after_response = True
 
+    def client_deadline(self) -> float | None:
+        """Return when the connection is closed unless a request arrives; None while its client waits."""
+        return self.idle_deadline if self.state is IDLE else None
+
+    def give_way(self) -> None:
+        """Close the connection, which waits for a request, for others to get its place."""
+        self.close()
+
     def close(self) -> None:
         """Close the socket, unless that has happened or it is uvicorn's."""
         if self.state is IDLE or self.state is AWAITING_DISK:
