@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from onebyone.runtime.metrics import Counter, Gauge
 
-EVENTS = Counter("onebyone_counter_events", "Events counted into the report store.", ["kind"])
+EVENTS = Counter(
+    "onebyone_counter_events", "Events in the report store, including those that are kept uncounted.", ["kind"]
+)
 BATCHES = Counter("onebyone_counter_batches", "Batches counted into the report store.")
 DUPLICATES = Counter("onebyone_counter_duplicate_batches", "Batches that had been counted before and were skipped.")
 DEAD_LETTERS = Counter(

@@ -1,7 +1,7 @@
 """Why a request is not counted: the codes of `X-OneByOne: ignored; reason=<code>` (docs/reasons.md).
 
-A request to a known tracker is *kept*: its event, with the reason, goes the way of every event. `KEPT` has these
-reasons. A request that reaches no tracker leaves only a sum (`edge/untracked.py`); one that is *lost* leaves a metric.
+A request to a known tracker is *kept*: its event, with the reason, is on disk before the response is sent. A request
+that reaches no tracker leaves only a sum (`edge/untracked.py`), and one whose event is *lost* only a metric.
 """
 
 from __future__ import annotations
@@ -37,7 +37,3 @@ class Reason(StrEnum):
     """Too many events wait for the disk. A loss path: an impression gets a 503, a click still lands."""
     JOURNAL = "journal"
     """The disk refused the event. A loss path: an impression gets a 503, a click still lands."""
-
-
-KEPT = frozenset((Reason.INACTIVE, Reason.HEAD, Reason.PREFETCH, Reason.PRERENDER))
-"""The reasons whose events are on disk like a recorded one before the response is sent."""
