@@ -32,21 +32,20 @@ class Api:
 
     def call(self, method: str, service: str, body: object = None, **query: object) -> dict[str, Any]:
         """Return the `response` object of an answer whose status is OK."""
-        try:
-            response = json.loads(self._send(method, service, body, query))["response"]
-        except (ValueError, KeyError, TypeError):
-            raise ApiError(f"{method} /{service}: the answer is not one of this API") from None
+        response = self._response(method, service, body, query)
         if response.get("status") != "OK":
             raise ApiError(f"{method} /{service}: {response.get('error', response)}")
-        answer: dict[str, Any] = response
-        return answer
+        return response
 
     def ensure(self, service: str, code: str, fields: dict[str, Any], **parent: object) -> dict[str, Any]:
         """Return the object with this code under its parent; create it when there is none yet."""
-        existing = self.call("GET", service, None, code=code, **parent)[f"{service}s"]
-        if existing:
-            first: dict[str, Any] = existing[0]
-            return first
+        query = {"code": code, **parent}
+        found = self._response("GET", service, None, query)
+        # Where codes are unique, the answer is the object alone, or an error; trackers may share codes.
+        existing = found.get(service) or next(iter(found.get(f"{service}s", ())), None)
+        if existing is not None:
+            kept: dict[str, Any] = existing
+            return kept
         created: dict[str, Any] = self.call("POST", service, {service: {"code": code, **fields}}, **parent)[service]
         return created
 
@@ -60,6 +59,13 @@ class Api:
             return None
         table = self._send("GET", "report-download", None, {"id": report_id}).decode()
         return list(csv.DictReader(io.StringIO(table, newline="")))
+
+    def _response(self, method: str, service: str, body: object, query: dict[str, object]) -> dict[str, Any]:
+        try:
+            response: dict[str, Any] = json.loads(self._send(method, service, body, query))["response"]
+        except (ValueError, KeyError, TypeError):
+            raise ApiError(f"{method} /{service}: the answer is not one of this API") from None
+        return response
 
     def _send(self, method: str, service: str, body: object, query: dict[str, object]) -> bytes:
         url = f"{self.url}/{service}?{urllib.parse.urlencode(query)}"
