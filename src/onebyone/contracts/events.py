@@ -104,6 +104,8 @@ class Event(TypedDict):
     consent: NotRequired[str]
     gpc: NotRequired[int]
     flags: NotRequired[list[str]]
+    rid: NotRequired[str]
+    """A digest of the id that a trusted proxy gave the request, and of its tag: the same in a retry of the proxy."""
     reason: NotRequired[str]
     """Why the edge keeps the event uncounted (`edge/tags/reasons.py`); absent: it is counted."""
     requests: NotRequired[int]

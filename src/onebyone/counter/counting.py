@@ -31,6 +31,8 @@ EVENTS_PER_COMMIT = 20_000
 """Close a transaction after the batch that reaches this: bounds memory and the time that the event loop is blocked."""
 TS_END = 253_402_300_800_000
 """Year 10000; `datetime` cannot express later receive times."""
+RID_MAX = 16
+"""Characters of a `rid`, as edges write it."""
 RAW_MAX = 16 * 1024 * 1024
 """Bytes kept of a dead letter; the largest valid batch is an eighth of it."""
 
@@ -54,6 +56,8 @@ class BatchTotals:
         self.seen: dict[str, int] = {}
         self.hours: dict[tuple[int, tuple[Any, ...], str], list[int]] = {}
         """(Hour, values of `_KEY`, reason) -> events, cost and revenue, the money in nanos."""
+        self.proxy_requests: list[tuple[str, int]] = []
+        """The `rid` and `ts` of the events that have one."""
         self.clicks: list[dict[str, Any]] = []
         self.archive: list[dict[str, Any]] = []
         self.dead_letters: list[dict[str, Any]] = []
@@ -162,6 +166,8 @@ class BatchTotals:
                 first = ts
             self.events += 1
             self.kinds[event["kind"]] += 1
+            if "rid" in event:
+                self.proxy_requests.append((str(event["rid"])[:RID_MAX], ts))
         return first if first < TS_END else self.now
 
     def _dead_letter(self, line: int, name: tuple[str, int, int] | None, reason: str, detail: str, raw: bytes) -> None:

@@ -17,6 +17,10 @@ RESENDS = Counter("onebyone_counter_resends", "Requests to an edge process to sh
 ERRORS = Counter("onebyone_counter_errors", "Failed attempts to use a store.", ["store"])
 SHARDS = Gauge("onebyone_counter_shards", "Shards that this counter owns.", multiprocess_mode="livesum")
 LEASES_LOST = Counter("onebyone_counter_leases_lost", "Shards that another counter took because this one was silent.")
+PROXY_RETRIES = Counter(
+    "onebyone_counter_proxy_retries",
+    "Events of a request that a trusted proxy had sent before, to the same edge or another: counted as well.",
+)
 SKEWED_BATCHES = Counter(
     "onebyone_counter_skewed_batches",
     "Batches of edges whose clock differs from the stream server's: counted into the hours of that clock.",

@@ -18,6 +18,7 @@ from onebyone.counter.counter_marks import CounterMark
 from onebyone.counter.health import HealthMeter
 from onebyone.counter.outages import Cause, Outages
 from onebyone.counter.producer_clocks import ProducerClocks
+from onebyone.counter.proxy_retries import ProxyRetries
 from onebyone.counter.shard import Shard
 from onebyone.counter.shard_leases import ShardLeases
 from onebyone.counter.stream import Misconfigured, refuse_eviction
@@ -81,10 +82,10 @@ async def _prepare_and_count(
     # SQLite has one writer: shards queue here instead of polling for its lock.
     writers = asyncio.Semaphore(1 if engine.dialect.name == "sqlite" else number)
     leases = ShardLeases(engine, writers, number)
-    clocks = ProducerClocks(settings.clock_skew_seconds)
+    clocks, retries = ProducerClocks(settings.clock_skew_seconds), ProxyRetries()
     with CounterMark(settings.data_dir, leases.counter) as mark:
         await _until_it_succeeds(outages, "sql", lambda: leases.join(mark.ended), stopping)
-        shards = [Shard(lease, client, engine, outages, writers, stopping, clocks) for lease in leases.leases]
+        shards = [Shard(lease, client, engine, outages, writers, stopping, clocks, retries) for lease in leases.leases]
         meter.leases, meter.shards = leases, shards
         pruner = pruning.prune_forever(engine, settings.archive_days, writers)
         try:

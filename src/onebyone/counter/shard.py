@@ -17,6 +17,7 @@ from onebyone.counter.counting import BatchTotals, Entry, batch_name, parse_stre
 from onebyone.counter.ledger import ConcurrentCommit, LeaseLost, Ledger
 from onebyone.counter.outages import Outages
 from onebyone.counter.producer_clocks import ProducerClocks
+from onebyone.counter.proxy_retries import ProxyRetries
 from onebyone.counter.shard_leases import Lease
 from onebyone.counter.statements import is_refusal
 from onebyone.counter.stream import READ_ENTRIES, Stream
@@ -50,6 +51,7 @@ class Shard:
         writers: asyncio.Semaphore,
         stopping: asyncio.Event,
         clocks: ProducerClocks,
+        retries: ProxyRetries,
     ) -> None:
         self.answered = asyncio.Event()
         """Set after the first successful read, or once it is not to be counted here any more."""
@@ -61,6 +63,7 @@ class Shard:
         self._writers = writers
         self._stopping = stopping
         self._clocks = clocks
+        self._retries = retries
         self._loaded = False
         self._incarnation = b""
         self._oldest_ms = 0
@@ -225,6 +228,7 @@ class Shard:
         async with self._writers:
             await self._ledger.commit(totals, _stored_incarnation(self._incarnation))
         _record_metrics(totals)
+        self._retries.note(totals.proxy_requests)
         # Before anything else: a server whose memory is full refuses every other write until this has made room.
         self._backlog = await self._stream.trim(self._ledger.position, self._incarnation)
         if not self._backlog:

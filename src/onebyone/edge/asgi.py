@@ -12,6 +12,7 @@ from onebyone.edge.recorder import Recorder
 from onebyone.edge.tags import client, paths, query, responses
 from onebyone.edge.tags.client import Client
 from onebyone.edge.tags.decision import HEADERS, CacheMiss, Decision, EventLine, FetchedRecords
+from onebyone.edge.tags.proxy_retries import NOTHING, Sighting
 from onebyone.edge.tags.query import Tag
 from onebyone.edge.tags.reasons import Reason
 from onebyone.runtime.trusted_proxies import TrustedProxies
@@ -59,7 +60,7 @@ class EdgeApp:
         path = scope["path"]
         if (kind := paths.tag_kind(path)) is not None:
             request = _tag_request(kind, scope, self._recorder.trusted_proxies)
-            decision = await self._record(*await self._decide(request))
+            decision = await self._record(*await self._decide(request, self._look(scope)))
         elif (kind := paths.similar_kind(path)) is not None:
             request = _tag_request(kind, scope, self._recorder.trusted_proxies)
             decision = self._recorder.decide_bad_path(*request[:3])
@@ -71,12 +72,19 @@ class EdgeApp:
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})
 
-    async def _decide(self, request: _TagRequest) -> tuple[Decision, EventLine | None]:
+    def _look(self, scope: Scope) -> Sighting:
+        recorder, peer = self._recorder, scope["client"][0] if scope["client"] else ""
+        if not recorder.trusted_proxies.include(peer):
+            return NOTHING
+        path = scope.get("raw_path") or scope["path"].encode()
+        return recorder.retries.look(b"%b?%b" % (path, scope["query_string"]), scope["headers"])
+
+    async def _decide(self, request: _TagRequest, sighting: Sighting) -> tuple[Decision, EventLine | None]:
         recorder, members = self._recorder, self._recorder.decisions.cache.members
         fetched: FetchedRecords = {}
         while True:
             try:
-                return recorder.decide(*request, fetched)
+                return recorder.decide_proxied(sighting, *request, fetched)
             except CacheMiss as miss:
                 try:
                     fetched[miss.records, miss.record_id] = await miss.records.fetch(miss.record_id)

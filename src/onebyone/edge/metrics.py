@@ -25,6 +25,9 @@ MEMORY_RECEIPT_LOST = Counter(
     "onebyone_edge_memory_receipt_lost",
     "Events answered before the sync (receipt=memory) that the disk then refused.",
 )
+PROXY_RETRIES = Counter(
+    "onebyone_edge_proxy_retries", "Events of requests that a trusted proxy has sent before (flag `proxy_retry`)."
+)
 REDIRECTS_REFUSED = Counter("onebyone_edge_redirects_refused", "`redir` targets that were not approved.")
 REDIRECTS_ANY = Counter("onebyone_edge_redirects_any", "`redir` targets approved only by the member's policy `any`.")
 BATCH_EVENTS = Histogram(

@@ -17,6 +17,8 @@ from onebyone.edge.journal.event_ids import IdAllocator
 from onebyone.edge.journal.group_commit import GroupCommit, Waiter
 from onebyone.edge.tags.client import Client
 from onebyone.edge.tags.decision import NOTHING_FETCHED, Decision, Decisions, EventLine, FetchedRecords
+from onebyone.edge.tags.flags import Flag
+from onebyone.edge.tags.proxy_retries import ProxyRetries, Sighting
 from onebyone.edge.tags.query import Tag
 from onebyone.edge.tags.reasons import Reason
 from onebyone.edge.untracked import UntrackedSums
@@ -33,6 +35,7 @@ class Recorder:
         self.commits = commits
         self.draining = draining
         self.trusted_proxies = TrustedProxies(settings)
+        self.retries = ProxyRetries()
         self.wait_for_disk = settings.receipt == "disk"
         self.untracked = UntrackedSums(self.submit)
         self._ids = IdAllocator()
@@ -55,6 +58,28 @@ class Recorder:
         if event is None and decision.reason is not None:
             self.count_untracked(kind, decision.reason)
         return decision, event
+
+    def decide_proxied(
+        self,
+        sighting: Sighting,
+        kind: Kind,
+        tag: Tag,
+        sender: Client,
+        referrer: bytes,
+        network: bytes,
+        method: str = "GET",
+        fetched: FetchedRecords = NOTHING_FETCHED,
+    ) -> tuple[Decision, EventLine | None]:
+        """Return what `decide` returns for a request of which a trusted proxy says something; flag a retry."""
+        if sighting.retried:
+            tag = tag._replace(flags=(Flag.PROXY_RETRY, *tag.flags))
+        decision, event = self.decide(kind, tag, sender, referrer, network, method, fetched)
+        if event is None:
+            return decision, None
+        self.retries.remember(sighting)
+        if sighting.retried:
+            metrics.PROXY_RETRIES.inc()
+        return decision, event + sighting.member
 
     def decide_without_configuration(self, kind: Kind, tag: Tag, sender: Client) -> Decision:
         """Return the decision for a request whose tracker cannot be looked up, and count the request as ignored."""

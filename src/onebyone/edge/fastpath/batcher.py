@@ -30,6 +30,7 @@ from onebyone.edge.fastpath.response_cache import ResponseCache
 from onebyone.edge.recorder import Recorder
 from onebyone.edge.tags import client
 from onebyone.edge.tags.client import REFERRER_MAX
+from onebyone.edge.tags.proxy_retries import NOTHING, Sighting
 from onebyone.edge.tags.query import ANCOST_SEPARATOR, CACHEBUSTER_MAX, CACHEBUSTER_SEPARATOR
 from onebyone.edge.tags.reasons import Reason
 
@@ -183,9 +184,12 @@ class RequestBatcher:
         try:
             request = request_parser.parse_request(data)
             if request is not None:
-                network = self._network_of(connection, data)
-                decided = self._recorder.decide(request.kind, request.tag, request.client, request.referrer, network)
-                if decided[0].reason is None:
+                network, sighting = self._what_proxies_say(connection, data)
+                facts = (request.kind, request.tag, request.client, request.referrer, network)
+                if sighting is not NOTHING:
+                    # Not remembered: an id is new in each request, and a retry must not be decided from memory.
+                    decided = self._recorder.decide_proxied(sighting, *facts)
+                elif (decided := self._recorder.decide(*facts))[0].reason is None:
                     self._memo.remember(data, request, connection.peer, network)
         except Exception:
             # `CacheMiss`, or a fault: the ASGI application meets it again, logs it and answers 500.
@@ -205,12 +209,14 @@ class RequestBatcher:
         (batch.closing_fds if request.close else batch.kept_fds).append(connection.fd)
         (batch.closing_decisions if request.close else batch.kept_decisions).append(decision)
 
-    def _network_of(self, connection: Connection, data: bytes) -> bytes:
+    def _what_proxies_say(self, connection: Connection, data: bytes) -> tuple[bytes, Sighting]:
+        """Return the network of the client as a member of its event, and whether this is a retry."""
         proxies = self._recorder.trusted_proxies
         if not proxies.include(connection.peer):
-            return connection.network
-        address = proxies.client_address(connection.peer, request_parser.split_headers(data))
-        return client.network_member(address)
+            return connection.network, NOTHING
+        headers = request_parser.split_headers(data)
+        network = client.network_member(proxies.client_address(connection.peer, headers))
+        return network, self._recorder.retries.look(data.split(b" ", 2)[1], headers)
 
     def _decline(self, connection: Connection, data: bytes) -> None:
         if data:

@@ -10,6 +10,8 @@ class Flag(StrEnum):
 
     ADDRESS_UNKNOWN = "address_unknown"
     """The client's address is not known, mostly because a trusted proxy did not name it: no network is recorded."""
+    PROXY_RETRY = "proxy_retry"
+    """A trusted proxy has sent this request before, perhaps to another edge, where it may have been counted too."""
     MACRO_UNREPLACED = "macro_unreplaced"
     """A parameter still contained its placeholder, and is treated as absent."""
     CLICK_MACRO_UNREPLACED = "click_macro_unreplaced"
