@@ -211,7 +211,8 @@ async def test_usage_is_counted(api: Harness) -> None:
 async def test_operator_paths(api: Harness) -> None:
     assert (await api.http.get("/livez")).status_code == 200
     ready = await api.http.get("/readyz")
-    assert (ready.status_code, ready.json()) == (200, {"ready": True, "checks": {"configuration": True}})
+    checks = {"ready": True, "checks": {"configuration": True}, "healthy": True, "problems": {}}
+    assert (ready.status_code, ready.json()) == (200, checks)
     assert "onebyone_api_requests_total" in (await api.http.get("/metrics", headers={"Host": "localhost"})).text
 
 
