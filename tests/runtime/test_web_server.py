@@ -252,6 +252,28 @@ async def test_a_method_in_lower_case_is_understood() -> None:
         await writer.wait_closed()
 
 
+async def test_connections_in_the_queue_of_the_kernel_are_served_before_the_listener_closes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clients: list[socket.socket] = []
+    shut_down = web_server._Server.shutdown
+
+    async def connect_and_shut_down(server: web_server._Server, sockets: list[socket.socket] | None = None) -> None:
+        # Meanwhile the event loop accepts nothing.
+        for _ in range(50):
+            clients.append(socket.create_connection(("127.0.0.1", port), timeout=10))
+            clients[-1].sendall(REQUEST)
+        await shut_down(server, sockets)
+
+    monkeypatch.setattr(web_server._Server, "shutdown", connect_and_shut_down)
+    async with served() as port:
+        pass
+    for client in clients:
+        assert client.recv(1000).startswith(b"HTTP/1.1 204")
+        client.close()
+    assert len(clients) == 50
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", POST, REQUEST], ids=["nothing", "a head", "a body", "a request"])
 async def test_connections_that_wait_for_their_client_give_way_to_new_ones(sent: bytes) -> None:
     closed: list[int] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,10 @@ from onebyone.runtime.refusals import REFUSALS, Refusals
 KEEP_ALIVE_SECONDS = 75
 """How long a connection may be idle between requests: longer than the minute after which common proxies close their
 side, so that they never send a request on a connection that is being closed here."""
+QUEUE_SECONDS = 0.2
+"""How long a stopping process keeps accepting what the kernel has queued: bounded, because clients keep connecting."""
+_ACCEPT_STEPS = 6
+"""Steps of the event loop from an empty queue to the protocol of the last connection: asyncio takes four."""
 LINGER_SECONDS = 1.0
 """How long an idle connection is kept after the listener has closed: its next request may be on its way."""
 GRACE_SECONDS = 10
@@ -67,6 +72,7 @@ class _Server(uvicorn.Server):
         self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await _accept_queued(sockets or [])
         # uvicorn closes an idle connection immediately, even if its next request is in the socket's buffer.
         for server in self.servers:
             server.close()
@@ -79,6 +85,17 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         # The role's Lifeline handles signals: uvicorn would close the listener before load balancers see "not ready".
         yield
+
+
+async def _accept_queued(listeners: list[socket.socket]) -> None:
+    """Let the servers accept the connections that the kernel has queued: closing the listener would reset them."""
+    queue = select.poll()
+    for listener in listeners:
+        queue.register(listener, select.POLLIN)
+    deadline, empty_steps = time.monotonic() + QUEUE_SECONDS, 0
+    while empty_steps < _ACCEPT_STEPS and time.monotonic() < deadline:
+        await asyncio.sleep(0)
+        empty_steps = 0 if queue.poll(0) else empty_steps + 1
 
 
 async def serve(
