@@ -11,7 +11,6 @@ import typer
 from onebyone import __version__
 from onebyone.commands import accounts
 from onebyone.commands.options import (
-    URL_SCHEMES,
     ApiPort,
     CounterPort,
     DataDir,
@@ -22,9 +21,9 @@ from onebyone.commands.options import (
     load_private_settings,
     load_settings,
     refuse,
-    require,
 )
 from onebyone.runtime.private_files import restrict_new_files
+from onebyone.runtime.store_urls import SCHEMES
 
 app = typer.Typer(
     help="Count ad impressions and clicks one by one.",
@@ -87,8 +86,8 @@ def edge(data_dir: DataDir = None, host: Host = None, edge_port: EdgePort = None
 
     Needs ONEBYONE_CACHE_URL and ONEBYONE_STREAM_URL.
     """
-    settings = load_settings(data_dir=data_dir, host=host, edge_port=edge_port, workers=workers)
-    require(settings, "cache_url", "stream_url")
+    needed = ("cache_url", "stream_url")
+    settings = load_settings(*needed, data_dir=data_dir, host=host, edge_port=edge_port, workers=workers)
     from onebyone.supervisor import main, plans
 
     raise typer.Exit(main.run_plan(settings, ("edge",), plans.plan_edge, embed=False))
@@ -100,8 +99,7 @@ def api(data_dir: DataDir = None, host: Host = None, api_port: ApiPort = None) -
 
     Needs ONEBYONE_CACHE_URL.
     """
-    settings = load_settings(data_dir=data_dir, host=host, api_port=api_port)
-    require(settings, "cache_url")
+    settings = load_settings("cache_url", data_dir=data_dir, host=host, api_port=api_port)
     from onebyone.supervisor import main, plans
 
     raise typer.Exit(main.run_plan(settings, ("api",), plans.plan_api, embed=False))
@@ -113,8 +111,7 @@ def counter(data_dir: DataDir = None, host: Host = None, counter_port: CounterPo
 
     Needs ONEBYONE_STREAM_URL.
     """
-    settings = load_settings(data_dir=data_dir, host=host, counter_port=counter_port)
-    require(settings, "stream_url")
+    settings = load_settings("stream_url", data_dir=data_dir, host=host, counter_port=counter_port)
     from onebyone.supervisor import main, plans
 
     raise typer.Exit(main.run_plan(settings, ("counter",), plans.plan_counter, embed=False))
@@ -150,7 +147,7 @@ def demo(
         admin_username="admin",
         admin_password=_demo_password(data_dir, password),
     )
-    shared = [name for name in URL_SCHEMES if name != "public_url" and getattr(settings, name)]
+    shared = [name for name in SCHEMES if getattr(settings, name)]
     if shared:
         refuse(*(f"{name} is set, but the demo only uses its own stores" for name in settings.names(*shared)))
     from onebyone.supervisor import main, plans

@@ -20,6 +20,10 @@ NOBODY = "none"
 """The value of a list of networks that is empty on purpose; an empty variable means its default."""
 OPS_TOKEN_MIN = 16
 """Characters of an operator's token: too many to guess over the network."""
+MOST = 10**9
+"""Bound on numbers without a bound of their own: more than anybody needs, and each store can hold it."""
+MOST_DAYS = 36_500
+"""A century: dates so far away still have four digits in their years."""
 _MAPPED_BITS = 96
 """The length of ::ffff:0:0, in front of an IPv4 address that is mapped into IPv6."""
 
@@ -154,13 +158,13 @@ class Settings(BaseSettings):
     admin_password: SecretStr = Field(SecretStr(""))
     """Password of that user; when empty, the first start prints a generated one. Later starts warn if it differs."""
 
-    reads_a_minute: int = Field(10_000, ge=1)
+    reads_a_minute: int = Field(10_000, ge=1, le=MOST)
     """API reads that one user may make in a minute; further ones are answered 429."""
-    writes_a_minute: int = Field(10_000, ge=1)
+    writes_a_minute: int = Field(10_000, ge=1, le=MOST)
     """API writes that one user may make in a minute; further ones are answered 429."""
-    logins: int = Field(10, ge=1)
+    logins: int = Field(10, ge=1, le=MOST)
     """Successful logins of one user in five minutes; further ones are answered 429."""
-    password_days: int = Field(0, ge=0)
+    password_days: int = Field(0, ge=0, le=MOST_DAYS)
     """Days after which a password expires; 0: never."""
     publisher_rules: Literal["recorded", "documented"] = Field("recorded")
     """`recorded`: publishers need a name and start active. `documented`: billing and contact too, inactive."""
@@ -171,17 +175,17 @@ class Settings(BaseSettings):
     """`disk`: answer after the fsync. `memory`: answer before it; a crash can lose events."""
     edge_http: Literal["fast", "asgi"] = Field("fast")
     """`fast`: answer plain tag requests without ASGI. `asgi`: pass every request through the ASGI application."""
-    pending_events: int = Field(20_000, ge=1)
+    pending_events: int = Field(20_000, ge=1, le=MOST)
     """Events that may wait for the disk of one edge process; further ones are not recorded (reason `overload`)."""
-    journal_overlap_seconds: float = Field(600.0, ge=0)
+    journal_overlap_seconds: float = Field(600.0, ge=0, le=MOST)
     """How long a counted batch stays in the journal, in case the report store is restored to an earlier time."""
-    tracker_cache: int = Field(200_000, ge=1)
+    tracker_cache: int = Field(200_000, ge=1, le=MOST)
     """Trackers that one edge process keeps in memory."""
-    last_known_records: int = Field(200_000, ge=0)
+    last_known_records: int = Field(200_000, ge=0, le=MOST)
     """Trackers and members that edges keep on disk, to start without the cache server; 0: none."""
-    connections: int = Field(10_000, ge=8)
+    connections: int = Field(10_000, ge=8, le=MOST)
     """Connections that one edge or API process keeps; for a further one, the one that waits longest is closed."""
-    connections_per_peer: int = Field(1_000, ge=1)
+    connections_per_peer: int = Field(1_000, ge=1, le=MOST)
     """Connections that one peer may have with a process, at most half of all; trusted proxies may have all."""
     trusted_proxies: Networks = Field("")
     """Comma-separated networks of proxies, whose word on the client's address and `X-Forwarded-Proto` is trusted."""
@@ -193,11 +197,11 @@ class Settings(BaseSettings):
     """Comma-separated host names under which they may do so, beside `localhost` and IP addresses."""
     ops_token: Token = Field(SecretStr(""))
     """Token that lets in to `/metrics` and `/sinkz` from anywhere (`Authorization: Bearer`); 16 characters or more."""
-    uncounted_seconds: float = Field(60.0, gt=0, allow_inf_nan=False)
+    uncounted_seconds: float = Field(60.0, gt=0, le=MOST)
     """Age of the oldest uncounted event from which on `/sinkz` and `healthy` say that the counter is dead or lags."""
     clock_skew_seconds: float = Field(2.0, ge=0.1, le=3600)
     """Difference between the clocks of edges, counters and stream server from which they warn; nothing stops."""
-    archive_days: int = Field(100, ge=1)
+    archive_days: int = Field(100, ge=1, le=MOST_DAYS)
     """Days for which the report store keeps raw batches for replay."""
     drain_seconds: float = Field(1.0, ge=0, le=300)
     """How long to answer as not ready after SIGTERM, before the listener closes."""

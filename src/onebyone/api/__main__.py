@@ -22,7 +22,9 @@ from onebyone.resources.context import EngineContext
 from onebyone.runtime import logs, redis_client, role, sql, web_server
 from onebyone.runtime.connection_limits import ConnectionLimits
 from onebyone.runtime.exit_codes import BAD_SETTINGS
+from onebyone.runtime.migration import NewerSchema
 from onebyone.runtime.outage import Outage
+from onebyone.runtime.store_refusals import Refused, refusal, server_faults, sql_setting
 from onebyone.runtime.terminal import write_line
 from onebyone.settings import Settings
 
@@ -47,6 +49,10 @@ async def main(settings: Settings) -> int:
         await store.dispose()
         await report_store.dispose()
         return BAD_SETTINGS
+    except Refused as refused:
+        await store.dispose()
+        await report_store.dispose()
+        return lifeline.refuse("api", *refused.faults)
     cache = redis_client.connect(settings.cache_url)
     publisher = ConfigPublisher(store, cache)
     lag_meter = PipelineLagMeter(settings, report_store)
@@ -79,12 +85,27 @@ async def main(settings: Settings) -> int:
 
 
 async def _prepare(settings: Settings, store: AsyncEngine, stopping: asyncio.Event) -> bool:
-    """Migrate the stores and create the first user, as soon as the stores answer. Return False if stopped before."""
+    """Migrate the stores and create the first user, as soon as the stores answer. Return False if stopped before.
+
+    Raise `Refused` with all that no retry can help.
+    """
+    faults = await server_faults(settings, "cache_url")
     outage = Outage("a store is unreachable, retrying", "the stores answer", backoff=(RETRY_SECONDS,), level="error")
     while not stopping.is_set():
         try:
-            await schema.upgrade(settings.config_store_url)
-            await report_schema.upgrade(settings.report_store_url)
+            for upgrade, url, reports in (
+                (schema.upgrade, settings.config_store_url, False),
+                (report_schema.upgrade, settings.report_store_url, True),
+            ):
+                try:
+                    await upgrade(url)
+                except Exception as error:
+                    reason = str(error) if isinstance(error, NewerSchema) else refusal(error)
+                    if reason is None:
+                        raise
+                    faults.append(f"{sql_setting(settings, reports=reports)}: {reason}")
+            if faults:
+                raise Refused(*dict.fromkeys(faults))
             line = await bootstrap(store, settings)
         except (SQLAlchemyError, OSError) as error:
             await asyncio.sleep(outage.failed(error))
@@ -103,6 +124,6 @@ async def _announce(lifeline: role.Lifeline, serving: asyncio.Event, publisher: 
 
 
 if __name__ == "__main__":
-    settings = Settings()
+    settings = role.read_role_settings("api")
     logs.configure_logging("api", settings.log_level, settings.log_format)
     sys.exit(uvloop.run(main(settings)))

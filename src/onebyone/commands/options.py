@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
-from urllib.parse import urlsplit
 
 import typer
 
@@ -13,17 +12,7 @@ from onebyone.runtime.exit_codes import BAD_SETTINGS
 from onebyone.runtime.terminal import printable
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError
-
     from onebyone.settings import Settings
-
-URL_SCHEMES = {
-    "database_url": ("sqlite+aiosqlite:///", "postgresql+asyncpg://"),
-    "report_database_url": ("sqlite+aiosqlite:///", "postgresql+asyncpg://"),
-    "cache_url": ("redis://", "rediss://", "unix://"),
-    "stream_url": ("redis://", "rediss://", "unix://"),
-    "public_url": ("http://", "https://"),
-}
 
 
 def _parse_folder(value: str) -> Path | None:
@@ -66,25 +55,20 @@ Workers = Annotated[
 ]
 
 
-def load_settings(**options: Any) -> Settings:
+def load_settings(*needed: str, **options: Any) -> Settings:
     """Return the settings; options that were typed, unless they are empty, win over their variables.
 
-    Print one line for each fault, which names the option or variable that is at fault, and exit.
+    Print one line for each fault, which names the option or variable that is at fault, and exit. That a setting among
+    `needed` is not set is one.
     """
     # Imported here: `--help` and `--version` need no settings.
-    from pydantic import ValidationError
-
-    from onebyone.settings import Settings
+    from onebyone.runtime.settings_faults import BadSettings, read_settings
 
     typed = {name: value for name, value in options.items() if value not in (None, "")}
     try:
-        settings = Settings.with_options(**typed)
-    except ValidationError as error:
-        refuse(*_validation_faults(error, typed))
-    faults = [fault for name in URL_SCHEMES if (fault := _url_fault(settings, name))]
-    if faults:
-        refuse(*faults)
-    return settings
+        return read_settings(*needed, **typed)
+    except BadSettings as bad:
+        refuse(*bad.faults)
 
 
 def load_private_settings(**options: Any) -> Settings:
@@ -98,15 +82,6 @@ def load_private_settings(**options: Any) -> Settings:
     for warning in close_to_others(settings):
         write_error(f"warning: {warning}")
     return settings
-
-
-def require(settings: Settings, *fields: str) -> None:
-    """Exit with a line for each of the settings that is not set."""
-    missing = [
-        name for name, field in zip(settings.names(*fields), fields, strict=True) if not getattr(settings, field)
-    ]
-    if missing:
-        refuse(*(f"{name} is not set; only `onebyone serve` runs without it" for name in missing))
 
 
 def refuse(*faults: str) -> NoReturn:
@@ -124,25 +99,3 @@ def fail(*faults: str, exit_code: int = 1) -> NoReturn:
 def write_error(fault: str) -> None:
     """Print one line on standard error; text from outside in it is escaped."""
     print(f"onebyone: {printable(fault)}", file=sys.stderr, flush=True)
-
-
-def _validation_faults(error: ValidationError, typed: dict[str, Any]) -> list[str]:
-    from onebyone.settings import setting_name
-
-    faults = []
-    for fault in error.errors(include_url=False):
-        field = str(fault["loc"][0])
-        faults.append(f"{setting_name(field, typed=field in typed)}: {fault['msg']}")
-    return faults
-
-
-def _url_fault(settings: Settings, field: str) -> str | None:
-    url = getattr(settings, field)
-    (name,) = settings.names(field)
-    if url and not url.startswith(URL_SCHEMES[field]):
-        return f"{name}: must start with {' or '.join(URL_SCHEMES[field])}"
-    try:
-        _ = urlsplit(url).port
-    except ValueError as error:
-        return f"{name}: {error}"
-    return None

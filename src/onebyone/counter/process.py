@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import TypeVar
 
 import redis.asyncio
@@ -24,8 +25,9 @@ from onebyone.counter.shard_leases import ShardLeases
 from onebyone.counter.stream import Misconfigured, refuse_eviction
 from onebyone.report_store import schema
 from onebyone.report_store.tables import positions
-from onebyone.runtime import redis_client, sql
+from onebyone.runtime import redis_client, sql, store_refusals
 from onebyone.runtime.clock_watch import ClockWatch
+from onebyone.runtime.migration import NewerSchema
 from onebyone.settings import Settings
 
 _log = structlog.get_logger()
@@ -74,9 +76,10 @@ async def _prepare_and_count(
     settings: Settings, engine: AsyncEngine, client: redis.asyncio.Redis, meter: HealthMeter, ready: Callable[[], None]
 ) -> None:
     outages, stopping = meter.outages, meter.stopping
-    await _until_it_succeeds(outages, "sql", lambda: schema.upgrade(settings.report_store_url), stopping)
-    await _until_it_succeeds(outages, "stream", lambda: refuse_eviction(client), stopping)
-    number = await _until_it_succeeds(outages, "sql", lambda: _shards(engine, settings.shards), stopping)
+    starting = partial(_until_it_succeeds, settings, outages, stopping)
+    await starting("sql", lambda: schema.upgrade(settings.report_store_url))
+    await starting("stream", lambda: refuse_eviction(client))
+    number = await starting("sql", lambda: _shards(engine, settings.shards))
     if number is None:
         return
     # SQLite has one writer: shards queue here instead of polling for its lock.
@@ -84,7 +87,7 @@ async def _prepare_and_count(
     leases = ShardLeases(engine, writers, number)
     clocks, retries = ProducerClocks(settings.clock_skew_seconds), ProxyRetries()
     with CounterMark(settings.data_dir, leases.counter) as mark:
-        await _until_it_succeeds(outages, "sql", lambda: leases.join(mark.ended), stopping)
+        await starting("sql", lambda: leases.join(mark.ended))
         shards = [Shard(lease, client, engine, outages, writers, stopping, clocks, retries) for lease in leases.leases]
         meter.leases, meter.shards = leases, shards
         pruner = pruning.prune_forever(engine, settings.archive_days, writers)
@@ -120,13 +123,21 @@ async def _shards(engine: AsyncEngine, configured: int) -> int:
 
 
 async def _until_it_succeeds(
-    outages: Outages, cause: Cause, attempt: Callable[[], Awaitable[T]], stopping: asyncio.Event
+    settings: Settings, outages: Outages, stopping: asyncio.Event, cause: Cause, attempt: Callable[[], Awaitable[T]]
 ) -> T | None:
-    """Retry `attempt` and return its first result; return None when the process must stop before."""
+    """Retry `attempt` and return its first result; return None when the process must stop before.
+
+    Raise `Misconfigured` where no retry can help.
+    """
+    name = "ONEBYONE_STREAM_URL" if cause == "stream" else store_refusals.sql_setting(settings, reports=True)
     while not stopping.is_set():
         try:
             result = await attempt()
+        except NewerSchema as newer:
+            raise Misconfigured(f"{name}: {newer}") from None
         except (*redis_client.Unavailable, SQLAlchemyError) as error:
+            if (reason := store_refusals.refusal(error)) is not None:
+                raise Misconfigured(f"{name}: {reason}") from None
             await asyncio.sleep(outages.failed(cause, _NO_SHARD, error))
         else:
             outages.succeeded(_NO_SHARD)

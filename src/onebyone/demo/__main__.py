@@ -17,6 +17,7 @@ from onebyone.demo.lifeline import DemoLifeline, SupervisorGoneError
 from onebyone.demo.progress import Progress
 from onebyone.demo.sample import create_sample
 from onebyone.demo.traffic import Sender, generate_hits
+from onebyone.runtime import role
 from onebyone.runtime.addresses import local_url
 from onebyone.runtime.exit_codes import REFUSED
 from onebyone.runtime.terminal import write_line
@@ -86,4 +87,4 @@ if __name__ == "__main__":
     parser.add_argument("--events", type=int, default=2000, help="requests to send")
     parser.add_argument("--rate", type=float, default=5.0, help="requests per second, about")
     options = parser.parse_args()
-    sys.exit(main(Settings(), options.events, options.rate))
+    sys.exit(main(role.read_role_settings("demo"), options.events, options.rate))

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
+import structlog
 import uvloop
 
 from onebyone.edge import metrics, ops_endpoints
@@ -28,6 +29,7 @@ from onebyone.edge.untracked import WRITE_SECONDS, UntrackedSums
 from onebyone.runtime import logs, role, web_server
 from onebyone.runtime.clock_watch import ClockWatch
 from onebyone.runtime.connection_limits import ConnectionLimits
+from onebyone.runtime.store_refusals import server_faults
 from onebyone.settings import Settings
 
 START_SECONDS = 3.5
@@ -40,6 +42,8 @@ SHIP_SECONDS = 5.0
 ships the rest from the journal."""
 METRICS_SECONDS = 1.0
 """How often the gauges are set: more often than any monitoring reads them."""
+
+_log = structlog.get_logger()
 
 
 async def main(settings: Settings) -> int:
@@ -106,6 +110,9 @@ async def main(settings: Settings) -> int:
         asyncio.create_task(_write_untracked(recorder.untracked)),
     ]
     deadline = asyncio.get_running_loop().time() + START_SECONDS
+    refused = await _refused_servers(settings)
+    if refused:
+        lifeline.stopping.set()
     for event in (journal_open, view.usable):
         await lifeline.wait_for(event, max(0.0, deadline - asyncio.get_running_loop().time()))
     fast = settings.edge_http == "fast" and hasattr(select, "epoll")
@@ -130,7 +137,23 @@ async def main(settings: Settings) -> int:
     probe.stop()
     for task in tasks:
         task.cancel()
+    if refused:
+        return lifeline.refuse("edge", *refused)
     return 1 if journal_failed.is_set() else 0
+
+
+async def _refused_servers(settings: Settings) -> list[str]:
+    """Return why this edge cannot run: its servers refuse it, and it has no snapshot of the configuration either.
+
+    With one it records without them, and only logs what they say.
+    """
+    asked = [server_faults(settings, name) for name in ("cache_url", "stream_url")]
+    cache, stream = await asyncio.gather(*asked)
+    if cache and not (settings.last_known_records and settings.last_known_file.exists()):
+        return cache + stream
+    for fault in cache + stream:
+        _log.error("a server refuses this edge, which records nevertheless", reason=fault)
+    return []
 
 
 async def _announce_ready(lifeline: role.Lifeline, *needed: asyncio.Event) -> None:
@@ -164,7 +187,7 @@ async def _write_untracked(sums: UntrackedSums) -> None:
 
 
 if __name__ == "__main__":
-    settings = Settings()
+    settings = role.read_role_settings("edge")
     logs.configure_logging("edge", settings.log_level, settings.log_format)
     sys.setswitchinterval(SWITCH_SECONDS)
     sys.exit(uvloop.run(main(settings)))

@@ -6,12 +6,17 @@ from pathlib import Path
 
 from alembic import command, context
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData, text
 
 from onebyone.runtime import sql
 
 _PG_LOCK = 7_129_455
 """An arbitrary constant: the key of the PostgreSQL advisory lock that a migrating process holds."""
+
+
+class NewerSchema(Exception):
+    """The store has a revision that this release does not know; the text says which."""
 
 
 async def upgrade(url: str, scripts: Path) -> None:
@@ -31,7 +36,10 @@ def _upgrade(connection: Connection, scripts: Path) -> None:
     config.set_main_option("script_location", str(scripts))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise NewerSchema(f"its schema is of a newer release: {error}; install that release again") from None
 
 
 def run_revisions(metadata: MetaData, version_table: str) -> None:

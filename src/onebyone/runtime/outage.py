@@ -22,6 +22,11 @@ ERROR_LENGTH = 300
 _log = structlog.get_logger()
 
 
+def describe(error: BaseException) -> str:
+    """Return the type and the text of an error: some drivers leave the text out of `repr`."""
+    return f"{type(error).__name__}: {error}"[:ERROR_LENGTH]
+
+
 class Outage:
     """Failed attempts of one kind, by whichever of several sources (shards, say) make them.
 
@@ -56,7 +61,7 @@ class Outage:
         if not self._attempts or (unexpected and not self._unexpected_logged):
             self._unexpected_logged = unexpected
             traceback = error if unexpected else None
-            getattr(_log, self._level)(self._began, error=f"{error!r:.{ERROR_LENGTH}}", exc_info=traceback, **fields)
+            getattr(_log, self._level)(self._began, error=describe(error), exc_info=traceback, **fields)
         attempts = self._attempts[source] = self._attempts.get(source, 0) + 1
         return self._backoff[min(attempts, len(self._backoff)) - 1]
 

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import socket
 from typing import Any
+from urllib.parse import urlencode
 
 import asyncpg  # type: ignore[import-untyped]
+from sqlalchemy import URL
+
+from onebyone.runtime.store_urls import LIBPQ_PARAMETERS
 
 CONNECT_SECONDS = 10
 """Time to connect and authenticate, also on a busy server."""
@@ -49,6 +53,17 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]
         ):
             if hasattr(socket, name):
                 own.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def split_parameters(url: URL) -> tuple[URL, dict[str, Any]]:
+    """Return the URL without the parameters of libpq (`sslmode` and the like), and the argument that carries these.
+
+    asyncpg knows them in a URL of its own only; SQLAlchemy would pass them as arguments, which it refuses.
+    """
+    ours = {name: value for name, value in url.query.items() if name in LIBPQ_PARAMETERS}
+    if not ours:
+        return url, {}
+    return url.difference_update_query(ours), {"dsn": f"postgresql://?{urlencode(ours, doseq=True)}"}
 
 
 def connect_arguments(idle_transaction_seconds: int) -> dict[str, Any]:

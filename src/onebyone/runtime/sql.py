@@ -36,9 +36,9 @@ def create_engine(url: str, *, idle_transaction_seconds: int = 0) -> AsyncEngine
         # Imported here, so that an installation on SQLite never loads the driver.
         from onebyone.runtime import postgres
 
-        return create_async_engine(
-            url, pool_pre_ping=True, connect_args=postgres.connect_arguments(idle_transaction_seconds)
-        )
+        address, parameters = postgres.split_parameters(make_url(url))
+        arguments = postgres.connect_arguments(idle_transaction_seconds) | parameters
+        return create_async_engine(address, pool_pre_ping=True, connect_args=arguments)
     engine = create_async_engine(url)
     event.listen(engine.sync_engine, "connect", _prepare)
     event.listen(engine.sync_engine, "begin", _begin)

@@ -6,7 +6,9 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-READY = b"ready\n"
+from onebyone.runtime.role import REFUSAL
+
+READY = b"ready"
 
 
 class ChildLifeline:
@@ -17,6 +19,8 @@ class ChildLifeline:
         self._ours.setblocking(False)
         self._on_ready = on_ready
         self._received = b""
+        self.refusals: list[str] = []
+        """Why the child cannot run as configured, as it has said so far."""
 
     @property
     def child_fd(self) -> int:
@@ -29,19 +33,23 @@ class ChildLifeline:
         asyncio.get_running_loop().add_reader(self._ours, self._read)
 
     def close(self) -> None:
-        """Close both ends: a child that still runs drains."""
+        """Close both ends, after reading what a child has said at its end; one that still runs drains."""
+        self._read()
         asyncio.get_running_loop().remove_reader(self._ours)
         self._ours.close()
         self._childs.close()
 
     def _read(self) -> None:
         try:
-            chunk = self._ours.recv(64)
+            chunk = self._ours.recv(65_536)
         except OSError:
             chunk = b""
         self._received += chunk
-        if READY in self._received:
-            self._on_ready()
-            self._received = b""
+        *lines, self._received = self._received.split(b"\n")
+        for line in lines:
+            if line == READY:
+                self._on_ready()
+            elif line.startswith(REFUSAL):
+                self.refusals.append(line.removeprefix(REFUSAL).decode())
         if not chunk:
             asyncio.get_running_loop().remove_reader(self._ours)

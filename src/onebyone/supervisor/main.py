@@ -60,7 +60,8 @@ def run_plan(settings: Settings, locks: Sequence[str], plan: Callable[[Settings]
         locked = {role: data_dir.lock(role) for role in locks}
         return asyncio.run(_Run(settings, data_dir, locked, log_format, embed).run(plan(settings)))
     except StartFault as fault:
-        write_line(sys.stderr, f"onebyone: {printable(str(fault))}")
+        for line in str(fault).split("\n"):
+            write_line(sys.stderr, f"onebyone: {printable(line)}")
         return fault.exit_code
     except KeyboardInterrupt:
         return 130
@@ -156,6 +157,7 @@ async def _begin(role: Role, processes: Sequence[RoleProcess]) -> None:
     for process in processes:
         await process.settled()
         if process.refused.is_set():
-            raise StartFault(f"{role.name} cannot run as configured", process.refusal_code)
+            reasons = process.refusals or [f"{role.name} cannot run as configured"]
+            raise StartFault("\n".join(reasons), process.refusal_code)
     if role.announcement:
         write_line(sys.stdout, role.announcement)

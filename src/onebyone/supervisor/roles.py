@@ -54,6 +54,8 @@ class RoleProcess(Child):
         self._index = index
         self._shared = shared
         self._lifeline: ChildLifeline | None = None
+        self.refusals: list[str] = []
+        """Why its last process could not run as configured, each as a line."""
 
     @property
     def serves(self) -> bool:
@@ -89,6 +91,7 @@ class RoleProcess(Child):
         """Close its lifeline and delete its live gauges: they describe a running process."""
         if self._lifeline is not None:
             self._lifeline.close()
+            self.refusals = self._lifeline.refusals
             self._lifeline = None
         if self._shared.metrics is not None:
             for gauge in self._shared.metrics.glob(f"gauge_live*_{process.pid}.db"):

@@ -55,4 +55,6 @@ async def _becomes_ready(new: RoleProcess) -> bool:
         _log.error("process cannot start", process=new.name, reason=str(fault))
         return False
     await new.settled(READY_SECONDS)
+    for reason in new.refusals:
+        _log.error("process cannot start", process=new.name, reason=reason)
     return new.ready.is_set()

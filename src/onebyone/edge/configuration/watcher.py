@@ -68,7 +68,7 @@ class Watcher:
         """Follow changes until `stop`; then return within `BLOCK_MS` if the server answers."""
         following = False
         outage = Outage(
-            "cannot follow changes, answering from what is known",
+            "cannot follow changes on the cache server, answering from what is known",
             "following changes again",
             expected=Unavailable,
             backoff=(BACKOFF_SECONDS,),
