@@ -65,7 +65,13 @@ def test_reports_are_read_and_old_ones_ignored() -> None:
         ClockReport("edge@c/4", 9.0, 900.0),
     ]
     fields = {report.name.encode(): report.encode().encode() for report in reports}
-    assert decode_reports(fields | {b"edge@d/1": b"rubbish", b"edge@d/2": b"", b"edge@d/3": b"1 2 3"}) == reports
+    assert (
+        decode_reports(
+            fields
+            | {b"edge@d/1": b"rubbish", b"edge@d/2": b"", b"edge@d/3": b"1 2 3", b"edge@d/4": b"inf 1", b"e": b"1 nan"}
+        )
+        == reports
+    )
     assert offsets_by_host(reports, 1003.0) == {"a": pytest.approx(0.6), "b:8": -DAY}
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from statistics import median, median_high, median_low
 
 FRESH_SECONDS = 60.0
@@ -45,6 +46,8 @@ def decode_reports(fields: Mapping[bytes, bytes]) -> list[ClockReport]:
         try:
             offset, at = map(float, value.split())
         except ValueError:
+            continue
+        if not isfinite(offset) or not isfinite(at):
             continue
         reports.append(ClockReport(name.decode("utf-8", "replace"), offset, at))
     return reports

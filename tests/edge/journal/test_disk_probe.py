@@ -71,6 +71,24 @@ def test_a_folder_that_is_missing_is_noticed(probe: DiskProbe, tmp_path: Path) -
     assert list(tmp_path.iterdir()) == [], "a test leaves no file, not even after SIGKILL"
 
 
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EINVAL])
+async def test_a_file_system_that_cannot_reserve_space(
+    probe: DiskProbe, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    written: list[int] = []
+    write = os.pwrite
+    monkeypatch.setattr(os, "posix_fallocate", fails_with(number))
+
+    def note_and_write(fd: int, data: bytes, at: int) -> int:
+        written.append(len(data))
+        return write(fd, data, at)
+
+    monkeypatch.setattr(os, "pwrite", note_and_write)
+    probe.start()
+    await eventually(lambda: bool(written) and not probe.error, "the room is written instead")
+    assert set(written) == {disk_probe.ROOM_BYTES}
+
+
 async def test_a_refused_batch_counts_until_a_later_test_passes(journal: FaultyJournal, probe: DiskProbe) -> None:
     commits = Recorded().group_commit(journal)
     assert health.recording_problem(commits, probe) == ""

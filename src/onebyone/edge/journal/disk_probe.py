@@ -7,6 +7,7 @@ journals. It skips the test while events prove as much.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import tempfile
@@ -28,6 +29,8 @@ within seconds."""
 ROOM_BYTES = 256 * 1024
 """Free space that the disk must have: more than a full batch needs with the pages around it."""
 _BLOCK = bytes(4096)
+_UNSUPPORTED = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+"""What a file system answers that cannot reserve space; not every C library then writes the blocks itself."""
 
 
 class DiskProbe:
@@ -94,11 +97,7 @@ class DiskProbe:
             # Kept open, so that a test needs no new inode, as the journal needs none.
             self._file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115
         fd = self._file.fileno()
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(fd, 0, ROOM_BYTES)
-            os.pwrite(fd, _BLOCK, 0)
-        else:
-            os.pwrite(fd, bytes(ROOM_BYTES), 0)
+        os.pwrite(fd, _BLOCK if _reserve(fd) else bytes(ROOM_BYTES), 0)
         os.fsync(fd)
         os.ftruncate(fd, 0)
 
@@ -109,6 +108,19 @@ class DiskProbe:
                 file.close()
             except OSError as error:
                 self.error = describe(error)
+
+
+def _reserve(fd: int) -> bool:
+    """Reserve `ROOM_BYTES` for the file; return whether that is possible without writing them. Raise `OSError`."""
+    if not hasattr(os, "posix_fallocate"):
+        return False
+    try:
+        os.posix_fallocate(fd, 0, ROOM_BYTES)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        return False
+    return True
 
 
 def describe(error: BaseException) -> str:
