@@ -57,25 +57,24 @@ def _read(components: Components, entity: Entity) -> Schema:
 
 
 def _create(components: Components, entity: Entity) -> Schema:
-    name = component_name(entity)
-    created = {"count": _ONE, "id": INTEGER, **PAGE, entity.service: reference(f"{name}Full")}
-    content = {
-        "parameters": parameters.create_parameters(entity),
-        "requestBody": json_body(reference(f"{name}CreateRequest")),
-        "responses": responses(add_success(components, f"{name}Create", created)),
-    }
+    content = _write(components, entity, "Create", parameters.create_parameters(entity), INTEGER)
     return operation("create", entity.service, "Create an object", content)
 
 
 def _update(components: Components, entity: Entity) -> Schema:
-    name = component_name(entity)
-    updated = {"count": _ONE, "id": TEXT, **PAGE, entity.service: reference(f"{name}Full")}
-    content = {
-        "parameters": parameters.update_parameters(entity),
-        "requestBody": json_body(reference(f"{name}UpdateRequest")),
-        "responses": responses(add_success(components, f"{name}Update", updated)),
-    }
+    content = _write(components, entity, "Update", parameters.update_parameters(entity), TEXT)
     return operation("update", entity.service, "Change the fields that the body names", content)
+
+
+def _write(components: Components, entity: Entity, verb: str, query: list[Schema], shown_id: Schema) -> Schema:
+    """Return what a write takes and answers: PUT shows the id as the text that the request had."""
+    name = component_name(entity)
+    written = {"count": _ONE, "id": shown_id, **PAGE, entity.service: reference(f"{name}Full")}
+    return {
+        "parameters": query,
+        "requestBody": json_body(reference(f"{name}{verb}Request")),
+        "responses": responses(add_success(components, f"{name}{verb}", written)),
+    }
 
 
 def _delete(components: Components, entity: Entity) -> Schema:
