@@ -76,6 +76,8 @@ class BoundedProtocol(MessageProtocol):
         self._body_bytes = 0
         super().on_headers_complete()
         if self._body_announced:
+            # What waited until now does not count for this body.
+            self.flow.has_paused = self.flow.read_paused
             self._start_client_timer(BODY_SECONDS)
         if self._is_draining:
             self.cycle.keep_alive = False
