@@ -24,6 +24,10 @@ def diary(name: str, what: str) -> None:
         file.write(f"{name} {what} {os.getpid()}\n")
 
 
+def times_started(name: str) -> int:
+    return Path(os.environ["STAND_IN_DIARY"]).read_text().count(f"{name} started")
+
+
 async def live(name: str, behaviour: str) -> None:
     diary(name, "started")
     match behaviour:
@@ -35,6 +39,8 @@ async def live(name: str, behaviour: str) -> None:
         case "never-ready":
             await asyncio.sleep(1000)
     lifeline = role.Lifeline()
+    if behaviour == "refuse-later" and times_started(name) > 1:
+        sys.exit(lifeline.refuse(name, f"{name} has another reason"))
     lifeline.report_ready()
     diary(name, "ready")
     await lifeline.stopping.wait()

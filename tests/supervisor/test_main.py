@@ -144,6 +144,16 @@ def test_a_role_that_refuses_its_configuration_stops_the_start(serve: Serve) -> 
     assert diary(run).count("counter started") == 1
 
 
+def test_a_role_that_refuses_later_is_retried_and_says_why(serve: Serve) -> None:
+    run = serve(counter="refuse-later")
+    wait_ready(run)
+    os.kill(pid_of(run, "counter"), signal.SIGKILL)
+    wait_until(lambda: logged(run, "process cannot run as configured"), "the reason is logged")
+    assert logged(run, "process cannot run as configured")[0]["reason"] == "counter has another reason"
+    run.signal(signal.SIGTERM)
+    assert run.wait() in (0, 1)
+
+
 def test_stop_before_all_roles_are_ready(serve: Serve) -> None:
     run = serve(api="never-ready")
     run.wait_for_line("edge ready")

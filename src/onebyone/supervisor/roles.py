@@ -8,10 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from onebyone.runtime.role import LIFELINE, LISTENER
 from onebyone.supervisor.child import Child
 from onebyone.supervisor.lifeline import ChildLifeline
 from onebyone.supervisor.process import Process, ProcessTable
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,10 @@ class RoleProcess(Child):
             self._lifeline.close()
             self.refusals = self._lifeline.refusals
             self._lifeline = None
+            if self.ready.is_set():
+                # Not at a start of the product, which ends with these lines.
+                for reason in self.refusals:
+                    _log.error("process cannot run as configured", process=self.name, reason=reason)
         if self._shared.metrics is not None:
             for gauge in self._shared.metrics.glob(f"gauge_live*_{process.pid}.db"):
                 gauge.unlink(missing_ok=True)
