@@ -38,7 +38,8 @@ HOUR = 3600 * 75
 
 def an_hour(oracle: Oracle, folder: Path) -> int:
     """Write an hour of events to journals of dead edges, which the product's edges adopt; return their number."""
-    line, *_ = (line for line in oracle.archive.lines(most=50) if b'"kind":"imp"' in line)
+    counted = (line for line in oracle.archive.lines(most=50) if b'"reason"' not in line)
+    line, *_ = (line for line in counted if b'"kind":"imp"' in line)
     template = orjson.loads(line)
     before = len(oracle.owed)
     directory = oracle.product.data_dir / "journal"

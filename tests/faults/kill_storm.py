@@ -151,12 +151,11 @@ def run(product: Product, impressions: int, clicks: int, kills: int, seed: int) 
 
 
 def archived(data_dir: Path) -> Counter[str]:
-    """Return the number of archived events by cachebuster."""
-    events: Counter[str] = Counter()
+    """Return the number of archived events by cachebuster, without those that are kept uncounted."""
     with contextlib.closing(sqlite3.connect(data_dir / "reports.sqlite3", timeout=30)) as store:
-        for (payload,) in store.execute("SELECT payload FROM archive"):
-            events.update(orjson.loads(line)["cb"] for line in batches.unpack(payload))
-    return events
+        payloads = [payload for (payload,) in store.execute("SELECT payload FROM archive")]
+    events = (orjson.loads(line) for payload in payloads for line in batches.unpack(payload))
+    return Counter(event["cb"] for event in events if "reason" not in event)
 
 
 def _is_live(product: Product, impression: int, click: int) -> bool:

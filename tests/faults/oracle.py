@@ -32,6 +32,10 @@ RATE = 60.0
 CLICKS = 0.25
 """Clicks per impression."""
 
+PREFETCH_EVERY = 8
+"""One request in so many is a prefetch: often enough to be in flight whatever the fault is."""
+LOAD_END = 10**7
+"""The numbers of the load are smaller, those of the requests that experiments send are not."""
 FIRST_HEAD = 5 * 10**9
 """The number of the first HEAD request; those of counted requests are smaller."""
 
@@ -42,6 +46,11 @@ HTTP = httpx.Client(timeout=20, limits=httpx.Limits(max_keepalive_connections=0)
 def cost_of(name: str) -> int:
     """Return the `ancost` of the request of this name, in micros; it differs from one request to the next."""
     return int(name[1:]) % 9973
+
+
+def is_prefetch(name: str) -> bool:
+    """Return whether the request of this name is one of the load's prefetches, whose events are kept uncounted."""
+    return int(name[1:]) < LOAD_END and int(name[1:]) % PREFETCH_EVERY == 0
 
 
 class Oracle:
@@ -128,7 +137,7 @@ class Oracle:
             ("i", self._clients, self._rate),
             ("c", max(1, self._clients // 4), self._rate * CLICKS),
         ):
-            traffic = Traffic(self.product.edge_url, self.path, clients, prefix, first=number * 10**6)
+            traffic = Traffic(self.product.edge_url, self.path, clients, prefix, number * 10**6, is_prefetch)
             self._traffic.append(traffic)
             traffic.start(rate=rate)
 
@@ -171,7 +180,7 @@ class Oracle:
 
     def _as_sent(self, name: str, event: ArchivedEvent) -> bool:
         kind = {"i": "imp", "c": "clk"}[name[0]]
-        reason = "head" if int(name[1:]) >= FIRST_HEAD else ""
+        reason = "head" if int(name[1:]) >= FIRST_HEAD else "prefetch" if is_prefetch(name) else ""
         return event[1:] == (kind, self.trackers[name[0]], cost_of(name), reason) and 0 < event.id < 2**63
 
     def _agree(self, counted: dict[str, list[ArchivedEvent]]) -> None:

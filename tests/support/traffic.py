@@ -12,12 +12,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+PREFETCH = {"Purpose": "prefetch"}
+KEPT = "ignored; reason=prefetch"
+"""How the edge answers a prefetch whose event it keeps uncounted."""
+
 
 @dataclass
 class Answers:
     """The outcome of each cachebuster. One without an answer is in doubt: it may be recorded, but at most once."""
 
     recorded: set[str] = field(default_factory=set)
+    """Those with a receipt, the kept ones included."""
     refused: set[str] = field(default_factory=set)
     in_doubt: set[str] = field(default_factory=set)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -35,9 +40,19 @@ class Traffic:
     """Send requests from several threads, each on a keep-alive connection that is reopened when it breaks."""
 
     def __init__(
-        self, url: str, path: Callable[[str], str], clients: int = 4, prefix: str = "t", first: int = 0
+        self,
+        url: str,
+        path: Callable[[str], str],
+        clients: int = 4,
+        prefix: str = "t",
+        first: int = 0,
+        is_prefetch: Callable[[str], bool] = lambda name: False,
     ) -> None:
-        """Take `path`, which maps a cachebuster to the path of its request: the prefix and a number from `first` on."""
+        """Take `path`, which maps a cachebuster to the path of its request: the prefix and a number from `first` on.
+
+        `is_prefetch` says which requests are prefetches, whose events must be kept.
+        """
+        self._is_prefetch = is_prefetch
         self._address = urlsplit(url)
         self._path = path
         self._clients = clients
@@ -96,7 +111,7 @@ class Traffic:
                 connection = http.client.HTTPConnection(str(self._address.hostname), self._address.port, timeout=30)
             began = time.monotonic()
             try:
-                connection.request("GET", self._path(name))
+                connection.request("GET", self._path(name), headers=PREFETCH if self._is_prefetch(name) else {})
                 answer = connection.getresponse()
                 answer.read()
             except (OSError, http.client.HTTPException):
@@ -116,7 +131,7 @@ class Traffic:
         ended = time.monotonic()
         with self._lock:
             self.answers.took.append((ended, ended - began))
-            if verdict == "recorded":
+            if verdict == (KEPT if self._is_prefetch(name) else "recorded"):
                 self.answers.recorded.add(name)
             else:
                 self.answers.refused.add(name)
