@@ -6,12 +6,12 @@ from typing import Any
 
 import schemathesis
 
-from onebyone.resources.fields import object_time_zones
+from tests.support.time_zones import allowed_time_zones
 
 KNOWN = 4
 """Objects of each kind have the ids 1 and 2; a drawn id becomes one of 0 to 3."""
 _ACCOUNT = ("username", "password", "state", "user_type", "advertiser_id", "publisher_id", "read_only")
-_ZONES = sorted(object_time_zones())
+_ZONES = sorted(allowed_time_zones())
 _reports: list[str] = []
 
 

@@ -227,6 +227,12 @@ FAULTS: dict[str, tuple[Json, str]] = {
     "unknown zone": ({"timezone": "../../etc/passwd"}, "timezone: not a known"),
     "deep nesting": ({"orders": json.loads("[" * 300 + "]" * 300)}, "report: is nested too deeply"),
     "half-hour zone": ({"timezone": "Asia/Kolkata"}, "timezone: the time zone is not a whole number of hours"),
+    "alias of such a zone": ({"timezone": "Asia/Calcutta"}, "timezone: the time zone is not a whole number of hours"),
+    "half an hour of daylight saving": (
+        {"report_interval": "lifetime", "timezone": "Australia/Lord_Howe"},
+        "timezone: the time zone is not a whole number of hours away from UTC at all times",
+    ),
+    "zone of the machine": ({"timezone": "localtime"}, "timezone: not a known time zone"),
     "filters as object": ({"filters": {}}, "filters: must be a list"),
     "filter as text": ({"filters": ["x"]}, "filters[0]: must be an object"),
     "no filter": ({"filters": [{"day": "2026-01-01"}]}, "filters[0].day: not a filter"),

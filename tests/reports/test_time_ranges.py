@@ -70,11 +70,12 @@ def test_wall_times(text: object) -> None:
         assert result.replace(tzinfo=UTC) >= datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("zone", ["Asia/Kolkata", "Australia/Adelaide", "Asia/Katmandu", "America/St_Johns"])
-@pytest.mark.parametrize("interval", ["today", "current_hour", "last_hour", "last_48_hours", "lifetime"])
-def test_zones_off_whole_hours_are_refused(zone: str, interval: str) -> None:
-    with pytest.raises(ValueError, match="whole number of hours"):
-        time_ranges.range_of_interval(interval, epoch_ms(NOW), ZoneInfo(zone))
+def test_ranges_from_before_the_first_event_begin_at_an_hour() -> None:
+    """Caracas was at UTC-04:30 from 2007 to 2016."""
+    zone = ZoneInfo("America/Caracas")
+    result = time_ranges.range_between(datetime(2010, 1, 1), datetime(2026, 1, 1), zone)
+    assert result.start % time_ranges.HOUR == 0
+    assert result.format_local(result.end) == "2026-01-01 00:00:00"
 
 
 @pytest.mark.parametrize(

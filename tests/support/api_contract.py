@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import jsonschema_rs
 
+from onebyone import time_zones
 from onebyone.api.openapi import document
-from onebyone.resources.fields import object_time_zones
 
 _VERSION = re.compile(r"^/(current|v[0-9.]+)(?=/)")
 
@@ -74,7 +74,7 @@ def check(answer: httpx.Response) -> None:
     if not validator.is_valid(content):
         faults = [f"{fault.instance_path}: {fault.message[:600]}" for fault in _leaves(validator, content)]
         raise AssertionError(f"{answer.request.method} {answer.request.url}: {faults}")
-    unknown = set(_time_zones(content)) - object_time_zones() - {None}
+    unknown = set(_time_zones(content)) - time_zones.time_zone_names() - {None}
     assert not unknown, f"{answer.request.method} {answer.request.url}: {unknown}"
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
+from onebyone import time_zones
 from onebyone.reports import time_ranges
 from onebyone.reports.request_fields import RequestFields
-from onebyone.reports.time_ranges import TimeRange, UnalignedTimeZone
+from onebyone.reports.time_ranges import TimeRange
 
 EASTERN = "EST5EDT"
 """Time zone of an aggregated report that names none, as documented."""
@@ -19,10 +20,11 @@ FEED_DAYS = 30
 def read_time_range(fields: RequestFields, now_ms: int, *, feed: bool) -> TimeRange | None:
     """Return the requested time range; None after a fault."""
     zone_name = fields.get("timezone", "UTC" if feed else EASTERN)
-    if not isinstance(zone_name, str) or zone_name not in time_ranges.time_zone_names():
-        fields.add_fault("timezone", "not a known time zone")
+    try:
+        zone = ZoneInfo(time_zones.require_time_zone(zone_name))
+    except ValueError as error:
+        fields.add_fault("timezone", str(error))
         return None
-    zone = ZoneInfo(zone_name)
     interval = fields.get("report_interval")
     dated = "start_date" in fields or "end_date" in fields
     if interval is not None and (dated or feed):
@@ -33,11 +35,7 @@ def read_time_range(fields: RequestFields, now_ms: int, *, feed: bool) -> TimeRa
     if interval not in time_ranges.INTERVALS:
         fields.add_fault("report_interval", f"must be one of {', '.join(time_ranges.INTERVALS)}")
         return None
-    try:
-        return time_ranges.range_of_interval(interval, now_ms, zone)
-    except ValueError as error:
-        fields.add_fault("timezone", str(error))
-        return None
+    return time_ranges.range_of_interval(interval, now_ms, zone)
 
 
 def _read_dates(fields: RequestFields, zone: ZoneInfo, now_ms: int, *, feed: bool) -> TimeRange | None:
@@ -52,9 +50,6 @@ def _read_dates(fields: RequestFields, zone: ZoneInfo, now_ms: int, *, feed: boo
     start, end = wall_times
     try:
         time_range = time_ranges.range_between(start, end, zone)
-    except UnalignedTimeZone as error:
-        fields.add_fault("timezone", str(error))
-        return None
     except ValueError as error:
         fields.add_fault("end_date", str(error))
         return None

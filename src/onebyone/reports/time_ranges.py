@@ -1,15 +1,14 @@
 """The time range of a report: named intervals and wall times in a time zone.
 
-Ranges exclude their end. The rollup has hours of UTC, so only zones at a whole number of hours from UTC have exact
-days; the others are refused.
+Ranges exclude their end. The rollup has hours of UTC, so a range begins and ends at one; the zones are those that
+`time_zones` allows, which have exact days.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from onebyone.reports.date_texts import parse_date
 
@@ -40,10 +39,6 @@ INTERVALS = (
 _DAYS = {"today": 1, "last_2_days": 2, "last_7_days": 7, "last_14_days": 14, "last_30_days": 30, "30_days": 30}
 
 
-class UnalignedTimeZone(ValueError):
-    """The zone is not at a whole number of hours from UTC."""
-
-
 @dataclass(frozen=True, slots=True)
 class TimeRange:
     """Epoch seconds [`start`, `end`), and the zone in which a report names them."""
@@ -60,12 +55,6 @@ class TimeRange:
     def format_local(self, moment: int) -> str:
         """Return epoch second `moment` as `YYYY-MM-DD HH:MM:SS` in the zone."""
         return datetime.fromtimestamp(moment, self.zone).strftime("%Y-%m-%d %H:%M:%S")
-
-
-@cache
-def time_zone_names() -> frozenset[str]:
-    """Return the names of all known time zones."""
-    return frozenset(available_timezones())
 
 
 def parse_wall_time(text: object, zone: tzinfo = UTC) -> datetime:
@@ -90,11 +79,7 @@ def parse_wall_time(text: object, zone: tzinfo = UTC) -> datetime:
 
 
 def range_between(start: datetime, end: datetime, zone: ZoneInfo) -> TimeRange:
-    """Return the range between two wall times.
-
-    Raise `ValueError` when it is empty, and its subclass `UnalignedTimeZone` for a zone that is not at a whole number
-    of hours from UTC.
-    """
+    """Return the range between two wall times. Raise `ValueError` when it is empty."""
     time_range = TimeRange(_epoch_seconds(start, zone), _epoch_seconds(end, zone), zone)
     if time_range.start >= time_range.end:
         raise ValueError("must be after start_date; the end is exclusive")
@@ -102,13 +87,9 @@ def range_between(start: datetime, end: datetime, zone: ZoneInfo) -> TimeRange:
 
 
 def range_of_interval(interval: str, now_ms: int, zone: ZoneInfo) -> TimeRange:
-    """Return the range of one of `INTERVALS`; `last_N_days` includes today.
-
-    Raise `UnalignedTimeZone` for a zone that is not at a whole number of hours from UTC.
-    """
+    """Return the range of one of `INTERVALS`; `last_N_days` includes today."""
     now = datetime.fromtimestamp(now_ms // 1000, zone)
     hour = now_ms // 1000 // HOUR * HOUR
-    _epoch_seconds(now.replace(minute=0, second=0, tzinfo=None), zone)
     if interval == "current_hour":
         return TimeRange(hour, hour + HOUR, zone)
     if interval == "last_hour":
@@ -138,6 +119,5 @@ def range_of_interval(interval: str, now_ms: int, zone: ZoneInfo) -> TimeRange:
 
 def _epoch_seconds(wall_time: datetime, zone: ZoneInfo) -> int:
     moment = int((wall_time if wall_time.tzinfo else wall_time.replace(tzinfo=zone)).timestamp())
-    if moment % HOUR:
-        raise UnalignedTimeZone("the time zone is not a whole number of hours away from UTC")
-    return moment
+    # Before the first event the zone may have been half an hour off; no row lies there, so nothing is cut.
+    return moment - moment % HOUR

@@ -6,9 +6,8 @@ import re
 from dataclasses import dataclass
 from datetime import UTC
 from decimal import Decimal
-from functools import cache
 from typing import Annotated, Any, ClassVar, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from iso4217 import Currency as _Iso4217
 from pydantic import (
@@ -21,6 +20,7 @@ from pydantic import (
     ValidationInfo,
 )
 
+from onebyone import time_zones
 from onebyone.reports.date_texts import parse_date
 
 MAX_ID = 2**63 - 1
@@ -36,7 +36,7 @@ CLOCK_PATTERN = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?"
 TIMESTAMP: dict[str, Any] = {"pattern": f"^{DAY_PATTERN} ([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$"}
 """JSON Schema of a moment as it is kept."""
 TIME_ZONE: dict[str, Any] = {
-    "description": "A name of the IANA time zone database. A few whose offset is no whole hour are refused.",
+    "description": "A name of the IANA time zone database. Zones that are not whole hours away from UTC are refused.",
     "examples": ["America/New_York"],
 }
 """JSON Schema of a time zone.
@@ -49,17 +49,6 @@ _INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,30})?", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MULTILINE_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-# The documents refuse zones whose offset is no whole hour (api-timezones).
-_REFUSED_ZONES = {
-    "America/Caracas",
-    "America/St_Johns",
-    "Asia/Tehran",
-    "Asia/Kabul",
-    "Asia/Kolkata",
-    "Asia/Katmandu",
-    "Indian/Cocos",
-    "Australia/Adelaide",
-}
 
 
 def _integer(value: Any) -> Any:
@@ -136,6 +125,8 @@ class WallClock:
 
     zone: str | None
     """Time zone of the object; None if it is not known yet."""
+    stored_zone: str | None = None
+    """Time zone that the object has in the store; None for a new one."""
     asked: bool = False
     """Whether a date named a time zone of its own while `zone` was not known."""
 
@@ -147,16 +138,10 @@ def _timestamp(value: str, info: ValidationInfo) -> str:
     return loose_timestamp(value, None if clock is None else clock.zone)
 
 
-@cache
-def object_time_zones() -> frozenset[str]:
-    """Return the names of the time zones that objects may have."""
-    return frozenset(available_timezones() - _REFUSED_ZONES)
-
-
-def _zone(value: str) -> str:
-    if value not in object_time_zones():
-        raise ValueError("not a known time zone")
-    return value
+def _zone(value: str, info: ValidationInfo) -> str:
+    clock: WallClock | None = info.context
+    # An object keeps the zone that it has, so that a change of tzdata does not make its other fields read-only.
+    return value if clock is not None and value == clock.stored_zone else time_zones.require_time_zone(value)
 
 
 def _currency(value: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
 from sqlalchemy import CompoundSelect, bindparam, literal_column, select, union_all
 
+from onebyone import time_zones
 from onebyone.contracts.money import to_micros
 from onebyone.errors import NotFound
 from onebyone.resources import field_shapes, fields, unknown_fields
@@ -65,14 +66,15 @@ async def validate(
 ) -> tuple[Values | None, Carried]:
     """Return the valid fields, or None, and what the rules carry on; add every fault, those of references included."""
     invalid: set[str] = set()
-    clock = fields.WallClock(_own_zone(entity, given))
+    stored_zone = None if stored is None else stored["doc"].get("timezone")
+    clock = fields.WallClock(_own_zone(entity, given, stored_zone), stored_zone)
     try:
         try:
             values = entity.body.model_validate(given, context=clock).model_dump()
         except ValidationError:
             if not clock.asked:
                 raise
-            clock = fields.WallClock(await _owner_zone(entity, work, owners))
+            clock = fields.WallClock(await _owner_zone(entity, work, owners), stored_zone)
             values = entity.body.model_validate(given, context=clock).model_dump()
     except ValidationError as error:
         values = None
@@ -92,10 +94,13 @@ async def validate(
     return None, {}
 
 
-def _own_zone(entity: Entity, given: Values) -> str | None:
+def _own_zone(entity: Entity, given: Values, stored_zone: str | None) -> str | None:
     """Return the time zone that an object names, or has by default; None if that is its owner's or unknown."""
     zone = given.get("timezone", entity.default("timezone"))
-    return zone if isinstance(zone, str) and zone in fields.object_time_zones() else None
+    try:
+        return zone if zone == stored_zone else time_zones.require_time_zone(zone)
+    except ValueError:
+        return None
 
 
 async def _owner_zone(entity: Entity, work: UnitOfWork, owners: Values) -> str | None:
