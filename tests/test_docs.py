@@ -20,6 +20,7 @@ from onebyone.api.lists import list_handlers
 from onebyone.api.reports import report_handlers
 from onebyone.cli import app
 from onebyone.contracts.events import Event
+from onebyone.contracts.traffic_classes import TrafficClass
 from onebyone.edge import ops_endpoints as edge_ops
 from onebyone.edge.tags.flags import Flag
 from onebyone.edge.tags.paths import PATHS
@@ -92,6 +93,11 @@ def test_metrics() -> None:
 @pytest.mark.parametrize("reason", Reason)
 def test_reason(reason: Reason) -> None:
     assert any(row.startswith(f"| `{reason}` |") for row in rows("reasons.md"))
+
+
+def test_traffic_classes() -> None:
+    named = [row.split("`")[1] for row in rows("invalid-traffic.md") if re.match(r"\| `[a-z_]+` \|", row)]
+    assert named == [*TrafficClass], "every class, in the order of precedence"
 
 
 @pytest.mark.parametrize("flag", Flag)

@@ -214,6 +214,19 @@ def check(
     raise typer.Exit(run_check(settings, hours))
 
 
+@app.command()
+def classify(data_dir: DataDir = None) -> None:
+    """Print how many events are of which class of invalid traffic.
+
+    Reads standard input: a line is a user agent, or an event as `onebyone tail` prints it. Uses the lists of the
+    installation, and prints them first.
+    """
+    settings = load_settings(data_dir=data_dir)
+    from onebyone.commands.classify import print_classes
+
+    raise typer.Exit(print_classes(settings))
+
+
 letters = typer.Typer(help="List records that could not be counted, or retry them.", no_args_is_help=True)
 app.add_typer(letters, name="dead-letters")
 

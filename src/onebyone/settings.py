@@ -203,6 +203,10 @@ class Settings(BaseSettings):
     """Difference between the clocks of edges, counters and stream server from which they warn; nothing stops."""
     archive_days: int = Field(100, ge=1, le=MOST_DAYS)
     """Days for which the report store keeps raw batches for replay."""
+    network_lists_dir: str = Field("")
+    """Folder of files with the networks of data centres. Default: `network-lists` in the data folder."""
+    network_lists_days: int = Field(45, ge=1)
+    """Age of such a file in days from which on it is reported as old."""
     drain_seconds: float = Field(1.0, ge=0, le=300)
     """How long to answer as not ready after SIGTERM, before the listener closes."""
     log_level: Literal["debug", "info", "warning", "error"] = Field("info")
@@ -254,6 +258,11 @@ class Settings(BaseSettings):
     def journal_dir(self) -> Path:
         """Folder of the journals of the edge processes."""
         return self.data_dir / "journal"
+
+    @cached_property
+    def network_lists_folder(self) -> Path:
+        """Folder of the lists of networks."""
+        return Path(self.network_lists_dir) if self.network_lists_dir else self.data_dir / "network-lists"
 
     @cached_property
     def last_known_file(self) -> Path:

@@ -8,6 +8,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from onebyone.settings import Network
 
+NETWORK_BITS = {4: 24, 6: 48}
+"""Bits of an address that may be stored, by the version of IP."""
 UNKNOWN = "unknown"
 """The address of a client that nobody has named, or only in words; it lies in no network."""
 _LENGTH_MAX = 64
@@ -37,7 +39,7 @@ def truncate_address(address: str) -> str | None:
     parsed = parse_address(address)
     if parsed is None:
         return None
-    kept = 3 if parsed.version == 4 else 6
+    kept = NETWORK_BITS[parsed.version] // 8
     return str(type(parsed)(parsed.packed[:kept].ljust(len(parsed.packed), b"\0")))
 
 
