@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import insert, select
 
 from onebyone.check import report_store
 from onebyone.clock import now_ms
@@ -17,6 +18,7 @@ from tests.counter.harness import Harness, event
 pytestmark = pytest.mark.anyio
 
 PAID: dict[str, Any] = {"ancost": 250_000, "terms": {"pricing_type": "cpm", "revenue_value": 2_000_000}}
+USER = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
 SUMMARY: dict[str, Any] = {"tracker_id": 0, **dict.fromkeys(AS_OF, 0)}
 
 
@@ -72,6 +74,26 @@ async def test_the_check_counts_reasons_again(harness: Harness) -> None:
     async with sql.reading(harness.engine, snapshot=True) as connection:
         (found,) = await report_store.check_sums(connection, 100, 0)
     assert found.wrong
+
+
+@pytest.mark.parametrize(
+    ("net", "robots", "wrong"), [(3, 2, False), (0, 5, False), (5, 0, False), (3, 3, True), (5, 3, True), (0, 4, True)]
+)
+async def test_the_check_compares_classified_sums_together_with_net_ones(
+    harness: Harness, net: int, robots: int, wrong: bool
+) -> None:
+    ts = now_ms()
+    harness.send(1, *(event(ts=ts, ua=USER) for _ in range(5)), event(ts=ts, reason="head"))
+    await harness.drain()
+    async with sql.writing(harness.engine) as connection:
+        sums = (await connection.execute(select(tables.hourly).where(tables.hourly.c.reason == ""))).mappings().one()
+        await connection.execute(tables.hourly.delete().where(tables.hourly.c.reason == ""))
+        for reason, number in (("", net), ("robot", robots)):
+            if number:
+                await connection.execute(insert(tables.hourly).values({**sums, "reason": reason, "events": number}))
+    async with sql.reading(harness.engine, snapshot=True) as connection:
+        (found,) = await report_store.check_sums(connection, 100, 0)
+    assert found.wrong == wrong
 
 
 async def test_a_bad_reason_becomes_a_dead_letter(harness: Harness) -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import insert, select
 
+from onebyone.contracts.events import NET
+from onebyone.report_store import tables
 from onebyone.reports.columns import ANALYTICS
+from onebyone.runtime import sql
 from tests.reports.report_harness import ReportHarness, epoch_ms
 from tests.support.api_harness import Json
 
@@ -46,6 +50,38 @@ async def test_events_that_are_kept_uncounted_are_in_no_column(reports: ReportHa
     }
     lifetime = (await stats.interval_stats([at["line_item_id"]]))[at["line_item_id"]][-1]
     assert (lifetime["imps"], lifetime["clicks"]) == (1, 1)
+
+
+@BOTH
+async def test_classified_events_are_in_every_column_like_net_ones(reports: ReportHarness) -> None:
+    at = await world(reports)
+    await reports.record(*[{**at, "terms": CPM}] * 4, {**at, "reason": "head"})
+    await reports.record({**at, "terms": CPM, "kind": "clk", "ts": at["ts"] + 3_600_000})
+    columns = "day imps clicks cost revenue"
+    before = await reports.rows(columns)
+    assert before[0][:3] == ["2026-03-01", "4", "1"]
+    net = select(tables.hourly).where(tables.hourly.c.reason == NET)
+    async with sql.writing(reports.api.context.report_store) as connection:
+        impressions, clicks = (await connection.execute(net.order_by(tables.hourly.c.hour))).mappings().all()
+        for hour in (impressions, clicks):
+            changed = tables.hourly.c.hour == hour["hour"]
+            await connection.execute(
+                tables.hourly.update().where(changed, tables.hourly.c.reason == NET).values(reason="seo")
+            )
+        # As when one of the four is classified otherwise than the others.
+        apart = {name: impressions[name] // 4 for name in ("events", "cost_nanos", "revenue_nanos")}
+        rest = {name: impressions[name] - apart[name] for name in apart}
+        await connection.execute(
+            tables.hourly.update().where(tables.hourly.c.reason == "seo", tables.hourly.c.kind == "imp").values(rest)
+        )
+        await connection.execute(insert(tables.hourly).values({**impressions, **apart, "reason": "data_center"}))
+    assert await reports.rows(columns) == before
+    stats = reports.api.context.delivery_stats(1)
+    assert await stats.run_hours([at["line_item_id"]]) == {
+        at["line_item_id"]: (impressions["hour"], impressions["hour"])
+    }
+    lifetime = (await stats.interval_stats([at["line_item_id"]]))[at["line_item_id"]][-1]
+    assert (lifetime["imps"], lifetime["clicks"], lifetime["media_cost"]) == (4, 1, 0.008)
 
 
 @BOTH

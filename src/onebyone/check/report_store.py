@@ -14,7 +14,9 @@ from onebyone.check import clocks, servers
 from onebyone.check.finding import Finding
 from onebyone.clock import DAY_MS, HOUR_MS, now_ms
 from onebyone.contracts import batches
+from onebyone.contracts.events import NET
 from onebyone.contracts.money import NANOS
+from onebyone.contracts.traffic_classes import COUNTED_REASONS
 from onebyone.counter.counting import BatchTotals
 from onebyone.report_store.tables import archive, dead_letters, holes, hourly, producers
 
@@ -96,28 +98,32 @@ async def check_sums(connection: AsyncConnection, archive_days: int, hours: int)
 async def _compare_sums(
     connection: AsyncConnection, start: int, recounted: dict[tuple[Any, ...], list[int]]
 ) -> dict[tuple[int, int, str], tuple[int, int]]:
-    """Return (hour, member, kind) -> events in the report and in the archive, where any of their sums differs."""
-    names = [column.name for column in hourly.primary_key if column.name not in ("hour", "member_id", "kind")]
-    different: dict[tuple[int, int, str], tuple[int, int]] = {}
+    """Return (hour, member, kind) -> events in the report and in the archive, where any of their sums differs.
+
+    Classes depend on the lists of their time, so the archive has been recounted without them: classified sums are
+    compared together with the net ones, of which they are part.
+    """
+    names = [column.name for column in hourly.primary_key if column.name not in ("hour", "member_id", "kind", "reason")]
+    stored: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0, 0])
     wanted = select(hourly).where(hourly.c.hour >= start * (HOUR_MS // 1000))
     async for row in await connection.stream(wanted.execution_options(yield_per=1000)):
         columns = row._mapping
         hour = row.hour // (HOUR_MS // 1000)
-        here = tuple(recounted.pop((hour, row.member_id, row.kind, *(columns[name] for name in names)), (0, 0, 0)))
+        reason = NET if row.reason in COUNTED_REASONS else row.reason
+        key = (hour, row.member_id, row.kind, *(columns[name] for name in names), reason)
         cost = row.cost_units * NANOS + row.cost_nanos
-        there = (row.events, cost, row.revenue_units * NANOS + row.revenue_nanos)
-        if here != there:
-            _add_difference(different, (hour, row.member_id, row.kind), there[0], here[0])
-    for key, sums in recounted.items():
-        _add_difference(different, (key[0], key[1], key[2]), 0, sums[0])
+        sums = [row.events, cost, row.revenue_units * NANOS + row.revenue_nanos]
+        if recounted.get(key) == sums:
+            del recounted[key]
+        else:
+            _add_sums(stored[key], sums)
+    different: dict[tuple[int, int, str], tuple[int, int]] = {}
+    for key in stored.keys() | recounted.keys():
+        there, here = stored.get(key, [0, 0, 0]), recounted.get(key, [0, 0, 0])
+        if there != here:
+            before = different.get(key[:3], (0, 0))
+            different[key[:3]] = (before[0] + there[0], before[1] + here[0])
     return different
-
-
-def _add_difference(
-    different: dict[tuple[int, int, str], tuple[int, int]], key: tuple[int, int, str], there: int, here: int
-) -> None:
-    before = different.get(key, (0, 0))
-    different[key] = (before[0] + there, before[1] + here)
 
 
 async def _dead_lines(connection: AsyncConnection) -> dict[tuple[str, int], set[int]]:

@@ -75,13 +75,13 @@ hourly = Table(
     _bigint("cost_nanos"),
     _bigint("revenue_units"),
     _bigint("revenue_nanos"),
-    Index("ix_hourly_member_id_line_item_id", "member_id", "line_item_id", "kind", "reason", "hour"),
+    Index("ix_hourly_member_id_line_item_id", "member_id", "line_item_id", "kind", "hour", "reason"),
     sqlite_with_rowid=False,
 )
 """Events, cost and booked revenue by hour, tracker, the ids that the events carried, and the reason.
 
-Rows with the reason `events.NET` are the counted events; every other row is what its reason keeps uncounted, and has
-neither cost nor revenue. Member 0 has the requests that reached no tracker.
+Rows with one of `traffic_classes.COUNTED_REASONS` are the counted events, net or classified; every other row is what
+an edge keeps uncounted, and has neither cost nor revenue. Member 0 has the requests that reached no tracker.
 """
 
 clicks = Table(

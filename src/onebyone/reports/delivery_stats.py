@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import BigInteger, case, column, func, select, values
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone.contracts.events import NET
 from onebyone.contracts.money import NANOS
 from onebyone.report_store.tables import hourly
 from onebyone.reports import time_ranges
+from onebyone.reports.counted_rows import counted_rows
 from onebyone.runtime import sql
 
 IDS_PER_QUERY = 500
@@ -69,8 +69,7 @@ class DeliveryStats:
 def _run_hours_query(member_id: int, ids: Sequence[int]) -> Any:
     # Two index lookups a line item, one for each end of its run: grouping would read every hour between them.
     wanted = values(column("id", BigInteger), name="wanted").data([(row_id,) for row_id in ids]).cte()
-    counted = (hourly.c.member_id == member_id, hourly.c.kind == "imp", hourly.c.reason == NET)
-    own = (*counted, hourly.c.line_item_id == wanted.c.id)
+    own = (counted_rows(member_id), hourly.c.kind == "imp", hourly.c.line_item_id == wanted.c.id)
     first, last = (
         select(end(hourly.c.hour)).where(*own).correlate(wanted).scalar_subquery() for end in (func.min, func.max)
     )
@@ -86,7 +85,7 @@ def _sums_query(member_id: int, ids: Sequence[int], *where: Any) -> Any:
             func.sum(case((hourly.c.kind == "clk", events), else_=0)),
             *(func.sum(hourly.c[f"{kind}_{part}"]) for kind in ("cost", "revenue") for part in ("units", "nanos")),
         )
-        .where(hourly.c.member_id == member_id, hourly.c.reason == NET, hourly.c.line_item_id.in_(ids), *where)
+        .where(counted_rows(member_id), hourly.c.line_item_id.in_(ids), *where)
         .group_by(hourly.c.line_item_id)
     )
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone.contracts.events import NET
 from onebyone.contracts.money import NANOS
 from onebyone.report_store.tables import hourly
 from onebyone.reports.columns import ANALYTICS, IMP_TYPES, Dimension, GroupSums
+from onebyone.reports.counted_rows import counted_rows
 from onebyone.reports.failure import ReportFailure
 from onebyone.reports.local_time import local_hour_sql, local_month_sql
 from onebyone.reports.report_request import ReportRequest
@@ -29,7 +29,7 @@ async def read_groups(
     report_store: AsyncEngine, member_id: int, request: ReportRequest, keys: Sequence[str]
 ) -> list[Group]:
     """Return the groups of the requested time range and filters. Raise `ReportFailure` for more than `GROUPS_MAX`."""
-    own = and_(hourly.c.member_id == member_id, hourly.c.reason == NET)
+    own = counted_rows(member_id)
     async with sql.reading(report_store) as connection:
         first = (await connection.execute(select(func.min(hourly.c.hour)).where(own))).scalar()
         last = (await connection.execute(select(func.max(hourly.c.hour)).where(own))).scalar()

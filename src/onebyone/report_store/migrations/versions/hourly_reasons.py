@@ -24,7 +24,7 @@ _SUMS = ("events", "cost_units", "cost_nanos", "revenue_units", "revenue_nanos")
 
 
 def upgrade() -> None:
-    """Extend the primary key, and let the index by line item begin with the reason as well."""
+    """Extend the primary key, and let the index by line item hold the reason, which its readers filter by."""
     op.drop_index("ix_hourly_member_id_line_item_id", "hourly")
     if op.get_bind().dialect.name == "sqlite":
         _rebuild_table()
@@ -33,7 +33,7 @@ def upgrade() -> None:
         op.alter_column("hourly", "reason", server_default=None)
         op.drop_constraint("pk_hourly", "hourly", type_="primary")
         op.create_primary_key("pk_hourly", "hourly", [*_KEY, "reason"])
-    columns = ["member_id", "line_item_id", "kind", "reason", "hour"]
+    columns = ["member_id", "line_item_id", "kind", "hour", "reason"]
     op.create_index("ix_hourly_member_id_line_item_id", "hourly", columns, unique=False)
 
 
