@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from onebyone.check import clocks, configuration, delivery, deployment, journals, report_store, servers
+from onebyone.check import clocks, configuration, delivery, deployment, journals, report_store, servers, traffic_lists
 from onebyone.check.finding import Finding
 from onebyone.runtime import embedded_server, sql
 from onebyone.settings import Settings
@@ -68,6 +68,8 @@ async def all_findings(settings: Settings, hours: int) -> AsyncIterator[Finding]
     if sql.is_missing(settings.report_store_url):
         yield Finding(report_store.SUBJECT, f"not there: {settings.report_store_url}", skipped=True)
         return
+    for finding in await asyncio.to_thread(traffic_lists.check_lists, settings):
+        yield finding
     engine = sql.create_engine(settings.report_store_url)
     try:
         async with sql.reading(engine) as connection:

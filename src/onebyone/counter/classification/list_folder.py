@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import structlog
-
 from onebyone.clock import now_ms
 from onebyone.counter.classification.agents import AgentClassifier
 from onebyone.counter.classification.classifier import Classifier
@@ -18,8 +16,6 @@ FILES_MAX = 64
 
 ROBOTS_DAYS = 365
 """Age of the list of robots from which on it is old: it comes with each release."""
-
-_log = structlog.get_logger()
 
 _Stamp = tuple[int, int]
 
@@ -50,15 +46,20 @@ class ListFolder:
         stamps = dict(sorted(stamps.items())[:FILES_MAX])
         if stamps == self._stamps:
             return
+        lists = {name: found for name, found in self._lists.items() if name in stamps}
+        faults = {name: fault for name, fault in self._faults.items() if name in stamps}
         for name, stamp in stamps.items():
-            if stamp != self._stamps.get(name):
-                self._read(name)
-        for gone in self._stamps.keys() - stamps.keys():
-            self._lists.pop(gone, None)
-            self._faults.pop(gone, None)
-        self._stamps = stamps
-        networks = NetworkRanges(network for found in self._lists.values() for network in found.networks)
-        versions = (self._robots.version, *(self._lists[name].version for name in sorted(self._lists)))
+            if stamp == self._stamps.get(name):
+                continue
+            faults.pop(name, None)
+            try:
+                lists[name] = read_network_list(self._folder / name)
+            except (NetworkListError, OSError) as error:
+                faults[name] = str(error)
+        networks = NetworkRanges(network for found in lists.values() for network in found.networks)
+        versions = (self._robots.version, *(lists[name].version for name in sorted(lists)))
+        # Replaced whole: another thread may read them meanwhile.
+        self._stamps, self._lists, self._faults = stamps, lists, faults
         self.classifier = Classifier(self._agents, networks, versions)
 
     def problems(self) -> list[str]:
@@ -82,12 +83,3 @@ class ListFolder:
                 stat = path.stat()
                 found[path.name] = (stat.st_mtime_ns, stat.st_size)
         return found
-
-    def _read(self, name: str) -> None:
-        try:
-            self._lists[name] = read_network_list(self._folder / name)
-        except (NetworkListError, OSError) as error:
-            self._faults[name] = str(error)
-            _log.error("a network list cannot be read", list=name, error=str(error))
-        else:
-            self._faults.pop(name, None)
