@@ -139,7 +139,10 @@ def test_journal_disk_is_slow(experiment: Experiment, tmp_path: Path) -> None:
 def test_journal_disk_is_slow_for_syncs_on_a_thread(
     experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "sitecustomize.py").write_text("import platform\n\nplatform.machine = lambda: 'another'\n")
+    # Only in the edges: the supervisor finds its server program by the same name.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import platform, sys\n\nif 'onebyone.edge' in sys.orig_argv:\n    platform.machine = lambda: 'another'\n"
+    )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     with experiment(clients=80) as oracle:
         edges = oracle.product.pids("edge")
