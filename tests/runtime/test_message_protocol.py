@@ -281,6 +281,101 @@ async def test_what_is_sent_ahead_waits_as_bytes() -> None:
     connection.end()
 
 
+EXPECTING = b"POST /a HTTP/1.1\r\n" + HOST + b"Expect: 100-continue\r\n"
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: %d\r\n" % len(NEXT), b"Transfer-Encoding: chunked\r\n"])
+async def test_a_request_after_a_body_that_was_never_invited_is_not_read_as_that_body(framing: bytes) -> None:
+    connection = Connection(reads_bodies=False)
+    written = await connection.send(EXPECTING + framing + b"\r\n", NEXT)
+    assert written.count(b"HTTP/1.1 200 ") == written.count(b"HTTP/1.1 ") == 1
+    assert b"\r\nconnection: close\r\n" in written
+    assert connection.transport.closed
+    connection.end()
+
+
+@pytest.mark.parametrize("parts", [(b"hello" + NEXT,), (b"hello", NEXT)])
+async def test_a_body_that_is_invited_or_comes_uninvited_keeps_the_connection(parts: tuple[bytes, ...]) -> None:
+    head = EXPECTING + b"Content-Length: 5\r\n\r\n"
+    whole = head + parts[0]
+    for reads_bodies, sent in ((True, (head, *parts)), (True, (whole, *parts[1:])), (False, (whole,))):
+        connection = Connection(reads_bodies)
+        written = await connection.send(*sent, b"" if NEXT in b"".join(sent) else NEXT)
+        assert written.count(b"HTTP/1.1 200 ") == 2
+        assert not connection.transport.closed
+        connection.end()
+
+
+@pytest.mark.parametrize(
+    "requests", [NEXT, NEXT * 3, b"POST /a HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nab" + NEXT]
+)
+@pytest.mark.parametrize("rest", [b"", NEXT[:-2]])
+async def test_a_client_that_has_ended_its_side_gets_all_answers(requests: bytes, rest: bytes) -> None:
+    connection = Connection()
+    connection.may_answer.clear()
+    await connection.send(requests + rest)
+    assert connection.protocol.eof_received()
+    connection.may_answer.set()
+    written = b"".join([await connection.send(b"") for _ in range(4)])
+    assert written.count(b"HTTP/1.1 200 ") == requests.count(b"HTTP/1.1")
+    assert connection.transport.closed
+    connection.end()
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 2\r\n\r\na", b"Transfer-Encoding: chunked\r\n\r\n2\r\na"])
+async def test_a_client_that_ends_its_side_inside_a_body_is_answered_if_the_body_is_not_needed(framing: bytes) -> None:
+    for reads_bodies, answer in ((True, b"HTTP/1.1 400 "), (False, b"HTTP/1.1 200 ")):
+        connection = Connection(reads_bodies)
+        connection.may_answer.clear()
+        await connection.send(b"POST /a HTTP/1.1\r\nHost: t\r\n" + framing)
+        assert connection.protocol.eof_received()
+        connection.may_answer.set()
+        assert (await connection.send(b"")).startswith(answer)
+        assert connection.transport.closed
+        connection.end()
+
+
+@pytest.mark.parametrize("sent", [b"", NEXT, NEXT[:-2]])
+async def test_a_client_that_ends_its_side_and_awaits_no_answer_is_let_go(sent: bytes) -> None:
+    connection = Connection()
+    await connection.send(sent)
+    assert not connection.protocol.eof_received(), "the event loop closes the transport"
+    connection.end()
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (b"0\r\nX: ", b"a" * 9000),
+        (b"0\r\n", b"X: a\r\n" * 1000),
+        (b"0\r\n", b"a" * 9000),
+        (b"5;x=", b"a" * 9000),
+        (b"5\r\nhello\r\n5;x=", b"a" * 9000),
+        (b"", b"0" * 9000),
+    ],
+    ids=["trailer value", "trailers", "trailer name", "extension", "second extension", "zeros"],
+)
+async def test_what_comes_beside_the_chunks_of_a_body_is_bounded(parts: tuple[bytes, bytes]) -> None:
+    for reads_bodies, answer in ((True, b"HTTP/1.1 431 "), (False, b"HTTP/1.1 200 ")):
+        connection = Connection(reads_bodies)
+        head = b"POST /a HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
+        written = await connection.send(head, parts[0], *[parts[1]] * 5)
+        assert not connection.transport.ended
+        assert not connection.transport.closed
+        written += await connection.send(*[parts[1]] * 15)
+        assert written.startswith(answer)
+        assert connection.transport.ended == reads_bodies != connection.transport.closed
+        connection.end()
+
+
+async def test_small_chunks_may_take_more_bytes_than_their_content() -> None:
+    connection = Connection()
+    head = b"POST /a HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
+    written = await connection.send(head, *[b"1;ab=cd\r\na\r\n" * 1000] * 20, b"0\r\n\r\n" + NEXT)
+    assert written.count(b"HTTP/1.1 200 ") == 2
+    connection.end()
+
+
 async def test_nothing_follows_a_request_that_closes_the_connection() -> None:
     connection = Connection()
     written = await connection.send(NEXT.replace(HOST, HOST + b"Connection: close\r\n") + NEXT + b"garbage")

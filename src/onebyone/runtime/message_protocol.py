@@ -8,6 +8,7 @@ leaves those before it intact, and what a client sends ahead waits as bytes, not
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import httptools
@@ -20,6 +21,9 @@ from onebyone.runtime.request_head import MalformedRequest, RefusedTarget
 LINGER_SECONDS = 1.0
 """How long the rest of a refused request is read and dropped: a connection that is closed with unread bytes is reset,
 and its client may never see the answer."""
+CHUNK_FRAMING_MAX = request_head.HEAD_MAX
+"""Bytes of chunk sizes, extensions and trailers that may come in a row without content: the parser keeps a trailer in
+memory until it is complete, whatever its length, and trailers are what a head may hold."""
 _BODY_END = b"\r\n\r\n"
 """What a chunked body ends with, after its last chunk or its trailers; it may also be anywhere inside a chunk."""
 
@@ -43,6 +47,10 @@ class MessageProtocol(HttpToolsProtocol):
     _chunked = False
     _chunked_tail = b""
     """The last bytes of a chunked body that the parser has got: its end may be split over two reads."""
+    _chunk_framing = 0
+    """Bytes of a chunked body since its last content."""
+    _ended = False
+    """Whether the client has ended its side of the connection; it may still read its answers."""
     _broken: MalformedRequest | None = None
     """What is wrong with the body of the last request: nothing after it can be read."""
 
@@ -63,6 +71,15 @@ class MessageProtocol(HttpToolsProtocol):
         self._position = 0
         self._read_next()
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Return whether the connection stays open for answers: a client may end its side and read on."""
+        if self.cycle is None or self.cycle.response_complete:
+            return False
+        self._ended = True
+        if self._in_body and self._broken is None:
+            self._break(MalformedRequest("body incomplete"))
+        return True
+
     def on_message_begin(self) -> None:
         if not self._head_expected:
             raise MalformedRequest("framing")
@@ -77,6 +94,10 @@ class MessageProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_body = True
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._chunk_framing = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._in_message = self._in_body = False
@@ -101,7 +122,23 @@ class MessageProtocol(HttpToolsProtocol):
             return {"type": "http.disconnect"}
 
         cycle.receive = receive_unbroken  # type: ignore[method-assign]
+        if cycle.waiting_for_100_continue:
+            self._close_unless_invited(cycle)
         super()._start_asgi_task(cycle, app)
+
+    def _close_unless_invited(self, cycle: RequestResponseCycle) -> None:
+        """Close after the answer to a request whose body neither came nor was asked for with "100 Continue".
+
+        Its client may leave that body out and go on with the next request (RFC 9110, 10.1.1).
+        """
+        send = cycle.send
+
+        async def send_and_close(message: Any) -> None:
+            if cycle.waiting_for_100_continue and self._in_body:
+                cycle.keep_alive = False
+            await send(message)
+
+        cycle.send = send_and_close  # type: ignore[method-assign]
 
     @property
     def _answered(self) -> bool:
@@ -124,13 +161,18 @@ class MessageProtocol(HttpToolsProtocol):
             return
         start = self._position = request_head.skip_blank_lines(self._unread, self._position)
         if not self._has_unread:
+            if self._ended:
+                self.transport.close()
             return
         self._unset_keepalive_if_required()
         try:
             end = request_head.find_end(self._unread, start, self._searched)
             self._searched = len(self._unread)
             if not end:
-                self.on_incomplete_head()
+                if self._ended:
+                    self.transport.close()
+                else:
+                    self.on_incomplete_head()
                 return
             self._feed_head(self._unread[start:end])
         except MalformedRequest as malformed:
@@ -146,7 +188,7 @@ class MessageProtocol(HttpToolsProtocol):
 
     def _feed_head(self, head: bytes) -> None:
         data, self._content_left, self._chunked = request_head.read_head(head)
-        self._chunked_tail = b""
+        self._chunked_tail, self._chunk_framing = b"", 0
         self._head_expected = True
         try:
             self.parser.feed_data(data)
@@ -159,9 +201,11 @@ class MessageProtocol(HttpToolsProtocol):
         """Give the parser its part of `data`; return the rest."""
         try:
             return self._feed_chunks(data) if self._chunked else self._feed_content(data)
+        except MalformedRequest as malformed:
+            self._break(malformed)
         except httptools.HttpParserError as error:
             self._break(MalformedRequest(str(error)))
-            return b""
+        return b""
 
     def _feed_content(self, data: bytes) -> bytes:
         content = data[: self._content_left]
@@ -171,12 +215,15 @@ class MessageProtocol(HttpToolsProtocol):
 
     def _feed_chunks(self, data: bytes) -> bytes:
         # The parser knows where the body ends, but would not stop there: it gets no more than up to the next place.
+        self._chunk_framing += len(data)
         data, start, searched = self._chunked_tail + data, len(self._chunked_tail), 0
         while self._in_body and start < len(data):
             found = data.find(_BODY_END, searched)
             end = len(data) if found < 0 else found + len(_BODY_END)
             self.parser.feed_data(data[start:end])
             start, searched = end, found + 1
+        if self._in_body and self._chunk_framing > CHUNK_FRAMING_MAX:
+            raise MalformedRequest("chunk framing too long", 431)
         self._chunked_tail = data[:start][1 - len(_BODY_END) :]
         return data[start:]
 
@@ -202,8 +249,13 @@ class MessageProtocol(HttpToolsProtocol):
         lines = [*self.server_state.default_headers, *headers, (b"connection", b"close")]
         head = STATUS_LINE[status] + b"".join(b"%b: %b\r\n" % line for line in lines) + b"\r\n"
         self.transport.write(head if target.method == b"HEAD" else head + body)
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
         self._broken = malformed
+        if self._ended:
+            self.transport.close()
+            return
+        with contextlib.suppress(OSError):
+            # The client may have disconnected.
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
         self.flow.resume_reading()
         self._linger_timer = self.loop.call_later(LINGER_SECONDS, self.timeout_keep_alive_handler)
