@@ -27,7 +27,7 @@ def test_one_line_at_the_beginning_and_one_at_the_end() -> None:
         ("away", "warning", 2),
         ("back", "info", 2),
     ]
-    assert lines[0]["error"] == "OSError('refused')"
+    assert lines[0]["error"] == "OSError: refused"
 
 
 def test_it_lasts_until_every_source_has_succeeded() -> None:
@@ -62,7 +62,7 @@ def test_an_unexpected_error_is_logged_although_an_expected_one_began_the_outage
         outage.succeeded()
         outage.failed(OSError())
         outage.failed(KeyError(3))
-    assert [line.get("error") for line in lines] == ["OSError()", "KeyError(1)", None, "OSError()", "KeyError(3)"]
+    assert [line.get("error") for line in lines] == ["OSError: ", "KeyError: 1", None, "OSError: ", "KeyError: 3"]
 
 
 def test_a_long_error_is_cut() -> None:
