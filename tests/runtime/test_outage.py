@@ -62,7 +62,7 @@ def test_an_unexpected_error_is_logged_although_an_expected_one_began_the_outage
         outage.succeeded()
         outage.failed(OSError())
         outage.failed(KeyError(3))
-    assert [line.get("error") for line in lines] == ["OSError: ", "KeyError: 1", None, "OSError: ", "KeyError: 3"]
+    assert [line.get("error") for line in lines] == ["OSError", "KeyError: 1", None, "OSError", "KeyError: 3"]
 
 
 def test_a_long_error_is_cut() -> None:

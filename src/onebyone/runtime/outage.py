@@ -24,7 +24,7 @@ _log = structlog.get_logger()
 
 def describe(error: BaseException) -> str:
     """Return the type and the text of an error: some drivers leave the text out of `repr`."""
-    return f"{type(error).__name__}: {error}"[:ERROR_LENGTH]
+    return f"{type(error).__name__}: {error}"[:ERROR_LENGTH] if str(error) else type(error).__name__
 
 
 class Outage:
