@@ -51,7 +51,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         server = start_valkey(folder / "valkey")
         servers.append(server)
         Publisher(server).publish(
-            MemberRecord(7, redirect_domains=("partner.example",), click_hosts=("landing.example",)),
+            MemberRecord(
+                7, redirect_domains=("partner.example",), click_hosts=("landing.example", "xn--mnchen-3ya.example")
+            ),
             tracker("imp", 531),
             tracker("imp", 532, active=False),
             tracker("clk", 1, click_url="https://landing.example/offer"),
@@ -110,6 +112,8 @@ TARGETS = st.sampled_from(
         b"",
         b"&redir=https://landing.example/a?b=c&d=e",
         b"&redir=https%3A%2F%2Fpartner.example%2F%3Fa%3D1",
+        "&redir=https://münchen.example:443/ä".encode(),
+        b"&redir=https%3A%2F%2Fm%C3%BCnchen.example%2Fa%2520b",
         b"&redir=https://stranger.example/'\"<>",
         b"&redir=javascript:alert(1)",
         b"&redir=[R]",

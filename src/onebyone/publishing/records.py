@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
-from ada_url import URL
 from sqlalchemy import ColumnElement, Select, Table, and_, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.config_store import tables
-from onebyone.contracts import keys
+from onebyone.contracts import keys, locations
 from onebyone.contracts.configuration import MemberRecord, TrackerRecord
 from onebyone.contracts.events import Kind, Terms
 
@@ -135,9 +134,9 @@ def _first_active_order(table: Table) -> Any:
     )
 
 
-def _redirect_location(url: str) -> str:
-    """Return the `Location` for a stored URL: unchanged, or percent-encoded when it holds more than ASCII."""
-    return url if url.isascii() else str(URL(url).href)
+def _redirect_location(url: str) -> str | None:
+    location = locations.to_location(url.encode())
+    return None if location is None else location.decode()
 
 
 def event_terms(line_item: dict[str, Any], payment_rule: dict[str, Any] | None) -> Terms:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from onebyone.contracts import locations
 from onebyone.contracts.events import Kind
 from onebyone.contracts.money import ANCOST_MAX_MICROS, parse_ancost
 from onebyone.edge import metrics
@@ -125,7 +126,7 @@ class Decisions:
         if kind == "clk" and purpose in _IN_ADVANCE:
             decision = _TOO_EARLY
         elif redir is not None:
-            location = redirects.to_location(redir)
+            location = locations.to_location(redir)
             if location is not None and self._approved(location, tracker, fetched):
                 decision = Decision(kind, responses.redirect_response(location), None)
             else:
@@ -157,7 +158,7 @@ class Decisions:
         if kind == "imp":
             pixel = _SCRIPT if (sender.script if tag.script is None else tag.script) else _GIF
             return pixel.unrecorded(Reason.CONFIG)
-        location = redirects.to_location(tag.redir) if tag.redir is not None else None
+        location = locations.to_location(tag.redir) if tag.redir is not None else None
         response = responses.TRY_AGAIN if location is None else responses.redirect_notice(location, status=503)
         return Decision(kind, response, Reason.CONFIG)
 
@@ -178,7 +179,7 @@ class Decisions:
         if member is None or not redirects.is_approved(location, member):
             return False
         if member.redirect_policy == "any":
-            self._report_any(member_id, redirects.browser_host(location))
+            self._report_any(member_id, locations.browser_host(location))
         return True
 
     def _report_any(self, member_id: int, host: str | None) -> None:

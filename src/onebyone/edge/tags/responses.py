@@ -78,7 +78,7 @@ SCRIPT_UNAVAILABLE = SCRIPT._replace(status=503)
 
 
 def redirect_response(location: bytes) -> Response:
-    """Return a 302 to a target that `redirects.to_location` has returned."""
+    """Return a 302 to a target that `locations.to_location` has returned."""
     headers = (*COMMON, (b"location", location), (b"content-length", b"0"))
     return Response(302, headers, b"%blocation: %b\r\ncontent-length: 0\r\n" % (_COMMON_BLOCK, location), b"")
 
