@@ -30,7 +30,8 @@ def test_an_entry_is_read_as_it_was_written() -> None:
              for name, value in batches.to_entry(batch).items()}  # fmt: skip
     assert batches.from_entry(entry) == batch
     lines = [b'{"v":1,"id":5,"ts":9,"a":1}', b'{"v":1,"id":6,"ts":9,"b":2}']
-    assert batches.read_entry(entry) == (batch, lines)
+    read, groups = batches.read_entry(entry)
+    assert (read, [record for group in groups for record in group.records()]) == (batch, lines)
     with pytest.raises(BatchError, match="2 events instead of 3"):
         batches.read_entry({**entry, b"n": b"3"})
 

@@ -50,8 +50,9 @@ def fill(valkey: ValkeyProcess, events: int, shards: int) -> None:
                 kind = "clk" if number % 50 == 0 else "imp"
                 fragment = fragments[kind][(index * number) ** 2 % TRACKERS]
                 agent = orjson.dumps(AGENT % (100 + number % 50))
-                fact = b',"cb":"%d%06d","ip":"203.0.%d.0","ua":%b,"ref":"https://news%d.example/section/article-%d"'
-                values = (index, number, number % 256, agent, number % 100, index % 1000)
+                act = b',"act":"image"' if kind == "imp" else b""
+                fact = b'%b,"ip":"203.0.%d.0","ua":%b,"ref":"https://news%d.example/section/article-%d","cb":"%d%06d"'
+                values = (act, number % 256, agent, number % 100, index % 1000, index, number)
                 lines.append(fragment + fact % values)
             name = names[index % PRODUCERS]
             one = batches.Batch(name, index // PRODUCERS + 1, BATCH, batches.pack(lines))

@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import re
 import secrets
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import zstandard
 
@@ -34,14 +36,24 @@ EVENTS_MAX = 1_000_000
 """Refuse a payload with more lines as a bomb: each empty line would cost a dead letter."""
 
 _HEAD = b"[%d,%d,%d]"
-_HEAD_LINE = re.compile(rb"\[(0|[1-9][0-9]{0,18}),(0|[1-9][0-9]{0,18}),(0|[1-9][0-9]{0,18})\]")
-"""Numbers beyond 63 bits are refused where each event is checked (`events.decode_event`)."""
+_HEAD_LINE = re.compile(rb"(0|[1-9][0-9]{0,18}),(0|[1-9][0-9]{0,18}),(0|[1-9][0-9]{0,18})\]")
+"""A head line after its `[`. Numbers beyond 63 bits are refused where each event is checked (`events.decode_event`)."""
 
 _PRODUCER = re.compile(r"[0-9a-f]{16}")
 # A small table and window compress payloads of this size equally well and evict less of the processor's cache.
 _compressor = zstandard.ZstdCompressor(
     compression_params=zstandard.ZstdCompressionParameters.from_level(1, hash_log=12, window_log=16)
 )
+
+
+class _Decompressor(threading.local):
+    """The decompressor of each thread: to create one for each payload takes longer than to decompress most of them."""
+
+    def __init__(self) -> None:
+        self.decompress = zstandard.ZstdDecompressor().decompress
+
+
+_decompressor = _Decompressor()
 
 
 class BatchError(ValueError):
@@ -57,6 +69,27 @@ class Batch:
     events: int
     payload: bytes
     kept_from: int = 1
+
+
+class Group(NamedTuple):
+    """Events of one payload that share a head line; in a payload of format 1, all of its records."""
+
+    version: int | None
+    """The version of their records; None: the lines are whole records (format 1)."""
+    first_id: int
+    ts: int
+    lines: list[bytes]
+    """One for each event: the members of its record that the head line does not hold, without braces."""
+
+    def record(self, index: int) -> bytes:
+        """Return the JSON object of the event with this index."""
+        if self.version is None:
+            return self.lines[index]
+        return b'{"v":%d,"id":%d,"ts":%d,%b}' % (self.version, self.first_id + index, self.ts, self.lines[index])
+
+    def records(self) -> list[bytes]:
+        """Return the JSON objects of all events."""
+        return [self.record(index) for index in range(len(self.lines))]
 
 
 def new_producer() -> str:
@@ -86,37 +119,37 @@ def pack(lines: list[bytes]) -> bytes:
 
 def unpack(payload: bytes) -> list[bytes]:
     """Return the events of a payload, each the JSON object of its record. Raise `BatchError` if it is malformed."""
+    return [record for group in unpack_groups(payload) for record in group.records()]
+
+
+def unpack_groups(payload: bytes) -> list[Group]:
+    """Return the groups of a payload. Raise `BatchError` if it is malformed."""
     try:
         size = zstandard.frame_content_size(payload)
         if not 0 <= size <= PAYLOAD_MAX_BYTES:
             raise BatchError(f"payload claims {size} bytes")
-        text = zstandard.ZstdDecompressor().decompress(payload)
+        text = _decompressor.decompress(payload)
     except zstandard.ZstdError as error:
         raise BatchError(f"payload does not unpack: {error}") from None
-    if text.count(b"\n") > EVENTS_MAX:
+    if len(text) > EVENTS_MAX and text.count(b"\n") > EVENTS_MAX:
         raise BatchError("payload has too many lines")
     if text[:1] == b"{":
         # A journal row carries no format and ships under the current one: the payload itself tells.
-        return text.split(b"\n")[:-1]
+        return [Group(None, 0, 0, text.split(b"\n")[:-1])]
     if text[:1] != b"[" or text[-1:] != b"\n":
         raise BatchError("payload is not a head line and whole lines")
-    lines: list[bytes] = []
-    record, event_id = b"", 0
-    for line in text[:-1].split(b"\n"):
-        if line[:1] == b"[":
-            record, event_id = _read_head(line)
-        else:
-            lines.append(record % (event_id, line))
-            event_id += 1
-    return lines
+    # A line that begins with `[` is a head line, so what follows one up to the next is a group.
+    return [_read_group(part.split(b"\n")) for part in text[1:-1].split(b"\n[")]
 
 
-def _read_head(line: bytes) -> tuple[bytes, int]:
-    """Return a bytes format that turns (id, line) into a record of this group, and the id of its first event."""
-    match = _HEAD_LINE.fullmatch(line)
+def _read_group(lines: list[bytes]) -> Group:
+    """Return the group of a head line, without its `[`, and the lines that follow it."""
+    match = _HEAD_LINE.fullmatch(lines[0])
     if match is None:
-        raise BatchError(f"not a head line: {line[:80]!r}")
-    return b'{"v":%b,"id":%%d,"ts":%b,%%b}' % match.group(1, 3), int(match[2])
+        raise BatchError(f"not a head line: {b'[' + lines[0][:79]!r}")
+    version, first_id, ts = map(int, match.groups())
+    del lines[0]
+    return Group(version, first_id, ts, lines)
 
 
 def to_entry(batch: Batch, written_ms: int = 0, sent_ms: int = 0) -> dict[str, str | int | bytes]:
@@ -133,16 +166,17 @@ def to_entry(batch: Batch, written_ms: int = 0, sent_ms: int = 0) -> dict[str, s
     }
 
 
-def read_entry(fields: Mapping[bytes, bytes]) -> tuple[Batch, list[bytes]]:
-    """Return the batch of a stream entry and its event lines.
+def read_entry(fields: Mapping[bytes, bytes]) -> tuple[Batch, list[Group]]:
+    """Return the batch of a stream entry and the groups of its events.
 
-    Raise `BatchError` for a malformed entry, or if the lines are not as many as it declares.
+    Raise `BatchError` for a malformed entry, or if the events are not as many as it declares.
     """
     batch = from_entry(fields)
-    lines = unpack(batch.payload)
-    if len(lines) != batch.events:
-        raise BatchError(f"{len(lines)} events instead of {batch.events}")
-    return batch, lines
+    groups = unpack_groups(batch.payload)
+    present = sum(len(group.lines) for group in groups)
+    if present != batch.events:
+        raise BatchError(f"{present} events instead of {batch.events}")
+    return batch, groups
 
 
 def from_entry(fields: Mapping[bytes, bytes]) -> Batch:

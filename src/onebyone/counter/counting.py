@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -18,9 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onebyone.clock import HOUR_MS, now_ms
 from onebyone.contracts import batches, events
-from onebyone.contracts.events import AS_OF, NET, EventError, Upgrade
+from onebyone.contracts.batches import Group
+from onebyone.contracts.events import NET, EventError, Upgrade
 from onebyone.contracts.money import NANOS
 from onebyone.contracts.pricing import booked_revenue, media_cost
+from onebyone.counter.event_parts import KEY, EventParts, key_of
+from onebyone.counter.shared_sums import TS_END, Hours, SharedSums, add_sums
 from onebyone.counter.statements import insert_new
 from onebyone.counter.terms import check_terms, click_row
 from onebyone.report_store import tables
@@ -29,41 +31,52 @@ Entry = tuple[bytes, Mapping[bytes, bytes]]
 
 EVENTS_PER_COMMIT = 20_000
 """Close a transaction after the batch that reaches this: bounds memory and the time that the event loop is blocked."""
-TS_END = 253_402_300_800_000
-"""Year 10000; `datetime` cannot express later receive times."""
 RID_MAX = 16
 """Characters of a `rid`, as edges write it."""
 RAW_MAX = 16 * 1024 * 1024
 """Bytes kept of a dead letter; the largest valid batch is an eighth of it."""
 
-_KEY = ("member_id", "kind", "tracker_id", *(name for name in AS_OF if name != "member_id"))
-"""The fields by which events are summed, besides the hour and the reason."""
-_key_of = itemgetter(*_KEY)
+_PARTS = EventParts()
+"""What this process knows of event lines, for all shards."""
 
 
 class BatchTotals:
     """What some stream entries of one shard add to the report store."""
 
-    def __init__(self, shard: int, upgrades: Mapping[int, Upgrade] = events.UPGRADES) -> None:
+    def __init__(
+        self, shard: int, upgrades: Mapping[int, Upgrade] = events.UPGRADES, parts: EventParts = _PARTS
+    ) -> None:
         self.shard = shard
         self.position = (0, 0)
         self.entries = 0
         self.events = 0
         self.duplicates = 0
-        self.kinds: Counter[str] = Counter()
         self.progress: dict[str, int] = {}
-        """Producer -> last counted `seq`, forevery producer of these entries."""
+        """Producer -> last counted `seq`, for every producer of these entries."""
         self.seen: dict[str, int] = {}
-        self.hours: dict[tuple[int, tuple[Any, ...], str], list[int]] = {}
-        """(Hour, values of `_KEY`, reason) -> events, cost and revenue, the money in nanos."""
         self.proxy_requests: list[tuple[str, int]] = []
         """The `rid` and `ts` of the events that have one."""
         self.clicks: list[dict[str, Any]] = []
         self.archive: list[dict[str, Any]] = []
         self.dead_letters: list[dict[str, Any]] = []
         self.holes: list[dict[str, Any]] = []
-        self._upgrades = upgrades
         self.now = now_ms()
+        self._upgrades = upgrades
+        self._shared = SharedSums(parts, self.clicks, self.proxy_requests)
+        self._hours: Hours = {}
+        self._kinds: Counter[str] = Counter()
+
+    @property
+    def hours(self) -> Hours:
+        """(Hour, values of `event_parts.KEY`, reason) -> events, cost and revenue, the money in nanos."""
+        self._shared.move_to(self._hours, self._kinds)
+        return self._hours
+
+    @property
+    def kinds(self) -> Counter[str]:
+        """The number of records counted, by kind."""
+        self._shared.move_to(self._hours, self._kinds)
+        return self._kinds
 
     def add(self, entries: Iterable[Entry], committed: Mapping[str, int]) -> None:
         """Count entries in stream order until the transaction is large enough; set `position` to the last one taken."""
@@ -92,22 +105,22 @@ class BatchTotals:
         if name is not None and not self._is_next(*name, committed):
             return
         try:
-            batch, lines = batches.read_entry(fields)
+            batch, groups = batches.read_entry(fields)
         except batches.BatchError as error:
             self._dead_letter(-1, name, "bad_batch", str(error), _raw(fields))
             return
-        self.count_batch(batch, lines)
+        self.count_batch(batch, groups)
 
-    def count_batch(self, batch: batches.Batch, lines: list[bytes]) -> None:
+    def count_batch(self, batch: batches.Batch, groups: list[Group]) -> None:
         """Count the next batch of its producer, and keep it for the archive."""
-        first_ts = self.count(lines, (batch.producer, batch.seq, batch.kept_from))
+        first_ts = self._count_groups(groups, (batch.producer, batch.seq, batch.kept_from))
         self.archive.append(
             {
                 "producer": batch.producer,
                 "seq": batch.seq,
                 "shard": self.shard,
                 "first_ts": first_ts,
-                "events": len(lines),
+                "events": batch.events,
                 "payload": batch.payload,
             }
         )
@@ -127,48 +140,56 @@ class BatchTotals:
         self.progress[producer] = seq
         return True
 
-    def count(self, lines: list[bytes], name: tuple[str, int, int] | None) -> int:
-        """Count event lines of the batch `name`; return the least `ts`. Uncountable lines become dead letters."""
-        hours = self.hours
-        first = TS_END
-        for index, line in enumerate(lines):
-            try:
-                event = events.decode_event(line, self._upgrades)
-                ts = event["ts"]
-                if ts >= TS_END:
-                    raise EventError("bad_event", f"ts is {ts}")
-                if "terms" in event:
-                    check_terms(event)
-                cost, revenue, click = 0, 0, None
-                reason = event.get("reason", NET)
-                if reason == NET:
-                    cost = media_cost(event)
-                    revenue = booked_revenue(event)
-                    click = click_row(event) if event["kind"] == "clk" else None
-                requests = event.get("requests", 1)
-                key = (ts // HOUR_MS, _key_of(event), reason)
-            except EventError as error:
-                self._dead_letter(index, name, error.reason, str(error), line)
-                continue
-            except Exception as error:
-                self._dead_letter(index, name, "uncountable", repr(error), line)
-                continue
-            sums = hours.get(key)
-            if sums is None:
-                hours[key] = [requests, cost, revenue]
-            else:
-                sums[0] += requests
-                sums[1] += cost
-                sums[2] += revenue
-            if click is not None:
-                self.clicks.append(click)
-            if ts < first:
-                first = ts
-            self.events += 1
-            self.kinds[event["kind"]] += 1
-            if "rid" in event:
-                self.proxy_requests.append((str(event["rid"])[:RID_MAX], ts))
+    def _count_groups(self, groups: list[Group], name: tuple[str, int, int]) -> int:
+        """Count groups without parsing them, and all lines for which that cannot be done as `count` does."""
+        first, start = TS_END, 0
+        for group in groups:
+            others = self._shared.add(group)
+            counted = len(group.lines) - len(others)
+            if counted:
+                self.events += counted
+                first = min(first, group.ts)
+            for index in others:
+                first = min(first, self._count_record(start + index, group.record(index), name))
+            start += len(group.lines)
         return first if first < TS_END else self.now
+
+    def count(self, lines: list[bytes], name: tuple[str, int, int] | None) -> int:
+        """Count the records of the batch `name`; return the least `ts`. Uncountable records become dead letters."""
+        first = min((self._count_record(index, line, name) for index, line in enumerate(lines)), default=TS_END)
+        return first if first < TS_END else self.now
+
+    def _count_record(self, index: int, line: bytes, name: tuple[str, int, int] | None) -> int:
+        """Count one record and return its `ts`; if that is impossible keep it as a dead letter and return `TS_END`."""
+        try:
+            event = events.decode_event(line, self._upgrades)
+            ts = event["ts"]
+            if ts >= TS_END:
+                raise EventError("bad_event", f"ts is {ts}")
+            if "terms" in event:
+                check_terms(event)
+            cost, revenue, click = 0, 0, None
+            reason = event.get("reason") or NET
+            if reason == NET:
+                cost = media_cost(event)
+                revenue = booked_revenue(event)
+                click = click_row(event) if event["kind"] == "clk" else None
+            requests = event.get("requests") or 1
+            key = (ts // HOUR_MS, key_of(event), reason)
+        except EventError as error:
+            self._dead_letter(index, name, error.reason, str(error), line)
+            return TS_END
+        except Exception as error:
+            self._dead_letter(index, name, "uncountable", repr(error), line)
+            return TS_END
+        add_sums(self._hours, key, requests, cost, revenue)
+        if click is not None:
+            self.clicks.append(click)
+        self.events += 1
+        self._kinds[event["kind"]] += 1
+        if "rid" in event:
+            self.proxy_requests.append((str(event["rid"])[:RID_MAX], ts))
+        return ts
 
     def _dead_letter(self, line: int, name: tuple[str, int, int] | None, reason: str, detail: str, raw: bytes) -> None:
         self.dead_letters.append(
@@ -248,7 +269,7 @@ async def write_totals(connection: AsyncConnection, totals: BatchTotals) -> None
 
 
 def _hourly(key: tuple[int, tuple[Any, ...], str], sums: list[int]) -> dict[str, Any]:
-    row = dict(zip(_KEY, key[1], strict=True))
+    row = dict(zip(KEY, key[1], strict=True))
     row["reason"] = key[2]
     row["hour"] = key[0] * (HOUR_MS // 1000)
     row["events"], cost, revenue = sums

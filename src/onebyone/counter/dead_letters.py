@@ -130,14 +130,14 @@ async def _replay_letter(connection: AsyncConnection, totals: BatchTotals, lette
             return Replayed(letter.id, Outcome.COUNTED, 1)
         return Replayed(letter.id, Outcome.UNREADABLE, detail=totals.dead_letters.pop()["detail"])
     try:
-        batch, lines = batches.read_entry(_fields(letter.raw))
+        batch, groups = batches.read_entry(_fields(letter.raw))
     except batches.BatchError as error:
         return Replayed(letter.id, Outcome.UNREADABLE, detail=str(error))
     if letter.producer is None:
         outcome = await _advance_producer(connection, batch, letter.shard, totals.now)
         if outcome is not Outcome.COUNTED:
             return Replayed(letter.id, outcome)
-    totals.count_batch(batch, lines)
+    totals.count_batch(batch, groups)
     return Replayed(letter.id, Outcome.COUNTED, totals.events - before, len(totals.dead_letters) - letters)
 
 

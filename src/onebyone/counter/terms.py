@@ -33,9 +33,7 @@ def check_terms(event: Event) -> None:
 
 def click_row(event: Event) -> dict[str, Any]:
     """Return the row of the click feed. Raise `EventError` for a `user_id` out of range."""
-    user_id = event.get("user_id", 0)
-    if type(user_id) is not int or not -1 <= user_id < 2**63:
-        raise EventError("bad_event", f"user_id is {user_id!r:.100}")
+    user_id = user_id_of(event)
     terms = event.get("terms", {})
     row: dict[str, Any] = {name: event[name] for name in _IDS}  # type: ignore[literal-required]
     row["event_id"] = event["id"]
@@ -49,6 +47,14 @@ def click_row(event: Event) -> dict[str, Any]:
     row["commission_cpm"] = terms.get("commission_cpm", 0)
     row["commission_revshare"] = terms.get("commission_revshare", 0)
     return row
+
+
+def user_id_of(event: Event) -> int:
+    """Return the `user_id` of an event. Raise `EventError` if it is out of range."""
+    user_id = event.get("user_id", 0)
+    if type(user_id) is not int or not -1 <= user_id < 2**63:
+        raise EventError("bad_event", f"user_id is {user_id!r:.100}")
+    return user_id
 
 
 def site_domain(referrer: Any) -> str:

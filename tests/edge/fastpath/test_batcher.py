@@ -152,15 +152,6 @@ def test_fault_in_one_request_spares_the_others(monkeypatch: pytest.MonkeyPatch)
     assert [(client.text.count(b"GIF89a"), len(client.declined)) for client in clients] == [(1, 0), (0, 1), (1, 0)]
 
 
-def test_bounded_memo_evicts_the_oldest() -> None:
-    memo: request_parser.BoundedMemo[bytes, int] = request_parser.BoundedMemo(16)
-    for number in range(100):
-        memo.remember(b"%d" % number, number)
-        memo.remember(b"%d" % number, number)
-        assert len(memo) <= 16
-    assert all(memo[b"%d" % number] == number for number in range(87, 100))
-
-
 def test_each_request_of_a_batch_gets_its_own_response() -> None:
     harness = BatcherHarness()
     script, click = (

@@ -17,12 +17,13 @@ from __future__ import annotations
 
 from onebyone.edge.configuration.cache import Tracker
 from onebyone.edge.configuration.record_cache import Entry
-from onebyone.edge.fastpath.request_parser import BoundedMemo, ParsedTagRequest, split_headers
+from onebyone.edge.fastpath.request_parser import ParsedTagRequest, split_headers
 from onebyone.edge.recorder import Recorder
 from onebyone.edge.tags import client, decision, query
 from onebyone.edge.tags.client import Client
 from onebyone.edge.tags.decision import Decision, EventLine
 from onebyone.edge.tags.query import ANCOST_SEPARATOR, CACHEBUSTER_SEPARATOR, NO_SIGNALS
+from onebyone.runtime.bounded_memo import BoundedMemo
 
 VERSION, REFERRER = b" HTTP/1.1", b"\r\nReferer: "
 _MAX_HEADERS_BYTES = 2048

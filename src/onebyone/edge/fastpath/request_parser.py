@@ -7,8 +7,7 @@ from uvicorn: when in doubt it declines, and uvicorn's protocol gets the same by
 from __future__ import annotations
 
 import re
-from itertools import islice
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from onebyone.contracts.events import Kind
 from onebyone.edge.tags import client, query
@@ -16,6 +15,7 @@ from onebyone.edge.tags.client import Client
 from onebyone.edge.tags.decision import HEADERS
 from onebyone.edge.tags.paths import PATHS
 from onebyone.edge.tags.query import Tag
+from onebyone.runtime.bounded_memo import BoundedMemo
 from onebyone.runtime.request_head import HOST
 from onebyone.runtime.trusted_proxies import FORWARDING_HEADERS
 
@@ -34,8 +34,6 @@ _VARYING = (b"referer", *FORWARDING_HEADERS)
 """Headers whose values are new in most requests."""
 
 Header = tuple[bytes, bytes]
-Key = TypeVar("Key")
-Value = TypeVar("Value")
 
 
 class ParsedTagRequest(NamedTuple):
@@ -48,22 +46,6 @@ class ParsedTagRequest(NamedTuple):
     """As a JSON member of an event line with a comma in front; empty without the header."""
     close: bool
     """Whether the client asks to close the connection after the response."""
-
-
-class BoundedMemo(dict[Key, Value]):
-    """A memo of bounded size; when full it evicts the oldest eighth."""
-
-    def __init__(self, limit: int = 4096) -> None:
-        super().__init__()
-        self._limit = limit
-
-    def remember(self, key: Key, value: Value) -> None:
-        """Store the value, evicting others if necessary."""
-        if len(self) >= self._limit and key not in self:
-            # Many at a time, since each eviction has to skip what earlier ones have left in the table.
-            for oldest in list(islice(self, self._limit // 8 + 1)):
-                del self[oldest]
-        self[key] = value
 
 
 class _HeaderLines(BoundedMemo[bytes, Header | None]):
