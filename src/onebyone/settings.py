@@ -3,102 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, Field, HttpUrl, PrivateAttr, SecretStr
+from pydantic import Field, PrivateAttr, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from onebyone.runtime.addresses import local_url
+from onebyone.setting_types import Hosts, Network, Networks, ObjectLimits, PublicUrl, Token, parse_networks, split_list
 
-Network = IPv4Network | IPv6Network
-
-NOBODY = "none"
-"""The value of a list of networks that is empty on purpose; an empty variable means its default."""
-OPS_TOKEN_MIN = 16
-"""Characters of an operator's token: too many to guess over the network."""
 MOST = 10**9
 """Bound on numbers without a bound of their own: more than anybody needs, and each store can hold it."""
 MOST_DAYS = 36_500
 """A century: dates so far away still have four digits in their years."""
-_MAPPED_BITS = 96
-"""The length of ::ffff:0:0, in front of an IPv4 address that is mapped into IPv6."""
-
-
-def _check_networks(value: str) -> str:
-    _parse_networks(value)
-    return value
-
-
-def _parse_networks(value: str) -> tuple[Network, ...]:
-    return () if value.strip() == NOBODY else tuple(_parse_network(part) for part in _split(value))
-
-
-def _parse_network(text: str) -> Network:
-    network = ip_network(text, strict=False)
-    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
-    if mapped is None or network.prefixlen < _MAPPED_BITS:
-        return network
-    # Addresses that are mapped into IPv6 are compared as IPv4.
-    return IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
-
-
-def _check_token(value: SecretStr) -> SecretStr:
-    token = value.get_secret_value()
-    if token and re.fullmatch(f"[!-~]{{{OPS_TOKEN_MIN},}}", token) is None:
-        raise ValueError(f"a token has at least {OPS_TOKEN_MIN} characters, all of them ASCII and none a space")
-    return value
-
-
-def _check_hosts(value: str) -> str:
-    for part in _split(value):
-        if re.fullmatch(r"[A-Za-z0-9._-]+", part) is None:
-            raise ValueError(f"not a host name without a port: {part!r}")
-    return value
-
-
-def _split(value: str) -> list[str]:
-    return [part for part in (piece.strip() for piece in value.split(",")) if part]
-
-
-def _check_limits(value: str) -> str:
-    for part in _split(value):
-        service, _, number = part.partition("=")
-        if not service or not number.isdigit():
-            raise ValueError(f"not a limit: {part!r}")
-    return value
-
-
-def _check_public_url(value: str) -> str:
-    """Return the URL percent-encoded and without a trailing slash; no browser reaches the address of all interfaces."""
-    if not value:
-        return value
-    try:
-        url = HttpUrl(value)
-    except ValueError:
-        url = None
-    if url is None or url.username or url.password or url.query is not None or url.fragment is not None:
-        raise ValueError("must be an http or https URL without a query, such as https://tags.example.com")
-    text, host = str(url).rstrip("/"), url.host or ""
-    return text.replace(host, "localhost", 1) if _is_every_address(host) else text
-
-
-def _is_every_address(host: str) -> bool:
-    try:
-        address = ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    return bool((getattr(address, "ipv4_mapped", None) or address).is_unspecified)
-
-
-ObjectLimits = Annotated[str, AfterValidator(_check_limits)]
-Networks = Annotated[str, AfterValidator(_check_networks)]
-PublicUrl = Annotated[str, AfterValidator(_check_public_url)]
-Hosts = Annotated[str, AfterValidator(_check_hosts)]
-Token = Annotated[SecretStr, AfterValidator(_check_token)]
 
 
 def default_workers() -> int:
@@ -203,6 +121,18 @@ class Settings(BaseSettings):
     """Difference between the clocks of edges, counters and stream server from which they warn; nothing stops."""
     archive_days: int = Field(100, ge=1, le=MOST_DAYS)
     """Days for which the report store keeps raw batches for replay."""
+    click_days: int = Field(31, ge=1, le=MOST_DAYS)
+    """Days for which the report store keeps single clicks; the click feed serves the last 30 of them."""
+    dead_letter_days: int = Field(400, ge=0, le=MOST_DAYS)
+    """Days after which a dead letter is deleted and its events are lost; 0: never. At least `ONEBYONE_ARCHIVE_DAYS`."""
+    rollup_days: int = Field(0, ge=0, le=MOST_DAYS)
+    """Days for which the report store keeps the sums of an hour, all reasons alike; 0: for ever."""
+    producer_days: int = Field(400, ge=0, le=MOST_DAYS)
+    """Days after which an edge process that ships nothing is forgotten; 0: never. At least `ONEBYONE_ARCHIVE_DAYS`."""
+    session_hours: int = Field(24, ge=1, le=8760)
+    """Hours after which a session ends; without requests it ends after two."""
+    report_file_hours: int = Field(24, ge=1, le=8760)
+    """Hours after which an ordered report and its file are deleted."""
     network_lists_dir: str = Field("")
     """Folder of files with the networks of data centres. Default: `network-lists` in the data folder."""
     network_lists_days: int = Field(45, ge=1)
@@ -272,20 +202,20 @@ class Settings(BaseSettings):
     @cached_property
     def proxy_networks(self) -> tuple[Network, ...]:
         """Parsed `trusted_proxies`."""
-        return _parse_networks(self.trusted_proxies)
+        return parse_networks(self.trusted_proxies)
 
     @cached_property
     def limits(self) -> dict[str, int]:
         """Parsed `object_limits`: service -> number."""
-        pairs = (part.partition("=") for part in _split(self.object_limits))
+        pairs = (part.partition("=") for part in split_list(self.object_limits))
         return {service.strip(): int(number) for service, _, number in pairs}
 
     @cached_property
     def metrics_networks(self) -> tuple[Network, ...]:
         """Parsed `metrics_from`."""
-        return _parse_networks(self.metrics_from)
+        return parse_networks(self.metrics_from)
 
     @cached_property
     def operator_hosts(self) -> frozenset[str]:
         """Host names, in lower case, under which the endpoints for operators answer without a token."""
-        return frozenset(name.lower().rstrip(".") for name in ("localhost", self.host, *_split(self.ops_hosts)))
+        return frozenset(name.lower().rstrip(".") for name in ("localhost", self.host, *split_list(self.ops_hosts)))

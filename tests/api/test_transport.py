@@ -6,7 +6,8 @@ from urllib.parse import quote
 
 import pytest
 
-from onebyone.auth.sessions import IDLE_MS, LIFETIME_MS, TOUCH_MS
+from onebyone.auth.sessions import IDLE_MS, TOUCH_MS
+from onebyone.clock import DAY_MS
 from tests.support.api_harness import PASSWORD, Harness, response_of
 
 pytestmark = pytest.mark.anyio
@@ -71,11 +72,11 @@ async def test_session_slides_until_its_lifetime(api: Harness) -> None:
 
     step = IDLE_MS - TOUCH_MS
     used = 0
-    while used + step < LIFETIME_MS:
+    while used + step < DAY_MS:
         used += step
         api.clock.ahead_ms = used
         assert await alive()
-    api.clock.ahead_ms = LIFETIME_MS + 1000
+    api.clock.ahead_ms = DAY_MS + 1000
     assert not await alive()
 
 

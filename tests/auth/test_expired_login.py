@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from onebyone.auth.sessions import IDLE_MS, LIFETIME_MS, TOUCH_MS
+from onebyone.auth.sessions import IDLE_MS, TOUCH_MS
 from onebyone.auth.tokens import claimed_user_id, new_token
+from onebyone.clock import DAY_MS
 from tests.support.api_harness import PASSWORD, Client, Harness, response_of
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +29,7 @@ async def ended_status(client: Client) -> int:
 
 @ENGINES
 @pytest.mark.parametrize(("chosen", "status"), [({}, 401), ({"expired_login_status": "401"}, 401)])
-@pytest.mark.parametrize("later_ms", [IDLE_MS + TOUCH_MS + 1000, LIFETIME_MS + 1000], ids=["idle", "lifetime"])
+@pytest.mark.parametrize("later_ms", [IDLE_MS + TOUCH_MS + 1000, DAY_MS + 1000], ids=["idle", "lifetime"])
 async def test_default_status(api: Harness, chosen: dict[str, str], status: int, later_ms: int) -> None:
     client = await user_with(api, **chosen)
     api.clock.ahead_ms += later_ms
@@ -39,7 +40,7 @@ async def test_default_status(api: Harness, chosen: dict[str, str], status: int,
 async def test_status_200_until_the_session_is_long_gone(api: Harness) -> None:
     client = await user_with(api, expired_login_status=200)
     assert (await client.call("GET", "user", current=1))["user"]["expired_login_status"] == "200"
-    api.clock.ahead_ms += LIFETIME_MS + 1000
+    api.clock.ahead_ms += DAY_MS + 1000
     assert await ended_status(client) == 200
     await api.login("admin", PASSWORD)  # A login deletes the sessions that have ended.
     assert await ended_status(client) == 200

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone.auth import passwords
-from onebyone.auth.sessions import IDLE_MS, LIFETIME_MS, TOUCH_MS, Sessions
-from onebyone.clock import now_ms
+from onebyone.auth import sessions as sessions_module
+from onebyone.auth.sessions import AHEAD_MS, IDLE_MS, TOUCH_MS, Sessions
+from onebyone.clock import DAY_MS, HOUR_MS, now_ms
 from onebyone.config_store import tables
 from onebyone.errors import Forbidden, NotFound, TooManyRequests, Unauthenticated
 from onebyone.resources.admin.bootstrap import add_user
@@ -88,12 +89,65 @@ async def test_session_ends_when_idle(sessions: Sessions, clock: Clock) -> None:
 
 async def test_session_ends_after_its_lifetime(sessions: Sessions, clock: Clock) -> None:
     token = await sessions.log_in("admin", PASSWORD)
-    while clock.now_ms < NOW_MS + LIFETIME_MS - IDLE_MS:
+    while clock.now_ms < NOW_MS + DAY_MS - IDLE_MS:
         clock.now_ms += IDLE_MS
         await sessions.find_caller(token)
-    clock.now_ms = NOW_MS + LIFETIME_MS
+    clock.now_ms = NOW_MS + DAY_MS
     with pytest.raises(Unauthenticated):
         await sessions.find_caller(token)
+
+
+async def test_the_lifetime_is_a_setting(store: AsyncEngine, store_url: str, clock: Clock) -> None:
+    settings = Settings(database_url=store_url, admin_password=SecretStr(PASSWORD), session_hours=1)
+    sessions = Sessions(store, settings, clock)
+    token = await sessions.log_in("admin", PASSWORD)
+    clock.now_ms += HOUR_MS - 1
+    await sessions.find_caller(token)
+    clock.now_ms += 1
+    with pytest.raises(Unauthenticated):
+        await sessions.find_caller(token)
+
+
+async def test_a_session_of_a_clock_that_was_ahead_ends_when_it_is_set_back(sessions: Sessions, clock: Clock) -> None:
+    clock.now_ms += 20 * DAY_MS
+    token = await sessions.log_in("admin", PASSWORD)
+    await sessions.log_in("admin", PASSWORD)
+    clock.now_ms -= AHEAD_MS
+    await sessions.find_caller(token)
+    clock.now_ms = NOW_MS
+    with pytest.raises(Unauthenticated):
+        await sessions.find_caller(token)
+    # Nor do its logins count as those of the last five minutes.
+    await sessions.log_in("admin", PASSWORD)
+
+
+@ENGINES
+async def test_sessions_that_have_ended_are_deleted_in_steps(
+    sessions: Sessions, store: AsyncEngine, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions_module, "PRUNED_SESSIONS", 4)
+    alive = await sessions.log_in("admin", PASSWORD)
+    now = clock.now_ms
+    ended = {
+        "lifetime": (now - DAY_MS, now),
+        "idle": (now - 3 * HOUR_MS, now - IDLE_MS - TOUCH_MS),
+        "ahead": (now + 400 * DAY_MS, now + 400 * DAY_MS),
+        "used ahead": (now, now + 2 * AHEAD_MS),
+    }
+    rows = [
+        {"token_hash": f"{name} {number}", "user_id": 1, "created_ms": created, "used_ms": used}
+        for name, (created, used) in ended.items()
+        for number in range(6)
+    ]
+    async with sql.writing(store) as connection:
+        await connection.execute(insert(tables.session), rows)
+    steps = 1
+    while await sessions.prune():
+        steps += 1
+    assert steps == len(rows) // 4 + 1
+    async with sql.reading(store) as connection:
+        assert await connection.scalar(select(func.count()).select_from(tables.session)) == 1
+    await sessions.find_caller(alive)
 
 
 async def test_disabled_users_and_expired_passwords(sessions: Sessions, store: AsyncEngine, clock: Clock) -> None:

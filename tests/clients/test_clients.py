@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from onebyone.auth.sessions import IDLE_MS, LIFETIME_MS, TOUCH_MS
+from onebyone.auth.sessions import IDLE_MS, TOUCH_MS
+from onebyone.clock import DAY_MS
 from tests.clients.conftest import IMPRESSIONS, TRACKERS, StartScript, World
 from tests.clients.script import CLIENTS, HERE, ClientRaised, Script, interpreter, local_environment
 from tests.clients.served_api import ServedApi
@@ -208,7 +209,7 @@ def test_report_of_one_advertiser_between_dates(world: World, script: Script) ->
 )
 @pytest.mark.parametrize(
     ("column", "age_ms"),
-    [("used_ms", IDLE_MS + TOUCH_MS), ("created_ms", LIFETIME_MS)],
+    [("used_ms", IDLE_MS + TOUCH_MS), ("created_ms", DAY_MS)],
     ids=["two hours without use", "a day after login"],
 )
 def test_a_token_that_has_expired(world: World, script: Script, column: str, age_ms: int) -> None:

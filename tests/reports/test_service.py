@@ -181,7 +181,7 @@ async def test_old_reports_are_deleted(reports: ReportHarness) -> None:
     await finished(reports, report_id)
     async with sql.writing(reports.api.store) as connection:
         await connection.execute(text("UPDATE report SET created_on = '2000-01-01 00:00:00'"))
-    await reports.order(REPORT)
+    await reports.api.reports.prune(24)
     assert (await reports.api.call("GET", "report", id=report_id))["error_code"] == "NOTFOUND_REPORT"
 
 

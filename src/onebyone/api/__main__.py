@@ -11,7 +11,7 @@ import uvloop
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone.api import metrics, ops_endpoints
+from onebyone.api import metrics, ops_endpoints, pruning
 from onebyone.api.app import Api
 from onebyone.api.pipeline_lag import PipelineLagMeter
 from onebyone.config_store import schema
@@ -69,12 +69,15 @@ async def main(settings: Settings) -> int:
         context, ops_endpoints.create_ops_app(settings, checks, lag_meter.measure, lag_meter.last_problems), cache
     )
     publishing = asyncio.create_task(publisher.run())
+    files = partial(app.reports.prune, settings.report_file_hours)
+    pruner = asyncio.create_task(pruning.prune_forever((app.sessions.prune, files)))
     announcing = asyncio.create_task(_announce(lifeline, serving, publisher))
     await lifeline.wait_for(publisher.published, START_SECONDS)
     drain_seconds = partial(lifeline.not_ready_seconds, settings.drain_seconds)
     limits = ConnectionLimits.of(settings, metrics.CLOSED_CONNECTIONS.inc)
     await web_server.serve(app, role.inherited_listener(), lifeline.stopping, drain_seconds, serving.set, limits=limits)
     announcing.cancel()
+    pruner.cancel()
     await app.reports.stop()
     await publisher.finish(publishing)
     await cache.aclose()

@@ -54,10 +54,10 @@ class Api:
         self._clock = context.clock
         self._operator = operator
         self._pages = Pages()
-        self._sessions = Sessions(context.store, settings, context.clock)
+        self.sessions = Sessions(context.store, settings, context.clock)
         proxies = TrustedProxies(settings)
         self._cookie_rule = CookieRule(proxies)
-        self._auth = AuthHandler(self._sessions, self._cookie_rule, proxies)
+        self._auth = AuthHandler(self.sessions, self._cookie_rule, proxies)
         self._rate_limiter = RateLimiter(settings, cache)
         self._with_meta = frozenset(entities)
         self.reports = ReportService(context.store, context.report_store, context.clock)
@@ -112,7 +112,7 @@ class Api:
         sent = read_token(request.headers)
         if sent.by_cookie:
             self._cookie_rule.require_use(request)
-        caller = await self._sessions.find_caller(sent.token)
+        caller = await self.sessions.find_caller(sent.token)
         write, now_ms = request.method not in ("GET", "HEAD"), self._clock()
         context.usage = await self._rate_limiter.count(caller.user_id, write=write, now_ms=now_ms)
         require_room(context.usage, caller.user_id, write=write, now_ms=now_ms)

@@ -1,7 +1,7 @@
 """Logins and sessions: a token in exchange for a password, and the caller whom a token stands for.
 
-A session ends `IDLE_MS` after its last use, and `LIFETIME_MS` after the login at the latest (xandr-api-facts, section
-1.2). All processes share the sessions in the configuration store.
+A session ends `IDLE_MS` after its last use, and `ONEBYONE_SESSION_HOURS` after the login at the latest
+(xandr-api-facts, section 1.2). All processes share the sessions in the configuration store.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ from onebyone.runtime.client_address import truncate_address
 from onebyone.settings import Settings
 
 IDLE_MS = 2 * HOUR_MS
-LIFETIME_MS = DAY_MS
 """As documented (xandr-api-facts, section 1.2)."""
+AHEAD_MS = HOUR_MS
+"""A session from further in the future is over: the clock that dated it was wrong, and it would hardly ever end."""
+PRUNED_SESSIONS = 500
+"""Sessions that one transaction deletes: a few milliseconds during which a SQLite store has no other writer."""
 LOGIN_WINDOW_MS = 5 * 60_000
 """The time in which a user may log in `ONEBYONE_LOGINS` times (xandr-api-facts, section 1.1)."""
 TOUCH_MS = 60_000
@@ -158,8 +161,6 @@ class Sessions:
             # The user's row makes two logins of one user take turns.
             await connection.execute(select(user.id).where(user.id == user_id).with_for_update())
             await self._require_login_room(connection, user_id, now)
-            ended = or_(session.c.created_ms < now - LIFETIME_MS, session.c.used_ms < now - IDLE_MS - TOUCH_MS)
-            await connection.execute(delete(session).where(ended))
             row = {"token_hash": token_digest(token), "user_id": user_id, "created_ms": now, "used_ms": now}
             await connection.execute(insert(session).values({**row, "admin_id": admin_id}))
         return token
@@ -168,7 +169,7 @@ class Sessions:
         """Count the sessions of the last five minutes, which are the successful logins at every process."""
         created = tables.session.c.created_ms
         query = select(func.count(), func.min(created)).where(
-            tables.session.c.user_id == user_id, created > now - LOGIN_WINDOW_MS
+            tables.session.c.user_id == user_id, created > now - LOGIN_WINDOW_MS, created <= now + AHEAD_MS
         )
         made, first_ms = (await connection.execute(query)).one()
         if made >= self._settings.logins:
@@ -185,14 +186,35 @@ class Sessions:
         now, digest = self._clock(), token_digest(token)
         async with sql.reading(self._store) as connection:
             row = (await connection.execute(_CALLER, {"token_hash": digest})).mappings().first()
-            if row is None or now >= row["created_ms"] + LIFETIME_MS or now >= row["used_ms"] + IDLE_MS + TOUCH_MS:
+            if row is None or self._has_ended(row["created_ms"], row["used_ms"], now):
                 raise _no_session(expected=await _expects_status_200(connection, token))
-        if now >= row["used_ms"] + TOUCH_MS:
+        if abs(now - row["used_ms"]) >= TOUCH_MS:
             session = tables.session
             async with sql.writing(self._store) as connection:
                 used = update(session).where(session.c.token_hash == digest).values(used_ms=now)
                 await connection.execute(used)
         return _caller_of_row(row)
+
+    def _has_ended(self, created_ms: int, used_ms: int, now: int) -> bool:
+        alive = created_ms + self._settings.session_hours * HOUR_MS > now and used_ms + IDLE_MS + TOUCH_MS > now
+        return not alive or max(created_ms, used_ms) > now + AHEAD_MS
+
+    async def prune(self) -> bool:
+        """Delete up to `PRUNED_SESSIONS` sessions that have ended; return whether there may be more."""
+        now, session = self._clock(), tables.session
+        ended = or_(
+            session.c.created_ms <= now - self._settings.session_hours * HOUR_MS,
+            session.c.used_ms <= now - IDLE_MS - TOUCH_MS,
+            session.c.created_ms > now + AHEAD_MS,
+            session.c.used_ms > now + AHEAD_MS,
+        )
+        async with sql.reading(self._store) as connection:
+            query = select(session.c.token_hash).where(ended).limit(PRUNED_SESSIONS)
+            found = (await connection.execute(query)).scalars().all()
+        if found:
+            async with sql.writing(self._store) as connection:
+                await connection.execute(delete(session).where(session.c.token_hash.in_(found), ended))
+        return len(found) == PRUNED_SESSIONS
 
     async def log_out(self, token: str | None) -> None:
         """End a live session; nothing that copied the token can use it any longer. Raise `Unauthenticated`."""

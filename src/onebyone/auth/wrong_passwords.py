@@ -15,14 +15,14 @@ _log = structlog.get_logger()
 
 
 class WrongPasswords:
-    """Wrong guesses of each user in this process; only users with a session are here, so that it stays small."""
+    """Wrong guesses of the last minutes in this process, by user; those of before are forgotten with the next one."""
 
     def __init__(self) -> None:
         self._wrong: dict[int, list[int]] = {}
 
     def require_room(self, user_id: int, now_ms: int) -> None:
         """Raise `TooManyRequests` after `WRONG_MAX` wrong guesses within the window."""
-        recent = [at_ms for at_ms in self._wrong.get(user_id, ()) if at_ms > now_ms - WINDOW_MS]
+        recent = self._recent(user_id, now_ms)
         if len(recent) >= WRONG_MAX:
             raise TooManyRequests(
                 f"{len(recent)} wrong old passwords in 5 minutes",
@@ -30,12 +30,14 @@ class WrongPasswords:
                 made=len(recent) + 1,
                 user_id=user_id,
             )
-        if recent:
-            self._wrong[user_id] = recent
-        else:
-            self._wrong.pop(user_id, None)
 
     def note(self, user_id: int, now_ms: int) -> None:
         """Count a wrong guess, and log it."""
-        self._wrong.setdefault(user_id, []).append(now_ms)
+        kept = {other: recent for other in self._wrong if (recent := self._recent(other, now_ms))}
+        kept.setdefault(user_id, []).append(now_ms)
+        self._wrong = kept
         _log.warning("wrong old password", user=user_id)
+
+    def _recent(self, user_id: int, now_ms: int) -> list[int]:
+        # A clock that was set back must not lock anybody out until it has come to the old time again.
+        return [at_ms for at_ms in self._wrong.get(user_id, ()) if now_ms - WINDOW_MS < at_ms <= now_ms]

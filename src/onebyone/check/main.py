@@ -78,8 +78,10 @@ async def all_findings(settings: Settings, hours: int) -> AsyncIterator[Finding]
                 yield finding
         for finding in await asyncio.to_thread(delivery.check_delivery, states, published, committed, stream):
             yield finding
+        # Hours of which either side has been pruned cannot be compared.
+        days = min(settings.archive_days, settings.rollup_days or settings.archive_days)
         async with sql.reading(engine, snapshot=True) as connection:
-            for finding in await report_store.check_sums(connection, settings.archive_days, hours):
+            for finding in await report_store.check_sums(connection, days, hours):
                 yield finding
     except (SQLAlchemyError, OSError) as error:
         remedy = "start it, or correct its URL; start `onebyone counter` once to create its tables"

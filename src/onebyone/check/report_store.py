@@ -61,12 +61,14 @@ async def check_losses(connection: AsyncConnection, skew_limit: float) -> list[F
     return findings or [Finding(SUBJECT, "no losses, no dead letters, no missing batch")]
 
 
-async def check_sums(connection: AsyncConnection, archive_days: int, hours: int) -> list[Finding]:
-    """Count the archived events again and compare with the sums; `hours` > 0: the newest hours only.
+async def check_sums(connection: AsyncConnection, days: int, hours: int) -> list[Finding]:
+    """Count the archived events of the last `days` again and compare with the sums; `hours` > 0: the newest hours only.
 
-    Both are read in the transaction of `connection`, so that they are of the same moment.
+    Both are read in the transaction of `connection`, so that they are of the same moment. Hours that have not come yet
+    are left out, because their batches may have been pruned before.
     """
-    start = -(-(now_ms() - archive_days * DAY_MS) // HOUR_MS) + 1
+    end = (now_ms() + DAY_MS) // HOUR_MS
+    start = -(-(now_ms() - days * DAY_MS) // HOUR_MS) + 1
     if hours:
         start = max(start, now_ms() // HOUR_MS - hours + 1)
     dead = await _dead_lines(connection)
@@ -78,10 +80,10 @@ async def check_sums(connection: AsyncConnection, archive_days: int, hours: int)
         totals = BatchTotals(row.shard)
         totals.count(_without(batches.unpack(row.payload), dead.get((row.producer, row.seq))), None)
         for (hour, key, reason), sums in totals.hours.items():
-            if hour >= start:
+            if start <= hour < end:
                 _add_sums(recounted[hour, *key, reason], sums)
                 read += sums[0]
-    wrong = await _compare_sums(connection, start, recounted)
+    wrong = await _compare_sums(connection, range(start, end), recounted)
     if not wrong:
         return [Finding(SUMS, f"{read} archived events counted again: equal to the report's sums, hour by hour")]
     remedy = (
@@ -96,7 +98,7 @@ async def check_sums(connection: AsyncConnection, archive_days: int, hours: int)
 
 
 async def _compare_sums(
-    connection: AsyncConnection, start: int, recounted: dict[tuple[Any, ...], list[int]]
+    connection: AsyncConnection, hours: range, recounted: dict[tuple[Any, ...], list[int]]
 ) -> dict[tuple[int, int, str], tuple[int, int]]:
     """Return (hour, member, kind) -> events in the report and in the archive, where any of their sums differs.
 
@@ -105,10 +107,11 @@ async def _compare_sums(
     """
     names = [column.name for column in hourly.primary_key if column.name not in ("hour", "member_id", "kind", "reason")]
     stored: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0, 0])
-    wanted = select(hourly).where(hourly.c.hour >= start * (HOUR_MS // 1000))
+    seconds = HOUR_MS // 1000
+    wanted = select(hourly).where(hourly.c.hour >= hours.start * seconds, hourly.c.hour < hours.stop * seconds)
     async for row in await connection.stream(wanted.execution_options(yield_per=1000)):
         columns = row._mapping
-        hour = row.hour // (HOUR_MS // 1000)
+        hour = row.hour // seconds
         reason = NET if row.reason in COUNTED_REASONS else row.reason
         key = (hour, row.member_id, row.kind, *(columns[name] for name in names), reason)
         cost = row.cost_units * NANOS + row.cost_nanos

@@ -12,6 +12,7 @@ DUPLICATES = Counter("onebyone_counter_duplicate_batches", "Batches that had bee
 DEAD_LETTERS = Counter(
     "onebyone_counter_dead_letters", "Records and entries that could not be counted and were kept.", ["reason"]
 )
+PRUNED_ROWS = Counter("onebyone_counter_pruned_rows", "Rows deleted because their retention was over.", ["table"])
 LOST_BATCHES = Counter("onebyone_counter_lost_batches", "Batches that no journal has any more: events that are lost.")
 RESENDS = Counter("onebyone_counter_resends", "Requests to an edge process to ship again, because a batch is missing.")
 ERRORS = Counter("onebyone_counter_errors", "Failed attempts to use a store.", ["store"])

@@ -20,9 +20,10 @@ from onebyone.counter.health import HealthMeter
 from onebyone.counter.outages import Cause, Outages
 from onebyone.counter.producer_clocks import ProducerClocks
 from onebyone.counter.proxy_retries import ProxyRetries
+from onebyone.counter.retention import Retention
 from onebyone.counter.shard import Shard
 from onebyone.counter.shard_leases import ShardLeases
-from onebyone.counter.stream import Misconfigured, refuse_eviction
+from onebyone.counter.stream import Misconfigured, Stream, refuse_eviction
 from onebyone.report_store import schema
 from onebyone.report_store.tables import positions
 from onebyone.runtime import redis_client, sql, store_refusals
@@ -90,7 +91,11 @@ async def _prepare_and_count(
         await starting("sql", lambda: leases.join(mark.ended))
         shards = [Shard(lease, client, engine, outages, writers, stopping, clocks, retries) for lease in leases.leases]
         meter.leases, meter.shards = leases, shards
-        pruner = pruning.prune_forever(engine, settings.archive_days, writers)
+
+        async def forget(shard: int, producers: list[str]) -> None:
+            await Stream(client, shard).forget(producers)
+
+        pruner = pruning.prune_forever(engine, Retention.of(settings), writers, forget)
         try:
             await _count(shards, [pruner, leases.run(stopping, outages)], ready)
         finally:

@@ -92,6 +92,12 @@ class Stream:
         """Delete the published progress of these producers; unlike a lower value, a full server accepts a deletion."""
         await self._client.hdel(keys.progress_key(self._shard), *producers)
 
+    async def forget(self, producers: Iterable[str]) -> None:
+        """Delete all that the server keeps of these producers besides their entries."""
+        names = list(producers)
+        await self._client.hdel(keys.progress_key(self._shard), *names)
+        await self._client.hdel(keys.resend_key(self._shard), *names)
+
     async def published_progress(self) -> dict[str, int]:
         """Return the last seq published as committed, by producer."""
         published = await self._client.hgetall(keys.progress_key(self._shard))

@@ -131,6 +131,7 @@ dead_letters = Table(
     Column("detail", Text, nullable=False),
     Column("raw", LargeBinary, nullable=False),
     _bigint("found_at"),
+    Index("ix_dead_letters_found_at", "found_at"),
 )
 """Records and stream entries that could not be counted. `line` is the record's index in its batch, or -1 for a whole
 stream entry; `raw` is then JSON of the entry's fields in which each byte is the character of the same number."""

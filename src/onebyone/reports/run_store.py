@@ -1,4 +1,4 @@
-"""Report runs: one row of the table `report` each, with its state and its file, kept for a day."""
+"""Report runs: one row of the table `report` each, with its state and its file, kept for a set time."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, and_, delete, func, insert, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone.auth.caller import Caller
+from onebyone.clock import HOUR_MS
 from onebyone.config_store.tables import report, user
 from onebyone.errors import LimitReached
 from onebyone.runtime import sql
@@ -21,8 +22,10 @@ PENDING_MAX = 5
 """Pending reports of one user: enough for a script that orders several, too few to block other users for long."""
 LEASE_MS = 15_000
 """How long a pending run counts as alive without a renewal by its process: five renewals must have been missed."""
-KEEP_SECONDS = 24 * 3600
-"""Age at which a run is deleted; a client fetches its file within minutes."""
+PRUNED_RUNS = 20
+"""Runs that one transaction deletes: their files may have megabytes."""
+AHEAD_MS = HOUR_MS
+"""A run from further in the future was dated by a clock that was wrong, and would be kept until then."""
 ABANDONED = "the process that made it has ended; order it again"
 """Error of a run whose process is gone."""
 
@@ -55,10 +58,8 @@ class RunStore:
     """Milliseconds since the epoch."""
 
     async def add(self, caller: Caller, run: ReportRun) -> None:
-        """Add a pending run and delete old ones. Raise `LimitReached` when the user has `PENDING_MAX` already."""
+        """Add a pending run. Raise `LimitReached` when the user has `PENDING_MAX` already."""
         async with sql.writing(self.engine) as connection:
-            oldest = format_timestamp(self.clock() - KEEP_SECONDS * 1000)
-            await connection.execute(delete(report).where(report.c.created_on < oldest))
             # Lock the user's row, so that two orders of one user are counted one after the other.
             await connection.execute(select(user.c.id).where(user.c.id == caller.user_id).with_for_update())
             pending = select(func.count()).where(
@@ -80,6 +81,22 @@ class RunStore:
                 "header_info": run.header_info,
             }
             await connection.execute(insert(report).values(row))
+
+    async def prune(self, hours: int) -> bool:
+        """Delete up to `PRUNED_RUNS` older runs with their files; return whether there may be more."""
+        now = self.clock()
+        created = report.c.created_on
+        # A run that a process vouches for is under way, whatever the clocks show.
+        alive = and_(report.c.status == "pending", report.c.leased_ms >= now, report.c.leased_ms <= now + LEASE_MS)
+        old = created < format_timestamp(now - hours * HOUR_MS)
+        over = and_(or_(old, created > format_timestamp(now + AHEAD_MS)), not_(alive))
+        async with sql.reading(self.engine) as connection:
+            query = select(report.c.id).where(over).order_by(created).limit(PRUNED_RUNS)
+            found = (await connection.execute(query)).scalars().all()
+        if found:
+            async with sql.writing(self.engine) as connection:
+                await connection.execute(delete(report).where(report.c.id.in_(found), over))
+        return len(found) == PRUNED_RUNS
 
     async def find(self, member_id: int, report_id: str) -> ReportRun | None:
         """Return the member's run of that id."""

@@ -47,6 +47,10 @@ class ReportService:
         self._run_store = RunStore(config_store, clock)
         self._runs = ReportRuns(config_store, report_store, clock, self._run_store)
 
+    async def prune(self, hours: int) -> bool:
+        """Delete a few reports that were ordered longer ago than this; return whether there may be more."""
+        return await self._run_store.prune(hours)
+
     async def order(
         self,
         caller: Caller,

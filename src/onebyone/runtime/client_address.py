@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from onebyone.settings import Network
+from onebyone.setting_types import Network
 
 NETWORK_BITS = {4: 24, 6: 48}
 """Bits of an address that may be stored, by the version of IP."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from onebyone.counter.classification.network_ranges import NetworkRanges
 from onebyone.runtime.client_address import truncate_address
-from onebyone.settings import Network
+from onebyone.setting_types import Network
 
 BASE = int(ip_network("198.51.0.0/22").network_address)
 SMALL = st.builds(

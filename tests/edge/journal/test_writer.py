@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from onebyone.clock import DAY_MS, HOUR_MS, now_ms
 from onebyone.edge.journal import disk_sync, writer
 from onebyone.edge.journal.disk_sync import ThreadSync
 from onebyone.edge.journal.reader import JournalReader
@@ -179,6 +180,19 @@ def test_batches_within_the_overlap_are_kept(tmp_path: Path) -> None:
     journal.set_deletable(3, written_before_ms=0)
     write(journal, 1, b"more")
     assert bounds(journal) == (1, 4)
+    journal.close()
+
+
+def test_batches_dated_ahead_keep_none_after_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "SCAN_ROWS", 3)
+    with monkeypatch.context() as ahead:
+        ahead.setattr(writer, "now_ms", lambda: now_ms() + 400 * DAY_MS)
+        journal = filled(tmp_path, 5)
+    for _ in range(3):
+        write(journal, 1, b"right again")
+        journal.set_deletable(7, now_ms() - HOUR_MS)
+    write(journal, 1, b"more")
+    assert bounds(journal) == (6, 9)
     journal.close()
 
 

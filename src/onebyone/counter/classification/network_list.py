@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from onebyone.counter.classification.lists import ListVersion
-from onebyone.settings import Network
+from onebyone.setting_types import Network
 
 BYTES_MAX = 32 * 1024 * 1024
 """Of one file: several times the longest published list."""

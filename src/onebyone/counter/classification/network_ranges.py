@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 
 from onebyone.runtime.client_address import NETWORK_BITS, parse_address
-from onebyone.settings import Network
+from onebyone.setting_types import Network
 
 _BITS = {4: 32, 6: 128}
 

@@ -16,10 +16,13 @@ from typing import NamedTuple
 
 import structlog
 
+from onebyone.clock import HOUR_MS
 from onebyone.runtime.file_lock import FileLock
 
 BUSY_SECONDS = 5.0
 """How long SQLite waits for a lock of another connection, which holds it only while it recovers or restarts the WAL."""
+AHEAD_MS = HOUR_MS
+"""A batch that was written later than this from now was dated by a clock that was wrong, so its date says no age."""
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _log = structlog.get_logger()

@@ -14,7 +14,7 @@ import structlog
 from onebyone.clock import now_ms
 from onebyone.contracts import keys
 from onebyone.edge.journal.backlog import Backlog, measure_backlog
-from onebyone.edge.journal.reader import JournalReader
+from onebyone.edge.journal.reader import AHEAD_MS, JournalReader
 from onebyone.edge.journal.shipment import Shipment
 from onebyone.edge.journal.writer import JournalWriter
 from onebyone.runtime.outage import Outage
@@ -196,7 +196,8 @@ class Shipper:
         self._delete_counted()
 
     def _delete_counted(self) -> None:
-        written_before = now_ms() - self._overlap_ms
+        now = now_ms()
+        written_before = now - self._overlap_ms
         for shipment in list(self._shipments):
             journal = shipment.journal
             if self._own_journal is not None and journal is self._own_journal:
@@ -206,7 +207,7 @@ class Shipper:
             if shipment.committed < newest:
                 continue
             rows = journal.rows_after(newest - 1, 1)
-            if rows and rows[0].written_ms >= written_before:
+            if rows and written_before <= rows[0].written_ms <= now + AHEAD_MS:
                 continue
             self._shipments.remove(shipment)
             journal.delete()

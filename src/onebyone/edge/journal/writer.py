@@ -21,7 +21,7 @@ from pathlib import Path
 from onebyone.clock import now_ms
 from onebyone.contracts import batches
 from onebyone.edge.journal import disk_sync
-from onebyone.edge.journal.reader import JournalReader, open_database, remove_files
+from onebyone.edge.journal.reader import AHEAD_MS, JournalReader, open_database, remove_files
 from onebyone.runtime.file_lock import FileLock
 
 SCAN_ROWS = 4096
@@ -113,15 +113,15 @@ class JournalWriter(JournalReader):
         """Let the next commits delete the batches up to `seq` that were written before the given time (ms).
 
         Only for batches that the report store has counted. The newest batch is never deletable: it tells how far the
-        seq has come.
+        seq has come. One that is dated more than `AHEAD_MS` ahead is deletable too, or it would keep those after it.
         """
         seq = min(seq, self._synced - 1)
         if self.oldest_seq() > seq:
             return
         row = self._reader.execute(
             "SELECT max(seq) FROM (SELECT seq, written_ms FROM batches WHERE seq <= ? ORDER BY seq LIMIT ?)"
-            " WHERE written_ms < ?",
-            (seq, SCAN_ROWS, written_before_ms),
+            " WHERE written_ms < ? OR written_ms > ?",
+            (seq, SCAN_ROWS, written_before_ms, now_ms() + AHEAD_MS),
         ).fetchone()
         self._delete_to = row[0] or 0
 
