@@ -83,7 +83,7 @@ TEXTS: dict[str, list[str]] = {
     **dict.fromkeys(("database_url", "report_database_url"), DATABASE),
     **dict.fromkeys(("cache_url", "stream_url"), SERVER),
 }
-FREE = {"data_dir", "metrics_dir", "host", "admin_password"}
+FREE = {"data_dir", "metrics_dir", "host", "admin_password", "network_lists_dir"}
 """Any text may be right; what is wrong with it shows where it is used."""
 
 

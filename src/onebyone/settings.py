@@ -135,7 +135,7 @@ class Settings(BaseSettings):
     """Hours after which an ordered report and its file are deleted."""
     network_lists_dir: str = Field("")
     """Folder of files with the networks of data centres. Default: `network-lists` in the data folder."""
-    network_lists_days: int = Field(45, ge=1)
+    network_lists_days: int = Field(45, ge=1, le=MOST_DAYS)
     """Age of such a file in days from which on it is reported as old."""
     drain_seconds: float = Field(1.0, ge=0, le=300)
     """How long to answer as not ready after SIGTERM, before the listener closes."""
