@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from onebyone.resources import field_shapes
 from onebyone.resources.entities import ENTITIES
 from onebyone.resources.entity import Entity
+from onebyone.resources.owners import owner_columns
 from tests.resources.documented import DEFAULTS, FIELDS, LENGTHS, NOT_SHOWN, OWN, READ_ONLY, VALUES
 from tests.resources.guaranteed import guaranteed
 from tests.support.api_harness import Harness, Json
@@ -215,7 +216,11 @@ async def test_read_only_fields_are_ignored(api: Harness, order: Json, service: 
     sent = {service: dict.fromkeys(sorted(READ_ONLY[service]), "x")}
     response = await api.call("PUT", service, sent, id=made["id"])
     unused = [name for name in sorted(READ_ONLY[service]) if name in FIVE[service].fixed]
-    assert response["dbg_info"]["warnings"] == [f"read-only field not used: {service}.{name}" for name in unused]
+    kept = [name for name in ("id", *owner_columns(FIVE[service])) if name in READ_ONLY[service]]
+    assert response["dbg_info"]["warnings"] == [
+        *(f"read-only field not used: {service}.{name}" for name in unused),
+        *(f"{service}.{name}: not used, the object keeps {before[name]}" for name in kept),
+    ]
     assert {**response[service], "last_modified": 0} == {**before, "last_modified": 0}
 
 

@@ -11,6 +11,8 @@ from onebyone.auth.caller import Caller
 from onebyone.config_store import tables
 from onebyone.errors import Fault, NotFound, Refused
 from onebyone.resources.entity import Entity
+from onebyone.resources.fields import parse_id
+from onebyone.resources.filters import VALUES_A_FILTER
 
 OWNERS: dict[str, Table] = {
     f"{table.name}_code": table
@@ -26,6 +28,7 @@ OWNERS: dict[str, Table] = {
 }
 """Parameter -> the kind of owner that it names."""
 
+_OWNER_COLUMNS = ("advertiser_id", "publisher_id", "site_id")
 _NO_ID = "0"
 """An id that no object has."""
 
@@ -66,14 +69,27 @@ async def resolve_code(
 async def _find_ids(
     connection: AsyncConnection, table: Table, caller: Caller, code: str, owners: Mapping[str, str]
 ) -> list[int]:
+    if "\x00" in code:
+        # No object has such a code, and PostgreSQL takes no text with a NUL.
+        return []
     of_owners = [
-        table.c[name].in_([int(part) for part in owners[name].split(",") if part.isascii() and part.isdigit()])
-        for name in ("advertiser_id", "publisher_id")
+        table.c[name].in_(parse_owner_ids(name, owners[name]))
+        for name in _OWNER_COLUMNS
         if name in owners and name in table.c
     ]
     own = (table.c.member_id == caller.member_id, *_visible(table, caller))
     query = select(table.c.id).where(*own, table.c.code_key == code.casefold(), *of_owners)
     return list(await connection.scalars(query.order_by(table.c.id)))
+
+
+def parse_owner_ids(name: str, text: str) -> list[int]:
+    """Return the ids in the parameter of an owner. Raise `Refused` for a malformed one, or for too many."""
+    ids = [parse_id(part.strip()) for part in text.split(",")]
+    if len(ids) > VALUES_A_FILTER:
+        raise Refused(Fault(name, f"at most {VALUES_A_FILTER} values"))
+    if None in ids:
+        raise Refused(Fault(name, f"not an id: {text[:40]!r}"))
+    return [owner_id for owner_id in ids if owner_id is not None]
 
 
 def _visible(table: Table, caller: Caller) -> list[ColumnElement[bool]]:

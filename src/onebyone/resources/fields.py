@@ -45,6 +45,7 @@ It has no enumeration: the database grows, and an older client would not read an
 """
 
 CURRENCY_CODES = tuple(sorted(str(currency.code) for currency in _Iso4217))
+_ID = re.compile(r"[0-9]{1,19}", re.ASCII)
 _INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,30})?", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -95,6 +96,12 @@ def empty_is_none(value: Any) -> Any:
     return None if value == "" else value
 
 
+def parse_id(text: str) -> int | None:
+    """Return the id that a text of decimal digits names; None for anything else, and beyond `MAX_ID`."""
+    number = int(text) if _ID.fullmatch(text) else None
+    return None if number is None or number > MAX_ID else number
+
+
 def single(value: Any) -> Any:
     """Return the only element of an array, None of an empty one, and anything else as it is."""
     if isinstance(value, list) and len(value) < 2:
@@ -112,7 +119,10 @@ def loose_timestamp(value: str, zone: str | None = None) -> str:
     if moment.tzinfo is not None:
         if zone is None:
             raise ValueError("must have no time zone of its own here")
-        local = moment.astimezone(ZoneInfo(zone))
+        try:
+            local = moment.astimezone(ZoneInfo(zone))
+        except OverflowError:
+            raise ValueError(f"is not within the years 1 to 9999 in the time zone {zone}") from None
         if local.replace(fold=0).astimezone(UTC) != moment.astimezone(UTC):
             raise ValueError(f"is ambiguous in the time zone {zone}, where clocks are set back")
         moment = local

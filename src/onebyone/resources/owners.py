@@ -15,6 +15,11 @@ def owner_tables(entity: Entity) -> tuple[Table, ...]:
     return () if entity.parent is None else tuple(link.target for link in entity.links if not link.nested)
 
 
+def owner_columns(entity: Entity) -> tuple[str, ...]:
+    """Return the columns that hold the ids of these owners."""
+    return tuple(f"{table.name}_id" for table in owner_tables(entity))
+
+
 def owner_parameters(entity: Entity) -> tuple[str, ...]:
     """Return the names by which these owners are given: `publisher_id`, `publisher_code` and the like."""
     return tuple(f"{table.name}_{key}" for table in owner_tables(entity) for key in ("id", "code"))
@@ -38,5 +43,16 @@ def take_owner(entity: Entity, values: Mapping[str, Any], owners: Mapping[str, s
 def warn_of_other_owners(entity: Entity, values: Mapping[str, Any], parents: Values, warnings: list[str]) -> None:
     """Add a warning for each field that names another owner than the one that the object is created under."""
     for column, owner_id in parents.items():
-        if values.get(column) is not None and str(values[column]) != str(owner_id):
+        if _differs(values, column, owner_id):
             warnings.append(f"{entity.service}.{column}: not used, the request names {owner_id}")
+
+
+def warn_of_kept_ids(entity: Entity, values: Mapping[str, Any], stored: Values, warnings: list[str]) -> None:
+    """Add a warning for the id, and for each owner, that an update names and does not change."""
+    for column in ("id", *owner_columns(entity)):
+        if column not in entity.body.model_fields and _differs(values, column, stored[column]):
+            warnings.append(f"{entity.service}.{column}: not used, the object keeps {stored[column]}")
+
+
+def _differs(values: Mapping[str, Any], column: str, owner_id: int) -> bool:
+    return values.get(column) is not None and str(values[column]) != str(owner_id)

@@ -18,7 +18,7 @@ from onebyone.resources import codes, filters, object_limits, partial_update, pe
 from onebyone.resources.context import EngineContext
 from onebyone.resources.entity import Carried, Entity, Values
 from onebyone.resources.other_side import hide_other_side
-from onebyone.resources.owners import take_owner, warn_of_other_owners
+from onebyone.resources.owners import owner_columns, take_owner, warn_of_kept_ids, warn_of_other_owners
 from onebyone.resources.paging import Page, Query
 from onebyone.resources.sorting import SortKey, sort_keys
 from onebyone.resources.unit_of_work import UnitOfWork, WriteRequest, begin_write
@@ -181,6 +181,7 @@ class Resources:
             if values is None:
                 raise MissingArgument("update", entity.service, "object")
             sent = validation.known_fields(entity, work, values, beside, stored)
+            warn_of_kept_ids(entity, values, stored, work.warnings)
             row, carried = await _updated_columns(entity, work, stored, sent, append=append)
             raise_faults(work.faults)
             await work.update(entity.table, stored["id"], row)
@@ -267,11 +268,11 @@ async def _stored_row(
 ) -> Values:
     """Return the row to write. Raise `NotFound` unless it is of the named owner and the caller sees it."""
     stored = await work.find_row(entity.table, row_id)
-    named = None if entity.parent is None else owners.get(entity.parent.column)
-    if stored is None or (
-        entity.parent is not None and named is not None and str(stored[entity.parent.column]) not in named.split(",")
-    ):
+    if stored is None:
         raise NotFound(entity.service, row_id)
+    for column in owner_columns(entity):
+        if column in owners and stored[column] not in codes.parse_owner_ids(column, owners[column]):
+            raise NotFound(entity.service, row_id)
     if not permissions.is_visible(entity, caller, stored):
         raise NotFound(entity.service, row_id)
     return stored

@@ -21,7 +21,7 @@ from onebyone.contracts.events import Kind
 from onebyone.errors import Conflict, Fault, NotFound
 from onebyone.reports.delivery_stats import DeliveryStats
 from onebyone.resources.context import EngineContext
-from onebyone.resources.fields import MAX_ID
+from onebyone.resources.fields import parse_id
 from onebyone.runtime import sql
 
 KEYS_PER_VERSION = 1000
@@ -166,12 +166,12 @@ class UnitOfWork:
         text = named.get(column, "")
         if not text:
             self.faults.append(Fault(column, "required", "no owner"))
-        elif not (text.isascii() and text.isdigit()) or int(text[:20]) > MAX_ID:
+        elif (owner_id := parse_id(text)) is None:
             self.invalid(column, "not an id")
-        elif await self.find_row(table, int(text)) is None:
-            self.invalid(column, str(NotFound(table.name.replace("_", "-"), int(text))))
+        elif await self.find_row(table, owner_id) is None:
+            self.invalid(column, str(NotFound(table.name.replace("_", "-"), owner_id)))
         else:
-            return {column: int(text)}
+            return {column: owner_id}
         return {}
 
     async def insert(self, table: Table, values: Mapping[str, Any]) -> int:

@@ -57,8 +57,13 @@ Intervals = Annotated[list[BudgetInterval], Field(max_length=52), BeforeValidato
 
 
 def utc_of_wall_clock(text: str, zone: str) -> datetime:
-    """Return the UTC time of a wall clock time `YYYY-MM-DD HH:MM:SS` in a zone."""
-    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    """Return the UTC time of a wall clock time `YYYY-MM-DD HH:MM:SS` in a zone, within the years 1 to 9999."""
+    local = datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=ZoneInfo(zone))
+    try:
+        return local.astimezone(UTC)
+    except OverflowError:
+        # Dates of the first and of the last day of the calendar set no limit in effect.
+        return (datetime.max if local.year > 1 else datetime.min).replace(tzinfo=UTC)
 
 
 def remaining_days(line: Values, now_ms: int) -> Values:
