@@ -19,7 +19,7 @@ from onebyone.resources.lists.label_values import read_label_values
 from onebyone.resources.lists.lookup import OWNERS, look_up
 from onebyone.resources.object_limits import ObjectLimit, read_object_limits
 
-_LIST_PARAMETERS = ("start_element", "num_elements", "object_type", "show_rate", "show_values", "member_id")
+_LIST_PARAMETERS = ("start_element", "num_elements", "member_id")
 
 
 def list_handlers(context: EngineContext, entities: Mapping[str, Entity]) -> dict[str, Handler]:
@@ -82,7 +82,8 @@ class _CatalogueHandler:
         """Answer with a page of the list, or with one row when the query string has one key."""
         _require_get(request)
         catalogue = self._catalogue
-        parameters.warn_of_unused(request.query, (catalogue.key, *_LIST_PARAMETERS), request.warnings)
+        used = (catalogue.key, *catalogue.parameters, *_LIST_PARAMETERS)
+        parameters.warn_of_unused(request.query, used, request.warnings)
         page = parameters.parse_page(request.query)
         key = request.query.get(catalogue.key)
         keys = None if key is None else key.upper().split(",")

@@ -66,6 +66,10 @@ class _ObjectHandler:
             # Codes are unique within an owner: only objects of several owners can be more than one.
             if not listing.total:
                 raise NotFound(entity.service, own["code"][:100], key="code")
+            if listing.total == 1 and not listing.objects:
+                # As with `id`, a page that begins later hides no single object.
+                first = parameters.parse_query(own, Page(0, page.size))
+                listing = await self._resources.list(entity, request.caller, first)
             if listing.total == 1 and listing.objects:
                 return self._render_one(page, listing.objects[0])
         paging = {"start_element": page.start, "num_elements": page.size}
@@ -113,12 +117,7 @@ class _ObjectHandler:
         return success({"count": count, "start_element": None, "num_elements": None})
 
     def _with_own_id(self, request: ApiRequest) -> Mapping[str, str]:
-        """Return the parameters; `user?current` and a bare `member` name the caller's own."""
-        if self._entity.service == "user" and "current" in request.query:
-            return {"id": str(request.caller.user_id)}
-        if self._entity.service == "member" and "id" not in request.query:
-            return {"id": str(request.caller.member_id)}
-        return addressing.with_own_keys(self._entity, request.query)
+        return addressing.with_own_ids(self._entity, request.query, request.caller)
 
     def _warn_of_unused(self, request: ApiRequest, query: Mapping[str, str], operation: Operation) -> None:
         parameters.warn_of_unused(query, addressing.used_parameters(self._entity, operation), request.warnings)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from onebyone.api.http.parameters import merge_parameters
+from onebyone.auth.caller import Caller
 from onebyone.errors import Operation
 from onebyone.resources.entity import Entity
 from onebyone.resources.owners import owner_parameters
@@ -35,6 +36,17 @@ def with_own_keys(entity: Entity, parameters: Mapping[str, str]) -> dict[str, st
         name = f"{entity.service.replace('-', '_')}_{key}"
         if name in own and own.keys().isdisjoint(_KEYS):
             own[key] = own.pop(name)
+    return own
+
+
+def with_own_ids(entity: Entity, parameters: Mapping[str, str], caller: Caller) -> dict[str, str]:
+    """Return the parameters as `with_own_keys` does; `user?current` and a bare `member` name the caller's own."""
+    own = with_own_keys(entity, parameters)
+    if entity.service == "user" and "current" in own:
+        del own["current"]
+        own["id"] = str(caller.user_id)
+    elif entity.service == "member":
+        own.setdefault("id", str(caller.member_id))
     return own
 
 

@@ -69,19 +69,22 @@ class Catalogue:
     key: str
     """The field that names a row."""
     rows: Rows
+    parameters: tuple[str, ...] = ()
+    """What a read of this list takes besides the key and the page."""
 
     def find(self, keys: Sequence[str] | None = None, object_type: str | None = None) -> Rows:
-        """Return the rows with these keys, in upper case, and of this object type; None: all."""
+        """Return the rows with these keys, in upper case, and of this object type, if they have one; None: all."""
         return [
             row
             for row in self.rows
-            if (keys is None or str(row[self.key]) in keys) and object_type in (None, row.get("object_type"))
+            if (keys is None or str(row[self.key]) in keys)
+            and object_type in (None, row.get("object_type", object_type))
         ]
 
 
 CATALOGUES = (
-    Catalogue("currency", "currencies", "code", CURRENCIES),
-    Catalogue("label", "labels", "id", LABEL_ROWS),
+    Catalogue("currency", "currencies", "code", CURRENCIES, ("show_rate",)),
+    Catalogue("label", "labels", "id", LABEL_ROWS, ("object_type", "show_values")),
     Catalogue("adserver", "adservers", "id", AD_SERVERS),
 )
 
