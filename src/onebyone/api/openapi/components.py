@@ -104,6 +104,9 @@ class Components:
             return self.add(name, listed) | beside
         if "items" in schema:
             items = self._with_named_enumerations(owner, field.removesuffix("s"), schema["items"])
+            if "pattern" in items and not field.endswith("s"):
+                # A generator names the elements of a plural after its singular, and cannot name these.
+                items = self.add(_enumeration_name(owner, field), items)
             return {**schema, "items": items}
         if "anyOf" in schema:
             return {

@@ -18,7 +18,7 @@ def ops_paths(components: Components) -> dict[str, Schema]:
     ready = components.add(
         "Readiness", closed_object({"ready": FLAG, "checks": checks, "healthy": FLAG, "problems": problems})
     )
-    lag = components.add("PipelineLag", _lag_schema())
+    lag = components.add("PipelineLag", _lag_schema(problems))
     document = components.add("OpenapiDocument", {"type": "object"})
     text, page = {"text/plain": {"schema": TEXT}}, {"text/html": {"schema": TEXT}}
     refused = "Only for operators (`ONEBYONE_METRICS_FROM`, `ONEBYONE_OPS_TOKEN`)."
@@ -33,13 +33,13 @@ def ops_paths(components: Components) -> dict[str, Schema]:
     }
 
 
-def _lag_schema() -> Schema:
+def _lag_schema(problems: Schema) -> Schema:
     """Return the schema of `/sinkz`; its answer has all fields, and null for what is not known."""
     fields: Schema = TypeAdapter(PipelineLag).json_schema()["properties"]
     for field in fields.values():
         field.pop("title")
         field.pop("default", None)
-    return closed_object(fields)
+    return closed_object({**fields, "problems": problems})
 
 
 def _yes_or_no(schema: Schema) -> Schema:
