@@ -65,6 +65,8 @@ GIF, JS, HTML, NONE = "image/gif", "application/javascript", "text/html; charset
 PRERENDER = {"sec_purpose": "prefetch;prerender"}
 FRAME = {"sec_fetch_dest": "iframe", "sec_fetch_site": "cross-site"}
 
+REFUSED = "recorded; redirect=refused"
+
 ROWS: list[tuple[str, str, dict[str, str], int, str | None, str | None, str]] = [
     # name, path, request headers, status, content type, location, x-onebyone
     ("image", "/imptr?id=531&t=2", {}, 200, GIF, None, "recorded"),
@@ -77,7 +79,7 @@ ROWS: list[tuple[str, str, dict[str, str], int, str | None, str | None, str]] = 
     ("first id wins", "/imptr?id=531&id=999", {}, 200, GIF, None, "recorded"),
     ("imp redir approved", f"/imptr?id=531&redir={OTHER}", {}, 302, NONE, OTHER, "recorded"),
     ("imp script redir", f"/imptr?id=531&t=1&redir={OTHER}", {}, 302, NONE, OTHER, "recorded"),
-    ("imp redir refused", f"/imptr?id=531&redir={STRANGER}", {}, 200, GIF, None, "recorded"),
+    ("imp redir refused", f"/imptr?id=531&redir={STRANGER}", {}, 200, GIF, None, REFUSED),
     ("inactive imp", "/imptr?id=532", {}, 200, GIF, None, "ignored; reason=inactive"),
     ("unknown imp", "/imptr?id=999", {}, 200, GIF, None, "ignored; reason=unknown_id"),
     ("click tracker is no imp tracker", "/imptr?id=1", {}, 200, GIF, None, "ignored; reason=unknown_id"),
@@ -126,24 +128,24 @@ ROWS: list[tuple[str, str, dict[str, str], int, str | None, str | None, str]] = 
      "http://a.partner.example", "recorded"),
     ("domain itself", "/clktr?id=1&redir=https://partner.example/", {}, 302, NONE,
      "https://partner.example/", "recorded"),
-    ("not by suffix", "/clktr?id=1&redir=https://evilpartner.example/", {}, 302, NONE, LANDING, "recorded"),
+    ("not by suffix", "/clktr?id=1&redir=https://evilpartner.example/", {}, 302, NONE, LANDING, REFUSED),
     ("encoded redir", "/clktr?id=1&redir=https%3A%2F%2Flanding.example%2Fx%3Fy%3D1%2526z", {}, 302, NONE,
      "https://landing.example/x?y=1%26z", "recorded"),
     ("redir first, encoded", "/clktr?redir=https%3A%2F%2Flanding.example%2F&id=1", {}, 302, NONE,
      "https://landing.example/", "recorded"),
-    ("redir refused, click url", f"/clktr?id=1&redir={STRANGER}", {}, 302, NONE, LANDING, "recorded"),
+    ("redir refused, click url", f"/clktr?id=1&redir={STRANGER}", {}, 302, NONE, LANDING, REFUSED),
     ("redir macro", "/clktr?id=1&redir=[REDIRECT_URL]", {}, 302, NONE, LANDING, "recorded"),
     ("redir after an escaped ampersand", f"/clktr?id=1&amp;redir={OTHER}", {}, 302, NONE, OTHER, "recorded"),
     ("redir with an encoded name", f"/clktr?i%64=1&%72edir={OTHER}", {}, 302, NONE, OTHER, "recorded"),
-    ("redir after a click macro", f"/clktr?id=1&redir=${{CLICK_URL}}{OTHER}", {}, 302, NONE, LANDING, "recorded"),
+    ("redir after a click macro", f"/clktr?id=1&redir=${{CLICK_URL}}{OTHER}", {}, 302, NONE, LANDING, REFUSED),
     ("escaped ampersand before id", "/imptr?t=1&amp;id=531", {}, 200, JS, None, "recorded"),
     ("inactive click", "/clktr?id=2", {}, 302, NONE, LANDING, "ignored; reason=inactive"),
     ("no target", "/clktr?id=3", {}, 200, HTML, None, "recorded"),
     ("only redir", f"/clktr?id=3&redir={OTHER}", {}, 302, NONE, OTHER, "recorded"),
-    ("notice page", f"/clktr?id=3&redir={STRANGER}", {}, 200, HTML, None, "recorded"),
-    ("javascript target", "/clktr?id=3&redir=javascript:alert(1)", {}, 200, HTML, None, "recorded"),
+    ("notice page", f"/clktr?id=3&redir={STRANGER}", {}, 200, HTML, None, REFUSED),
+    ("javascript target", "/clktr?id=3&redir=javascript:alert(1)", {}, 200, HTML, None, REFUSED),
     ("policy any", f"/clktr?id=4&redir={STRANGER}", {}, 302, NONE, STRANGER, "recorded"),
-    ("policy any, userinfo", "/clktr?id=4&redir=https://a@stranger.example/", {}, 200, HTML, None, "recorded"),
+    ("policy any, userinfo", "/clktr?id=4&redir=https://a@stranger.example/", {}, 200, HTML, None, REFUSED),
     ("unknown click", f"/clktr?id=999&redir={OTHER}", {}, 404, HTML, None, "ignored; reason=unknown_id"),
     ("bad click id", f"/clktr?id=x&redir={OTHER}", {}, 404, HTML, None, "ignored; reason=bad_id"),
 ]  # fmt: skip
@@ -353,7 +355,7 @@ FLAGS: list[tuple[str, str, list[str] | None, int | None]] = [
 
 @pytest.mark.parametrize(("path", "flags", "ancost"), [row[1:] for row in FLAGS], ids=[row[0] for row in FLAGS])
 def test_oddities_are_flagged(served: Served, path: str, flags: list[str] | None, ancost: int | None) -> None:
-    event = recorded(served, path)
+    event = recorded(served, path, verdict=REFUSED if "redirect_refused" in (flags or ()) else "recorded")
     assert event.get("flags") == flags
     assert event.get("ancost") == ancost
     assert "cb" not in event or event["cb"] == "1"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from onebyone.contracts.events import Kind
 from onebyone.edge.configuration.record_cache import ConfigurationUnavailable
 from onebyone.edge.recorder import Recorder
-from onebyone.edge.tags import client, paths, query, responses
+from onebyone.edge.tags import client, paths, query
 from onebyone.edge.tags.client import Client
 from onebyone.edge.tags.decision import HEADERS, CacheMiss, Decision, EventLine, FetchedRecords
 from onebyone.edge.tags.proxy_retries import NOTHING, Sighting
@@ -68,7 +68,7 @@ class EdgeApp:
             await self._ops_app(scope, receive, send)
             return
         response = decision.response
-        headers = [*response.headers, responses.verdict_header(decision.reason)]
+        headers = [*response.headers, decision.verdict]
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})
 

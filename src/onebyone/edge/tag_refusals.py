@@ -6,7 +6,7 @@ from urllib.parse import unquote_to_bytes
 
 from onebyone.edge import metrics
 from onebyone.edge.recorder import Recorder
-from onebyone.edge.tags import paths, query, responses
+from onebyone.edge.tags import paths, query
 from onebyone.runtime.refusals import Refusals, RefusedAnswer
 from onebyone.runtime.request_head import MalformedRequest, RefusedTarget
 
@@ -25,5 +25,5 @@ class TagRefusals(Refusals):
         if kind is None:
             return super().answer(malformed, target)
         decision = self._recorder.decide_malformed(kind, query.parse_tag(target.query), malformed.status)
-        headers = (*decision.response.headers, responses.verdict_header(decision.reason))
+        headers = (*decision.response.headers, decision.verdict)
         return RefusedAnswer(decision.response.status, headers, decision.response.body)

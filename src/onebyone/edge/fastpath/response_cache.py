@@ -8,7 +8,6 @@ from functools import lru_cache
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
-from onebyone.edge.tags import responses
 from onebyone.edge.tags.decision import Decision
 
 _MAX_RESPONSES = 1024
@@ -44,7 +43,7 @@ class ResponseCache:
         return self._rendered.get(decision) or self._render_new(decision)
 
     def _render_new(self, decision: Decision) -> bytes:
-        name, value = responses.verdict_header(decision.reason)
+        name, value = decision.verdict
         response = b"%b%b%b%b: %b\r\n\r\n%b" % (
             STATUS_LINE[decision.response.status],
             self._header_lines,

@@ -66,15 +66,24 @@ class Decision:
     Compared by identity: each common decision is one object, whose response is rendered once.
     """
 
-    __slots__ = ("kind", "on_loss", "reason", "response")
+    __slots__ = ("kind", "on_loss", "reason", "response", "verdict")
 
-    def __init__(self, kind: Kind, response: Response, reason: Reason | None, on_loss: Response | None = None) -> None:
+    def __init__(
+        self,
+        kind: Kind,
+        response: Response,
+        reason: Reason | None,
+        on_loss: Response | None = None,
+        redirect_refused: bool = False,
+    ) -> None:
         self.kind = kind
         self.response = response
         self.reason = reason
         """Why the request is not counted; None: it is recorded once its line is on disk."""
         self.on_loss = on_loss or response
         """The response if the line could not be written: 503 for an impression, while a click still lands."""
+        self.verdict = responses.verdict_header(reason, redirect_refused)
+        """The `X-OneByOne` header."""
 
     def unrecorded(self, reason: Reason) -> Decision:
         """Return the decision that replaces this one if its line could not be written."""
@@ -85,7 +94,13 @@ _ACTS = {False: b',"act":"image"', True: b',"act":"script"'}
 """How an impression was asked for, as a member of its event line, by whether it is answered with a script."""
 _GIF = Decision("imp", responses.GIF, None, responses.GIF_UNAVAILABLE)
 _SCRIPT = Decision("imp", responses.SCRIPT, None, responses.SCRIPT_UNAVAILABLE)
+_PIXEL_INSTEAD = {
+    False: Decision("imp", responses.GIF, None, responses.GIF_UNAVAILABLE, redirect_refused=True),
+    True: Decision("imp", responses.SCRIPT, None, responses.SCRIPT_UNAVAILABLE, redirect_refused=True),
+}
+"""The pixel in place of a refused redirect, by whether it is a script."""
 _NO_DESTINATION = Decision("clk", responses.NO_DESTINATION, None)
+_NO_DESTINATION_INSTEAD = Decision("clk", responses.NO_DESTINATION, None, redirect_refused=True)
 _TOO_EARLY = Decision("clk", responses.TOO_EARLY, None)
 
 
@@ -132,10 +147,9 @@ class Decisions:
             else:
                 metrics.REDIRECTS_REFUSED.inc()
                 refused = True
-                if kind == "clk":
-                    decision = _landing_decision(tracker, location)
+                decision = _decision_instead(tracker, location) if kind == "clk" else _PIXEL_INSTEAD[script]
         elif kind == "clk":
-            decision = _landing_decision(tracker, None)
+            decision = _NO_DESTINATION if tracker.click_url is None else _redirect_to(tracker.click_url)
         if network == client.UNKNOWN_NETWORK:
             network, flags = b"", (Flag.ADDRESS_UNKNOWN, *flags)
         facts = network + sender.agent + referrer + cachebuster
@@ -198,17 +212,19 @@ def _fetched_record(records: RecordCache[Record], record_id: int, fetched: Fetch
     return record
 
 
-def _landing_decision(tracker: Tracker, refused: bytes | None) -> Decision:
-    """Return the decision for a click without an approved `redir`: redirect to the tracker's click URL; if it has none,
-    show a notice with the `refused` target, or a page that says that there is no destination."""
+def _decision_instead(tracker: Tracker, refused: bytes | None) -> Decision:
+    """Return the decision for a click whose `redir` is refused: redirect to the tracker's click URL; if it has none,
+    show a notice with the `refused` target, or, if that may not be shown, a page without a destination."""
     if tracker.click_url is not None:
-        return _redirect_to(tracker.click_url)
-    return _NO_DESTINATION if refused is None else Decision("clk", responses.redirect_notice(refused), None)
+        return _redirect_to(tracker.click_url, redirect_refused=True)
+    if refused is None:
+        return _NO_DESTINATION_INSTEAD
+    return Decision("clk", responses.redirect_notice(refused), None, redirect_refused=True)
 
 
 @lru_cache(maxsize=_CACHED_VALUES)
-def _redirect_to(url: str) -> Decision:
-    return Decision("clk", responses.redirect_response(url.encode()), None)
+def _redirect_to(url: str, redirect_refused: bool = False) -> Decision:
+    return Decision("clk", responses.redirect_response(url.encode()), None, redirect_refused=redirect_refused)
 
 
 def _kept_reason(tracker: Tracker, method: str, purpose: Purpose | None) -> Reason | None:

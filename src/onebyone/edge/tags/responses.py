@@ -26,14 +26,17 @@ COMMON: tuple[Header, ...] = (
 )
 
 RECORDED: Header = (b"x-onebyone", b"recorded")
+RECORDED_WITHOUT_REDIRECT: Header = (b"x-onebyone", b"recorded; redirect=refused")
 IGNORED: dict[Reason, Header] = {
     reason: (b"x-onebyone", b"ignored; reason=%b" % reason.value.encode()) for reason in Reason
 }
 
 
-def verdict_header(reason: Reason | None) -> Header:
-    """Return the `X-OneByOne` header: recorded, or ignored with this reason."""
-    return RECORDED if reason is None else IGNORED[reason]
+def verdict_header(reason: Reason | None, redirect_refused: bool = False) -> Header:
+    """Return the `X-OneByOne` header: recorded, maybe without following `redir`, or ignored with this reason."""
+    if reason is not None:
+        return IGNORED[reason]
+    return RECORDED_WITHOUT_REDIRECT if redirect_refused else RECORDED
 
 
 class Response(NamedTuple):

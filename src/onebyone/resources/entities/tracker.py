@@ -104,7 +104,7 @@ def _click_url(value: str) -> str:
 
 _NO_CLICK_URL = (
     "click_url is not set: the tag needs redir= with a target at its end, and shows a notice instead unless the host "
-    "of the target is approved (redirect_domains of the member)"
+    "of the target is approved (redirect_domains or redirect_policy of the member)"
 )
 
 
