@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from onebyone.edge.journal import reader
+from onebyone.clock import DAY_MS, now_ms
+from onebyone.contracts import keys
+from onebyone.edge.journal import reader, writer
 from onebyone.edge.journal.reader import JournalReader
 from onebyone.edge.journal.shipper import Shipper
 from onebyone.edge.journal.writer import JournalWriter
 from onebyone.runtime.file_lock import FileLock
 from tests.support.journals import PRODUCER, filled
 from tests.support.leaks import held_resources
+from tests.support.valkey import ValkeyProcess
 from tests.support.waiting import wait_until
 
 OWN = "00000000000000bb"
@@ -69,3 +72,25 @@ def test_a_failing_disk_keeps_no_journal_locked_at_the_end(
     shipper.stop(0.1)
     assert held_resources() == before
     assert remaining(tmp_path) == {OWN, PRODUCER}
+
+
+@pytest.mark.parametrize(("ahead_ms", "left"), [(400 * DAY_MS, set()), (0, {PRODUCER})], ids=["dated ahead", "recent"])
+def test_a_counted_journal_of_a_clock_that_was_ahead_is_deleted(
+    shared_valkey: ValkeyProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead_ms: int, left: set[str]
+) -> None:
+    with monkeypatch.context() as ahead:
+        ahead.setattr(writer, "now_ms", lambda: now_ms() + ahead_ms)
+        filled(tmp_path, 1).close()
+    client = shared_valkey.client()
+    client.hset(keys.progress_key(3), PRODUCER, 1)
+    client.close()
+    shipper = Shipper(shared_valkey.url, tmp_path, overlap_seconds=3600.0)
+    shipper.start()
+    wait_until(lambda: _is_settled(shipper, tmp_path, left), "the journal is looked at")
+    shipper.stop(0.1)
+    assert remaining(tmp_path) == left
+
+
+def _is_settled(shipper: Shipper, directory: Path, left: set[str]) -> bool:
+    backlog = shipper.backlog
+    return backlog.stream_accepting and backlog.journals == len(left) and remaining(directory) == left
