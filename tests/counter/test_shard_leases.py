@@ -6,16 +6,22 @@ import asyncio
 from pathlib import Path
 
 import pytest
+import redis.asyncio
 from sqlalchemy import text, update
 
 from onebyone.counter import shard_leases
 from onebyone.counter.counter_marks import CounterMark
 from onebyone.counter.counting import BatchTotals
 from onebyone.counter.ledger import LeaseLost, Ledger
+from onebyone.counter.outages import Outages
+from onebyone.counter.producer_clocks import ProducerClocks
+from onebyone.counter.proxy_retries import ProxyRetries
+from onebyone.counter.shard import Shard
 from onebyone.counter.shard_leases import ShardLeases, even_share
 from onebyone.report_store import tables
 from onebyone.runtime import sql
 from tests.counter.harness import Harness
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -217,3 +223,34 @@ def test_without_a_data_folder_there_are_no_marks(tmp_path: Path) -> None:
     with CounterMark(tmp_path, "a" * 16) as mark:
         assert mark.ended == []
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_an_outage_of_a_shard_ends_here_when_another_counter_has_it(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leases, outages, stopping = counter(harness, "a"), Outages(), asyncio.Event()
+    shard = Shard(
+        leases.leases[0],
+        redis.asyncio.Redis(),
+        harness.engine,
+        outages,
+        asyncio.Semaphore(1),
+        stopping,
+        ProducerClocks(2),
+        ProxyRetries(),
+    )
+    ongoing = []
+
+    async def fail() -> bool:
+        ongoing.append(outages.ongoing("stream"))
+        if len(ongoing) == 3:
+            raise LeaseLost
+        raise redis.ConnectionError
+
+    monkeypatch.setattr(shard, "_round", fail)
+    shard.lease.held.set()
+    running = asyncio.create_task(shard.run())
+    await eventually(lambda: len(ongoing) == 3 and not outages.ongoing("stream"), "the outage is over")
+    assert ongoing == [False, True, True]
+    stopping.set()
+    await running

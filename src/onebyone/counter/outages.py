@@ -36,3 +36,8 @@ class Outages:
         """Note that everything works for this shard."""
         for cause, outage in self._outages.items():
             outage.succeeded(shard, store=cause)
+
+    def withdraw(self, shard: int) -> None:
+        """Forget the failures of a shard that this process counts no longer."""
+        for outage in self._outages.values():
+            outage.withdraw(shard)

@@ -95,6 +95,7 @@ class Shard:
             self._loaded = False
             await self._count_while_held()
             self.answered.set()
+            self._outages.withdraw(self._shard)
             if not self._stopping.is_set():
                 self._forget()
             await self.lease.give_back()

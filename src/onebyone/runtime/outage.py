@@ -65,6 +65,11 @@ class Outage:
         attempts = self._attempts[source] = self._attempts.get(source, 0) + 1
         return self._backoff[min(attempts, len(self._backoff)) - 1]
 
+    def withdraw(self, source: Hashable = None) -> None:
+        """Forget the failures of a source that makes no more attempts."""
+        if self._attempts.pop(source, None) and not self._attempts:
+            self._unexpected_logged = False
+
     def succeeded(self, source: Hashable = None, **fields: Any) -> None:
         """Note that an attempt of `source` succeeded."""
         if self._attempts.pop(source, None) and not self._attempts:
