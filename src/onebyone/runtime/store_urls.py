@@ -66,6 +66,8 @@ def url_fault(field: str, url: str) -> str | None:
         # The message may quote what stands before the first special character of a password.
         named = str(error).partition(" as ")[0] if "Port" in str(error) else "its address is not valid"
         return f"{named}; percent-encode special characters of a password"
+    if _is_cut_by_a_password(parts):
+        return "its address is not valid; percent-encode special characters of a password"
     if parts.fragment:
         return "contains a #, which must be percent-encoded as %23"
     if port == 0:
@@ -75,6 +77,15 @@ def url_fault(field: str, url: str) -> str | None:
     if parts.scheme == "postgresql+asyncpg":
         return _parameter_fault(parts, _POSTGRES)
     return _redis_fault(parts)
+
+
+def _is_cut_by_a_password(parts: SplitResult) -> bool:
+    """Return whether an `@` stands where only part of a password can have put it: no message may quote what is there.
+
+    SQLAlchemy ends a password at the first `@`, redis-py at the last.
+    """
+    names = (name for name, _ in parse_qsl(parts.query, keep_blank_values=True))
+    return (parts.scheme == "postgresql+asyncpg" and parts.netloc.count("@") > 1) or any("@" in name for name in names)
 
 
 def _redis_fault(parts: SplitResult) -> str | None:
