@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Iterator, Set
 from typing import NamedTuple
 
@@ -12,7 +13,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from onebyone.contracts import batches
-from onebyone.report_store.tables import archive, positions
+from onebyone.contracts.traffic_classes import COUNTED_REASONS
+from onebyone.report_store.tables import archive, hourly, positions
 from onebyone.runtime import sql
 from tests.support.product import Product
 
@@ -73,6 +75,19 @@ class Archive:
         self._events_at_last_read = events
         return names <= self.read().keys()
 
+    def kept(self) -> Counter[tuple[str, str]]:
+        """Return the number of requests that are kept uncounted, by kind and reason; also those without a name."""
+        kept = Counter[tuple[str, str]]()
+        for line in self.lines():
+            if b'"reason"' in line:
+                event = orjson.loads(line)
+                kept[event["kind"], event["reason"]] += event.get("requests", 1)
+        return kept
+
+    def kept_sums(self) -> Counter[tuple[str, str]]:
+        """Return the same as `kept`, from the sums of the hours."""
+        return asyncio.run(self._kept_sums())
+
     def committed(self) -> list[tuple[int, int]]:
         """Return the committed stream position of each shard."""
         return asyncio.run(self._positions())
@@ -92,6 +107,19 @@ class Archive:
                 return int(
                     (await connection.execute(select(func.coalesce(func.sum(archive.c.events), 0)))).scalar_one()
                 )
+        finally:
+            await engine.dispose()
+
+    async def _kept_sums(self) -> Counter[tuple[str, str]]:
+        query = (
+            select(hourly.c.kind, hourly.c.reason, func.sum(hourly.c.events).label("events"))
+            .where(hourly.c.reason.not_in(COUNTED_REASONS))
+            .group_by(hourly.c.kind, hourly.c.reason)
+        )
+        engine = sql.create_engine(self.url)
+        try:
+            async with sql.reading(engine) as connection:
+                return Counter({(row.kind, row.reason): int(row.events) for row in await connection.execute(query)})
         finally:
             await engine.dispose()
 

@@ -4,7 +4,7 @@ An answer `recorded` is an obligation, and so is a reason that says that the eve
 C  conservation: each obligation is in the archive exactly once
 I  integrity: the archive holds nothing that was not sent, and each event as it was sent (kind, tracker, cost)
 L  liveness: a new event is recorded and counted
-R  agreement: the report's totals equal the archived events that are counted
+R  agreement: the report's totals equal the archived events that are counted, and the sums of each reason those kept
 """
 
 from __future__ import annotations
@@ -199,6 +199,8 @@ class Oracle:
             "external_impression": kinds["imp"],
             "external_click": kinds["clk"],
         }
+        # Events that no obligation names may still arrive.
+        wait_until(lambda: self.archive.kept_sums() == self.archive.kept(), "the sums by reason are what is kept")
         feed = self.client.run_report({"report_type": "clicktrackers", "columns": ["auction_id"], **window})
         assert len({row["auction_id"] for row in feed}) == kinds["clk"]
 
