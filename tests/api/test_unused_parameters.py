@@ -23,6 +23,12 @@ async def test_the_own_object_takes_parameters_as_any_other(api: Harness, path: 
     assert written["dbg_info"]["warnings"] == ["query parameter not used: foo"]
 
 
+async def test_a_body_of_a_get_with_an_object_in_it(api: Harness) -> None:
+    sent = {"filter": {"id": 1}, "fields": ["id"], "sort": None, "line-item": {}}
+    found = await api.call("GET", "advertiser", sent)
+    assert found["dbg_info"]["warnings"] == [f"query parameter not used: {name}" for name in ("filter", "line-item")]
+
+
 async def test_the_member_of_another_name_does_not_exist(api: Harness) -> None:
     await api.second_member()
     for method in ("GET", "PUT"):

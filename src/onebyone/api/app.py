@@ -122,6 +122,7 @@ class Api:
         body = await read_body(request) if request.method in ("GET", "POST", "PUT") else None
         if request.method == "GET":
             query = parameters.merge_parameters(query, body)
+            parameters.warn_of_nested(body, context.warnings)
         call = ApiRequest(request.method, service, query, body, caller, context.warnings, meta)
         response = await self._handlers[service](call)
         if sent.by_cookie and sent.token:

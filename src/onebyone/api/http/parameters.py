@@ -62,6 +62,13 @@ def _as_text(value: Any) -> str | None:
             return None
 
 
+def warn_of_nested(body: Any, warnings: list[str]) -> None:
+    """Add a warning for each name in the body of a GET that `merge_parameters` ignores."""
+    if isinstance(body, dict):
+        nested = (name for name, value in body.items() if value is not None and _as_text(value) is None)
+        warn_of_unused(nested, (), warnings)
+
+
 def warn_of_unused(parameters: Iterable[str], used: Collection[str], warnings: list[str]) -> None:
     """Add a warning for each parameter that is not one of `used`, up to `WARNINGS_MAX`."""
     unused = [name for name in parameters if name not in used]
