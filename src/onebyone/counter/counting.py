@@ -29,8 +29,10 @@ from onebyone.report_store import tables
 
 Entry = tuple[bytes, Mapping[bytes, bytes]]
 
-EVENTS_PER_COMMIT = 20_000
+EVENTS_PER_COMMIT = 100_000
 """Close a transaction after the batch that reaches this: bounds memory and the time that the event loop is blocked."""
+ROW_EVENTS = 4
+"""A row to write, or an event that is parsed, takes the time and memory of so many more events that are not."""
 RID_MAX = 16
 """Characters of a `rid`, as edges write it."""
 RAW_MAX = 16 * 1024 * 1024
@@ -63,6 +65,7 @@ class BatchTotals:
         self.now = now_ms()
         self._upgrades = upgrades
         self._shared = SharedSums(parts, self.clicks, self.proxy_requests)
+        self._parsed = 0
         self._hours: Hours = {}
         self._kinds: Counter[str] = Counter()
 
@@ -84,7 +87,8 @@ class BatchTotals:
             self.position = parse_stream_id(entry_id)
             self.entries += 1
             self._add_entry(fields, committed)
-            if self.events + len(self.dead_letters) >= EVENTS_PER_COMMIT:
+            rows = self._parsed + len(self.clicks) + len(self.dead_letters) + self._shared.heads
+            if self.events + ROW_EVENTS * rows >= EVENTS_PER_COMMIT:
                 return
 
     def dead_letter_entry(self, entry: Entry, committed: Mapping[str, int], detail: str) -> None:
@@ -186,6 +190,7 @@ class BatchTotals:
         if click is not None:
             self.clicks.append(click)
         self.events += 1
+        self._parsed += 1
         self._kinds[event["kind"]] += 1
         if "rid" in event:
             self.proxy_requests.append((str(event["rid"])[:RID_MAX], ts))

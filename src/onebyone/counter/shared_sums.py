@@ -47,6 +47,11 @@ class SharedSums:
         self._known: dict[int, dict[bytes, _Known]] = {}
         self._counts: list[tuple[int, Fragment, _Counts]] = []
 
+    @property
+    def heads(self) -> int:
+        """How many heads, by hour, are counted here: nearly as many sums."""
+        return len(self._counts)
+
     def add(self, group: Group) -> list[int]:
         """Count the lines in the usual form; return the indexes of all others."""
         ts, first_id, lines = group.ts, group.first_id, group.lines
