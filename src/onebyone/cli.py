@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from onebyone import __version__
-from onebyone.commands import accounts
+from onebyone.commands import accounts, signed_links
 from onebyone.commands.options import (
     ApiPort,
     CounterPort,
@@ -188,6 +188,8 @@ def tail(data_dir: DataDir = None) -> None:
 
 app.add_typer(accounts.members, name="member")
 app.add_typer(accounts.users, name="user")
+app.add_typer(signed_links.keys, name="signing-key")
+app.command("sign")(signed_links.sign)
 
 
 @app.command()

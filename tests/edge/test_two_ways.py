@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from onebyone.contracts.configuration import MemberRecord
+from onebyone.contracts.signed_links import SigningKey, sign
 from tests.edge.edge_process import EdgeProcess, Publisher, shipped, tracker
 from tests.support.tiers import starts_processes
 from tests.support.valkey import start_valkey
@@ -28,6 +29,7 @@ QUIET_SECONDS = 0.08
 """An edge that sends nothing for this long is waiting for the rest of the request."""
 GAP_SECONDS = 0.003
 """Pause between the two halves of a request, so that the edge reads them separately."""
+KEY = SigningKey("k1", "secret")
 LAST = b"GET /livez HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n"
 
 Message = list[bytes]
@@ -107,6 +109,16 @@ NAMES = st.sampled_from(
         *(b"cachebuste%72", b"CACHEBUSTER", b"amp;amp;consent", b"%69d"),
     ]
 )
+
+
+def signed_targets() -> Iterator[bytes]:
+    """Yield signed targets: valid, expired and invalid ones, for the tracker 1 and for no tracker at all."""
+    target = b"https://stranger.example/?a=1"
+    for tracker_id, expiry in ((1, 4_000_000_000), (1, 1_000_000_000), (2, 4_000_000_000)):
+        sig = sign(KEY.secret, tracker_id, target, expiry)
+        yield b"&sig=%b&exp=%d&kid=k1&redir=%b" % (sig, expiry, target)
+
+
 TARGETS = st.sampled_from(
     [
         b"",
@@ -114,6 +126,7 @@ TARGETS = st.sampled_from(
         b"&redir=https%3A%2F%2Fpartner.example%2F%3Fa%3D1",
         "&redir=https://münchen.example:443/ä".encode(),
         b"&redir=https%3A%2F%2Fm%C3%BCnchen.example%2Fa%2520b",
+        *signed_targets(),
         b"&redir=https://stranger.example/'\"<>",
         b"&redir=javascript:alert(1)",
         b"&redir=[R]",

@@ -25,7 +25,7 @@ MemberOption = Annotated[int, typer.Option("--member", help="Id of the member.",
 Username = Annotated[str, typer.Argument(help="Name of the user.", metavar="NAME")]
 
 
-def _run(
+def run_on_store(
     data_dir: DataDir,
     function: Callable[Concatenate[Settings, P], Awaitable[T]],
     *arguments: P.args,
@@ -60,7 +60,8 @@ def _ask_password() -> str:
     return sys.stdin.readline().rstrip("\r\n")
 
 
-def _echo_rows(rows: list[Any]) -> None:
+def echo_rows(rows: list[Any]) -> None:
+    """Print one line for each row, with tabs between its values."""
     for row in rows:
         typer.echo("\t".join(map(str, row)))
 
@@ -70,7 +71,7 @@ def list_members(data_dir: DataDir = None) -> None:
     """Print id, state and name of each member."""
     from onebyone.resources.admin import administration
 
-    _echo_rows(_run(data_dir, administration.list_members))
+    echo_rows(run_on_store(data_dir, administration.list_members))
 
 
 @members.command("create")
@@ -82,7 +83,7 @@ def create_member(
     """Create a member and print its id."""
     from onebyone.resources.admin import administration
 
-    typer.echo(_run(data_dir, administration.create_member, name, trackers=trackers))
+    typer.echo(run_on_store(data_dir, administration.create_member, name, trackers=trackers))
 
 
 @members.command("disable")
@@ -93,7 +94,7 @@ def disable_member(member_id: MemberId, data_dir: DataDir = None) -> None:
     """
     from onebyone.resources.admin import administration
 
-    _run(data_dir, administration.set_member, member_id, active=False)
+    run_on_store(data_dir, administration.set_member, member_id, active=False)
 
 
 @members.command("enable")
@@ -101,7 +102,7 @@ def enable_member(member_id: MemberId, data_dir: DataDir = None) -> None:
     """Enable the logins of the member's users again."""
     from onebyone.resources.admin import administration
 
-    _run(data_dir, administration.set_member, member_id, active=True)
+    run_on_store(data_dir, administration.set_member, member_id, active=True)
 
 
 @members.command("allow-trackers")
@@ -109,7 +110,7 @@ def allow_trackers(member_id: MemberId, data_dir: DataDir = None) -> None:
     """Let the member create trackers."""
     from onebyone.resources.admin import administration
 
-    _run(data_dir, administration.set_trackers, member_id, allowed=True)
+    run_on_store(data_dir, administration.set_trackers, member_id, allowed=True)
 
 
 @members.command("forbid-trackers")
@@ -120,7 +121,7 @@ def forbid_trackers(member_id: MemberId, data_dir: DataDir = None) -> None:
     """
     from onebyone.resources.admin import administration
 
-    _run(data_dir, administration.set_trackers, member_id, allowed=False)
+    run_on_store(data_dir, administration.set_trackers, member_id, allowed=False)
 
 
 @users.command("list")
@@ -128,7 +129,7 @@ def list_users(data_dir: DataDir = None) -> None:
     """Print id, member, state, kind and name of each user."""
     from onebyone.resources.admin import administration
 
-    _echo_rows(_run(data_dir, administration.list_users))
+    echo_rows(run_on_store(data_dir, administration.list_users))
 
 
 @users.command("create")
@@ -144,7 +145,7 @@ def create_user(
     """
     from onebyone.resources.admin import administration
 
-    typer.echo(_run(data_dir, administration.create_user, member, username, _ask_password(), admin=admin))
+    typer.echo(run_on_store(data_dir, administration.create_user, member, username, _ask_password(), admin=admin))
 
 
 @users.command("password")
@@ -155,7 +156,7 @@ def set_password(username: Username, data_dir: DataDir = None) -> None:
     """
     from onebyone.resources.admin import administration
 
-    _run(data_dir, administration.set_user, username, password=_ask_password())
+    run_on_store(data_dir, administration.set_user, username, password=_ask_password())
 
 
 @users.command("disable")
@@ -163,7 +164,7 @@ def disable_user(username: Username, data_dir: DataDir = None) -> None:
     """Disable the user's login and end its sessions."""
     from onebyone.resources.admin import administration
 
-    _run(data_dir, administration.set_user, username, active=False)
+    run_on_store(data_dir, administration.set_user, username, active=False)
 
 
 @users.command("enable")
@@ -171,4 +172,4 @@ def enable_user(username: Username, data_dir: DataDir = None) -> None:
     """Enable the user's login again."""
     from onebyone.resources.admin import administration
 
-    _run(data_dir, administration.set_user, username, active=True)
+    run_on_store(data_dir, administration.set_user, username, active=True)

@@ -244,6 +244,16 @@ session = Table(
 )
 """`admin_id` is the admin who acts as the user in this session; null when the user has logged in."""
 
+signing_key = Table(
+    "signing_key",
+    metadata,
+    Column("member_id", BigInteger, ForeignKey("member.id"), primary_key=True, autoincrement=False),
+    Column("kid", String(32), primary_key=True),
+    Column("secret", String(64), nullable=False),
+    Column("created_on", TIMESTAMP, nullable=False),
+)
+"""The keys with which members sign links; the secret is kept in clear, because the edge needs it to verify them."""
+
 report = Table(
     "report",
     metadata,

@@ -20,6 +20,7 @@ import orjson
 
 from onebyone.contracts import keys
 from onebyone.contracts.events import Kind, Terms
+from onebyone.contracts.signed_links import SigningKey
 
 RedirectPolicy = Literal["approved", "any"]
 
@@ -60,6 +61,7 @@ class MemberRecord:
     redirect_policy: RedirectPolicy = "approved"
     redirect_domains: tuple[str, ...] = ()
     click_hosts: tuple[str, ...] = ()
+    signing_keys: tuple[SigningKey, ...] = ()
 
     def encode(self) -> bytes:
         """Return the JSON for the cache."""
@@ -71,6 +73,7 @@ class MemberRecord:
         values = _known(cls, orjson.loads(text))
         for name in ("redirect_domains", "click_hosts"):
             values[name] = tuple(values.get(name, ()))
+        values["signing_keys"] = tuple(SigningKey(**key) for key in values.get("signing_keys", ()))
         return cls(**values)
 
 

@@ -15,6 +15,11 @@ def script_url(edge_url: str, tracker_id: int) -> str:
     return f"{edge_url}/imptr?id={tracker_id}&t=1&{_CACHEBUSTER}"
 
 
+def plain_click_url(edge_url: str, tracker_id: int) -> str:
+    """Return the shortest URL of a click tracker, to which parameters are added."""
+    return f"{edge_url}/clktr?id={tracker_id}"
+
+
 def click_url(edge_url: str, tracker_id: int) -> str:
     """Return the URL that an ad with a click tracker links to; `&redir=` and a target may follow."""
-    return f"{edge_url}/clktr?id={tracker_id}&{_CACHEBUSTER}"
+    return f"{plain_click_url(edge_url, tracker_id)}&{_CACHEBUSTER}"

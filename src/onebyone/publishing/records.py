@@ -12,6 +12,7 @@ from onebyone.config_store import tables
 from onebyone.contracts import keys, locations
 from onebyone.contracts.configuration import MemberRecord, TrackerRecord
 from onebyone.contracts.events import Kind, Terms
+from onebyone.contracts.signed_links import SigningKey
 
 EncodedRecords = dict[str, bytes | None]
 """Redis key -> encoded record; None: the row no longer exists, so the record must be deleted."""
@@ -154,16 +155,18 @@ def event_terms(line_item: dict[str, Any], payment_rule: dict[str, Any] | None) 
 
 
 async def _load_member_records(connection: AsyncConnection, where: ColumnElement[bool]) -> EncodedRecords:
-    clicks = tables.clicktracker.c
+    clicks, key = tables.clicktracker.c, tables.signing_key.c
     records: EncodedRecords = {}
     rows: Sequence[Any] = (await connection.execute(select(tables.member).where(where))).mappings().all()
     for row in rows:
         hosts = select(clicks.click_host).where(clicks.member_id == row["id"], clicks.click_host.is_not(None))
+        signing_keys = select(key.kid, key.secret).where(key.member_id == row["id"]).order_by(key.kid)
         record = MemberRecord(
             id=row["id"],
             redirect_policy=row["doc"].get("redirect_policy", "approved"),
             redirect_domains=tuple(row["doc"].get("redirect_domains", ())),
             click_hosts=tuple(await connection.scalars(hosts.distinct().order_by(clicks.click_host))),
+            signing_keys=tuple(SigningKey(*row) for row in await connection.execute(signing_keys)),
         )
         records[keys.member_key(row["id"])] = record.encode()
     return records

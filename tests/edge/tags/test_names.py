@@ -18,7 +18,7 @@ CASES = [(name, spelling) for name in sorted(NAMES) for spelling in spellings(na
 
 
 def test_all_names_are_tried() -> None:
-    assert len(NAMES) == 11
+    assert len(NAMES) == 14
     assert all(names.decode_name(name) == name for name in NAMES)
 
 

@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 
 import structlog
 
-from onebyone.contracts import locations
+from onebyone.clock import now_ms
+from onebyone.contracts import locations, signed_links
 from onebyone.contracts.events import Kind
 from onebyone.contracts.money import ANCOST_MAX_MICROS, parse_ancost
+from onebyone.contracts.signed_links import Signature
 from onebyone.edge import metrics
 from onebyone.edge.configuration.cache import ConfigCache, Tracker
 from onebyone.edge.configuration.record_cache import RecordCache
@@ -46,6 +48,13 @@ _ANCOST_LENGTH = 14
 """One more than the longest valid `ancost`, so that a value that is too long stays invalid after the cut."""
 _CACHED_VALUES = 4096
 """Click URLs, and `ancost` values, whose result is remembered, in a few megabytes: campaigns use far fewer."""
+
+_NO_FLAGS: tuple[Flag, ...] = ()
+_SIGNATURE_FLAGS = {
+    signed_links.Verdict.INVALID: Flag.SIGNATURE_INVALID,
+    signed_links.Verdict.EXPIRED: Flag.SIGNATURE_EXPIRED,
+    signed_links.Verdict.UNKNOWN_KEY: Flag.SIGNING_KEY_UNKNOWN,
+}
 
 _log = structlog.get_logger()
 
@@ -125,7 +134,7 @@ class Decisions:
         `referrer` and `network` are members of the line. Raise `CacheMiss` if a record is not cached or fetched."""
         if method != "GET" and method != "HEAD":
             return Decision(kind, responses.METHOD, Reason.METHOD), None
-        tracker_id, script, cachebuster, ancost, signals, redir, flags = tag
+        tracker_id, script, cachebuster, ancost, signals, redir, flags, signature = tag
         if script is None:
             script = sender.script
         pixel = _SCRIPT if script else _GIF
@@ -142,7 +151,11 @@ class Decisions:
             decision = _TOO_EARLY
         elif redir is not None:
             location = locations.to_location(redir)
-            if location is not None and self._approved(location, tracker, fetched):
+            approved = False
+            if location is not None:
+                approved, link_flags = self._approve(location, redir, signature, tracker_id, tracker, fetched)
+                flags += link_flags
+            if location is not None and approved:
                 decision = Decision(kind, responses.redirect_response(location), None)
             else:
                 metrics.REDIRECTS_REFUSED.inc()
@@ -187,14 +200,30 @@ class Decisions:
         response = pixel.response if kind == "imp" else responses.NOT_FOUND
         return Decision(kind, response._replace(status=status), Reason.BAD_REQUEST)
 
-    def _approved(self, location: bytes, tracker: Tracker, fetched: FetchedRecords) -> bool:
-        member_id = tracker.member_id
+    def _approve(
+        self,
+        location: bytes,
+        redir: bytes,
+        signature: Signature | None,
+        tracker_id: int,
+        tracker: Tracker,
+        fetched: FetchedRecords,
+    ) -> tuple[bool, tuple[Flag, ...]]:
+        """Return whether the redirect is approved, and what is wrong with its signature."""
+        member_id, flags = tracker.member_id, _NO_FLAGS
         member = self.cache.members.get(member_id) or _fetched_record(self.cache.members, member_id, fetched)
-        if member is None or not redirects.is_approved(location, member):
-            return False
+        if member is None:
+            return False, flags
+        if signature is not None:
+            verdict = signed_links.verify(signature, member.signing_keys, tracker_id, redir, now_ms() / 1000)
+            if verdict is signed_links.Verdict.VALID:
+                return True, flags
+            flags = (_SIGNATURE_FLAGS[verdict],)
+        if not redirects.is_approved(location, member):
+            return False, flags
         if member.redirect_policy == "any":
             self._report_any(member_id, locations.browser_host(location))
-        return True
+        return True, flags
 
     def _report_any(self, member_id: int, host: str | None) -> None:
         # An open redirect, as the original has it, by the member's own choice: count each, log each host once.

@@ -13,7 +13,9 @@ from urllib.parse import unquote_to_bytes
 from onebyone.contracts.events import CONSENT
 
 REDIR = b"redir"
-NAMES = frozenset((b"id", b"t", b"cachebuster", b"ancost", REDIR, *(name.encode() for name in CONSENT)))
+SIGNATURE = (b"sig", b"exp", b"kid")
+"""The parameters of a signed link, in the order of `Signature`."""
+NAMES = frozenset((b"id", b"t", b"cachebuster", b"ancost", REDIR, *SIGNATURE, *(name.encode() for name in CONSENT)))
 """The parameters that the edge reads."""
 
 ENCODINGS_MAX = 3

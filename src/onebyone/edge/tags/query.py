@@ -18,9 +18,10 @@ from urllib.parse import unquote_to_bytes
 import orjson
 
 from onebyone.contracts.events import CONSENT
+from onebyone.contracts.signed_links import Signature
 from onebyone.edge.tags.flags import Flag
 from onebyone.edge.tags.macros import has_click_macro, is_macro
-from onebyone.edge.tags.names import NAMES, REDIR, decode_name, differs_in_case, means_itself
+from onebyone.edge.tags.names import NAMES, REDIR, SIGNATURE, decode_name, differs_in_case, means_itself
 
 CACHEBUSTER_SEPARATOR, ANCOST_SEPARATOR = b"&cachebuster=", b"&ancost="
 """What precedes the two values in a usual query string."""
@@ -139,6 +140,8 @@ class Tag(NamedTuple):
     """The redirect target, unchecked."""
     flags: tuple[Flag, ...]
     """What was odd about names and values."""
+    signature: Signature | None = None
+    """The signature of the link, unchecked."""
 
 
 NO_SIGNALS: Mapping[str, str] = {}
@@ -176,6 +179,7 @@ def _parse_any(raw: bytes) -> Tag:
         signals,
         redir,
         flags,
+        Signature(*(values.get(name, b"") for name in SIGNATURE)) if b"sig" in values else None,
     )
 
 

@@ -28,7 +28,8 @@ class AdministrationError(Exception):
 
 
 @asynccontextmanager
-async def _writing(settings: Settings) -> AsyncIterator[AsyncConnection]:
+async def writing(settings: Settings) -> AsyncIterator[AsyncConnection]:
+    """Open a transaction on the store, in which no other writer runs. Raise `AdministrationError` if it is empty."""
     engine = sql.create_engine(settings.config_store_url)
     try:
         async with sql.writing(engine) as connection:
@@ -54,7 +55,7 @@ def _checked(check: Callable[[str], str], value: str, what: str) -> str:
 async def list_members(settings: Settings) -> list[tuple[int, str, str]]:
     """Return id, state and name of each member. Raise `AdministrationError`, as all these functions do."""
     member = tables.member.c
-    async with _writing(settings) as connection:
+    async with writing(settings) as connection:
         rows = await connection.execute(select(member.id, member.state, member.name).order_by(member.id))
         return [(row.id, row.state, row.name) for row in rows]
 
@@ -62,7 +63,7 @@ async def list_members(settings: Settings) -> list[tuple[int, str, str]]:
 async def create_member(settings: Settings, name: str, *, trackers: bool) -> int:
     """Create a member, which may create trackers or not, and return its id."""
     checked = _checked(_name.validate_python, name, "name")
-    async with _writing(settings) as connection:
+    async with writing(settings) as connection:
         return await add_member(connection, checked, trackers=trackers)
 
 
@@ -70,7 +71,7 @@ async def set_member(settings: Settings, member_id: int, *, active: bool) -> Non
     """Enable or disable the logins of a member's users."""
     values = {"state": "active" if active else "inactive", "last_modified": timestamp(now_ms())}
     change = update(tables.member).where(tables.member.c.id == member_id).values(values).returning(tables.member.c.id)
-    async with _writing(settings) as connection:
+    async with writing(settings) as connection:
         if (await connection.execute(change)).first() is None:
             raise AdministrationError(f"no member {member_id}")
 
@@ -78,7 +79,7 @@ async def set_member(settings: Settings, member_id: int, *, active: bool) -> Non
 async def set_trackers(settings: Settings, member_id: int, *, allowed: bool) -> None:
     """Allow or forbid a member to create trackers; those that it has keep counting."""
     member = tables.member
-    async with _writing(settings) as connection:
+    async with writing(settings) as connection:
         doc = await connection.scalar(select(member.c.doc).where(member.c.id == member_id))
         if doc is None:
             raise AdministrationError(f"no member {member_id}")
@@ -89,7 +90,7 @@ async def set_trackers(settings: Settings, member_id: int, *, allowed: bool) -> 
 async def list_users(settings: Settings) -> list[tuple[int, int, str, str, str]]:
     """Return id, member, state, kind and name of each user."""
     user = tables.user.c
-    async with _writing(settings) as connection:
+    async with writing(settings) as connection:
         rows = (await connection.execute(select(tables.user).order_by(user.id))).mappings()
         return [
             (row["id"], row["member_id"], row["state"], "admin" if row["admin"] else row["user_type"], row["username"])
@@ -102,7 +103,7 @@ async def create_user(settings: Settings, member_id: int, username: str, passwor
     name = _checked(_name.validate_python, username, "username")
     encoded = await passwords.hash_password(_checked(check_password, password, "password"))
     user, member = tables.user.c, tables.member.c
-    async with _writing(settings) as connection:
+    async with writing(settings) as connection:
         if await connection.scalar(select(member.id).where(member.id == member_id)) is None:
             raise AdministrationError(f"no member {member_id}")
         if await connection.scalar(select(user.id).where(user.username_key == name.casefold())) is not None:
@@ -121,7 +122,7 @@ async def set_user(
     if active is not None:
         values["state"] = "active" if active else "inactive"
     user = tables.user
-    async with _writing(settings) as connection:
+    async with writing(settings) as connection:
         change = update(user).where(user.c.username_key == username.casefold()).values(values).returning(user.c.id)
         user_id = await connection.scalar(change)
         if user_id is None:
