@@ -37,6 +37,7 @@ FOREIGN_HOSTS = [
 MARKS = [
     *sorted(FORWARDING_HEADERS),
     *(b"x-forwarded", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-anything", b"x-original-host"),
+    *(b"x-amzn-trace-id", b"akamai-origin-hop", b"x-sucuri-clientip", b"incap-client-ip", b"tailscale-user-login"),
     *(b"cf-ray", b"cdn-loop", b"cloudfront-viewer-address", b"x-azure-clientip", b"x-envoy-external-address"),
 ]
 

@@ -19,6 +19,7 @@ FORWARDING_HEADERS = frozenset(
         *(FORWARDED, b"x-forwarded-for", b"via", b"x-real-ip", b"x-client-ip", b"client-ip", b"true-client-ip"),
         *(b"x-cluster-client-ip", b"x-proxyuser-ip", b"x-remote-ip", b"x-remote-addr", b"x-originating-ip"),
         *(b"wl-proxy-client-ip", b"proxy-client-ip", b"forwarded-for", b"x-host", b"x-nf-client-connection-ip"),
+        *(b"x-scheme", b"x-url-scheme", b"front-end-https", b"x-real-port", b"surrogate-capability", b"max-forwards"),
         *(b"cf-connecting-ip", b"cf-connecting-ipv6", b"fastly-client-ip", b"fly-client-ip", b"do-connecting-ip"),
     )
 )
@@ -26,6 +27,7 @@ FORWARDING_HEADERS = frozenset(
 _PREFIXES = (
     *(b"x-forwarded", b"x-original-", b"x-envoy-", b"x-azure-", b"x-arr-", b"x-appengine-", b"x-vercel-"),
     *(b"cf-", b"cdn-", b"cloudfront-", b"fastly-", b"fly-", b"x-amz-cf-", b"x-varnish"),
+    *(b"akamai-", b"x-akamai-", b"incap-", b"x-sucuri-", b"x-traefik-", b"x-amzn-", b"tailscale-", b"ngrok-"),
 )
 
 
