@@ -17,8 +17,8 @@ from tests.counter.harness import Harness, event
 
 pytestmark = pytest.mark.anyio
 
-PAID: dict[str, Any] = {"ancost": 250_000, "terms": {"pricing_type": "cpm", "revenue_value": 2_000_000}}
-USER = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
+AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
+PAID: dict[str, Any] = {"ua": AGENT, "ancost": 250_000, "terms": {"pricing_type": "cpm", "revenue_value": 2_000_000}}
 SUMMARY: dict[str, Any] = {"tracker_id": 0, **dict.fromkeys(AS_OF, 0)}
 
 
@@ -47,6 +47,34 @@ async def test_events_are_summed_by_reason_and_only_counted_ones_have_money(each
         money = (row.cost_units, row.cost_nanos, row.revenue_units, row.revenue_nanos)
         assert any(money) == (reason == events.NET)
     assert len(await each_harness.rows(tables.clicks)) == 1
+
+
+async def test_a_class_is_the_reason_of_events_without_one_and_changes_nothing_else(each_harness: Harness) -> None:
+    """Of both ways to count: without the texts that edges write, a record is parsed whole."""
+    ts = now_ms()
+    texts = {"ip": "203.0.113.0", "ref": "https://news.example/", "cb": "1"}
+    for seq, more in enumerate(({}, texts), 1):
+        robots = [event(ts=ts, kind=kind, **{**PAID, **more, "ua": "curl/8.11.0"}) for kind in ("imp", "clk")]
+        kept = event(ts=ts, reason="head", **{**PAID, **more, "ua": "curl/8.11.0"})
+        each_harness.send(seq, *robots, kept, event(ts=ts, **PAID, **more), event(ts=ts, **{**PAID, "ua": None}))
+    await each_harness.drain()
+    rows = {(row.kind, row.reason): row for row in await each_harness.rows(tables.hourly)}
+    assert {key: row.events for key, row in rows.items()} == {
+        ("imp", ""): 2,
+        ("imp", "head"): 2,
+        ("imp", "http_library"): 2,
+        ("imp", "no_agent"): 2,
+        ("clk", "http_library"): 2,
+    }
+    assert {(row.cost_nanos, row.revenue_nanos) for (kind, reason), row in rows.items() if kind == "imp"} == {
+        (0, 0),
+        (500_000_000, 2 * 2_000_000),
+    }
+    assert rows["clk", "http_library"].cost_nanos == 500_000_000
+    assert len(await each_harness.rows(tables.clicks)) == 2
+    async with sql.reading(each_harness.engine, snapshot=True) as connection:
+        (found,) = await report_store.check_sums(connection, 100, 0)
+    assert not found.wrong
 
 
 async def test_summaries_count_as_many_requests_as_they_say(each_harness: Harness) -> None:
@@ -83,7 +111,7 @@ async def test_the_check_compares_classified_sums_together_with_net_ones(
     harness: Harness, net: int, robots: int, wrong: bool
 ) -> None:
     ts = now_ms()
-    harness.send(1, *(event(ts=ts, ua=USER) for _ in range(5)), event(ts=ts, reason="head"))
+    harness.send(1, *(event(ts=ts, ua=AGENT) for _ in range(5)), event(ts=ts, reason="head"))
     await harness.drain()
     async with sql.writing(harness.engine) as connection:
         sums = (await connection.execute(select(tables.hourly).where(tables.hourly.c.reason == ""))).mappings().one()

@@ -10,6 +10,8 @@ import redis.asyncio
 from sqlalchemy import text, update
 
 from onebyone.counter import shard_leases
+from onebyone.counter.classification.list_folder import ListFolder
+from onebyone.counter.classification.list_watch import ListWatch
 from onebyone.counter.counter_marks import CounterMark
 from onebyone.counter.counting import BatchTotals
 from onebyone.counter.ledger import LeaseLost, Ledger
@@ -226,7 +228,7 @@ def test_without_a_data_folder_there_are_no_marks(tmp_path: Path) -> None:
 
 
 async def test_an_outage_of_a_shard_ends_here_when_another_counter_has_it(
-    harness: Harness, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     leases, outages, stopping = counter(harness, "a"), Outages(), asyncio.Event()
     shard = Shard(
@@ -238,6 +240,7 @@ async def test_an_outage_of_a_shard_ends_here_when_another_counter_has_it(
         stopping,
         ProducerClocks(2),
         ProxyRetries(),
+        ListWatch(ListFolder(tmp_path, 45)),
     )
     ongoing = []
 

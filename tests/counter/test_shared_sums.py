@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from ipaddress import IPv4Network
 from typing import Any, cast
 
 import orjson
@@ -15,6 +16,11 @@ from onebyone.contracts import batches
 from onebyone.contracts.configuration import MemberRecord
 from onebyone.contracts.events import Kind
 from onebyone.counter import counting, event_parts
+from onebyone.counter.classification.agents import AgentClassifier
+from onebyone.counter.classification.classifier import Classifier
+from onebyone.counter.classification.network_ranges import NetworkRanges
+from onebyone.counter.classification.remembered_classes import RememberedClasses
+from onebyone.counter.classification.robots import RobotList
 from onebyone.counter.counting import BatchTotals
 from onebyone.counter.event_parts import EventParts
 from onebyone.counter.shared_sums import TS_END, SharedSums
@@ -68,7 +74,10 @@ class Encoder:
 
 
 ENCODER = Encoder()
+ROBOTS = (b"curl/8.11.0", b"Googlebot/2.1 (+http://www.google.com/bot.html)", "Éclair-bot/1".encode(), b"")
 IP = client.network_member("203.0.113.9")
+SERVERS = client.network_member("198.51.100.9")
+CLASSIFIER = Classifier(AgentClassifier(RobotList()), NetworkRanges([IPv4Network("198.51.100.0/24")]), ())
 USUAL = {b"user-agent": AGENT, b"referer": b"https://news.example/section/1"}
 
 
@@ -80,14 +89,14 @@ def _named(headers: dict[str, bytes]) -> dict[bytes, bytes]:
     return {name.replace("_", "-").encode(): value for name, value in headers.items()}
 
 
-def by_parts(parts: EventParts, text: bytes) -> BatchTotals:
-    totals = BatchTotals(0, parts=parts)
+def by_parts(parts: EventParts, text: bytes, classes: RememberedClasses | None = None) -> BatchTotals:
+    totals = BatchTotals(0, parts=parts, classes=classes)
     totals.add([(b"5-1", _entry(text))], {})
     return totals
 
 
-def by_records(text: bytes) -> BatchTotals:
-    totals = BatchTotals(0)
+def by_records(text: bytes, classes: RememberedClasses | None = None) -> BatchTotals:
+    totals = BatchTotals(0, classes=classes)
     totals._shared.add = lambda group: list(range(len(group.lines)))  # type: ignore[method-assign]
     totals.add([(b"5-1", _entry(text))], {})
     return totals
@@ -127,6 +136,7 @@ def left_to_the_checking_way(*lines: bytes) -> list[int]:
     return sums.add(batches.Group(2, 7, TS, list(lines)))
 
 
+PARSED_AGENT = line(user_agent=b'My "new"bot/1.0')
 COMMON: dict[str, bytes] = {
     "impression": line(),
     "script": line(more=b"&t=1"),
@@ -156,6 +166,44 @@ COMMON: dict[str, bytes] = {
 @pytest.mark.parametrize("name", COMMON)
 def test_what_an_edge_writes_is_counted_without_parsing(name: str) -> None:
     assert left_to_the_checking_way(COMMON[name], line()) == []
+
+
+CLASSIFIED: list[tuple[bytes, str]] = [
+    (line(), ""),
+    (line(network=SERVERS), "data_center"),
+    (line("clk", network=SERVERS, user_agent=b"curl/8.11.0"), "http_library"),
+    (line(more=b"&ancost=0.25", user_agent=b"Googlebot/2.1 (+http://www.google.com/bot.html)"), "search_engine"),
+    (line(user_agent=b"x" * 9000), "non_browser"),
+    (line(sec_purpose=b"prefetch", network=SERVERS, user_agent=b"curl/8.11.0"), "prefetch"),
+    (ENCODER.line("imp", b"id=2&cachebuster=1", {}, IP), "no_agent"),
+    (ENCODER.line("clk", b"id=2", {b"user-agent": AGENT}, client.UNKNOWN_NETWORK), ""),
+    (PARSED_AGENT, "robot"),
+]
+
+
+@pytest.mark.parametrize(("written", "reason"), CLASSIFIED)
+def test_a_class_is_the_reason_of_an_event_without_one_and_changes_nothing_else(written: bytes, reason: str) -> None:
+    for warm in (False, True):
+        classes = RememberedClasses(CLASSIFIER)
+        if warm:
+            # What is known of agent and network must not hide the class of the other.
+            by_parts(WARM, group(*(text for text, _ in CLASSIFIED)), classes)
+        text = group(*[written] * 3)
+        plain, classified = told(by_parts(WARM, text)), told(by_parts(WARM, text, classes))
+        assert {key[2] for key in classified["hours"]} == {reason}
+        assert [*classified.pop("hours").values()] == [*plain.pop("hours").values()], "cost and revenue stay"
+        assert classified == plain, "a click stays in the feed"
+        assert told(by_records(text, classes))["hours"].keys() == told(by_parts(WARM, text, classes))["hours"].keys()
+
+
+def test_memory_of_classes_is_bounded() -> None:
+    classes = RememberedClasses(CLASSIFIER, 8, 8)
+    for number in range(100):
+        classes.classify(AGENT + b"%d" % number, b"203.0.%d.0" % number)
+        classes.classify(AGENT + b" %d" % number * 1000, b"7" * 1000)
+    assert (len(classes.agents), len(classes.networks)) <= (8, 8)
+    assert max(map(len, classes.agents)) < 200
+    assert max(map(len, classes.networks)) < 20
 
 
 PARSED: dict[str, bytes] = {
@@ -208,7 +256,9 @@ PIECES = [
     *(b',"flags":["a","b"]|,"new":{"a":[1]}|,"gpc":1|,"gdpr":"1"|,"test":"t"|,"view":"x"|,"act":"view"'.split(b"|")),
 ]  # fmt: skip
 TEXTS = st.one_of(
-    st.sampled_from([AGENT, b"https://news.example/1", b"https://u:p@\xc3\xa9.example:8/?q#f", b"http:a", b"", b"1"]),
+    st.sampled_from(
+        [AGENT, *ROBOTS, b"https://news.example/1", b"https://u:p@\xc3\xa9.example:8/?q#f", b"http:a", b"1"]
+    ),
     st.lists(st.sampled_from(PIECES) | st.binary(max_size=4), max_size=4).map(b"".join),
     st.text(max_size=8).map(lambda text: text.encode("utf-8", "surrogatepass")),
 )
@@ -236,7 +286,7 @@ WRITTEN = st.builds(
     st.sampled_from(TRACKERS),
     PARAMETERS,
     HEADERS,
-    st.sampled_from([IP, client.network_member("2001:db8::1"), client.UNKNOWN_NETWORK]),
+    st.sampled_from([IP, SERVERS, client.network_member("2001:db8::1"), client.UNKNOWN_NETWORK]),
     st.tuples(
         st.sampled_from(["GET", "HEAD"]),
         st.builds(Sighting, st.sampled_from([b"", b"0123456789abcdef"]), st.booleans()),
@@ -275,6 +325,7 @@ GROUPS = st.builds(
     st.sampled_from([TS, TS + 5, TS + 3_600_000, 0, TS_END - 1] * 4 + [TS_END]),
 )
 WARM, FULL = EventParts(), EventParts(heads=2, tails=2)
+CLASSES, FULL_CLASSES = RememberedClasses(CLASSIFIER), RememberedClasses(CLASSIFIER, 2, 2)
 """Memories that last over all cases: one keeps everything, the other hardly anything."""
 
 
@@ -284,6 +335,10 @@ def test_both_ways_count_the_same(text: bytes) -> None:
     expected = told(by_records(text))
     for parts in (EventParts(), WARM, WARM, FULL):
         assert told(by_parts(parts, text)) == expected
+    # The definition asks the lists for each event; the memories are of all cases before, one of them far too small.
+    expected = told(by_records(text, RememberedClasses(CLASSIFIER, 1, 1)))
+    for classes in (RememberedClasses(CLASSIFIER), CLASSES, CLASSES, FULL_CLASSES):
+        assert told(by_parts(WARM, text, classes)) == expected
 
 
 def test_both_ways_count_the_same_of_the_older_release() -> None:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict
-from functools import lru_cache
+from typing import Any
 
 import orjson
 
 from onebyone.commands.options import write_error
-from onebyone.counter.classification.classifier import Classifier
 from onebyone.counter.classification.list_folder import ListFolder
+from onebyone.counter.classification.remembered_classes import RememberedClasses
 from onebyone.settings import Settings
 
 LINE_MAX = 64 * 1024
 """Bytes of a line: an event has a tenth of this, and what follows is read as another line."""
-_REMEMBERED = 16_384
-"""Agents whose class is remembered, some 10 MB: traffic repeats them thousands of times."""
 
 
 def print_classes(settings: Settings) -> int:
@@ -30,36 +28,31 @@ def print_classes(settings: Settings) -> int:
     for used in folder.classifier.lists:
         print(orjson.dumps({"list": used.name, **{k: v for k, v in asdict(used).items() if k != "name"}}).decode())
     try:
-        counted = count_classes(folder.classifier, iter(lambda: sys.stdin.buffer.readline(LINE_MAX), b""))
+        lines = iter(lambda: sys.stdin.buffer.readline(LINE_MAX), b"")
+        counted = count_classes(RememberedClasses(folder.classifier), lines)
     except KeyboardInterrupt:
         return 130
-    for reason, lines in counted.most_common():
-        print(orjson.dumps({"reason": reason, "events": lines}).decode())
+    for reason, number in counted.most_common():
+        print(orjson.dumps({"reason": reason, "events": number}).decode())
     return 0
 
 
-def count_classes(classifier: Classifier, lines: Iterable[bytes]) -> Counter[str]:
+def count_classes(classes: RememberedClasses, lines: Iterable[bytes]) -> Counter[str]:
     """Return how many lines have which reason; a line that begins with a brace is an event, another one an agent."""
-
-    @lru_cache(maxsize=_REMEMBERED)
-    def classify(agent: str, network: str) -> str:
-        return classifier.classify_event({"ua": agent, "ip": network})
-
     counted: Counter[str] = Counter()
-    for reason, agent, network in _read_lines(lines):
-        counted[reason or classify(agent, network)] += 1
+    for line in lines:
+        event = _parse_line(line.strip())
+        counted[str(event.get("reason") or "") or classes.classify_event(event)] += 1
     return counted
 
 
-def _read_lines(lines: Iterable[bytes]) -> Iterator[tuple[str, str, str]]:
-    """Yield the edge's reason, the agent and the network of each line."""
-    for line in lines:
-        text = line.strip()
+def _parse_line(text: bytes) -> dict[str, Any]:
+    """Return the event of a line, or one that has only an agent."""
+    if text.startswith(b"{"):
         try:
-            event = orjson.loads(text) if text.startswith(b"{") else None
+            event: dict[str, Any] = orjson.loads(text)
         except orjson.JSONDecodeError:
-            event = None
-        if isinstance(event, dict):
-            yield str(event.get("reason", "")), str(event.get("ua", "")), str(event.get("ip", ""))
+            pass
         else:
-            yield "", text.decode("utf-8", "replace"), ""
+            return event
+    return {"ua": text.decode("utf-8", "replace")}

@@ -16,6 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone.commands.options import write_error
 from onebyone.counter import dead_letters
+from onebyone.counter.classification.list_folder import ListFolder
+from onebyone.counter.classification.remembered_classes import RememberedClasses
 from onebyone.counter.dead_letters import Letter
 from onebyone.runtime import sql
 from onebyone.settings import Settings
@@ -40,7 +42,10 @@ def replay_dead_letters(settings: Settings, reason: str | None, limit: int | Non
     async def rows(engine: AsyncEngine) -> AsyncIterator[dict[str, Any]]:
         outcomes: Counter[str] = Counter()
         counted = 0
-        async for replayed in dead_letters.replay_letters(engine, reason, limit):
+        folder = ListFolder(settings.network_lists_folder, settings.network_lists_days)
+        folder.refresh()
+        classes = RememberedClasses(folder.classifier)
+        async for replayed in dead_letters.replay_letters(engine, reason, limit, classes=classes):
             outcomes[replayed.outcome.value] += 1
             counted += replayed.events
             row = {

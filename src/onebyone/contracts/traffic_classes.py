@@ -49,6 +49,7 @@ class TrafficClass(StrEnum):
     """Comes from a network of servers, by the lists that the operator has supplied."""
 
 
+CLASSES = frozenset(TrafficClass)
 COUNTED_REASONS = (NET, *TrafficClass)
 """Reasons whose sums are in the documented columns of reports, in `first_run` and in flat fees. For every other reason
 an edge, of this release or a newer one, keeps events uncounted."""

@@ -21,6 +21,7 @@ from onebyone.contracts.batches import Group
 from onebyone.contracts.events import NET, EventError, Upgrade
 from onebyone.contracts.money import NANOS
 from onebyone.contracts.pricing import booked_revenue, media_cost
+from onebyone.counter.classification.remembered_classes import RememberedClasses
 from onebyone.counter.event_parts import KEY, EventParts, key_of
 from onebyone.counter.shared_sums import TS_END, Hours, SharedSums, add_sums
 from onebyone.counter.statements import insert_new
@@ -46,8 +47,13 @@ class BatchTotals:
     """What some stream entries of one shard add to the report store."""
 
     def __init__(
-        self, shard: int, upgrades: Mapping[int, Upgrade] = events.UPGRADES, parts: EventParts = _PARTS
+        self,
+        shard: int,
+        upgrades: Mapping[int, Upgrade] = events.UPGRADES,
+        parts: EventParts = _PARTS,
+        classes: RememberedClasses | None = None,
     ) -> None:
+        """Count nothing yet. Without `classes`, no event is classified."""
         self.shard = shard
         self.position = (0, 0)
         self.entries = 0
@@ -64,7 +70,8 @@ class BatchTotals:
         self.holes: list[dict[str, Any]] = []
         self.now = now_ms()
         self._upgrades = upgrades
-        self._shared = SharedSums(parts, self.clicks, self.proxy_requests)
+        self._classes = classes
+        self._shared = SharedSums(parts, self.clicks, self.proxy_requests, classes)
         self._parsed = 0
         self._hours: Hours = {}
         self._kinds: Counter[str] = Counter()
@@ -178,6 +185,8 @@ class BatchTotals:
                 cost = media_cost(event)
                 revenue = booked_revenue(event)
                 click = click_row(event) if event["kind"] == "clk" else None
+                if self._classes is not None:
+                    reason = self._classes.classify_event(event)
             requests = event.get("requests") or 1
             key = (ts // HOUR_MS, key_of(event), reason)
         except EventError as error:

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from onebyone.contracts import batches, events
 from onebyone.contracts.events import Upgrade
+from onebyone.counter.classification.remembered_classes import RememberedClasses
 from onebyone.counter.counting import BatchTotals, write_totals
 from onebyone.counter.statements import insert_new, is_refusal
 from onebyone.report_store.tables import dead_letters, producers
@@ -67,19 +68,23 @@ async def list_letters(engine: AsyncEngine, reason: str | None, limit: int | Non
 
 
 async def replay_letters(
-    engine: AsyncEngine, reason: str | None, limit: int | None, upgrades: Mapping[int, Upgrade] = events.UPGRADES
+    engine: AsyncEngine,
+    reason: str | None,
+    limit: int | None,
+    upgrades: Mapping[int, Upgrade] = events.UPGRADES,
+    classes: RememberedClasses | None = None,
 ) -> AsyncIterator[Replayed]:
     """Try each letter once, in the order of `list_letters`; yield each outcome after it is committed."""
     after, newest = 0, await _newest_id(engine)
     while after < newest and (limit is None or limit > 0):
         size = PAGE if limit is None else min(PAGE, limit)
         try:
-            done = await _replay_page(engine, reason, after, size, upgrades)
+            done = await _replay_page(engine, reason, after, size, upgrades, classes)
         except Exception as error:
             if not is_refusal(error):
                 raise
             # The store refuses one of them: try each alone, up to the end of this page.
-            done = await _replay_alone(engine, reason, after, size, upgrades)
+            done = await _replay_alone(engine, reason, after, size, upgrades, classes)
         for replayed in done:
             yield replayed
         if not done:
@@ -89,14 +94,19 @@ async def replay_letters(
 
 
 async def _replay_alone(
-    engine: AsyncEngine, reason: str | None, after: int, size: int, upgrades: Mapping[int, Upgrade]
+    engine: AsyncEngine,
+    reason: str | None,
+    after: int,
+    size: int,
+    upgrades: Mapping[int, Upgrade],
+    classes: RememberedClasses | None,
 ) -> list[Replayed]:
     async with sql.reading(engine) as connection:
         ids = [letter.id for letter in await connection.execute(_page(reason, after, size))]
     done: list[Replayed] = []
     for letter_id in ids:
         try:
-            done += await _replay_page(engine, reason, letter_id - 1, 1, upgrades)
+            done += await _replay_page(engine, reason, letter_id - 1, 1, upgrades, classes)
         except Exception as error:
             if not is_refusal(error):
                 raise
@@ -105,9 +115,14 @@ async def _replay_alone(
 
 
 async def _replay_page(
-    engine: AsyncEngine, reason: str | None, after: int, size: int, upgrades: Mapping[int, Upgrade]
+    engine: AsyncEngine,
+    reason: str | None,
+    after: int,
+    size: int,
+    upgrades: Mapping[int, Upgrade],
+    classes: RememberedClasses | None,
 ) -> list[Replayed]:
-    totals = BatchTotals(0, upgrades)
+    totals = BatchTotals(0, upgrades, classes=classes)
     async with sql.writing(engine) as connection:
         letters = (await connection.execute(_page(reason, after, size).with_for_update())).all()
         done = [await _replay_letter(connection, totals, letter) for letter in letters]

@@ -65,14 +65,15 @@ class Fragment(NamedTuple):
 
 
 class Tail:
-    """What a tail says that is counted. Compared by identity: sums are kept by it."""
+    """What a tail says that is counted, and the class of its events. Compared by identity: sums are kept by it."""
 
-    __slots__ = ("ancost", "reason", "user_id")
+    __slots__ = ("ancost", "reason", "traffic", "user_id")
 
-    def __init__(self, ancost: int | None = None, reason: str = NET, user_id: int = 0) -> None:
+    def __init__(self, ancost: int | None = None, reason: str = NET, user_id: int = 0, traffic: str = NET) -> None:
         self.ancost = ancost
         self.reason = reason
         self.user_id = user_id
+        self.traffic = traffic
 
 
 NO_TAIL = Tail()
@@ -106,10 +107,10 @@ class EventParts:
             return tail
 
 
-def split_line(line: bytes) -> tuple[bytes, bytes, bytes | None] | None:
-    """Return head, page and tail of a line, in which any of the four texts may be missing; None if it has no parts.
+def split_line(line: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes | None] | None:
+    """Return head, network, agent, page and tail of a line, in which any of the texts may be missing.
 
-    An absent page is empty, an absent tail None.
+    None if it has no parts. An absent text is empty, an absent tail None.
     """
     start = next((at for name in _NAMES if (at := line.find(name)) >= 0), -1)
     match = _AFTER_HEAD.fullmatch(line, start) if start >= 0 else None
@@ -120,7 +121,7 @@ def split_line(line: bytes) -> tuple[bytes, bytes, bytes | None] | None:
             line.decode()
         except UnicodeDecodeError:
             return None
-    return line[:start], match[3] or b"", match[5]
+    return line[:start], match[1] or b"", match[2] or b"", match[3] or b"", match[5]
 
 
 def parse_head(head: bytes) -> Fragment | None:

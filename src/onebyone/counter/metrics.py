@@ -18,6 +18,22 @@ RESENDS = Counter("onebyone_counter_resends", "Requests to an edge process to sh
 ERRORS = Counter("onebyone_counter_errors", "Failed attempts to use a store.", ["store"])
 SHARDS = Gauge("onebyone_counter_shards", "Shards that this counter owns.", multiprocess_mode="livesum")
 LEASES_LOST = Counter("onebyone_counter_leases_lost", "Shards that another counter took because this one was silent.")
+CLASSIFIED = Counter(
+    "onebyone_counter_classified_events",
+    "Events with a class of invalid traffic, by class: counted like others, under their class.",
+    ["reason"],
+)
+LIST_AGE = Gauge(
+    "onebyone_counter_list_age_seconds",
+    "Age of the lists by which events are classified.",
+    ["list"],
+    multiprocess_mode="mostrecent",
+)
+LIST_PROBLEMS = Gauge(
+    "onebyone_counter_list_problems",
+    "Lists that cannot be read or are too old: `onebyone check` names them.",
+    multiprocess_mode="mostrecent",
+)
 PROXY_RETRIES = Counter(
     "onebyone_counter_proxy_retries",
     "Events of a request that a trusted proxy had sent before, to the same edge or another: counted as well.",

@@ -15,6 +15,8 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone.counter import metrics, ops_endpoints, pruning
+from onebyone.counter.classification.list_folder import ListFolder
+from onebyone.counter.classification.list_watch import ListWatch
 from onebyone.counter.counter_marks import CounterMark
 from onebyone.counter.health import HealthMeter
 from onebyone.counter.outages import Cause, Outages
@@ -87,9 +89,13 @@ async def _prepare_and_count(
     writers = asyncio.Semaphore(1 if engine.dialect.name == "sqlite" else number)
     leases = ShardLeases(engine, writers, number)
     clocks, retries = ProducerClocks(settings.clock_skew_seconds), ProxyRetries()
+    lists = ListWatch(ListFolder(settings.network_lists_folder, settings.network_lists_days))
+    await lists.refresh()
     with CounterMark(settings.data_dir, leases.counter) as mark:
         await starting("sql", lambda: leases.join(mark.ended))
-        shards = [Shard(lease, client, engine, outages, writers, stopping, clocks, retries) for lease in leases.leases]
+        shards = [
+            Shard(lease, client, engine, outages, writers, stopping, clocks, retries, lists) for lease in leases.leases
+        ]
         meter.leases, meter.shards = leases, shards
 
         async def forget(shard: int, producers: list[str]) -> None:
@@ -97,7 +103,7 @@ async def _prepare_and_count(
 
         pruner = pruning.prune_forever(engine, Retention.of(settings), writers, forget)
         try:
-            await _count(shards, [pruner, leases.run(stopping, outages)], ready)
+            await _count(shards, [pruner, leases.run(stopping, outages), lists.run()], ready)
         finally:
             await leases.leave()
 

@@ -12,7 +12,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone.clock import now_ms
+from onebyone.contracts.traffic_classes import CLASSES
 from onebyone.counter import metrics
+from onebyone.counter.classification.list_watch import ListWatch
 from onebyone.counter.counting import BatchTotals, Entry, batch_name, parse_stream_id
 from onebyone.counter.ledger import ConcurrentCommit, LeaseLost, Ledger
 from onebyone.counter.outages import Outages
@@ -52,6 +54,7 @@ class Shard:
         stopping: asyncio.Event,
         clocks: ProducerClocks,
         retries: ProxyRetries,
+        lists: ListWatch,
     ) -> None:
         self.answered = asyncio.Event()
         """Set after the first successful read, or once it is not to be counted here any more."""
@@ -64,6 +67,7 @@ class Shard:
         self._stopping = stopping
         self._clocks = clocks
         self._retries = retries
+        self._lists = lists
         self._loaded = False
         self._incarnation = b""
         self._oldest_ms = 0
@@ -204,7 +208,7 @@ class Shard:
     async def _count(self, entries: list[Entry]) -> None:
         names = {name[0] for _, fields in entries if (name := batch_name(fields))}
         await self._ledger.load_progress(names)
-        totals = BatchTotals(self._shard)
+        totals = BatchTotals(self._shard, classes=self._lists.classes)
         totals.add(entries, self._ledger.committed)
         try:
             await self._commit(totals)
@@ -274,6 +278,9 @@ def _stored_incarnation(incarnation: bytes) -> str:
 def _record_metrics(totals: BatchTotals) -> None:
     for kind, number in totals.kinds.items():
         metrics.EVENTS.labels(kind).inc(number)
+    for (_, _, reason), sums in totals.hours.items():
+        if reason in CLASSES:
+            metrics.CLASSIFIED.labels(reason).inc(sums[0])
     metrics.BATCHES.inc(len(totals.archive))
     metrics.DUPLICATES.inc(totals.duplicates)
     for letter in totals.dead_letters:

@@ -13,6 +13,7 @@ from typing import Any
 from onebyone.clock import HOUR_MS
 from onebyone.contracts.batches import Group
 from onebyone.contracts.events import NET, VERSION
+from onebyone.counter.classification.remembered_classes import RememberedClasses
 from onebyone.counter.event_parts import NO_TAIL, EventParts, Fragment, Tail, page_domain, price, split_line
 
 Hours = dict[tuple[int, tuple[Any, ...], str], list[int]]
@@ -39,9 +40,20 @@ _QUOTES_BEFORE_TAIL = _QUOTE * 14
 class SharedSums:
     """The sums of what one transaction counts without parsing it."""
 
-    def __init__(self, parts: EventParts, clicks: list[dict[str, Any]], requests: list[tuple[str, int]]) -> None:
-        """Append the rows of clicks to `clicks`, and `rid` and `ts` of the events that have one to `requests`."""
+    def __init__(
+        self,
+        parts: EventParts,
+        clicks: list[dict[str, Any]],
+        requests: list[tuple[str, int]],
+        classes: RememberedClasses | None = None,
+    ) -> None:
+        """Append the rows of clicks to `clicks`, and `rid` and `ts` of the events that have one to `requests`.
+
+        Without `classes`, no event is classified.
+        """
         self._parts = parts
+        self._classes = classes
+        self._tails: dict[tuple[Tail, str], Tail] = {}
         self._clicks = clicks
         self._requests = requests
         self._known: dict[int, dict[bytes, _Known]] = {}
@@ -60,14 +72,16 @@ class SharedSums:
         hour = ts // HOUR_MS
         heads = self._known.setdefault(hour, {})
         tails = self._parts.tails
+        classes = self._classes
+        agents, networks = (classes.agents, classes.networks) if classes is not None else ({}, {})
         others: list[int] = []
         for index, line in enumerate(lines):
             request = b""
             if line[-25:-17] == _REQUEST and line[-17:-1].isalnum() and line[-1:] == _QUOTE:
                 line, request = line[:-25], line[-17:-1]
             head, _, rest = line.partition(_IP)
-            _, _, texts = rest.partition(_AGENT)
-            _, _, texts = texts.partition(_PAGE)
+            network, _, texts = rest.partition(_AGENT)
+            agent, _, texts = texts.partition(_PAGE)
             page, _, texts = texts.partition(_CACHEBUSTER)
             tail: Tail | None = NO_TAIL
             quotes = _QUOTES
@@ -84,8 +98,16 @@ class SharedSums:
                 if found is None:
                     others.append(index)
                     continue
-                known, tail, page = found
+                known, tail, page, agent, network = found
             counts, click = known
+            if classes is not None and tail.reason == NET:
+                traffic = agents.get(agent)
+                if traffic == NET:
+                    traffic = networks.get(network)
+                if traffic is None:
+                    traffic = classes.classify(agent, network)
+                if traffic:
+                    tail = self._classified(tail, traffic)
             counts[tail] += 1
             if request:
                 self._requests.append((request.decode(), ts))
@@ -99,15 +121,23 @@ class SharedSums:
                 self._clicks.append(row)
         return others
 
-    def _find(self, hour: int, line: bytes) -> tuple[_Known, Tail, bytes] | None:
-        """Return the counts of the line's head, its tail and its page; None if it has no such parts."""
+    def _find(self, hour: int, line: bytes) -> tuple[_Known, Tail, bytes, bytes, bytes] | None:
+        """Return the counts of the line's head, its tail, page, agent and network; None if it has no such parts."""
         parts = split_line(line)
         if parts is None:
             return None
-        head, page, text = parts
+        head, network, agent, page, text = parts
         tail = NO_TAIL if text is None else self._parts.tail(text)
         known = self._known[hour].get(head) or self._start(hour, head)
-        return None if tail is None or known is None else (known, tail, page)
+        return None if tail is None or known is None else (known, tail, page, agent, network)
+
+    def _classified(self, tail: Tail, traffic: str) -> Tail:
+        """Return a tail that says the same, of events of this class."""
+        classified = self._tails.get((tail, traffic))
+        if classified is None:
+            classified = Tail(tail.ancost, tail.reason, tail.user_id, traffic)
+            self._tails[tail, traffic] = classified
+        return classified
 
     def _start(self, hour: int, head: bytes) -> _Known | None:
         """Return new counts for a head in an hour; None if it is none."""
@@ -124,10 +154,13 @@ class SharedSums:
         for hour, fragment, counts in self._counts:
             for tail, events in counts.items():
                 cost, revenue = price(fragment, tail)
-                add_sums(hours, (hour, fragment.key, tail.reason), events, cost * events, revenue * events)
+                add_sums(
+                    hours, (hour, fragment.key, tail.reason or tail.traffic), events, cost * events, revenue * events
+                )
                 kinds[fragment.kind] += events
         self._known = {}
         self._counts = []
+        self._tails = {}
 
 
 def add_sums(hours: Hours, key: tuple[int, tuple[Any, ...], str], events: int, cost: int, revenue: int) -> None:

@@ -1,12 +1,9 @@
-"""The reason that an event gets by classification: one, the first that applies of a documented order."""
+"""Classifies agents and networks by one state of the lists, and names these lists."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from onebyone.contracts.events import NET
 from onebyone.contracts.traffic_classes import TrafficClass
 from onebyone.counter.classification.agents import AgentClassifier
 from onebyone.counter.classification.lists import ListVersion
@@ -15,7 +12,7 @@ from onebyone.counter.classification.network_ranges import NetworkRanges
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """Classifies by one state of all lists. Its results never change, so callers may remember them."""
+    """Classifies by one state of all lists. Its results never change, so `RememberedClasses` remembers them."""
 
     agents: AgentClassifier
     networks: NetworkRanges
@@ -29,11 +26,3 @@ class Classifier:
     def classify_network(self, network: str) -> TrafficClass | None:
         """Return the class of a truncated network, None unless it is one of a data centre."""
         return TrafficClass.DATA_CENTER if self.networks.covers(network) else None
-
-    def classify_event(self, event: Mapping[str, Any]) -> str:
-        """Return the one reason of an event: the edge's, else its class, else `NET`. A summary has the edge's."""
-        reason: str | None = event.get("reason")
-        if reason is not None:
-            return reason
-        agent, network = event.get("ua", ""), event.get("ip", "")
-        return self.classify_agent(str(agent)) or self.classify_network(str(network)) or NET
