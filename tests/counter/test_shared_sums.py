@@ -255,6 +255,19 @@ PIECES = [
     *(b',"rid":"0123456789abcdef"|,"rid":"0123456789abcde\xc3"|,"rid":7|,"user_id":-1|,"user_id":"x"'.split(b"|")),
     *(b',"flags":["a","b"]|,"new":{"a":[1]}|,"gpc":1|,"gdpr":"1"|,"test":"t"|,"view":"x"|,"act":"view"'.split(b"|")),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["impression", "click", "cost", "consent", "no page", "request of a proxy"])
+def test_any_piece_in_any_place_is_counted_as_a_parser_counts_it(name: str) -> None:
+    written = COMMON[name]
+    places = sorted({at + after for at in range(len(written)) if written[at] in b'",' for after in (0, 1)})
+    parts = EventParts()
+    for piece in PIECES:
+        # A line feed would make the next line a different one.
+        text = group(*(written[:at] + piece + written[at:] for at in places if piece != b"\n"), written)
+        assert told(by_parts(parts, text)) == told(by_records(text)), piece
+
+
 TEXTS = st.one_of(
     st.sampled_from(
         [AGENT, *ROBOTS, b"https://news.example/1", b"https://u:p@\xc3\xa9.example:8/?q#f", b"http:a", b"1"]
