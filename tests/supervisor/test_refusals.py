@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from sqlalchemy import text
 from onebyone.config_store import schema as config_schema
 from onebyone.report_store import schema as report_schema
 from onebyone.runtime import sql
+from tests.support.newer_schema import newer_schema
 from tests.support.valkey import ValkeyProcess, start_valkey
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
@@ -65,19 +65,6 @@ def test_a_wrong_password_of_a_server(tmp_path: Path, locked: ValkeyProcess, com
     code, lines = start(tmp_path, command, **dict.fromkeys(wrong, locked_url(locked, WRONG)))
     assert code == 1
     assert lines == [f"onebyone: ONEBYONE_{name.upper()}: {REFUSED_PASSWORD}" for name in wrong]
-
-
-def newer_schema(url: str, upgrade: Callable[..., object], table: str) -> None:
-    """Migrate a store, and give it a revision that does not exist yet."""
-
-    async def run() -> None:
-        await upgrade(url)  # type: ignore[misc]
-        engine = sql.create_engine(url)
-        async with sql.writing(engine) as connection:
-            await connection.execute(text(f"UPDATE {table} SET version_num = '9999'"))
-        await engine.dispose()
-
-    asyncio.run(run())
 
 
 @pytest.mark.parametrize("command", ["api", "counter", "serve"])

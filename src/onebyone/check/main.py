@@ -9,7 +9,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from onebyone.check import clocks, configuration, delivery, deployment, journals, report_store, servers, traffic_lists
 from onebyone.check.finding import Finding
+from onebyone.report_store import schema
 from onebyone.runtime import embedded_server, sql
+from onebyone.runtime.migration import NewerSchema
 from onebyone.settings import Settings
 
 FAULTS_FOUND = 1
@@ -72,6 +74,7 @@ async def all_findings(settings: Settings, hours: int) -> AsyncIterator[Finding]
         yield finding
     engine = sql.create_engine(settings.report_store_url)
     try:
+        await schema.require_known(settings.report_store_url)
         async with sql.reading(engine) as connection:
             committed = await report_store.committed_batches(connection)
             for finding in await report_store.check_losses(connection, limit):
@@ -83,6 +86,8 @@ async def all_findings(settings: Settings, hours: int) -> AsyncIterator[Finding]
         async with sql.reading(engine, snapshot=True) as connection:
             for finding in await report_store.check_sums(connection, days, hours):
                 yield finding
+    except NewerSchema as newer:
+        yield Finding(report_store.SUBJECT, f"cannot be read: {newer}", "run the check of the release that runs")
     except (SQLAlchemyError, OSError) as error:
         remedy = "start it, or correct its URL; start `onebyone counter` once to create its tables"
         yield Finding(report_store.SUBJECT, f"cannot be read: {error!r:.300}", remedy)

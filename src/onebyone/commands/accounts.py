@@ -34,20 +34,25 @@ def run_on_store(
     """Return what a function of `administration` returns for the store of the settings; print a fault as one line."""
     from sqlalchemy.exc import SQLAlchemyError
 
+    from onebyone.config_store import schema
     from onebyone.resources.admin import administration
     from onebyone.runtime import sql
+    from onebyone.runtime.migration import NewerSchema
 
     settings = load_private_settings(data_dir=data_dir)
     if sql.is_missing(settings.config_store_url):
         fail(f"there is no configuration store at {settings.config_store_url}: the first start of the API creates it")
 
     async def run() -> T:
+        await schema.require_known(settings.config_store_url)
         return await function(settings, *arguments, **options)
 
     try:
         return asyncio.run(run())
     except administration.AdministrationError as error:
         fault = str(error)
+    except NewerSchema as newer:
+        fault = f"the configuration store cannot be used: {newer}"
     except (SQLAlchemyError, OSError) as error:
         fault = f"the configuration store cannot be used: {getattr(error, 'orig', None) or error}"
     fail(fault)

@@ -19,7 +19,9 @@ from onebyone.counter import dead_letters
 from onebyone.counter.classification.list_folder import ListFolder
 from onebyone.counter.classification.remembered_classes import RememberedClasses
 from onebyone.counter.dead_letters import Letter
+from onebyone.report_store import schema
 from onebyone.runtime import sql
+from onebyone.runtime.migration import NewerSchema
 from onebyone.settings import Settings
 
 RAW_SHOWN = 2000
@@ -62,6 +64,7 @@ def replay_dead_letters(settings: Settings, reason: str | None, limit: int | Non
 
 def _print_rows(settings: Settings, rows: Callable[[AsyncEngine], AsyncIterator[dict[str, Any]]]) -> int:
     async def run() -> None:
+        await schema.require_known(settings.report_store_url)
         engine = sql.create_engine(settings.report_store_url)
         try:
             async for row in rows(engine):
@@ -79,6 +82,9 @@ def _print_rows(settings: Settings, rows: Callable[[AsyncEngine], AsyncIterator[
     except BrokenPipeError:
         # The interpreter flushes standard output once more when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except NewerSchema as newer:
+        write_error(f"the report store cannot be used: {newer}")
+        return 1
     except (SQLAlchemyError, OSError) as error:
         write_error(f"the report store cannot be used: {error!r:.300}")
         return 1

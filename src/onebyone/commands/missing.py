@@ -13,7 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from onebyone.commands.options import write_error
 from onebyone.counter import missing
 from onebyone.counter.missing import Gap, NotGivenUp
+from onebyone.report_store import schema
 from onebyone.runtime import sql
+from onebyone.runtime.migration import NewerSchema
 from onebyone.settings import Settings
 
 
@@ -50,6 +52,7 @@ def give_up_batches(settings: Settings, producers: Sequence[str]) -> int:
 
 def _with_report_store(settings: Settings, rows: Callable[[AsyncEngine], Awaitable[int]]) -> int:
     async def run() -> int:
+        await schema.require_known(settings.report_store_url)
         engine = sql.create_engine(settings.report_store_url)
         try:
             return await rows(engine)
@@ -61,6 +64,9 @@ def _with_report_store(settings: Settings, rows: Callable[[AsyncEngine], Awaitab
         return 1
     try:
         return asyncio.run(run())
+    except NewerSchema as newer:
+        write_error(f"the report store cannot be used: {newer}")
+        return 1
     except (SQLAlchemyError, OSError) as error:
         write_error(f"the report store cannot be used: {error!r:.300}")
         return 1

@@ -15,3 +15,8 @@ VERSION_TABLE = "report_store_version"
 async def upgrade(url: str) -> None:
     """Migrate the report store at `url` to the newest revision."""
     await migration.upgrade(url, SCRIPTS)
+
+
+async def require_known(url: str) -> None:
+    """Raise `NewerSchema` if a newer release has migrated the report store at `url`."""
+    await migration.require_known(url, SCRIPTS, VERSION_TABLE)

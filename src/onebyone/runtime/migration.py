@@ -6,8 +6,9 @@ from pathlib import Path
 
 from alembic import command, context
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, MetaData, text
+from sqlalchemy import Connection, MetaData, column, inspect, select, table, text
 
 from onebyone.runtime import sql
 
@@ -29,6 +30,28 @@ async def upgrade(url: str, scripts: Path) -> None:
             await connection.run_sync(_upgrade, scripts)
     finally:
         await engine.dispose()
+
+
+async def require_known(url: str, scripts: Path, version_table: str) -> None:
+    """Raise `NewerSchema` if the database at `url` has a revision that the alembic folder `scripts` lacks.
+
+    For commands that read and write a store without migrating it. A database without the table of versions passes.
+    """
+    engine = sql.create_engine(url)
+    try:
+        async with sql.reading(engine) as connection:
+            revisions = await connection.run_sync(_revisions, version_table)
+    finally:
+        await engine.dispose()
+    known = {script.revision for script in ScriptDirectory(str(scripts)).walk_revisions()}
+    for revision in revisions - known:
+        raise NewerSchema(f"its schema is of a newer release: no revision {revision!r} here; use that release")
+
+
+def _revisions(connection: Connection, version_table: str) -> set[str]:
+    if not inspect(connection).has_table(version_table):
+        return set()
+    return set(connection.scalars(select(column("version_num")).select_from(table(version_table))))
 
 
 def _upgrade(connection: Connection, scripts: Path) -> None:
