@@ -140,7 +140,7 @@ def test_a_weak_password_is_refused_at_the_first_start(
 
 
 def test_a_check_of_nothing_says_so_and_fails(onebyone: Run, tmp_path: Path) -> None:
-    run = onebyone("check", "--data-dir", str(tmp_path / "none"), edge_port=1, api_port=1)
+    run = onebyone("check", "--data-dir", str(tmp_path / "none"), edge_port=1, api_port=1, counter_port=1)
     assert run.wait() == 2
     assert run.stdout[-1].startswith("nothing could be checked: nothing runs here, and ")
     assert all(line.startswith("skipped ") for line in run.stdout[:-1])

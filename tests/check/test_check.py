@@ -187,7 +187,7 @@ async def test_report_store_losses_and_sums(each_harness: Harness) -> None:
 
 @pytest.mark.anyio
 async def test_nothing_to_look_at_is_skipped_and_creates_nothing(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path / "none", edge_port=1, api_port=1)
+    settings = Settings(data_dir=tmp_path / "none", edge_port=1, api_port=1, counter_port=1)
     found = [finding async for finding in main.all_findings(settings, 0)]
     assert not any(finding.wrong for finding in found)
     assert not (tmp_path / "none").exists()

@@ -133,7 +133,7 @@ def test_a_click_lands_though_its_redirect_cannot_be_checked(
     valkey.kill()
     response = edge.get("/clktr?id=1&redir=https://partner.example/x")
     assert (response.status_code, response.headers["location"]) == (302, OLD)
-    assert response.headers["x-onebyone"] == "recorded"
+    assert response.headers["x-onebyone"] == "recorded; redirect=refused"
 
 
 @pytest.mark.parametrize(
