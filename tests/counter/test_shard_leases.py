@@ -191,6 +191,22 @@ async def test_a_counter_that_was_declared_dead_joins_again(each_harness: Harnes
     assert len(await each_harness.rows(tables.counters)) == 1
 
 
+@pytest.mark.parametrize("beats", [0, 1, 12, 25])
+async def test_a_counter_that_was_removed_is_not_removed_again(each_harness: Harness, clock: Clock, beats: int) -> None:
+    stopped, first, second = (counter(each_harness, name) for name in "abc")
+    await stopped.join()
+    await pass_time(clock, beats, stopped)
+    await first.join()
+    await second.join()
+    while len(await each_harness.rows(tables.counters)) == 3:
+        await pass_time(clock, 1, first, second)
+    # It enters again before the others have noticed that it is gone.
+    for _ in range(6):
+        await pass_time(clock, 1, stopped, second, first)
+        assert len(await each_harness.rows(tables.counters)) == 3
+    assert sorted(len(leases.held) for leases in (stopped, first, second)) == [1, 1, 2]
+
+
 async def test_a_lease_of_a_counter_without_a_row_is_free(each_harness: Harness, clock: Clock) -> None:
     one = counter(each_harness, "a")
     await one.join()

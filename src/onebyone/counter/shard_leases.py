@@ -102,6 +102,7 @@ class ShardLeases:
         self._writers = writers
         self._joined = False
         self._leaving = False
+        self._beats = 0
         self._confirmed = self._looked = self._beaten = float("-inf")
         self._silence: dict[str, tuple[int, float]] = {}
         """Other counter -> its beat when last seen, and for how many seconds it has not changed."""
@@ -201,12 +202,12 @@ class ShardLeases:
         metrics.SHARDS.set(0)
 
     async def _beat(self, connection: AsyncConnection) -> None:
-        now = sql.store_clock_ms(connection.dialect.name)
-        change = update(counters).where(counters.c.counter == self.counter)
-        change = change.values(beat=counters.c.beat + 1, beat_at=now, leaving=self._leaving)
+        # Counted here, so that no beat repeats: a counter that was removed and enters again must not look unchanged.
+        self._beats += 1
+        values = {"beat": self._beats, "beat_at": sql.store_clock_ms(connection.dialect.name), "leaving": self._leaving}
+        change = update(counters).where(counters.c.counter == self.counter).values(values)
         if (await connection.execute(change)).rowcount == 0:
-            row = insert(counters).values(counter=self.counter, beat=0, beat_at=now, leaving=self._leaving)
-            await connection.execute(row)
+            await connection.execute(insert(counters).values(counter=self.counter, **values))
 
     def _observe(self, beats: dict[str, int], now: float) -> None:
         passed = min(now - self._looked, GAP_SECONDS)
