@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
@@ -11,17 +10,13 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onebyone.commands.options import write_error
+from onebyone.commands.report_store import run_on_report_store
 from onebyone.counter import dead_letters
 from onebyone.counter.classification.list_folder import ListFolder
 from onebyone.counter.classification.remembered_classes import RememberedClasses
 from onebyone.counter.dead_letters import Letter
-from onebyone.report_store import schema
-from onebyone.runtime import sql
-from onebyone.runtime.migration import NewerSchema
 from onebyone.settings import Settings
 
 RAW_SHOWN = 2000
@@ -63,32 +58,19 @@ def replay_dead_letters(settings: Settings, reason: str | None, limit: int | Non
 
 
 def _print_rows(settings: Settings, rows: Callable[[AsyncEngine], AsyncIterator[dict[str, Any]]]) -> int:
-    async def run() -> None:
-        await schema.require_known(settings.report_store_url)
-        engine = sql.create_engine(settings.report_store_url)
+    async def run(engine: AsyncEngine) -> int:
         try:
             async for row in rows(engine):
                 print(_json_line(row), flush=True)
-        finally:
-            await engine.dispose()
+        except BrokenPipeError:
+            # The interpreter flushes standard output once more when it exits.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
-    if sql.is_missing(settings.report_store_url):
-        write_error(f"there is no report store at {settings.report_store_url}")
-        return 1
     try:
-        asyncio.run(run())
+        return run_on_report_store(settings, run)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # The interpreter flushes standard output once more when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except NewerSchema as newer:
-        write_error(f"the report store cannot be used: {newer}")
-        return 1
-    except (SQLAlchemyError, OSError) as error:
-        write_error(f"the report store cannot be used: {error!r:.300}")
-        return 1
-    return 0
 
 
 def _letter_row(letter: Letter, most: int | None) -> dict[str, Any]:

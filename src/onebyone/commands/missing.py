@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onebyone.commands.options import write_error
+from onebyone.commands.report_store import run_on_report_store
 from onebyone.counter import missing
 from onebyone.counter.missing import Gap, NotGivenUp
-from onebyone.report_store import schema
-from onebyone.runtime import sql
-from onebyone.runtime.migration import NewerSchema
 from onebyone.settings import Settings
 
 
@@ -27,7 +23,7 @@ def print_missing(settings: Settings) -> int:
             print(json.dumps(_gap_row(settings, gap)), flush=True)
         return 0
 
-    return _with_report_store(settings, rows)
+    return run_on_report_store(settings, rows)
 
 
 def give_up_batches(settings: Settings, producers: Sequence[str]) -> int:
@@ -47,29 +43,7 @@ def give_up_batches(settings: Settings, producers: Sequence[str]) -> int:
                 print(json.dumps({"producer": producer, "lost_from": gap.first, "lost_to": gap.last}), flush=True)
         return refused
 
-    return _with_report_store(settings, rows)
-
-
-def _with_report_store(settings: Settings, rows: Callable[[AsyncEngine], Awaitable[int]]) -> int:
-    async def run() -> int:
-        await schema.require_known(settings.report_store_url)
-        engine = sql.create_engine(settings.report_store_url)
-        try:
-            return await rows(engine)
-        finally:
-            await engine.dispose()
-
-    if sql.is_missing(settings.report_store_url):
-        write_error(f"there is no report store at {settings.report_store_url}")
-        return 1
-    try:
-        return asyncio.run(run())
-    except NewerSchema as newer:
-        write_error(f"the report store cannot be used: {newer}")
-        return 1
-    except (SQLAlchemyError, OSError) as error:
-        write_error(f"the report store cannot be used: {error!r:.300}")
-        return 1
+    return run_on_report_store(settings, rows)
 
 
 def _has_journal_here(settings: Settings, producer: str) -> bool:
